@@ -1,0 +1,66 @@
+# Every target sets up what it needs, once. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# The release of PyTorch that `make constraints` resolves everything else around.
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: demo test check docs bench constraints clean help
+
+demo: .venv/.installed ## train, sample, score and complete, then write runs/demo
+	$(BIN)/quasistatic demo --out runs/demo
+
+test: .venv/.installed ## run the tests
+	$(BIN)/python -m pytest
+
+check: .venv/.installed ## lint, formatting, types, import layers, and whether the docs are current
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/test_docs.py
+
+docs: .venv/.installed ## regenerate the pages that are derived from the code
+	$(BIN)/python docs/generate.py
+
+bench: .venv/.installed-bench ## run the benchmarks
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/bound.py
+
+constraints: ## resolve every dependency anew into constraints.txt (TORCH=x.y.z moves PyTorch)
+	@$(require_python)
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip --disable-pip-version-check -q install 'torch==$(TORCH)' '.[dev,bench]'
+	{ sed -n '/^#/p' constraints.txt; \
+	  build/constraints/bin/python -m pip --disable-pip-version-check freeze --exclude quasistatic \
+	  | sed -E '/^(nvidia-|cuda-|triton)/d; s/\+[a-z0-9.]+$$//'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
+clean: ## remove caches, builds and .venv; runs/ stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests docs benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' $(MAKEFILE_LIST)
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(require_python)
+	@echo "Setting up .venv: the first time takes a few minutes."
+	$(PYTHON) -m venv .venv
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed
+	$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+define require_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "quasistatic needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." \
+       "Name another one: make $(firstword $(MAKECMDGOALS)) PYTHON=/path/to/python3.11" >&2; exit 1; }
+endef

@@ -1,0 +1,50 @@
+"""Bad input, caught at the door: each error says what, what it got, and what to do."""
+
+__all__ = ["as_array", "nearest"]
+
+import difflib
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
+    """x as a tensor of finite numbers with shape (B, *shape) and B >= 1; its dtype is kept.
+
+    Raises:
+        TypeError: if x is no array of real numbers.
+        ValueError: if it is empty, has another shape, or holds NaN or infinity.
+    """
+    try:
+        array = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
+        ) from None
+    if array.is_complex():
+        raise TypeError(f"{name} must be real, got {array.dtype}: pass real and imaginary parts")
+    if tuple(array.shape[1:]) != tuple(shape) or array.ndim == 0:
+        raise ValueError(
+            f"{name} must have shape (examples, {', '.join(map(str, shape))}), got "
+            f"{tuple(array.shape)}: reshape the data, or build the space with their shape"
+        )
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty: pass at least one example")
+    finite = array.isfinite()
+    if not finite.all():
+        where = tuple((~finite).nonzero()[0].tolist())
+        raise ValueError(
+            f"{name} holds {array[where].item()} at {where} (first of {int((~finite).sum())}): "
+            "remove such rows, or fill them and hide them with a mask"
+        )
+    return array
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the known names, nearest first."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}(known: {', '.join(known)})"

@@ -1,0 +1,116 @@
+r"""The chain: a space, a kernel, a head and a network make p(x_s | x_t)."""
+
+__all__ = ["Model"]
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .families import Family
+from .heads import Head
+from .kernels import Kernel
+from .spaces import Space
+
+
+class Model(nn.Module):
+    r"""The generative chain p(x_T) prod p(x_s | x_t) p(raw | x_1) (SD15 Eq. 5).
+
+    Args:
+        space: what the raw data are.
+        kernel: what the forward process does to one value.
+        head: what the network's output means.
+        network: called with x_t of shape (B, *) and the time t / T of shape (B,), it returns
+            (B, *, head.outputs).
+
+    Raises:
+        TypeError: if the four do not fit together: the message says which and what would.
+    """
+
+    def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
+        super().__init__()
+        if kernel.binary and (space.levels is None or space.levels.tolist() != [0.0, 1.0]):
+            raise TypeError(
+                f"{type(kernel).__name__} diffuses bits, but {type(space).__name__} holds other "
+                "values: use GaussianKernel, or a Binary space"
+            )
+        try:
+            kernel.prior(torch.zeros(1, *space.shape))
+        except RuntimeError:
+            raise TypeError(
+                f"the mean activity of {type(kernel).__name__} does not fit data of shape "
+                f"{space.shape}: give one number, or one for each value"
+            ) from None
+        self.space, self.kernel, self.network = space, kernel, network
+        self.head = head.bind(space, kernel)
+        self._check_network()
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps of the whole chain."""
+        return self.kernel.steps
+
+    def blank(self, n: int) -> Tensor:
+        """Zeros with the shape, type and device of n examples of x."""
+        parameter = next(self.network.parameters(), torch.zeros(()))
+        return torch.zeros(n, *self.space.shape, dtype=parameter.dtype, device=parameter.device)
+
+    def output(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """What the network says of x_t (B, *) at times t (B,): (B, *, head.outputs)."""
+        return self.network(x_t, (t / self.steps).to(x_t.dtype))
+
+    def estimate(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """E[x_0 | x_t] by the model, with shape (B, *)."""
+        return self.head.estimate(self.kernel, self.output(x_t, t), x_t, t)
+
+    def reverse(self, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
+        """p(x_s | x_t) for times 1 <= s < t with shape (B,); neighbours if the head needs it."""
+        return self.head.reverse(self.kernel, self.output(x_t, t), x_t, s, t)
+
+    def last(self, x_t: Tensor, t: Tensor) -> Family:
+        """p(x_0 | x_t), the step that ends a chain whose first time is t."""
+        return self.space.last(
+            self.kernel, x_t, t, lambda: self.head.last(self.kernel, self.output(x_t, t), x_t, t)
+        )
+
+    def times(self, times: int | Sequence[int] | Tensor | None = None) -> Tensor:
+        """The times of a chain, ascending and ending at T: all of them (None), that many of them
+        evenly spread (an int), or those given.
+
+        Raises:
+            ValueError: if they do not rise from 1 or more to T, or if the head's reverse step is
+                defined between neighbours only and they skip one.
+        """
+        T = self.steps
+        if times is None:
+            return torch.arange(1, T + 1)
+        if isinstance(times, int):
+            if not 2 <= times <= T:
+                raise ValueError(f"a chain needs 2 to T = {T} times, got {times}")
+            times = torch.linspace(1, T, times, dtype=torch.float64).round()
+        grid = torch.as_tensor(times).long().cpu()
+        if grid.ndim != 1 or len(grid) < 2 or not (grid.diff() > 0).all() or grid[0] < 1:
+            raise ValueError(f"times must rise from 1 or more, got {grid.tolist()}")
+        if grid[-1] != T:
+            raise ValueError(f"times must end at T = {T}, where the prior is, got {int(grid[-1])}")
+        if not self.head.jumps and len(grid) != T:
+            raise ValueError(
+                f"{type(self.head).__name__} defines the step between neighbours only, and "
+                f"{len(grid)} of {T} times were asked for: leave times out, or train a head that "
+                "states a belief about x_0 (Clean, Noise, Velocity, Levels)"
+            )
+        return grid
+
+    @torch.no_grad()
+    def _check_network(self) -> None:
+        x, t = self.blank(2), torch.ones(2, dtype=torch.long)
+        training = self.network.training
+        got = tuple(self.network.eval()(x, (t / self.steps).to(x)).shape)
+        self.network.train(training)
+        expected = (*x.shape, self.head.outputs)
+        if got != expected:
+            raise TypeError(
+                f"for x of shape {tuple(x.shape)} the network gives {got}, but "
+                f"{type(self.head).__name__} on {type(self.space).__name__} needs {expected}: "
+                f"build the network with outputs={self.head.outputs} for data of that shape"
+            )

@@ -1,0 +1,47 @@
+"""SD15's radial basis function network, with a read-out of its own for each time step."""
+
+__all__ = ["RBF"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(eq=False)
+class RBF(nn.Module):
+    """Normalised radial basis functions: the hidden units are a softmax of -|x - centre|^2 /
+    (2 radius^2), shared by all times; each time reads them out by weights of its own (SD15
+    D.1.1).
+
+    Args:
+        shape: the shape of one example; a whole number means one axis.
+        hidden: basis functions.
+        steps: T of the schedule, the number of read-outs.
+        outputs: numbers for each value of x, as the head needs.
+        reach: the centres start uniform in [-reach, reach].
+    """
+
+    shape: Any
+    hidden: int
+    steps: int
+    outputs: int = 1
+    reach: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        dims = math.prod(self.shape)
+        self.centre = nn.Parameter((2 * torch.rand(self.hidden, dims) - 1) * self.reach)
+        radius = self.reach * self.hidden ** (-1 / dims)
+        self.log_radius = nn.Parameter(torch.full((self.hidden,), math.log(radius)))
+        self.read_out = nn.Parameter(torch.zeros(self.steps, self.hidden, dims * self.outputs))
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        step = (time * self.steps).round().long() - 1
+        square = (x.flatten(1)[:, None] - self.centre).square().sum(-1)
+        unit = (-square / (2 * (2 * self.log_radius).exp())).softmax(-1)
+        out = torch.bmm(unit[:, None], self.read_out[step])
+        return out.reshape(*x.shape, self.outputs)

@@ -1,0 +1,59 @@
+r"""Objectives: what training makes small. Each returns one number for each example, (B,)."""
+
+__all__ = ["Bound", "Objective", "Simple"]
+
+import abc
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .families import total
+from .model import Model
+from .terms import learned_term, stratified_terms
+
+
+class Objective(abc.ABC):
+    """A loss of checked raw data (B, *)."""
+
+    @abc.abstractmethod
+    def check(self, model: Model) -> None:
+        """TypeError if the model cannot be trained by this objective."""
+
+    @abc.abstractmethod
+    def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
+        """The loss of each example, with shape (B,)."""
+
+
+@dataclass(frozen=True)
+class Bound(Objective):
+    r"""The learned terms of -K (SD15 Eq. 14), one of them drawn for each example and weighted by
+    their number; times are spread evenly over the batch. In nats an example."""
+
+    def check(self, model: Model) -> None:
+        return
+
+    def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
+        x_0 = model.space.encode(raw, rng)
+        times, first = model.times(), model.space.first_term
+        index = stratified_terms(len(raw), first, len(times), 0, 1, rng).to(raw.device)
+        return (len(times) - first) * learned_term(model, x_0, times, index, rng)
+
+
+@dataclass(frozen=True)
+class Simple(Objective):
+    r"""The error of the network's output, all times weighted alike (DDPM Eq. 14): for the Noise
+    head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none."""
+
+    def check(self, model: Model) -> None:
+        if not hasattr(type(model.head), "error"):
+            raise TypeError(
+                f"{type(model.head).__name__} states no regression target for Simple: train it "
+                "with Bound, or use Clean, Noise, Velocity or Mean"
+            )
+
+    def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
+        x_0 = model.space.encode(raw, rng)
+        t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
+        x_t = model.kernel.marginal(x_0, t).sample(rng)
+        return total(model.head.error(model.kernel, model.output(x_t, t), x_t, x_0, t))  # type: ignore[attr-defined]

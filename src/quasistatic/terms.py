@@ -1,0 +1,63 @@
+r"""The terms of the bound, one at a time: what training samples and evaluation sums.
+
+A chain that visits the times t_1 < ... < t_n = T has n terms. Term 0 is -log p(raw | x_{t_1});
+term k is KL(q(x_{t_k} | x_{t_{k+1}}, x_0) || p). Their sum, with the prior's, is -K.
+"""
+
+__all__ = ["fixed_part", "learned_term", "stratified_terms"]
+
+import torch
+from torch import Tensor
+
+from .families import total
+from .model import Model
+
+
+def learned_term(
+    model: Model, x_0: Tensor, times: Tensor, index: Tensor, rng: torch.Generator | None
+) -> Tensor:
+    r"""Term `index` (B,) of the chain over `times`, at one x_t ~ q(x_t | x_0): (B,), in nats."""
+    ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
+    s, t = ladder[index], ladder[index + 1]
+    x_t = model.kernel.marginal(x_0, t).sample(rng)
+    output = model.output(x_t, t)
+    last = index == 0
+    if not last.any():
+        return total(model.head.divergence(model.kernel, output, x_t, x_0, s, t))
+
+    # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare.
+    term = output.new_empty(len(x_0))
+    p = model.head.last(model.kernel, output[last], x_t[last], t[last])
+    term[last] = -total(model.space.log_prob(p, x_0[last]))
+    rest = ~last
+    if rest.any():
+        term[rest] = total(
+            model.head.divergence(
+                model.kernel, output[rest], x_t[rest], x_0[rest], s[rest], t[rest]
+            )
+        )
+    return term
+
+
+def fixed_part(model: Model, x_0: Tensor, times: Tensor) -> dict[str, Tensor]:
+    r"""The terms of K that no network decides, each (B,), in nats: `prior`, which is
+    -KL(q(x_T | x_0) || pi), and `edge`, E log p(raw | x_1) where that step is fixed."""
+    first, last = (x_0.new_full((len(x_0),), int(t)).long() for t in (times[0], times[-1]))
+    kernel = model.kernel
+    return {
+        "prior": -total(kernel.marginal(x_0, last).kl(kernel.prior(x_0))),
+        "edge": total(model.space.edge(kernel, x_0, first)),
+    }
+
+
+def stratified_terms(
+    n: int, first: int, count: int, share: int, shares: int, rng: torch.Generator | None
+) -> Tensor:
+    """Terms for n examples, with shape (n,): uniform over share number `share` of `shares` equal
+    parts of first .. count - 1, and spread evenly over the examples too. With as many shares as
+    terms each is visited once, so that a full sum is the same call."""
+    uniform = torch.rand(1, generator=rng, dtype=torch.float64)
+    order = torch.randperm(n, generator=rng)
+    within = (order + uniform) / n
+    terms = count - first
+    return first + ((share + within) * terms / shares).long().clamp(max=terms - 1)
