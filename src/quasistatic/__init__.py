@@ -1,0 +1,72 @@
+r"""A diffusion model that answers as a probability distribution: sample, score, complete.
+
+import quasistatic as qs
+model = qs.Diffusion(
+    space=qs.Binary(20),
+    kernel=qs.BinomialKernel(qs.schedules.erase_evenly(2000), mean=0.2),
+    head=qs.Clean(),
+    network=qs.networks.MLP(20, width=50),
+)
+qs.fit(model, x_train, steps=5000)
+model.sample(16)
+model.score(x_test).bits_per_dim
+model.complete(x, mask)
+"""
+
+__version__ = "0.1.0"
+
+from . import data, networks, schedules
+from .diffusion import Completion, Diffusion
+from .factors import Anything, Observed
+from .heads import (
+    Clean,
+    FixedLarge,
+    FixedSmall,
+    Levels,
+    Mean,
+    Natural,
+    Noise,
+    Sigmoid,
+    Velocity,
+)
+from .kernels import BinomialKernel, GaussianKernel
+from .likelihood import Score
+from .objectives import Bound, Simple
+from .references import cite
+from .spaces import Binary, Continuous, Dequantized, Quantized
+from .training import Fit, NonFiniteLoss, fit
+
+load = Diffusion.load
+
+__all__ = [
+    "Anything",
+    "Binary",
+    "BinomialKernel",
+    "Bound",
+    "Clean",
+    "Completion",
+    "Continuous",
+    "Dequantized",
+    "Diffusion",
+    "Fit",
+    "FixedLarge",
+    "FixedSmall",
+    "GaussianKernel",
+    "Levels",
+    "Mean",
+    "Natural",
+    "Noise",
+    "NonFiniteLoss",
+    "Observed",
+    "Quantized",
+    "Score",
+    "Sigmoid",
+    "Simple",
+    "Velocity",
+    "cite",
+    "data",
+    "fit",
+    "load",
+    "networks",
+    "schedules",
+]

@@ -3,6 +3,7 @@ r"""Objectives: what training makes small. Each returns one number for each exam
 __all__ = ["Bound", "Objective", "Simple"]
 
 import abc
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from .families import total
 from .model import Model
-from .terms import learned_term, stratified_terms
+from .terms import fixed_part, learned_term, stratified_terms
 
 
 class Objective(abc.ABC):
@@ -23,6 +24,11 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
         """The loss of each example, with shape (B,)."""
+
+    @abc.abstractmethod
+    def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
+        """A mean loss as a person reads it: the name of a quantity and its value; `raw` are some
+        of the training data."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,13 @@ class Bound(Objective):
         times, first = model.times(), model.space.first_term
         index = stratified_terms(len(raw), first, len(times), 0, 1, rng).to(raw.device)
         return (len(times) - first) * learned_term(model, x_0, times, index, rng)
+
+    @torch.no_grad()
+    def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
+        x_0 = model.space.encode(raw, torch.Generator(raw.device).manual_seed(0))
+        fixed = torch.stack(list(fixed_part(model, x_0, model.times()).values())).sum(0)
+        nats = loss - fixed.mean().item()
+        return "bits_per_dim", nats / model.space.dims / math.log(2)
 
 
 @dataclass(frozen=True)
@@ -57,3 +70,6 @@ class Simple(Objective):
         t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
         x_t = model.kernel.marginal(x_0, t).sample(rng)
         return total(model.head.error(model.kernel, model.output(x_t, t), x_t, x_0, t))  # type: ignore[attr-defined]
+
+    def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
+        return "squared_error", loss / model.space.dims

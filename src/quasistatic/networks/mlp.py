@@ -36,6 +36,8 @@ class MLP(nn.Module):
         outputs: numbers for each value of x, as the head needs.
         dropout: share of hidden units dropped in training.
         octaves: frequencies of the time features.
+        detail: octaves of Fourier features of x, for data with structure at fine scales (VDM
+            Sec. 5.1); the finest has the period 2 / 2^detail.
 
     The read-out starts at a tenth of its usual size, so that training starts near the prior.
     """
@@ -46,6 +48,7 @@ class MLP(nn.Module):
     outputs: int = 1
     dropout: float = 0.0
     octaves: int = 8
+    detail: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -54,7 +57,7 @@ class MLP(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(2 * self.octaves + 1, width), nn.SiLU(), nn.Linear(width, width)
         )
-        self.read_in = nn.Linear(dims, width)
+        self.read_in = nn.Linear(dims * (1 + 2 * self.detail), width)
         self.blocks = nn.ModuleList(_Block(width, self.dropout) for _ in range(self.depth))
         self.norm = nn.LayerNorm(width)
         self.read_out = nn.Linear(width, dims * self.outputs)
@@ -69,7 +72,14 @@ class MLP(nn.Module):
         return self
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h, told = self.read_in(x.flatten(1)), self.time(fourier_features(time, self.octaves))
+        h = self.read_in(_with_detail(x.flatten(1), self.detail))
+        told = self.time(fourier_features(time, self.octaves))
         for block in self.blocks:
             h = block(h, told)
         return self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+
+
+def _with_detail(x: Tensor, octaves: int) -> Tensor:
+    """x (B, D) and the sines and cosines of 2^k pi x for k = 1..octaves."""
+    angles = [2**k * math.pi * x for k in range(1, octaves + 1)]
+    return torch.cat([x, *(a.sin() for a in angles), *(a.cos() for a in angles)], 1)

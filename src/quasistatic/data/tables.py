@@ -1,0 +1,32 @@
+"""Real tables that come with scikit-learn, and a fixed split of any array."""
+
+__all__ = ["Split", "digits", "split"]
+
+from dataclasses import dataclass
+
+import numpy as np
+import sklearn.datasets
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to train on, to choose by, and to report once."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
+    """x (n, *) in a random order fixed by the seed: the first share is the test part, the next
+    the validation part, and the rest is for training."""
+    order = np.random.default_rng(seed).permutation(len(x))
+    first, second = round(test * len(x)), round((test + valid) * len(x))
+    if not 0 < first < second < len(x):
+        raise ValueError(f"{len(x)} rows cannot be split into {test:g} test and {valid:g} valid")
+    return Split(x[order[second:]], x[order[first:second]], x[order[:first]])
+
+
+def digits() -> np.ndarray:
+    """scikit-learn's 1797 handwritten digits of 8x8 pixels, (1797, 64), whole numbers 0 to 16."""
+    return sklearn.datasets.load_digits().data.astype(np.float32)

@@ -1,0 +1,207 @@
+r"""A trained chain as a distribution: sample, score, complete; and as two files on disk."""
+
+__all__ = ["Completion", "Diffusion"]
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import config, files, heads, kernels, networks, schedules, spaces
+from .checks import as_array
+from .factors import Observed
+from .likelihood import Score, bound
+from .model import Model
+from .posteriors import posterior
+from .samplers import ancestral
+
+FORMAT = 1
+"""The version of a saved model's `config.json`."""
+
+KNOWN = {
+    name: getattr(room, name)
+    for room in (spaces, kernels, heads, networks)
+    for name in room.__all__
+} | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Draws of whole examples given their known values.
+
+    Args:
+        draws: raw data with shape (N, draws, *), the known values bit-equal in each.
+        log_evidence: log p(known values), with shape (N,), in nats of the raw data's units.
+    """
+
+    draws: Tensor
+    log_evidence: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The posterior mean, with shape (N, *)."""
+        return self.draws.mean(1)
+
+    @property
+    def deviation(self) -> Tensor:
+        """The posterior standard deviation, with shape (N, *)."""
+        return self.draws.std(1, correction=0)
+
+
+class Diffusion(Model):
+    r"""A diffusion model that answers as a probability distribution; see :class:`Model` for the
+    four parts that make it. Its verbs take NumPy arrays or tensors of raw data."""
+
+    def sample(
+        self,
+        n: int,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Tensor:
+        """n exact draws as raw data, with shape (n, *), along all T steps or those of `times`."""
+        return ancestral(self, n, times, rng)
+
+    def score(
+        self,
+        x: object,
+        evaluations: int | None = 64,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Score:
+        """A lower bound on log p(x) for each example of x (N, *), with its terms and units.
+
+        `evaluations` of the network are spent on each example, spread evenly over the steps: the
+        bound stays a bound in expectation, and the standard error holds what they leave open.
+        None, or as many as there are steps, sums every term.
+        """
+        terms = len(self.times(times)) - self.space.first_term
+        shares = None if evaluations is None or evaluations >= terms else evaluations
+        return bound(self, x, shares, times, rng)
+
+    def complete(
+        self,
+        x: object,
+        mask: object,
+        draws: int = 16,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+        particles: int | None = None,
+    ) -> Completion:
+        """Draws of the values of x (N, *) that are missing, given the others.
+
+        Particles walk from noise to data, weighted by what the known values say of each step and
+        resampled (:func:`posterior`): exact in the limit of many particles, and each example is
+        worked on by itself.
+
+        Args:
+            mask: True where a value is missing, with the shape of x; what x holds there (NaN,
+                say) is ignored.
+            draws: how many to return for each example.
+            particles: how many walk for each example; by default 4 for each draw, at least 64.
+
+        Raises:
+            ValueError: if the mask has another shape, or a known value is not one of the space.
+        """
+        if draws < 1 or (particles is not None and particles < draws):
+            raise ValueError(f"draws must be from 1 to particles, got {draws} and {particles}")
+        known, y = self._known(x, mask)
+        walkers = max(64, 4 * draws) if particles is None else particles
+        x_0 = self.space.encode(y.to(self.blank(1)), rng)
+        variance = torch.where(known.to(x_0.device), 0.0, torch.inf).to(x_0)
+        factor = Observed(x_0.repeat_interleave(walkers, 0), variance.repeat_interleave(walkers, 0))
+        found, log_evidence = posterior(self, factor, len(y), walkers, times, rng)
+        chosen = torch.stack([torch.randperm(walkers, generator=rng)[:draws] for _ in y])
+        rows = torch.arange(len(y))[:, None]
+        raw = self.space.decode(found[rows, chosen].flatten(0, 1)).unflatten(0, (len(y), draws))
+        raw = torch.where(known[:, None], y[:, None], raw.cpu().to(y.dtype))
+        return Completion(raw, log_evidence)
+
+    def save(self, folder: str | Path, **facts: Any) -> None:
+        """Writes `config.json` and `model.safetensors` to a folder, whole or not at all."""
+        folder = Path(folder)
+        files.save_tensors(folder / "model.safetensors", self.state_dict(), facts)
+        text = json.dumps({"format": FORMAT, "model": self.describe()}, indent=2)
+        files.write_text(folder / "config.json", text + "\n")
+
+    def describe(self) -> dict:
+        """The four parts as JSON values; a network that is no dataclass is only named."""
+        parts = {name: config.describe(getattr(self, name)) for name in ("space", "kernel", "head")}
+        try:
+            return parts | {"network": config.describe(self.network)}
+        except TypeError:
+            return parts | {"network": {"is": type(self.network).__name__}}
+
+    @classmethod
+    def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
+        """The model that :meth:`describe` described, with new weights; a network of your own
+        class has to be given."""
+        kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
+        missing = [name for name in kinds if name not in description]
+        if missing:
+            raise ValueError(f"the description of a model lacks {', '.join(missing)}")
+        parts = {name: config.build(description[name], KNOWN) for name in kinds}
+        return cls(**({"network": network} | parts))
+
+    @classmethod
+    def load(cls, folder: str | Path, network: nn.Module | None = None) -> "Diffusion":
+        """The model in a folder that :meth:`save` or a training run wrote.
+
+        Raises:
+            FileNotFoundError: if the folder or one of its two files is missing.
+            ValueError: if they are damaged, from another version, or do not fit together.
+        """
+        folder = Path(folder)
+        stored = read_config(folder)
+        model = cls.build(stored["model"], network)
+        tensors, _ = files.load_tensors(folder / "model.safetensors")
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights in {folder} do not fit its config.json: {error}"
+            ) from None
+        return model.eval()
+
+    def _known(self, x: object, mask: object) -> tuple[Tensor, Tensor]:
+        """Where x is known, and x with what is missing replaced by something the space holds."""
+        array = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        hidden = as_array(mask, self.space.shape, "mask")
+        if tuple(hidden.shape) != tuple(array.shape):
+            raise ValueError(
+                f"the mask must have the shape of x, {tuple(array.shape)}, got "
+                f"{tuple(hidden.shape)}: True where a value is missing"
+            )
+        hidden = hidden.bool().cpu()
+        filled = torch.where(hidden, torch.zeros((), dtype=array.dtype), array.cpu())
+        return ~hidden, self.space.check(filled)
+
+
+def read_config(folder: Path) -> dict:
+    """The `config.json` of a folder, checked for its version."""
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
+    try:
+        stored = json.loads(path.read_text())
+        version = stored["format"]
+        stored["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): restore it or train again") from None
+    if version != FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: "
+            "use the version that wrote it, or train again"
+        )
+    return stored
+
+
+def _schedule(kind: str, arguments: dict) -> schedules.Schedule:
+    makers = {name: getattr(schedules, name) for name in schedules.__all__ if name != "Schedule"}
+    return config.build({"is": kind, **arguments}, makers)

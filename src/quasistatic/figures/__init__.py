@@ -1,0 +1,20 @@
+r"""Figures of a model: what it does to data, what it draws, and what its bound is made of.
+
+Each function gives a matplotlib Figure of its own, with no global state; its label is a name for
+a file, and its title says what one sees.
+"""
+
+__all__ = [
+    "bit_trajectories",
+    "bits_by_time",
+    "completion_from_draws",
+    "completion_panel",
+    "image_grid",
+    "plane_trajectories",
+    "score_histogram",
+    "training_curve",
+]
+
+from .curves import bits_by_time, score_histogram, training_curve
+from .images import completion_from_draws, completion_panel, image_grid
+from .trajectories import bit_trajectories, plane_trajectories

@@ -1,0 +1,83 @@
+"""Files that are whole or absent: written beside their place, then renamed into it."""
+
+__all__ = ["load_tensors", "save_tensors", "write_bytes", "write_text"]
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Writes `data` to `path`, creating its folder. The old file stays until the new one is whole.
+
+    Raises:
+        OSError: if it cannot be written (a full disk, no permission); nothing half-written stays.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise OSError(
+            error.errno,
+            f"could not write {len(data):,} bytes ({error.strerror}): free some space or choose "
+            "another folder; what was there before is untouched",
+            str(path),
+        ) from None
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text in UTF-8, whole or not at all, as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict) -> None:
+    """Writes named tensors and a JSON object of facts about them as one safetensors file."""
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, safetensors.torch.save(whole, metadata={"facts": json.dumps(facts)}))
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors of a safetensors file and the facts saved with them.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is truncated or no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged or no safetensors file ({error}): delete it, and train again or "
+            "restore a copy"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

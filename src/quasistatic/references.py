@@ -1,0 +1,110 @@
+"""The bibliography: the keys that docstrings cite, and the papers that they stand for."""
+
+__all__ = ["PAPERS", "Paper", "cite"]
+
+from dataclasses import dataclass
+
+from .checks import nearest
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper as one cites it."""
+
+    key: str
+    authors: str
+    title: str
+    venue: str
+    year: int
+    arxiv: str
+
+    def text(self) -> str:
+        """One line of plain text."""
+        return f"{self.authors}. {self.title}. {self.venue}, {self.year}. arXiv:{self.arxiv}"
+
+    def bibtex(self) -> str:
+        """An entry for a BibTeX file."""
+        fields = {
+            "author": self.authors.replace(", ", " and "),
+            "title": f"{{{self.title}}}",
+            "booktitle": self.venue,
+            "year": str(self.year),
+            "eprint": self.arxiv,
+            "archiveprefix": "arXiv",
+        }
+        body = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
+        return f"@inproceedings{{{self.key},\n{body}}}"
+
+
+PAPERS = {
+    paper.key: paper
+    for paper in (
+        Paper(
+            "SD15",
+            "Jascha Sohl-Dickstein, Eric A. Weiss, Niru Maheswaranathan, Surya Ganguli",
+            "Deep Unsupervised Learning using Nonequilibrium Thermodynamics",
+            "ICML",
+            2015,
+            "1503.03585",
+        ),
+        Paper(
+            "DDPM",
+            "Jonathan Ho, Ajay Jain, Pieter Abbeel",
+            "Denoising Diffusion Probabilistic Models",
+            "NeurIPS",
+            2020,
+            "2006.11239",
+        ),
+        Paper(
+            "IDDPM",
+            "Alex Nichol, Prafulla Dhariwal",
+            "Improved Denoising Diffusion Probabilistic Models",
+            "ICML",
+            2021,
+            "2102.09672",
+        ),
+        Paper(
+            "DDIM",
+            "Jiaming Song, Chenlin Meng, Stefano Ermon",
+            "Denoising Diffusion Implicit Models",
+            "ICLR",
+            2021,
+            "2010.02502",
+        ),
+        Paper(
+            "VDM",
+            "Diederik P. Kingma, Tim Salimans, Ben Poole, Jonathan Ho",
+            "Variational Diffusion Models",
+            "NeurIPS",
+            2021,
+            "2107.00630",
+        ),
+        Paper(
+            "SH22",
+            "Tim Salimans, Jonathan Ho",
+            "Progressive Distillation for Fast Sampling of Diffusion Models",
+            "ICLR",
+            2022,
+            "2202.00512",
+        ),
+        Paper(
+            "TDS",
+            "Luhuan Wu, Brian L. Trippe, Christian A. Naesseth, David M. Blei, John P. Cunningham",
+            "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",
+            "NeurIPS",
+            2023,
+            "2306.17775",
+        ),
+    )
+}
+
+
+def cite(key: str) -> Paper:
+    """The paper that `key` stands for.
+
+    Raises:
+        KeyError: if no paper has that key: the nearest ones are named.
+    """
+    if key not in PAPERS:
+        raise KeyError(f"no paper has the key {key!r}: {nearest(key, PAPERS)}")
+    return PAPERS[key]

@@ -1,0 +1,120 @@
+"""What the tests share: float64, a fixed seed, one member of every family, kernel and schedule."""
+
+import math
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from quasistatic import schedules
+from quasistatic.families import Bernoulli, Family, Gaussian, Lattice
+from quasistatic.kernels import BinomialKernel, GaussianKernel, Kernel
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    """Identities are stated in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def float32(float64):
+    """What users have: models are built in float32."""
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+FAMILIES = ["gaussian", "bernoulli", "lattice"]
+
+KERNELS = {
+    "gaussian": GaussianKernel(schedules.linear(40, 1e-3, 0.2)),
+    "gaussian-erase": GaussianKernel(schedules.erase_evenly(40)),
+    "gaussian-log-snr": GaussianKernel(schedules.linear_log_snr(40, 9, -9)),
+    "bits": BinomialKernel(schedules.cosine(40)),
+    "bits-rare": BinomialKernel(schedules.erase_evenly(40), mean=0.2),
+    "bits-each": BinomialKernel(schedules.linear(40, 1e-3, 0.2), mean=(0.1, 0.5, 0.8)),
+}
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
+
+
+def member(family: str, rng: torch.Generator, *shape: int) -> Family:
+    """A random member of a family, with shape `shape`."""
+
+    def draw(*extra: int) -> Tensor:
+        return torch.randn(*shape, *extra, generator=rng)
+
+    if family == "gaussian":
+        return Gaussian(draw(), draw().exp())
+    if family == "bernoulli":
+        return Bernoulli(2 * draw())
+    return Lattice(draw(5), torch.tensor([-1.5, -0.25, 0.0, 1.0, 3.0]))
+
+
+def copies(p: Family, n: int) -> Family:
+    """n copies of a batch of one."""
+    stacked = {f.name: getattr(p, f.name) for f in fields(p) if f.name != "values"}
+    return replace(p, **{k: v.expand(n, *v.shape[1:]) for k, v in stacked.items()})
+
+
+def data_like_noise(kernel: Kernel, n: int, rng: torch.Generator) -> Tensor:
+    """x_0 from the kernel's own fixed point, with shape (n, 3)."""
+    return kernel.prior(torch.zeros(n, 3)).sample(rng)
+
+
+def random_data(kernel: Kernel, n: int, rng: torch.Generator) -> Tensor:
+    """x_0 of some other law that the kernel can diffuse, with shape (n, 3)."""
+    if kernel.binary:
+        return (torch.rand(n, 3, generator=rng) < 0.4).double()
+    return 0.5 + 2 * torch.randn(n, 3, generator=rng)
+
+
+def random_times(kernel: Kernel, n: int, rng: torch.Generator, first: int = 1):
+    """Times first <= s < t <= T with shape (n,); the pair (T - 1, T) is among them."""
+    s = torch.randint(first, kernel.steps, (n,), generator=rng)
+    t = s + 1 + (torch.rand(n, generator=rng) * (kernel.steps - s)).long()
+    s[0], t[0] = kernel.steps - 1, kernel.steps
+    return s, t
+
+
+def assert_mean(values: Tensor, expected: Tensor | float, slack: float = 0.0) -> None:
+    """The mean over the first axis is the expectation, within five standard errors."""
+    error = (values.mean(0) - expected).abs()
+    allowed = 5 * values.std(0) / math.sqrt(len(values)) + slack + 1e-9
+    assert (error <= allowed).all(), f"off by {error.max():.3g}, where {allowed.max():.3g} may be"
+
+
+def close(a: Tensor, b: Tensor, rtol: float = 1e-9, atol: float = 1e-10) -> bool:
+    return torch.allclose(a, b, rtol=rtol, atol=atol)
+
+
+class Silent(nn.Module):
+    """A network that says nothing: zeros, whatever it is shown."""
+
+    def __init__(self, outputs: int = 1) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape, self.outputs)
+
+
+class Wrong(nn.Module):
+    """A network that answers with conviction, and not what is so."""
+
+    def __init__(self, outputs: int = 1) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        each = torch.arange(1, self.outputs + 1).to(x)
+        return torch.sin(each * (1 + x.sum(1, keepdim=True) - x)[..., None]) * 0.7
