@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from conftest import close
 
+from conftest import close
 from quasistatic import schedules
 
 MAKERS = {

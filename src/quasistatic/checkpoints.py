@@ -100,7 +100,7 @@ class Folder:
         ValueError: if the folder holds a run of another model or other settings.
     """
 
-    def __init__(self, path: str | Path, model: Model, how: Any) -> None:
+    def __init__(self, path: str | Path, model: Model, how: Any, about: dict | None = None) -> None:
         self.path, self.saved_at, self.cost = Path(path), time.monotonic(), 0.0
         settings = config.describe(how)
         settings.pop("save_every")
@@ -109,7 +109,7 @@ class Folder:
             with contextlib.suppress(TypeError):
                 parts[name] = config.describe(getattr(model, name))
         parts.setdefault("network", {"is": type(model.network).__name__})
-        self.config = {"format": 1, "model": parts, "fit": settings}
+        self.config = {"format": 1, "model": parts, "fit": settings} | (about or {})
         self._claim()
 
     def _claim(self) -> None:

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 _NODES = [(0.5 + x / 2, w / 2) for x, w in zip(*np.polynomial.legendre.leggauss(6), strict=True)]
 """Gauss-Legendre nodes and weights on (0, 1)."""
 
@@ -183,7 +182,7 @@ class Bernoulli(Family):
 
 @dataclass(frozen=True)
 class Lattice(Family):
-    """A scalar on finitely many real values: P(x = values[k]) is the softmax of logits (B, *, L)."""
+    """A scalar on finitely many reals: P(x = values[k]) is the softmax of logits (B, *, L)."""
 
     logits: Tensor
     values: Tensor

@@ -103,8 +103,8 @@ def cite(key: str) -> Paper:
     """The paper that `key` stands for.
 
     Raises:
-        KeyError: if no paper has that key: the nearest ones are named.
+        ValueError: if no paper has that key: the nearest ones are named.
     """
     if key not in PAPERS:
-        raise KeyError(f"no paper has the key {key!r}: {nearest(key, PAPERS)}")
+        raise ValueError(f"no paper has the key {key!r}: {nearest(key, PAPERS)}")
     return PAPERS[key]

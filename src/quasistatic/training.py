@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import Folder, Progress, Run
 from .engine import Engine
@@ -77,6 +77,7 @@ def fit(
     objective: Objective | None = None,
     run: str | Path | None = None,
     show: Callable[[Progress], None] | None = None,
+    about: dict | None = None,
     engine: Engine | None = None,
     settings: Fit | None = None,
     **changes: Any,
@@ -88,6 +89,7 @@ def fit(
         objective: what to make small; by default the Bound.
         run: a folder for checkpoints and metrics. The same call on the same folder resumes.
         show: called now and then with how far the run is.
+        about: more for the run's `config.json`: JSON values, which a resumed run must share.
         settings: how to train, and `changes` to it by name: `fit(model, x, steps=5000)`.
 
     Returns:
@@ -107,7 +109,7 @@ def fit(
     held_out = None if valid is None else model.space.check(valid, "valid").to(raw)
     loop = _Loop(model, module, objective, engine, how, raw, held_out)
     with torch.random.fork_rng(devices=[], enabled=True):
-        loop.run(Folder(run, model, how) if run is not None and engine.main else None, show)
+        loop.run(Folder(run, model, how, about) if run is not None and engine.main else None, show)
     return loop.kept
 
 
@@ -117,7 +119,7 @@ class _Loop:
     def __init__(
         self,
         model: Model,
-        module: Callable,
+        module: nn.Module,
         objective: Objective,
         engine: Engine,
         how: Fit,
@@ -218,11 +220,11 @@ class _Order:
 
     def rows(self, step: int) -> Tensor:
         """The rows of this process at a step, counted from 0."""
-        start, rows = step * self.batch, []
-        while sum(map(len, rows)) < self.batch:
-            at = start + sum(map(len, rows))
-            rows.append(self._epoch(at // self.n)[at % self.n :][: self.batch])
-        return torch.cat(rows)[: self.batch][self.engine.rank :: self.engine.ranks]
+        start = step * self.batch
+        first, last = start // self.n, (start + self.batch - 1) // self.n
+        rows = torch.cat([self._epoch(epoch) for epoch in range(first, last + 1)])
+        rows = rows[start - first * self.n :][: self.batch]
+        return rows[self.engine.rank :: self.engine.ranks]
 
     def _epoch(self, epoch: int) -> Tensor:
         if epoch != self.epoch:

@@ -1,0 +1,86 @@
+"""SD15's swiss roll, with the network of the paper and with one of today."""
+
+__all__ = ["SwissRoll", "SwissRollModern"]
+
+from dataclasses import dataclass, field
+
+import torch
+
+from .. import figures
+from ..data import Split, swiss_roll
+from ..diffusion import Diffusion
+from ..heads import Natural, Sigmoid, Velocity
+from ..kernels import GaussianKernel
+from ..networks import MLP, RBF
+from ..oracles import SwissRollOracle
+from ..schedules import linear_log_snr
+from ..spaces import Continuous
+from ..training import Fit
+from .experiment import Experiment, Recipe
+
+
+@dataclass(frozen=True)
+class SwissRoll(Recipe):
+    """SD15 D.1.1: T = 40 steps, 16 normalised radial basis functions with a read-out for each
+    time, which gives mean and variance. The noise of the data and beta_1 set what K can be."""
+
+    steps: int = 40
+    hidden: int = 16
+    noise: float = 0.1
+    first_log_snr: float = 5.5
+    last_log_snr: float = -5.0
+    fit: Fit = field(
+        default_factory=lambda: Fit(steps=6000, lr=2e-2, weight_decay=0.0, validations=6)
+    )
+
+    @property
+    def reaches(self) -> str:
+        return "K - L_null well above 0; the paper's K is 2.35 bits for a roll of unstated noise"
+
+    def build(self) -> Experiment:
+        schedule = linear_log_snr(self.steps, self.first_log_snr, self.last_log_snr)
+        network = RBF(2, self.hidden, self.steps, outputs=2)
+        model = Diffusion(Continuous(2), GaussianKernel(schedule), Natural(Sigmoid()), network)
+        return _experiment(model, self.noise)
+
+
+@dataclass(frozen=True)
+class SwissRollModern(Recipe):
+    """The same data by a residual MLP that predicts the velocity, over T = 1000 steps."""
+
+    steps: int = 1000
+    noise: float = 0.1
+    first_log_snr: float = 13.0
+    last_log_snr: float = -7.0
+    width: int = 128
+    depth: int = 3
+    detail: int = 6
+    fit: Fit = field(
+        default_factory=lambda: Fit(
+            steps=4000, batch=1024, lr=4e-3, ema=0.995, weight_decay=0.0, validations=6
+        )
+    )
+
+    @property
+    def reaches(self) -> str:
+        return "K within 0.05 bits of the truth, 0.38 bits at noise 0.1"
+
+    def build(self) -> Experiment:
+        schedule = linear_log_snr(self.steps, self.first_log_snr, self.last_log_snr)
+        network = MLP(2, self.width, self.depth, detail=self.detail)
+        model = Diffusion(Continuous(2), GaussianKernel(schedule), Velocity(), network)
+        return _experiment(model, self.noise)
+
+
+def _experiment(model: Diffusion, noise: float) -> Experiment:
+    data = Split(*(swiss_roll(n, noise, seed) for seed, n in enumerate((100_000, 2000, 10_000))))
+    truth = SwissRollOracle(noise).log_prob(torch.from_numpy(data.test)).numpy()
+    return Experiment(model, data, _PICTURES, truth=truth)
+
+
+_PICTURES = (
+    (
+        "Forward process, reverse process and learned drift (SD15 Fig. 1)",
+        lambda m, x, rng: figures.plane_trajectories(m, x, rng),
+    ),
+)

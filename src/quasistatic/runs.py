@@ -1,0 +1,97 @@
+"""A run is a folder: trained from a recipe by a command, resumed by the same, opened by others."""
+
+__all__ = ["Opened", "default_folder", "open_run", "train"]
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from . import config
+from .checkpoints import Progress, Run
+from .diffusion import Diffusion, read_config
+from .recipes import RECIPES, Experiment, Recipe
+from .training import Fit, fit
+
+KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"Fit": Fit}
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Where a run of that recipe goes if nothing is said."""
+    name = next(name for name, kind in RECIPES.items() if kind is type(recipe))
+    return Path("runs") / name
+
+
+def build(recipe: Recipe) -> Experiment:
+    """The recipe's experiment with the weights that its seed draws."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.fit.seed)
+        return recipe.build()
+
+
+def train(
+    recipe: Recipe, folder: str | Path, show: Callable[[Progress], None] | None = None
+) -> Run:
+    """Trains a recipe into a folder, or goes on where an earlier call was stopped."""
+    experiment = build(recipe)
+    about = {"recipe": config.describe(recipe)}
+    data = experiment.data
+    return fit(
+        experiment.model,
+        data.train,
+        data.valid,
+        run=folder,
+        show=show,
+        about=about,
+        settings=recipe.fit,
+    )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A trained run."""
+
+    folder: Path
+    model: Diffusion
+    recipe: Recipe | None
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What the recipe builds: the run's data, pictures and baselines.
+
+        Raises:
+            ValueError: if the run was not trained from a recipe.
+        """
+        if self.recipe is None:
+            raise ValueError(
+                f"{self.folder} was not trained from a recipe and holds no data: give the data "
+                "as a file"
+            )
+        return build(self.recipe)
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """The records of `metrics.jsonl`."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+def open_run(folder: str | Path) -> Opened:
+    """The run in a folder.
+
+    Raises:
+        FileNotFoundError: if the folder or a file of it is missing, or the run is not finished.
+        ValueError: if it is damaged or from another version.
+    """
+    folder = Path(folder)
+    stored = read_config(folder)
+    if not (folder / "model.safetensors").exists():
+        raise FileNotFoundError(
+            f"{folder} holds an unfinished run: the command that started it goes on with it"
+        )
+    recipe = config.build(stored["recipe"], KNOWN) if "recipe" in stored else None
+    return Opened(folder, Diffusion.load(folder), recipe)
