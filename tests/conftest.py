@@ -11,6 +11,10 @@ from quasistatic import schedules
 from quasistatic.families import Bernoulli, Family, Gaussian, Lattice
 from quasistatic.kernels import BinomialKernel, GaussianKernel, Kernel
 
+# The tensors here are small: threads that wait for each other on a busy machine cost more time
+# than all that they compute.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def float64():

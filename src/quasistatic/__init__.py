@@ -15,7 +15,7 @@ model.complete(x, mask)
 
 __version__ = "0.1.0"
 
-from . import data, networks, schedules
+from . import data, networks, oracles, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
 from .heads import (
@@ -68,5 +68,6 @@ __all__ = [
     "fit",
     "load",
     "networks",
+    "oracles",
     "schedules",
 ]

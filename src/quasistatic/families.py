@@ -10,6 +10,7 @@ __all__ = ["Bernoulli", "Family", "Gaussian", "Lattice", "total"]
 import abc
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -187,7 +188,7 @@ class Lattice(Family):
     logits: Tensor
     values: Tensor
 
-    @property
+    @cached_property
     def probs(self) -> Tensor:
         """P(x = values[k]), with shape (B, *, L)."""
         return self.logits.softmax(-1)

@@ -251,9 +251,11 @@ class Levels(_BeliefHead):
 
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Lattice:
         values = self.values.to(x_t)  # type: ignore[union-attr]
-        each = values.expand(*x_t.shape, len(values))
-        seen = kernel.marginal(each, t).log_prob(x_t[..., None])
-        return Lattice(output + seen, values)
+        # The levels ride along the batch: the axes behind it are the kernel's own.
+        each = values.repeat_interleave(len(x_t)).reshape(-1, *[1] * (x_t.ndim - 1))
+        again = x_t.repeat(len(values), *[1] * (x_t.ndim - 1))
+        seen = kernel.marginal(each.expand_as(again), t.repeat(len(values))).log_prob(again)
+        return Lattice(output + seen.unflatten(0, (len(values), -1)).movedim(0, -1), values)
 
 
 class _StepHead(Head):

@@ -275,11 +275,13 @@ def _nested(value: float | list) -> float | tuple:
 
 def _check_levels(raw: object, shape: tuple[int, ...], count: int, name: str, kind: str) -> Tensor:
     array = as_array(raw, shape, name)
+    if not array.is_floating_point():  # bytes compare by their own arithmetic, bools by none
+        array = array.to(torch.get_default_dtype())
     valid = (array == array.round()) & (array >= 0) & (array < count)
     if not valid.all():
         where = tuple((~valid).nonzero()[0].tolist())
         raise ValueError(
-            f"{name} must hold whole numbers from 0 to {count - 1}, got {array[where].item()} at "
+            f"{name} must hold whole numbers from 0 to {count - 1}, got {array[where].item():g} at "
             f"{where}: round or rescale the data, or use another space than {kind}"
         )
-    return array if array.is_floating_point() else array.to(torch.get_default_dtype())
+    return array

@@ -1,6 +1,6 @@
 """SD15's two toy distributions, drawn afresh from a seed."""
 
-__all__ = ["heartbeat", "swiss_roll"]
+__all__ = ["heartbeat", "roll_curve", "roll_noise", "swiss_roll"]
 
 import numpy as np
 
@@ -27,6 +27,14 @@ def roll_curve(angle: np.ndarray) -> np.ndarray:
     centre = whole.mean(0)
     scale = np.sqrt(((whole - centre) ** 2).mean())
     return (np.stack([angle * np.cos(angle), angle * np.sin(angle)], -1) - centre) / scale
+
+
+def roll_noise(noise: float) -> float:
+    """The noise of :func:`swiss_roll` for what scikit-learn's `make_swiss_roll` calls `noise`: it
+    adds that to a roll of radius 4.7 to 14.1, which is only then scaled."""
+    grid = 1.5 * np.pi * (1 + 2 * (np.arange(20_000) + 0.5) / 20_000)
+    whole = np.stack([grid * np.cos(grid), grid * np.sin(grid)], -1)
+    return float(noise / np.sqrt(whole.var(0).mean() + noise**2))
 
 
 def heartbeat(n: int, length: int = 20, period: int = 5, seed: int = 0) -> np.ndarray:

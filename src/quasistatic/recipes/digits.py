@@ -59,7 +59,7 @@ _PICTURES = (
     (
         "Held-out digits completed from their left half",
         lambda m, x, rng: figures.completion_panel(
-            m, x[:6], rng, np.tile(np.arange(8) >= 4, 8), (8, 8), times=250
+            m, x[:6], rng, np.tile(np.arange(8) >= 4, 8), (8, 8), times=100
         ),
     ),
     ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng)),

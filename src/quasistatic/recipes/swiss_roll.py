@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import figures
-from ..data import Split, swiss_roll
+from ..data import Split, roll_noise, swiss_roll
 from ..diffusion import Diffusion
 from ..heads import Natural, Sigmoid, Velocity
 from ..kernels import GaussianKernel
@@ -73,6 +73,8 @@ class SwissRollModern(Recipe):
 
 
 def _experiment(model: Diffusion, noise: float) -> Experiment:
+    """`noise` is scikit-learn's; the roll is then scaled to unit variance."""
+    noise = roll_noise(noise)
     data = Split(*(swiss_roll(n, noise, seed) for seed, n in enumerate((100_000, 2000, 10_000))))
     truth = SwissRollOracle(noise).log_prob(torch.from_numpy(data.test)).numpy()
     return Experiment(model, data, _PICTURES, truth=truth)
