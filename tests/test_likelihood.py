@@ -75,11 +75,11 @@ def test_with_exact_steps_the_bound_closes_as_the_chain_grows(rng):
 def test_the_roll_is_scored_at_its_own_density(rng):
     """Curved and narrow: the bound of the exact chain is a few hundredths of a nat below log p."""
     oracle = SwissRollOracle(noise=0.25)
-    kernel = GaussianKernel(schedules.linear_log_snr(150, 10, -8))
+    kernel = GaussianKernel(schedules.linear_log_snr(50, 10, -8))
     x = oracle.sample(1500, rng)
     gap = oracle.log_prob(x) - bound(Model(**oracle.parts(kernel)), x, rng=rng).nats
     error = gap.std().item() / len(gap) ** 0.5
-    assert error < 0.04
+    assert error < 0.05
     assert -5 * error < gap.mean().item() < 5 * error + 0.05
 
 

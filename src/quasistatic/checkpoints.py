@@ -21,6 +21,9 @@ from torch import Tensor
 from . import config, files
 from .model import Model
 
+FORMAT = 1
+"""The version of what a folder holds, in its `config.json`."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -43,6 +46,8 @@ class Run:
     best_score: float = float("inf")
     since_best: int = 0
     finished: bool = False
+    loss_sum: float = 0.0
+    loss_count: int = 0
     metrics: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
@@ -56,6 +61,11 @@ class Run:
         self.step += 1
         share = 1 - min(decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.mean, [w.detach() for w in weights], share)
+
+    def mean_loss(self) -> float:
+        """The mean loss of the steps since this was last asked."""
+        mean, self.loss_sum, self.loss_count = self.loss_sum / self.loss_count, 0.0, 0
+        return mean
 
     def note(self, record: dict[str, float], score: float | None, patience: int) -> None:
         """Adds a record; a better score keeps the mean weights, too many worse ones end the run."""
@@ -104,12 +114,7 @@ class Folder:
         self.path, self.saved_at, self.cost = Path(path), time.monotonic(), 0.0
         settings = config.describe(how)
         settings.pop("save_every")
-        parts = {}
-        for name in ("space", "kernel", "head", "network"):
-            with contextlib.suppress(TypeError):
-                parts[name] = config.describe(getattr(model, name))
-        parts.setdefault("network", {"is": type(model.network).__name__})
-        self.config = {"format": 1, "model": parts, "fit": settings} | (about or {})
+        self.config = {"format": FORMAT, "model": model.describe(), "fit": settings} | (about or {})
         self._claim()
 
     def _claim(self) -> None:
@@ -150,14 +155,15 @@ class Folder:
             return run
         count = len(run.mean)
         model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        take = lambda kind: [tensors[f"{kind}.{i}"].to(run.mean[i]) for i in range(count)]  # noqa: E731
+
+        def take(kind: str) -> list[Tensor]:
+            return [tensors[f"{kind}.{i}"].to(run.mean[i]) for i in range(count)]
+
         moments = {
-            i: {
-                "step": tensors["step"].clone(),
-                "exp_avg": take("exp_avg")[i],
-                "exp_avg_sq": take("exp_avg_sq")[i],
-            }
-            for i in range(count)
+            i: {"step": tensors["step"].clone(), "exp_avg": first, "exp_avg_sq": second}
+            for i, (first, second) in enumerate(
+                zip(take("exp_avg"), take("exp_avg_sq"), strict=True)
+            )
         }
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         return Run(
@@ -167,6 +173,9 @@ class Folder:
             facts["best_step"],
             facts["best_score"] if facts["best_score"] is not None else float("inf"),
             facts["since_best"],
+            facts["finished"],
+            facts["loss_sum"],
+            facts["loss_count"],
             metrics=self._metrics(facts["step"]),
         )
 
@@ -192,6 +201,9 @@ class Folder:
             "best_step": run.best_step,
             "best_score": run.best_score if run.best is not None else None,
             "since_best": run.since_best,
+            "finished": run.finished,
+            "loss_sum": run.loss_sum,
+            "loss_count": run.loss_count,
         }
         self._write_metrics(run)
         files.save_tensors(self.path / "checkpoint.safetensors", tensors, facts)

@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from . import config, files, heads, kernels, networks, schedules, spaces
+from .checkpoints import FORMAT
 from .checks import as_array
 from .factors import Observed
 from .likelihood import Score, bound
 from .model import Model
 from .posteriors import posterior
 from .samplers import ancestral
-
-FORMAT = 1
-"""The version of a saved model's `config.json`."""
 
 KNOWN = {
     name: getattr(room, name)
@@ -127,14 +125,6 @@ class Diffusion(Model):
         files.save_tensors(folder / "model.safetensors", self.state_dict(), facts)
         text = json.dumps({"format": FORMAT, "model": self.describe()}, indent=2)
         files.write_text(folder / "config.json", text + "\n")
-
-    def describe(self) -> dict:
-        """The four parts as JSON values; a network that is no dataclass is only named."""
-        parts = {name: config.describe(getattr(self, name)) for name in ("space", "kernel", "head")}
-        try:
-            return parts | {"network": config.describe(self.network)}
-        except TypeError:
-            return parts | {"network": {"is": type(self.network).__name__}}
 
     @classmethod
     def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from . import config
 from .families import Family
 from .heads import Head
 from .kernels import Kernel
@@ -100,6 +101,14 @@ class Model(nn.Module):
                 "states a belief about x_0 (Clean, Noise, Velocity, Levels)"
             )
         return grid
+
+    def describe(self) -> dict:
+        """The four parts as JSON values; a network that is no dataclass is only named."""
+        parts = {name: config.describe(getattr(self, name)) for name in ("space", "kernel", "head")}
+        try:
+            return parts | {"network": config.describe(self.network)}
+        except TypeError:
+            return parts | {"network": {"is": type(self.network).__name__}}
 
     @torch.no_grad()
     def _check_network(self) -> None:

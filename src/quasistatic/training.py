@@ -7,6 +7,7 @@ that was killed goes on as the run that was not.
 
 __all__ = ["Fit", "NonFiniteLoss", "fit"]
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -108,8 +109,11 @@ def fit(
     raw = model.space.check(x).to(model.blank(1))
     held_out = None if valid is None else model.space.check(valid, "valid").to(raw)
     loop = _Loop(model, module, objective, engine, how, raw, held_out)
-    with torch.random.fork_rng(devices=[], enabled=True):
-        loop.run(Folder(run, model, how, about) if run is not None and engine.main else None, show)
+    folder = None
+    if run is not None and engine.main:
+        folder = Folder(run, model, how, {"data": _fingerprint(raw), **(about or {})})
+    with torch.random.fork_rng(devices=[]):
+        loop.run(folder, show)
     return loop.kept
 
 
@@ -142,15 +146,13 @@ class _Loop:
             self.kept = folder.resume(self.kept, self.model, self.optimizer)
         started, first = time.monotonic(), self.kept.step
         every = max(1, self.how.steps // max(self.how.validations, 1))
-        shown = losses = count = 0.0
+        shown = 0.0
         try:
             while self.kept.step < self.how.steps and not self.kept.finished:
-                losses += self.step()
-                count += 1
+                self.step()
                 now = time.monotonic()
                 if self.kept.step % every == 0 or self.kept.step == self.how.steps:
-                    self.validate(losses / count)
-                    losses = count = 0.0
+                    self.validate()
                 if folder is not None and folder.due(now, self.how.save_every):
                     folder.save(self.kept, self.model, self.optimizer)
                 if show is not None and (now - shown > 0.2 or self.kept.step == self.how.steps):
@@ -165,8 +167,8 @@ class _Loop:
         if folder is not None:
             folder.close(self.kept, self.model)
 
-    def step(self) -> float:
-        """One gradient step; the mean loss before it."""
+    def step(self) -> None:
+        """One gradient step."""
         step, how = self.kept.step, self.how
         rows = self.order.rows(step)
         self.rng.manual_seed(_mix(how.seed, step, self.engine.rank))
@@ -194,10 +196,12 @@ class _Loop:
             group["lr"] = how.rate(step)
         self.optimizer.step()
         self.kept.advance(self.weights, how.ema)
-        return value
+        self.kept.loss_sum += value
+        self.kept.loss_count += 1
 
-    def validate(self, loss: float) -> None:
+    def validate(self) -> None:
         """Notes the loss since the last time, and the bound of the mean weights on `valid`."""
+        loss = self.kept.mean_loss()
         name, value = self.objective.reading(self.model, self.sample, loss)
         record: dict[str, float] = {"step": self.kept.step, "loss": loss, name: value}
         score = None
@@ -231,6 +235,12 @@ class _Order:
             rng = torch.Generator().manual_seed(_mix(self.seed, epoch, -2))
             self.epoch, self.permutation = epoch, torch.randperm(self.n, generator=rng)
         return self.permutation
+
+
+def _fingerprint(raw: Tensor) -> dict:
+    """What tells one set of training data from another."""
+    digest = hashlib.sha256(raw.cpu().numpy().tobytes()).hexdigest()
+    return {"rows": len(raw), "sha256": digest}
 
 
 def _mix(seed: int, step: int, lane: int) -> int:
