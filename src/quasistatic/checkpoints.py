@@ -145,26 +145,28 @@ class Folder:
             tensors, facts = files.load_tensors(checkpoint)
         elif done.exists():
             tensors, facts = files.load_tensors(done)
-            model.load_state_dict(tensors)
+            self._load(model, tensors)
             metrics = self._metrics(facts["step"])
-            mean = [w.detach().clone() for w in model.parameters()]
+            kept = [w.detach().clone() for w in model.parameters()]
             return Run(
-                facts["step"], mean, None, facts["best_step"], finished=True, metrics=metrics
+                facts["step"], kept, kept, facts["best_step"], finished=True, metrics=metrics
             )
         else:
             return run
-        count = len(run.mean)
-        model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
 
         def take(kind: str) -> list[Tensor]:
-            return [tensors[f"{kind}.{i}"].to(run.mean[i]) for i in range(count)]
+            return [tensors[f"{kind}.{i}"].to(mean) for i, mean in enumerate(run.mean)]
 
-        moments = {
-            i: {"step": tensors["step"].clone(), "exp_avg": first, "exp_avg_sq": second}
-            for i, (first, second) in enumerate(
-                zip(take("exp_avg"), take("exp_avg_sq"), strict=True)
-            )
-        }
+        moments: dict[int, dict[str, Tensor]] = {}
+        weights = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "model":
+                weights[rest] = tensor
+            if kind == "moment":
+                which, _, i = rest.rpartition(".")
+                moments.setdefault(int(i), {})[which] = tensor
+        self._load(model, weights)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         return Run(
             facts["step"],
@@ -192,10 +194,8 @@ class Folder:
         state = optimizer.state_dict()["state"]
         if not state:
             return  # stopped before the first step: there is nothing to go on from
-        for i, moments in state.items():
-            tensors[f"exp_avg.{i}"] = moments["exp_avg"]
-            tensors[f"exp_avg_sq.{i}"] = moments["exp_avg_sq"]
-        tensors["step"] = state[0]["step"]
+        for i, moments in state.items():  # frozen weights have none
+            tensors |= {f"moment.{which}.{i}": value for which, value in moments.items()}
         facts = {
             "step": run.step,
             "best_step": run.best_step,
@@ -216,6 +216,15 @@ class Folder:
         facts = {"step": run.step, "best_step": run.best_step}
         files.save_tensors(self.path / "model.safetensors", model.state_dict(), facts)
         (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def _load(self, model: Model, weights: dict[str, Tensor]) -> None:
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights in {self.path} are those of another network: train into another "
+                f"folder, or delete that one ({error})"
+            ) from None
 
     def _write_metrics(self, run: Run) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in run.metrics)

@@ -1,6 +1,6 @@
 """Bad input, caught at the door: each error says what, what it got, and what to do."""
 
-__all__ = ["as_array", "nearest"]
+__all__ = ["as_array", "as_tensor", "nearest"]
 
 import difflib
 from collections.abc import Iterable
@@ -17,12 +17,7 @@ def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
         TypeError: if x is no array of real numbers.
         ValueError: if it is empty, has another shape, or holds NaN or infinity.
     """
-    try:
-        array = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
-        ) from None
+    array = as_tensor(x, name)
     if array.is_complex():
         raise TypeError(f"{name} must be real, got {array.dtype}: pass real and imaginary parts")
     if tuple(array.shape[1:]) != tuple(shape) or array.ndim == 0:
@@ -40,6 +35,30 @@ def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
             "remove such rows, or fill them and hide them with a mask"
         )
     return array
+
+
+def as_tensor(x: object, name: str = "x") -> Tensor:
+    """x as a tensor of any shape and dtype.
+
+    Raises:
+        TypeError: if x is no array of numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    try:
+        array = np.asarray(x)
+        # torch shares the memory, where it can: it warns of what is read-only, and cannot run
+        # backwards or read bytes in another machine's order.
+        shared = (
+            array.flags.writeable and array.dtype.isnative and min(array.strides, default=0) >= 0
+        )
+        return torch.as_tensor(
+            array if shared else array.astype(array.dtype.newbyteorder("="), order="C")
+        )
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
+        ) from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

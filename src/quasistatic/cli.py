@@ -285,11 +285,14 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def _load_array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}") from None
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is no NumPy array (.npy): {error}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise ValueError(f"{path} holds no single array of real numbers: save it with numpy.save")
+    return array
 
 
 def _save_array(path: Path, array: np.ndarray) -> Path:

@@ -1,6 +1,6 @@
 """Objects as readable JSON, and back: no pickle, and no name that is not known is ever called."""
 
-__all__ = ["build", "describe"]
+__all__ = ["build", "describe", "describe_or_name"]
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -29,6 +29,14 @@ def describe(thing: object) -> Any:
         f"{type(thing).__name__} cannot be written as JSON: make it a dataclass whose fields are "
         "numbers, strings, tuples or other such dataclasses"
     )
+
+
+def describe_or_name(thing: object) -> Any:
+    """What :func:`describe` says, or only {"is": its name} of what is no such dataclass."""
+    try:
+        return describe(thing)
+    except TypeError:
+        return {"is": type(thing).__name__}
 
 
 def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:

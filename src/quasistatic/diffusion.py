@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import config, files, heads, kernels, networks, schedules, spaces
 from .checkpoints import FORMAT
-from .checks import as_array
+from .checks import as_array, as_tensor
 from .factors import Observed
 from .likelihood import Score, bound
 from .model import Model
@@ -159,7 +158,7 @@ class Diffusion(Model):
 
     def _known(self, x: object, mask: object) -> tuple[Tensor, Tensor]:
         """Where x is known, and x with what is missing replaced by something the space holds."""
-        array = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        array = as_tensor(x, "x")
         hidden = as_array(mask, self.space.shape, "mask")
         if tuple(hidden.shape) != tuple(array.shape):
             raise ValueError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 
@@ -33,10 +34,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:  # an interrupt too leaves nothing half-written
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise OSError(
             error.errno,
             f"could not write {len(data):,} bytes ({error.strerror}): free some space or choose "
@@ -52,7 +55,11 @@ def write_text(path: str | Path, text: str) -> None:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict) -> None:
     """Writes named tensors and a JSON object of facts about them as one safetensors file."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, as safetensors refuses tensors that share memory: a network may tie its weights.
+    whole = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     write_bytes(path, safetensors.torch.save(whole, metadata={"facts": json.dumps(facts)}))
 
 

@@ -105,10 +105,7 @@ class Model(nn.Module):
     def describe(self) -> dict:
         """The four parts as JSON values; a network that is no dataclass is only named."""
         parts = {name: config.describe(getattr(self, name)) for name in ("space", "kernel", "head")}
-        try:
-            return parts | {"network": config.describe(self.network)}
-        except TypeError:
-            return parts | {"network": {"is": type(self.network).__name__}}
+        return parts | {"network": config.describe_or_name(self.network)}
 
     @torch.no_grad()
     def _check_network(self) -> None:

@@ -37,7 +37,9 @@ def train(
 ) -> Run:
     """Trains a recipe into a folder, or goes on where an earlier call was stopped."""
     experiment = build(recipe)
-    about = {"recipe": config.describe(recipe)}
+    described = config.describe(recipe)
+    described["fit"].pop("save_every")  # it changes no result: a resumed run may have another
+    about = {"recipe": described}
     data = experiment.data
     return fit(
         experiment.model,

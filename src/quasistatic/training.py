@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import config
 from .checkpoints import Folder, Progress, Run
 from .engine import Engine
 from .likelihood import bound
@@ -63,6 +64,18 @@ class Fit:
     seed: int = 0
     precision: str = "no"
     save_every: float = 10.0
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch": 1, "warmup": 0, "validations": 0, "patience": 0}
+        least |= {"evaluations": 1, "weight_decay": 0, "save_every": 0}
+        for name, value in least.items():
+            if not getattr(self, name) >= value:
+                raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -111,7 +124,8 @@ def fit(
     loop = _Loop(model, module, objective, engine, how, raw, held_out)
     folder = None
     if run is not None and engine.main:
-        folder = Folder(run, model, how, {"data": _fingerprint(raw), **(about or {})})
+        what = {"data": _fingerprint(raw), "objective": config.describe_or_name(objective)}
+        folder = Folder(run, model, how, what | (about or {}))
     with torch.random.fork_rng(devices=[]):
         loop.run(folder, show)
     return loop.kept
@@ -239,7 +253,8 @@ class _Order:
 
 def _fingerprint(raw: Tensor) -> dict:
     """What tells one set of training data from another."""
-    digest = hashlib.sha256(raw.cpu().numpy().tobytes()).hexdigest()
+    whole = raw.cpu().contiguous().view(torch.uint8)  # NumPy has no bfloat16
+    digest = hashlib.sha256(whole.numpy().tobytes()).hexdigest()
     return {"rows": len(raw), "sha256": digest}
 
 
