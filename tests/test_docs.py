@@ -1,0 +1,164 @@
+"""What the documentation shows runs, what it names exists, and what is derived is current."""
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+import quasistatic as qs
+from quasistatic.cli import VERBS
+from quasistatic.recipes import RECIPES
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+TEXTS = [*PAGES, *SOURCES]
+TEXTS += [each for room in ("tests", "docs", "benchmarks") for each in ROOT.glob(f"{room}/*.py")]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
+
+
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+WITH_SHELL = [page for page in PAGES if blocks(page, "sh")]
+
+
+def named(paths):
+    return {"argvalues": paths, "ids": [path.relative_to(ROOT).as_posix() for path in paths]}
+
+
+def shortened(code: str) -> str:
+    """The same code with a few steps of training."""
+    return re.sub(r"(\b[fF]it\(.*?\bsteps=)\d{3,}", r"\g<1>20", code)
+
+
+def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Runs the blocks of a page in order, in one namespace with some data; that namespace."""
+    # Dataclasses look their own module up.
+    module = type(sys)(f"docs_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    x = qs.data.heartbeat(4, seed=1)
+    hidden = torch.zeros(x.shape, dtype=torch.bool)
+    hidden[:, 10:] = True
+    given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": hidden.numpy()}
+    namespace = vars(module) | given
+    torch.manual_seed(0)
+    for number, block in enumerate(blocks(page, "python"), 1):
+        exec(compile(shortened(block), f"{page.name}, block {number}", "exec"), namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("page", **named(WITH_PYTHON))
+def test_python_blocks_run(page, float32, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = run_page(page, monkeypatch)
+    for expression, error, says in refusals(page):
+        with pytest.raises(error, match=re.escape(says)):
+            eval(expression, namespace)
+
+
+def refusals(page: Path) -> list[tuple[str, type[Exception], str]]:
+    """The rows | `expression` | `Error` | what it says | of a page."""
+    rows = re.findall(r"^\| `(.+?)` \| `(\w+Error)` \| (.+?) \|$", page.read_text("utf-8"), re.M)
+    errors = {"TypeError": TypeError, "ValueError": ValueError}
+    return [(code, errors[error], says.replace(r"\|", "|")) for code, error, says in rows]
+
+
+def test_the_page_on_choosing_says_what_is_refused():
+    assert len(refusals(ROOT / "docs" / "choosing.md")) > 10
+
+
+def test_the_example_of_the_package_is_one_that_runs(float32, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, _, code = qs.__doc__.partition("\n\n")
+    page = tmp_path / "package.md"
+    page.write_text(f"```python\n{code.strip()}\n```\n")
+    assert "steps=20" in shortened(code)
+    run_page(page, monkeypatch)
+
+
+@pytest.mark.parametrize("page", **named(WITH_SHELL))
+def test_shell_blocks_name_commands_that_exist(page):
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["make"]:
+            assert words[1] in targets, line
+        programs = [Path(word).name for word in words]
+        if "quasistatic" not in programs[:-1]:
+            continue
+        verb, *rest = words[programs.index("quasistatic") + 1 :]
+        assert verb in VERBS or verb in ("--help", "--version"), line
+        if verb == "train" and rest:
+            assert rest[0] in RECIPES, line
+
+
+@pytest.mark.parametrize("page", **named(PAGES))
+def test_relative_links_resolve(page):
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.S | re.M)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if not re.match(r"\w+:", link):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), f"{page.name} links to {link}, which is not there"
+            if anchor and target.suffix == ".md":
+                assert anchor in anchors(target), f"{page.name} links to {link}, no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", **named(PAGES))
+def test_tests_that_a_page_names_exist(page):
+    for file, test in re.findall(r"`(test_\w+\.py)::(\w+)`", page.read_text("utf-8")):
+        path = ROOT / "tests" / file
+        assert path.exists(), f"{page.name} names {file}"
+        assert f"def {test}(" in path.read_text("utf-8"), f"{page.name} names {file}::{test}"
+
+
+def test_the_floors_of_the_design_are_those_of_the_linter():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [re.findall(r"\w+", layer) for layer in contracts["contracts"][0]["layers"]]
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`.+?`) \|", text, re.M)
+    assert [int(floor) for floor, _ in rows] == list(range(len(layers)))[::-1]
+    assert [re.findall(r"\w+", rooms) for _, rooms in rows] == layers
+
+
+def test_the_equations_are_current():
+    path = ROOT / "docs" / "generate.py"
+    spec = importlib.util.spec_from_file_location("docs_generate", path)
+    generate = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = generate
+    spec.loader.exec_module(generate)
+    current = (ROOT / "docs" / "equations.md").read_text("utf-8")
+    assert generate.page() == current, "docs/equations.md is out of date: run `make docs`"
+    cited = {(each.paper, each.place) for each in generate.citations()}
+    assert {("SD15", "Eq. 14"), ("SD15", "D.1.2"), ("SD15", "B.2"), ("DDPM", "Eq. 6")} <= cited
+
+
+@pytest.mark.parametrize("path", **named(TEXTS))
+def test_nothing_names_a_place_on_one_machine(path):
+    places = "|".join(["home", "root", "work", "Users", "mnt", "tmp"])
+    found = re.findall(rf"(?<![\w.~)-])/(?:{places})/\S+", path.read_text("utf-8"))
+    assert not found, f"{path.name} names {found[0]}"
+
+
+@pytest.mark.parametrize("path", **named(SOURCES))
+def test_the_bare_word_alpha_is_not_a_name(path):
+    """It means four things in this field. Matplotlib's keyword of that name is matplotlib's."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        # A call's keyword has an `arg` too, and is not a name of ours.
+        names = [getattr(node, field, None) for field in ("id", "attr", "name")]
+        if isinstance(node, ast.arg):
+            names.append(node.arg)
+        assert "alpha" not in names, f"{path.name}, line {node.lineno}: alpha, as a name"
