@@ -6,6 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # The release of PyTorch that `make constraints` resolves everything else around.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
+# Idle threads sleep instead of spinning: on a machine that other programs use too, spinning ones
+# make a step of a small network thirty times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: demo test check docs bench constraints clean help

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
 import sys
@@ -35,7 +36,9 @@ def named(paths):
 
 
 def shortened(code: str) -> str:
-    """The same code with a few steps of training."""
+    """The same code with a few steps of training, unless QUASISTATIC_FULL is set."""
+    if os.environ.get("QUASISTATIC_FULL"):
+        return code
     return re.sub(r"(\b[fF]it\(.*?\bsteps=)\d{3,}", r"\g<1>20", code)
 
 
@@ -44,7 +47,7 @@ def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     # Dataclasses look their own module up.
     module = type(sys)(f"docs_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    x = qs.data.heartbeat(4, seed=1)
+    x = qs.data.heartbeat(2, seed=1)
     hidden = torch.zeros(x.shape, dtype=torch.bool)
     hidden[:, 10:] = True
     given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": hidden.numpy()}
@@ -79,8 +82,8 @@ def test_the_example_of_the_package_is_one_that_runs(float32, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     _, _, code = qs.__doc__.partition("\n\n")
     page = tmp_path / "package.md"
+    code = code.replace("erase_evenly(2000)", "erase_evenly(50)")  # the README runs it whole
     page.write_text(f"```python\n{code.strip()}\n```\n")
-    assert "steps=20" in shortened(code)
     run_page(page, monkeypatch)
 
 

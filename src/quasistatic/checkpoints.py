@@ -119,6 +119,7 @@ class Folder:
 
     def _claim(self) -> None:
         target = self.path / "config.json"
+        files.sweep(self.path)
         if not target.exists():
             if self.path.exists() and any(self.path.iterdir()):
                 raise ValueError(

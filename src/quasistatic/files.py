@@ -1,6 +1,6 @@
 """Files that are whole or absent: written beside their place, then renamed into it."""
 
-__all__ = ["load_tensors", "save_tensors", "write_bytes", "write_text"]
+__all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text"]
 
 import contextlib
 import json
@@ -46,6 +46,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             "another folder; what was there before is untouched",
             str(path),
         ) from None
+
+
+def sweep(folder: str | Path) -> None:
+    """Removes what a process that was killed while it wrote left half-written in a folder."""
+    for part in Path(folder).glob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -7,6 +7,7 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 """
 
 __all__ = [
+    "BeliefHead",
     "Clean",
     "FixedLarge",
     "FixedSmall",
@@ -15,6 +16,7 @@ __all__ = [
     "Mean",
     "Natural",
     "Noise",
+    "Regression",
     "Sigmoid",
     "Variance",
     "Velocity",
@@ -22,7 +24,7 @@ __all__ = [
 
 import abc
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,6 +39,9 @@ class Variance(abc.ABC):
 
     outputs: int
     """How many numbers for each value of x it takes from the network."""
+
+    jumps: bool = True
+    """Whether it is a variance for steps between any two times, or between neighbours only."""
 
     @abc.abstractmethod
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
@@ -66,9 +71,11 @@ class FixedLarge(Variance):
 @dataclass(frozen=True)
 class Sigmoid(Variance):
     r"""sigma_t^2 = sigmoid(z + logit beta_t), z learned: a perturbation about the forward step
-    that stays within (0, 1) (SD15 Eq. 64)."""
+    that stays within (0, 1) (SD15 Eq. 64). Below beta_tilde_t it is no variance that x_0 could
+    have, and says nothing of longer steps."""
 
     outputs = 1
+    jumps = False
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
         assert isinstance(kernel, GaussianKernel)  # bound heads have checked it
@@ -112,10 +119,18 @@ class Head(abc.ABC):
         """KL(q(x_s | x_t, x_0) || p(x_s | x_t)), with shape (B, *), in nats."""
 
 
+class Regression(abc.ABC):
+    """The capability of a head whose output has a target, for :class:`Simple` to compare."""
+
+    @abc.abstractmethod
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """How far the output is from what would be right, with shape (B, *)."""
+
+
 H = TypeVar("H", bound=Head)
 
 
-class _BeliefHead(Head):
+class BeliefHead(Head):
     """A head that states a law of x_0 given x_t, and so can step to any earlier time."""
 
     @abc.abstractmethod
@@ -138,7 +153,7 @@ class _BeliefHead(Head):
 
 
 @dataclass(frozen=True)
-class Clean(_BeliefHead):
+class Clean(BeliefHead, Regression):
     """The network says what x_0 is: as the linear tilt of the prior pi that turns it into the
     belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
 
@@ -147,6 +162,10 @@ class Clean(_BeliefHead):
     @property
     def outputs(self) -> int:
         return 1 + self.variance.outputs
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.variance.jumps
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return _checked(self, space, kernel, self.variance)
@@ -163,7 +182,7 @@ class Clean(_BeliefHead):
 
 
 @dataclass(frozen=True)
-class Noise(_BeliefHead):
+class Noise(BeliefHead, Regression):
     """The network says which noise is in x_t (DDPM Eq. 11)."""
 
     variance: Variance = FixedSmall()
@@ -171,6 +190,10 @@ class Noise(_BeliefHead):
     @property
     def outputs(self) -> int:
         return 1 + self.variance.outputs
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.variance.jumps
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         _require_signal_noise("Noise", kernel)
@@ -198,7 +221,7 @@ class Noise(_BeliefHead):
 
 
 @dataclass(frozen=True)
-class Velocity(_BeliefHead):
+class Velocity(BeliefHead, Regression):
     """The network says v = signal eps - noise x_0, which is well scaled at both ends (SH22)."""
 
     variance: Variance = FixedSmall()
@@ -206,6 +229,10 @@ class Velocity(_BeliefHead):
     @property
     def outputs(self) -> int:
         return 1 + self.variance.outputs
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.variance.jumps
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         _require_signal_noise("Velocity", kernel)
@@ -228,7 +255,7 @@ class Velocity(_BeliefHead):
 
 
 @dataclass(frozen=True)
-class Levels(_BeliefHead):
+class Levels(BeliefHead):
     """The network gives a prior over the levels of each coordinate, and q(x_t | x_0 = level),
     which is known, multiplies it: at high SNR the belief rounds exactly, which no network
     learns by regression. For bits this is the Clean head with what x_t says put in."""
@@ -299,7 +326,7 @@ class Natural(_StepHead):
 
 
 @dataclass(frozen=True)
-class Mean(_StepHead):
+class Mean(_StepHead, Regression):
     r"""The network says the mean of x_{t-1}, for a bit as a shift of the log-odds of pi: mu of
     DDPM Eq. 8, f_mu and f_b of SD15 Tab. App.1."""
 

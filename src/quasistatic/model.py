@@ -98,7 +98,7 @@ class Model(nn.Module):
             raise ValueError(
                 f"{type(self.head).__name__} defines the step between neighbours only, and "
                 f"{len(grid)} of {T} times were asked for: leave times out, or train a head that "
-                "states a belief about x_0 (Clean, Noise, Velocity, Levels)"
+                "states a belief about x_0 (Clean, Noise, Velocity, Levels) with a fixed variance"
             )
         return grid
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .families import total
+from .heads import Regression
 from .model import Model
 from .terms import fixed_part, learned_term, stratified_terms
 
@@ -59,7 +60,7 @@ class Simple(Objective):
     head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none."""
 
     def check(self, model: Model) -> None:
-        if not hasattr(type(model.head), "error"):
+        if not isinstance(model.head, Regression):
             raise TypeError(
                 f"{type(model.head).__name__} states no regression target for Simple: train it "
                 "with Bound, or use Clean, Noise, Velocity or Mean"
@@ -69,7 +70,8 @@ class Simple(Objective):
         x_0 = model.space.encode(raw, rng)
         t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
         x_t = model.kernel.marginal(x_0, t).sample(rng)
-        return total(model.head.error(model.kernel, model.output(x_t, t), x_t, x_0, t))  # type: ignore[attr-defined]
+        assert isinstance(model.head, Regression)  # as `check` has made sure
+        return total(model.head.error(model.kernel, model.output(x_t, t), x_t, x_0, t))
 
     def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
         return "squared_error", loss / model.space.dims

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from .data.synthetic import roll_curve
 from .families import Gaussian, total
-from .heads import Clean, Head, _BeliefHead
+from .heads import BeliefHead, Clean, Head
 from .kernels import Kernel, SignalNoise
 from .spaces import Binary, Continuous, Space
 
@@ -35,7 +35,7 @@ LARGEST = 2**20
 
 
 @dataclass(frozen=True)
-class Moments(_BeliefHead):
+class Moments(BeliefHead):
     """The network says E[x_0 | x_t] and Var[x_0 | x_t] of each coordinate, (B, *, 2). With the
     true ones the step is exact for Gaussian data, and for other data the Gaussian nearest to the
     exact step in KL among those that are independent coordinate by coordinate."""

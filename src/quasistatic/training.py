@@ -117,6 +117,11 @@ def fit(
     how = replace(settings or Fit(), **changes)
     objective = objective or Bound()
     objective.check(model)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise TypeError(
+            f"{type(model.network).__name__} has no weights to train: an oracle needs no fit, and "
+            "a frozen network has to be unfrozen first"
+        )
     engine = engine or Engine(precision=how.precision)
     module = engine.prepare(model)
     raw = model.space.check(x).to(model.blank(1))
