@@ -191,9 +191,12 @@ def test_levels_does_not_know_its_outputs_before_it_is_bound():
         _ = Levels().outputs
 
 
-@pytest.mark.parametrize("head", [Natural(), Mean()], ids=["Natural", "Mean"])
+@pytest.mark.parametrize(
+    "head", [Natural(), Mean(), Noise(Sigmoid())], ids=["Natural", "Mean", "learned-width"]
+)
 def test_a_step_between_neighbours_does_not_skip(head):
-    model = Model(Continuous(3), GAUSSIAN, head, Wrong())
+    """Nor does a width that is one step's own: below beta_tilde no spread of x_0 explains it."""
+    model = Model(Continuous(3), GAUSSIAN, head, Wrong(head.outputs))
     says = f"{type(head).__name__} defines the step between neighbours only, and 7 of 40 times"
     with pytest.raises(ValueError, match=says):
         model.times(7)

@@ -9,7 +9,7 @@ import torch
 
 from conftest import KERNELS, assert_mean, close
 from quasistatic import schedules
-from quasistatic.data import swiss_roll
+from quasistatic.data.synthetic import roll_curve, roll_noise, swiss_roll
 from quasistatic.families import Gaussian
 from quasistatic.heads import Clean
 from quasistatic.kernels import BinomialKernel, GaussianKernel
@@ -31,7 +31,6 @@ REAL = {
     "roll": SwissRollOracle(0.2),
 }
 every_real = pytest.mark.parametrize("oracle", REAL.values(), ids=REAL.keys())
-SCALE = 6.7891  # of scikit-learn's roll: its deviation before it is brought to 1
 
 
 @every_real
@@ -106,7 +105,7 @@ def test_one_gaussian_is_a_gaussian(rng):
 def test_the_true_k_of_scikit_learn_s_roll(noise, bits, rng):
     """E[log2 p] at unit variance; `noise` is scikit-learn's own, added before the scaling, so that
     it is 6.79 times smaller in units of the data."""
-    oracle = SwissRollOracle(noise / math.hypot(SCALE, noise))
+    oracle = SwissRollOracle(roll_noise(noise))
     log_prob = oracle.log_prob(oracle.sample(1500, rng)) / math.log(2)
     assert_mean(log_prob, bits, slack=0.03)
     assert log_prob.std() / 1500**0.5 < 0.04
@@ -135,18 +134,13 @@ def test_the_roll_is_the_one_that_recipes_train_on(rng):
 def test_the_roll_s_quadrature_has_converged(rng):
     """Against a plain sum over forty times as many places on the curve, ends and all."""
     oracle = SwissRollOracle(0.1)
-    curve = torch.from_numpy(swiss_roll_curve(40_000)) * math.sqrt(1 - 0.1**2)
+    angle = 1.5 * np.pi * (1 + 2 * (np.arange(40_000) + 0.5) / 40_000)
+    curve = torch.from_numpy(roll_curve(angle)) * math.sqrt(1 - 0.1**2)
     ends = curve[[0, -1]] + torch.tensor([[0.05, -0.15], [-0.1, 0.1]])
     x = torch.cat([oracle.sample(20, rng), ends, torch.tensor([[0.0, 0.0], [3.0, 3.0]])])
     square = ((x[:, None] - curve) ** 2).sum(-1)
     plain = (-square / (2 * 0.1**2)).logsumexp(1) - math.log(40_000 * 2 * math.pi * 0.1**2)
     assert close(oracle.log_prob(x), plain, rtol=1e-6, atol=1e-6)
-
-
-def swiss_roll_curve(n):
-    from quasistatic.data.synthetic import roll_curve
-
-    return roll_curve(1.5 * np.pi * (1 + 2 * (np.arange(n) + 0.5) / n))
 
 
 def test_pieces_change_nothing(rng, monkeypatch):

@@ -46,12 +46,14 @@ def train(folder):
     model = qs.Diffusion(qs.Continuous(2), kernel, qs.Velocity(), network)
     qs.fit(
         model, x[:400], x[400:], objective=Paced(), run=folder,
-        steps=1000, batch=48, validations=9, evaluations=5, ema=0.98, save_every=0.01,
+        steps=600, batch=48, validations=9, evaluations=5, ema=0.98, save_every=0.01,
     )
 
 
 if len(sys.argv) > 1:
     train(sys.argv[1])
+import torch._dynamo  # the optimiser imports it at its first step: for seconds, in every child
+
 for folder in sys.stdin:  # one process for each line; to import once saves the most of a minute
     if child := os.fork():
         print(child, flush=True)
@@ -88,8 +90,8 @@ def test_a_run_killed_ten_times_is_the_run_left_alone(tmp_path):
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     undisturbed, many = python(alone), python()
     chance = random.Random(0)
-    delays = [chance.uniform(0.0, 0.5) for _ in range(10)]
-    assert sum(delays) < 1000 * 0.003  # none of them comes after the end
+    delays = [chance.uniform(0.0, 0.3) for _ in range(10)]
+    assert sum(delays) < 600 * 0.003  # none of them comes after the end
     reached = []
     for seconds in delays:
         many.stdin.write(f"{killed}\n")
@@ -111,7 +113,7 @@ def test_a_run_killed_ten_times_is_the_run_left_alone(tmp_path):
     # Equal files hold a run: nine validations of weights that moved.
     records = [json.loads(line) for line in (alone / "metrics.jsonl").read_text().splitlines()]
     scores = [record["valid_bits_per_dim"] for record in records]
-    assert [record["step"] for record in records] == [111 * i for i in range(1, 10)] + [1000]
+    assert [record["step"] for record in records] == [66 * i for i in range(1, 10)] + [600]
     assert len(set(scores)) == 10
     assert min(scores) < scores[0]
 

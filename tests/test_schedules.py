@@ -71,6 +71,8 @@ def test_both_ends_keep_their_digits():
     table = schedules.linear_log_snr(5, 30, -50)
     assert close(table.log_snr[1:], torch.linspace(30, -50, 5), rtol=1e-14)
     assert table.log_noise[1].item() == pytest.approx(-math.log1p(math.exp(30)), rel=1e-14)
+    tiny = -math.log1p(math.exp(-30))
+    assert table.log_alpha_bar[1].item() == pytest.approx(tiny, rel=1e-14, abs=0)
     assert table.log_alpha_bar[-1].item() == pytest.approx(-math.log1p(math.exp(50)), rel=1e-14)
 
 

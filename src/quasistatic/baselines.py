@@ -9,8 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from .data.tables import Split
 
-MIXTURES = [("full", k) for k in (1, 2, 4, 8)] + [("tied", k) for k in (8, 16, 32)]
-MIXTURES += [("diag", k) for k in (16, 32, 64)]
+MIXTURES = [("full", 1), ("full", 4), ("tied", 16), ("tied", 32), ("diag", 32), ("diag", 64)]
 
 
 def level_histograms(data: Split, count: int) -> np.ndarray:

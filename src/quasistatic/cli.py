@@ -146,6 +146,9 @@ class _Score:
     json: bool = False
 
 
+_UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
+
+
 def _score(words: Sequence[str]) -> None:
     """Score held-out data, or a .npy file, in nats and bits."""
     asked: _Score = _parse(_Score, "score", words)
@@ -159,12 +162,13 @@ def _score(words: Sequence[str]) -> None:
         score, facts = result.score, result.facts()
     else:
         score = opened.model.score(_load_array(asked.data), asked.evaluations, rng=rng)
-        each = {"nats": score.nats, "bits": score.bits, "bits per dimension": score.bits_per_dim}
+        each = {"nats": score.nats, "bits": score.bits, "bits_per_dim": score.bits_per_dim}
         rows = [
-            (name, f"{v.mean().item():.4f}", f"{score.stderr(v):.4f}") for name, v in each.items()
+            (_UNITS[name], f"{v.mean().item():.4f}", f"{score.stderr(v):.4f}")
+            for name, v in each.items()
         ]
         display.table(f"K of {len(score.nats)} examples", ("unit", "mean", "s.e."), rows)
-        facts = {name.replace(" ", "_"): v.mean().item() for name, v in each.items()}
+        facts = {name: v.mean().item() for name, v in each.items()}
         facts |= {"examples": len(score.nats), "evaluations": score.evaluations}
     if asked.out is not None:
         path = _save_array(asked.out, score.nats.cpu().numpy())

@@ -52,9 +52,9 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
     arguments = {key: build(value, known) for key, value in description.items() if key != "is"}
     if "is" not in description:
         return arguments
-    name = description["is"]
+    name = str(description["is"])
     if name not in known:
-        raise ValueError(f"there is no {name!r} to build: {nearest(str(name), known)}")
+        raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
     try:
         return known[name](**arguments)
     except TypeError as error:

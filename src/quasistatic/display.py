@@ -42,14 +42,15 @@ class Display:
 
     @contextlib.contextmanager
     def progress(self, name: str) -> Iterator[Callable[[Progress], None]]:
-        """A bar with the latest figures of a run and the time it has left."""
+        """A bar with the latest figures of a run and the time it has left, on standard error."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[latest]}"),
         )
-        with Bar(*columns, console=self.console, refresh_per_second=5) as bar:
+        console = Console(stderr=True, highlight=False)
+        with Bar(*columns, console=console, refresh_per_second=5) as bar:
             task = bar.add_task(name, total=None, latest="")
 
             def show(now: Progress) -> None:

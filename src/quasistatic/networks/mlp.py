@@ -15,19 +15,22 @@ from .time import fourier_features
 class _Block(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.told = nn.Linear(width, 2 * width)
         self.widen = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.narrow = nn.Linear(width, width)
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        inner = nn.functional.silu(self.widen(self.norm(h + time)))
+        scale, shift = self.told(time).chunk(2, -1)
+        inner = nn.functional.silu(self.widen(self.norm(h) * (1 + scale) + shift))
         return h + self.narrow(self.dropout(inner))
 
 
 @dataclass(eq=False)
 class MLP(nn.Module):
-    """Residual blocks with layer norm and SiLU, told the time by Fourier features.
+    """Residual blocks with layer norm and SiLU; Fourier features of the time scale and shift what
+    each block sees.
 
     Args:
         shape: the shape of one example; a whole number means one axis.
@@ -37,7 +40,8 @@ class MLP(nn.Module):
         dropout: share of hidden units dropped in training.
         octaves: frequencies of the time features.
         detail: octaves of Fourier features of x, for data with structure at fine scales (VDM
-            Sec. 5.1); the finest has the period 2 / 2^detail.
+            Sec. 5.1); periods 2, 1, ..., 4 / 2^detail. Octaves much finer
+            than the noise of most times do harm.
 
     The read-out starts at a tenth of its usual size, so that training starts near the prior.
     """
@@ -55,7 +59,10 @@ class MLP(nn.Module):
         self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
         dims, width = math.prod(self.shape), self.width
         self.time = nn.Sequential(
-            nn.Linear(2 * self.octaves + 1, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(2 * self.octaves + 1, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
         )
         self.read_in = nn.Linear(dims * (1 + 2 * self.detail), width)
         self.blocks = nn.ModuleList(_Block(width, self.dropout) for _ in range(self.depth))
@@ -80,6 +87,6 @@ class MLP(nn.Module):
 
 
 def _with_detail(x: Tensor, octaves: int) -> Tensor:
-    """x (B, D) and the sines and cosines of 2^k pi x for k = 1..octaves."""
-    angles = [2**k * math.pi * x for k in range(1, octaves + 1)]
+    """x (B, D) and the sines and cosines of 2^k pi x for k = 0..octaves - 1."""
+    angles = [2**k * math.pi * x for k in range(octaves)]
     return torch.cat([x, *(a.sin() for a in angles), *(a.cos() for a in angles)], 1)

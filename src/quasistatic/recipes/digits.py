@@ -27,10 +27,14 @@ class Digits(Recipe):
     """Real digits by the Levels head: the network's word on each pixel, times what x_t says."""
 
     steps: int = 1000
-    width: int = 512
+    width: int = 384
     depth: int = 3
     dropout: float = 0.4
-    fit: Fit = field(default_factory=lambda: Fit(steps=700, validations=14, evaluations=40))
+    fit: Fit = field(
+        default_factory=lambda: Fit(
+            steps=600, weight_decay=0.1, validations=12, patience=3, evaluations=40
+        )
+    )
 
     @property
     def reaches(self) -> str:

@@ -1,0 +1,166 @@
+"""What is described as JSON is built again as it was."""
+
+import inspect
+import json
+from dataclasses import dataclass, fields, is_dataclass
+
+import pytest
+import torch
+from torch import nn
+
+import quasistatic as qs
+from quasistatic import config, heads, kernels, networks, schedules, spaces
+from quasistatic.diffusion import KNOWN
+from quasistatic.recipes import RECIPES
+from quasistatic.runs import KNOWN as RECIPES_KNOWN
+
+SCHEDULES = {
+    "linear": schedules.linear(7, 1e-3, 0.3),
+    "quadratic": schedules.quadratic(7, 1e-3, 0.3),
+    "cosine": schedules.cosine(7, 0.01, 0.9),
+    "erase_evenly": schedules.erase_evenly(7),
+    "linear_log_snr": schedules.linear_log_snr(7, 3.1, -2.9),
+    "custom": schedules.custom([0.9, 0.5, 1 / 3, 0.0]),
+}
+SPACES = [
+    spaces.Continuous(3),
+    spaces.Continuous((2, 3), 0.1, ((0.5, 1.0, 2.0), (1.0, 1.0, 3.0))),
+    spaces.Continuous.standardize(torch.arange(12.0).reshape(4, 3) ** 2),
+    spaces.Binary((2, 2)),
+    spaces.Quantized(3, 17, 2.0),
+    spaces.Dequantized(3, 256, 1.5),
+]
+KERNELS = [
+    kernels.GaussianKernel(SCHEDULES["linear"]),
+    kernels.BinomialKernel(SCHEDULES["cosine"], mean=0.2),
+    kernels.BinomialKernel(SCHEDULES["custom"], mean=(0.1, 0.5)),
+]
+HEADS = [
+    heads.Clean(),
+    heads.Clean(heads.FixedLarge()),
+    heads.Noise(heads.FixedSmall()),
+    heads.Velocity(heads.Sigmoid()),
+    heads.Mean(heads.FixedLarge()),
+    heads.Natural(heads.Sigmoid()),
+    heads.Levels(),
+]
+
+
+def again(thing, known=KNOWN):
+    """Described, written, read and built."""
+    return config.build(json.loads(json.dumps(config.describe(thing))), known)
+
+
+def concrete(room) -> set[str]:
+    """The names of a room's classes that can be built."""
+    kinds = {name: getattr(room, name) for name in room.__all__}
+    return {n for n, k in kinds.items() if inspect.isclass(k) and not inspect.isabstract(k)}
+
+
+@pytest.mark.parametrize("thing", [*SPACES, *KERNELS, *HEADS], ids=lambda x: type(x).__name__)
+def test_spaces_kernels_and_heads_come_back_equal(thing):
+    built = again(thing)
+    assert type(built) is type(thing)
+    assert built == thing
+    assert config.describe(built) == config.describe(thing)
+
+
+def test_none_is_left_out():
+    """The lists above hold one of each kind that there is."""
+    assert {type(space).__name__ for space in SPACES} == concrete(spaces)
+    assert {type(kernel).__name__ for kernel in KERNELS} == concrete(kernels)
+    variances = {type(h.variance).__name__ for h in HEADS if hasattr(h, "variance")}
+    assert {type(head).__name__ for head in HEADS} | variances == concrete(heads)
+    assert set(SCHEDULES) == set(schedules.__all__) - {"Schedule"}
+    assert {type(network).__name__ for network in NETWORKS} == concrete(networks)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
+def test_schedules_come_back_bit_for_bit(schedule):
+    built = again(schedule)
+    assert built == schedule
+    assert torch.equal(built.log_alpha_bar, schedule.log_alpha_bar)
+    assert torch.equal(built.log_noise, schedule.log_noise)
+
+
+NETWORKS = [
+    networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2),
+    networks.RBF(4, 5, 6, outputs=2, reach=1.5),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda x: type(x).__name__)
+def test_networks_come_back_with_every_argument(network):
+    built = again(network)
+    given = [f.name for f in fields(network)]
+    assert [getattr(built, name) for name in given] == [getattr(network, name) for name in given]
+    assert [w.shape for w in built.parameters()] == [w.shape for w in network.parameters()]
+    for f in fields(network):  # and none of them holds its default by chance
+        assert getattr(network, f.name) != f.default or f.name in ("octaves", "hidden")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_come_back_with_their_overrides(name):
+    kind = RECIPES[name]
+    changed = kind(steps=123, fit=qs.Fit(lr=0.1 + 0.2, steps=7))
+    assert again(changed, RECIPES_KNOWN) == changed != kind()
+
+
+def test_floats_keep_every_digit():
+    number = 0.1 + 0.2
+    assert again(spaces.Continuous(1, number, number)).shift == number
+
+
+# mistakes
+
+
+def test_an_unknown_name_is_answered_by_the_nearest():
+    with pytest.raises(ValueError, match="there is no 'Binry' to build: did you mean Binary"):
+        config.build({"is": "Binry", "shape": [3]}, KNOWN)
+    described = config.describe(KERNELS[0])
+    described["schedule"]["kind"] = "linaer"
+    with pytest.raises(ValueError, match="there is no 'linaer' to build: did you mean linear"):
+        config.build(described, KNOWN)
+
+
+@pytest.mark.parametrize("name", ["os.system", "eval", "custom.__init__", "Model", ""])
+def test_no_name_but_the_known_is_called(name):
+    with pytest.raises(ValueError, match="there is no"):
+        config.build({"is": name, "command": "true"}, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ({"is": "Binary"}, "Binary cannot be built from {}: .*missing.*'shape'"),
+        ({"is": "Binary", "shape": [3], "levels": 2}, "Binary cannot be built from .*'levels'"),
+        ({"is": "MLP", "shape": [3], "widht": 2}, "MLP cannot be built from .*'widht'"),
+        ({"is": "Space", "shape": [3]}, "Space cannot be built from .*abstract"),
+        ({"is": "Binary", "shape": [0]}, "a space needs at least one axis"),
+        ({"is": "Quantized", "shape": [3], "count": 1}, "at least 2 of them, got 1"),
+        ({"is": ["Binary"]}, "there is no"),
+        ({"is": None}, "there is no"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(description, said):
+    with pytest.raises(ValueError, match=said):
+        config.build(description, KNOWN)
+
+
+def test_what_is_no_dataclass_cannot_be_described():
+    with pytest.raises(TypeError, match="Tensor cannot be written as JSON: make it a dataclass"):
+        config.describe(torch.zeros(2))
+    assert config.describe_or_name(nn.Linear(2, 2)) == {"is": "Linear"}
+
+    @dataclass
+    class Holds:
+        what: object
+
+    with pytest.raises(TypeError, match="Linear cannot be written"):
+        config.describe(Holds(nn.Linear(2, 2)))
+
+
+def test_every_part_is_a_dataclass():
+    """So that it can be written down."""
+    for thing in [*SPACES, *KERNELS, *HEADS, *SCHEDULES.values(), *NETWORKS]:
+        assert is_dataclass(thing)

@@ -1,0 +1,368 @@
+"""A model as two files on disk, and its verbs on what users hand them."""
+
+import json
+import math
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import quasistatic as qs
+from quasistatic.diffusion import Diffusion
+from quasistatic.schedules import cosine, erase_evenly, linear_log_snr
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def continuous() -> Diffusion:
+    torch.manual_seed(0)
+    space = qs.Continuous(4, (0.1, -3.0, 7.0, 1e3), (0.3, 2.0, 5.0, 1e2))
+    kernel = qs.GaussianKernel(linear_log_snr(12, 5.0, -5.0))
+    return Diffusion(space, kernel, qs.Clean(qs.FixedLarge()), qs.networks.MLP(4, 16, 1))
+
+
+def binary() -> Diffusion:
+    torch.manual_seed(0)
+    network = qs.networks.MLP((2, 3), 16, 1)
+    return Diffusion(qs.Binary((2, 3)), qs.BinomialKernel(cosine(10), 0.3), qs.Clean(), network)
+
+
+def quantized() -> Diffusion:
+    torch.manual_seed(0)
+    network = qs.networks.MLP(4, 16, 1, outputs=5)
+    kernel = qs.GaussianKernel(linear_log_snr(12, 5.0, -5.0))
+    return Diffusion(qs.Quantized(4, 5, spread=1.5), kernel, qs.Levels(), network)
+
+
+def stepwise() -> Diffusion:
+    torch.manual_seed(0)
+    network = qs.networks.RBF(4, 6, 12, outputs=2)
+    nn.init.normal_(network.read_out, std=0.1)
+    kernel = qs.GaussianKernel(linear_log_snr(12, 4.0, -4.0))
+    return Diffusion(qs.Continuous(4), kernel, qs.Natural(qs.Sigmoid()), network)
+
+
+MODELS = {f.__name__: f for f in (continuous, binary, quantized, stepwise)}
+every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+
+
+def data(model: Diffusion, n: int, seed: int = 1) -> torch.Tensor:
+    """Raw data that the space holds, in the type of the weights."""
+    space = model.space
+    if isinstance(space, qs.Continuous):
+        return space.decode(torch.randn(n, *space.shape, generator=seeded(seed)))
+    count = len(space.levels)
+    whole = torch.randint(count, (n, *space.shape), generator=seeded(seed))
+    return whole.to(torch.get_default_dtype())
+
+
+# save and load
+
+
+@every_model
+def test_a_loaded_model_scores_draws_and_completes_bit_for_bit(make, tmp_path):
+    model = make()
+    x = data(model, 5)
+    model.save(tmp_path / "m", note="kept")
+    loaded = qs.load(tmp_path / "m")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    mine, its = model.score(x, 7, rng=seeded()), loaded.score(x, 7, rng=seeded())
+    assert torch.equal(mine.nats, its.nats)
+    assert torch.equal(model.sample(3, rng=seeded()), loaded.sample(3, rng=seeded()))
+    mask = torch.rand(x.shape, generator=seeded()) < 0.5
+    drawn = [m.complete(x, mask, 2, rng=seeded(), particles=4).draws for m in (model, loaded)]
+    assert torch.equal(*drawn)
+    assert loaded.describe() == model.describe()
+    assert not loaded.training
+    assert sorted(os.listdir(tmp_path / "m")) == ["config.json", "model.safetensors"]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    binary().save(tmp_path)
+    return tmp_path
+
+
+def edit(folder, change) -> None:
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    change(stored)
+    path.write_text(json.dumps(stored))
+
+
+def test_a_missing_folder_or_file_is_named(saved, tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"there is no folder {tmp_path / 'no'}")):
+        qs.load(tmp_path / "no")
+    (saved / "model.safetensors").rename(saved / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*model\.safetensors"):
+        qs.load(saved)
+    (saved / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+        qs.load(saved)
+
+
+def test_damaged_files_are_named(saved):
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        qs.load(saved)
+    for text in ("", "{", "[]", "3", '{"format": 1}', '{"model": {}}'):
+        (saved / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config\.json is damaged"):
+            qs.load(saved)
+
+
+def test_another_version_is_named(saved):
+    edit(saved, lambda stored: stored.update(format=2))
+    with pytest.raises(ValueError, match="has format 2, and this version of quasistatic reads 1"):
+        qs.load(saved)
+
+
+def test_weights_of_another_width_do_not_fit(saved):
+    edit(saved, lambda stored: stored["model"]["network"].update(width=17))
+    with pytest.raises(ValueError, match=r"(?s)do not fit its config\.json.*size mismatch"):
+        qs.load(saved)
+
+
+def test_a_description_that_lacks_a_part_is_named(saved):
+    edit(saved, lambda stored: stored["model"].pop("kernel"))
+    with pytest.raises(ValueError, match="the description of a model lacks kernel"):
+        qs.load(saved)
+    edit(saved, lambda stored: stored["model"].update(kernel={"is": "GausianKernel"}))
+    with pytest.raises(ValueError, match="did you mean GaussianKernel"):
+        qs.load(saved)
+
+
+class Own(nn.Module):
+    """A network of the user's own class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, time):
+        return (self.scale * x.cumsum(-1))[..., None]
+
+
+def test_a_network_of_ones_own_is_named_and_has_to_be_given(tmp_path):
+    model = Diffusion(qs.Binary(3), qs.BinomialKernel(cosine(5)), qs.Clean(), Own())
+    nn.init.constant_(model.network.scale, 0.3)
+    model.save(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["model"]["network"] == {"is": "Own"}
+    with pytest.raises(ValueError, match="there is no 'Own' to build"):
+        qs.load(tmp_path)
+    loaded = qs.load(tmp_path, network=Own())
+    x = data(model, 4)
+    assert torch.equal(loaded.score(x, rng=seeded()).nats, model.score(x, rng=seeded()).nats)
+
+
+def test_a_run_is_a_model_that_loads(tmp_path):
+    model = binary()
+    qs.fit(model, data(model, 20), run=tmp_path, steps=5)
+    assert torch.equal(qs.load(tmp_path).sample(4, rng=seeded()), model.sample(4, rng=seeded()))
+
+
+def test_saving_again_replaces_the_model(saved):
+    other = continuous()
+    other.save(saved)
+    assert qs.load(saved).describe() == other.describe()
+
+
+# complete
+
+
+@every_model
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_what_is_known_comes_back_bit_for_bit(make, dtype):
+    model = make().to(dtype)
+    x = data(model, 6).double() if dtype == torch.float32 else data(model, 6)
+    mask = torch.rand(x.shape, generator=seeded(2)) < 0.4
+    holes = torch.where(mask, torch.nan, x)
+    made = model.complete(holes, mask, draws=3, rng=seeded(), particles=6)
+    assert made.draws.shape == (6, 3, *model.space.shape)
+    for drawn in made.draws.unbind(1):
+        assert torch.equal(drawn[~mask], x[~mask])  # also where weights have fewer digits
+        model.space.check(drawn)  # and what is new is of the space
+    hidden = made.draws.movedim(1, 0)[:, mask]
+    assert (hidden[0] != hidden[1]).any()
+
+
+@pytest.mark.parametrize("make", [binary, quantized])
+def test_whole_numbers_booleans_lists_and_arrays_are_one(make):
+    model = make()
+    x = data(model, 3)
+    mask = torch.rand(x.shape, generator=seeded(2)) < 0.4
+
+    def complete(x, mask):
+        return model.complete(x, mask, 2, rng=seeded(), particles=4)
+
+    expected = complete(x, mask)
+    same = [x.long(), x.to(torch.uint8), x.numpy(), x.numpy().astype(int), x.tolist()]
+    for form in same:
+        made = complete(form, mask)
+        assert torch.equal(made.draws.double(), expected.draws)
+        assert torch.equal(made.log_evidence, expected.log_evidence)
+    for form in (mask.numpy(), mask.tolist(), mask.long()):
+        assert torch.equal(complete(x, form).draws, expected.draws)
+    holes = np.where(mask.numpy(), np.nan, x.numpy())
+    assert torch.equal(complete(holes, mask).draws, expected.draws)
+
+
+@every_model
+def test_a_row_of_which_all_is_known_is_itself_and_one_of_which_nothing_is_has_no_evidence(make):
+    model = make()
+    x = data(model, 2)
+    mask = torch.zeros(x.shape, dtype=torch.bool)
+    mask[1] = True
+    made = model.complete(torch.where(mask, torch.nan, x), mask, 4, rng=seeded(), particles=64)
+    assert torch.equal(made.draws[0], x[:1].expand_as(made.draws[0]))
+    assert made.log_evidence[1] == 0.0  # log E_p[1]
+    assert made.log_evidence[0].abs() > 0.1
+    assert made.draws[1].flatten(1).std(0).max() > 0
+
+
+def test_all_hidden_is_a_plain_sample():
+    """Independent bits: with nothing known, the draws have the model's own mean."""
+    model = binary()
+    x = torch.zeros(40, 2, 3)
+    made = model.complete(x, torch.ones_like(x), draws=64, rng=seeded(1), particles=64)
+    drawn = made.draws.flatten(0, 1)
+    plain = model.sample(len(drawn), rng=seeded(2))
+    error = (drawn.mean(0) - plain.mean(0)).abs() / (2 * plain.var(0) / len(drawn)).sqrt()
+    assert error.max() < 5
+
+
+def test_the_evidence_of_whole_rows_is_a_probability_that_the_score_bounds():
+    torch.manual_seed(0)
+    network = qs.networks.MLP(4, 16, 1, outputs=2)
+    nn.init.normal_(network.read_out.weight, std=0.3)
+    model = Diffusion(qs.Binary(4), qs.BinomialKernel(cosine(10), 0.3), qs.Levels(), network)
+    every = torch.tensor(list(np.ndindex(2, 2, 2, 2)))  # 16 rows: there are no others
+    evidence = model.complete(every, every * 0, 1, rng=seeded(), particles=2000).log_evidence
+    assert evidence.exp().sum().item() == pytest.approx(1, abs=0.03)
+    many = every.repeat_interleave(200, 0)
+    bound = model.score(many, None, rng=seeded()).nats.reshape(16, 200)
+    error = 5 * bound.std(1) / 200**0.5 + 0.03
+    assert (bound.mean(1) < evidence + error).all()
+    # And the model draws each as often as that says.
+    drawn = model.sample(20_000, rng=seeded()).long() @ torch.tensor([8, 4, 2, 1])
+    share = drawn.bincount(minlength=16) / len(drawn)
+    p = evidence.exp()
+    assert ((share - p).abs() < 5 * (p / len(drawn)).sqrt() + 0.05 * p).all()
+
+
+def test_mean_and_deviation_are_those_of_the_draws():
+    model = continuous()
+    x = data(model, 2)
+    made = model.complete(x, torch.tensor([[False, True, True, False]] * 2), 5, rng=seeded())
+    assert torch.allclose(made.mean, made.draws.sum(1) / 5)
+    assert torch.allclose(made.deviation**2, (made.draws**2).mean(1) - made.mean**2, atol=1e-6)
+    assert (made.deviation[:, [0, 3]] == 0).all()
+
+
+def test_mistakes_in_completing_are_named():
+    model = continuous()
+    x = data(model, 2)
+    with pytest.raises(ValueError, match=r"mask must have shape \(examples, 4\), got \(2, 3\)"):
+        model.complete(x, torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
+        model.complete(x, torch.ones(1, 4))
+    with pytest.raises(ValueError, match="draws must be from 1 to particles, got 5 and 4"):
+        model.complete(x, torch.ones(2, 4), draws=5, particles=4)
+    x[1, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"x holds nan at \(1, 2\)"):
+        model.complete(x, torch.zeros(2, 4))
+    bits = data(binary(), 2)
+    bits[1, 0, 2] = 2
+    with pytest.raises(ValueError, match=r"from 0 to 1, got 2 at \(1, 0, 2\)"):
+        binary().complete(bits, torch.zeros(2, 2, 3))
+    with pytest.raises(TypeError, match="x must be an array of numbers, got str"):
+        model.complete("x", torch.zeros(2, 4))
+
+
+# score
+
+
+def test_mistakes_in_scoring_are_named():
+    model, bits = continuous(), binary()
+    x = data(model, 3)
+    x[2, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"x holds nan at \(2, 1\) \(first of 1\)"):
+        model.score(x)
+    x[2, 1] = -torch.inf
+    with pytest.raises(ValueError, match=r"x holds -inf at \(2, 1\)"):
+        model.score(x)
+    with pytest.raises(ValueError, match=r"x must have shape \(examples, 4\), got \(4,\)"):
+        model.score(torch.zeros(4))
+    with pytest.raises(ValueError, match=r"x must have shape \(examples, 2, 3\), got \(5, 3, 2\)"):
+        bits.score(torch.zeros(5, 3, 2))
+    with pytest.raises(ValueError, match="x is empty: pass at least one example"):
+        model.score(torch.zeros(0, 4))
+    with pytest.raises(ValueError, match=r"from 0 to 1, got 0.5 at \(0, 0, 0\)"):
+        bits.score(torch.full((2, 2, 3), 0.5))
+    with pytest.raises(ValueError, match=r"from 0 to 4, got 5 at \(0, 0\)"):
+        quantized().score(torch.full((2, 4), 5))
+    with pytest.raises(ValueError, match="evaluations must be from 1 to"):
+        model.score(torch.zeros(2, 4), evaluations=0)
+    with pytest.raises(TypeError, match="x must be an array of numbers, got dict"):
+        model.score({})
+
+
+@every_model
+def test_scoring_needs_no_more_than_the_values(make):
+    """Type, container and the other rows of a full sum with its own noise do not matter."""
+    model = make()
+    x = data(model, 4)
+    nats = model.score(x, None, rng=seeded()).nats
+    assert torch.equal(model.score(x.numpy(), None, rng=seeded()).nats, nats)
+    assert torch.equal(model.score(x.tolist(), None, rng=seeded()).nats, nats)
+    assert torch.equal(model.score(x, 1000, rng=seeded()).nats, nats)  # more than there are terms
+
+
+@every_model
+def test_the_terms_and_units_of_a_score_agree(make):
+    model = make()
+    score = model.score(data(model, 4), 5, rng=seeded())
+    assert set(score.terms) == {"prior", "transitions", "edge"}
+    assert torch.allclose(sum(score.terms.values()), score.nats)
+    assert torch.allclose(score.bits * math.log(2), score.nats)
+    assert torch.allclose(score.bits_per_dim * -math.prod(model.space.shape), score.bits)
+    assert torch.allclose(score.above_null + score.null, score.nats)
+    assert score.evaluations == 5
+
+
+def test_scoring_leaves_the_model_as_it_was():
+    model = continuous().train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.score(data(model, 2), 3)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+# building
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((qs.Continuous(3), qs.BinomialKernel(cosine(5)), qs.Clean()), "BinomialKernel diffuses b"),
+        ((qs.Binary(3), qs.BinomialKernel(cosine(5)), qs.Noise()), "Noise needs a kernel with sig"),
+        ((qs.Continuous(3), qs.GaussianKernel(cosine(5)), qs.Levels()), "Levels needs a space wit"),
+        ((qs.Quantized(3), qs.GaussianKernel(cosine(5)), qs.Clean()), "FixedSmall gives the last"),
+        ((qs.Continuous(3), qs.GaussianKernel(erase_evenly(5)), qs.Noise()), "leaves no signal at"),
+        ((qs.Binary(3), qs.BinomialKernel(cosine(5), (0.1, 0.2)), qs.Clean()), "mean activity of"),
+        ((qs.Binary(2), qs.BinomialKernel(cosine(5)), qs.Levels()), "needs (2, 2, 2): build the n"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_at_once(parts, said):
+    network = qs.networks.MLP(parts[0].shape, 8, 1)
+    with pytest.raises(TypeError, match=re.escape(said)):
+        Diffusion(*parts, network)
