@@ -232,30 +232,72 @@ def test_all_hidden_is_a_plain_sample():
     """Independent bits: with nothing known, the draws have the model's own mean."""
     model = binary()
     x = torch.zeros(40, 2, 3)
-    made = model.complete(x, torch.ones_like(x), draws=64, rng=seeded(1), particles=64)
+    made = model.complete(x, torch.ones_like(x), draws=64, rng=seeded(1), particles=2)
     drawn = made.draws.flatten(0, 1)
     plain = model.sample(len(drawn), rng=seeded(2))
     error = (drawn.mean(0) - plain.mean(0)).abs() / (2 * plain.var(0) / len(drawn)).sqrt()
     assert error.max() < 5
 
 
-def test_the_evidence_of_whole_rows_is_a_probability_that_the_score_bounds():
+EVERY = torch.tensor(list(np.ndindex(2, 2, 2, 2)))
+"""All sixteen rows of four bits."""
+
+
+def four_bits() -> tuple[Diffusion, torch.Tensor]:
+    """A chain over four bits and the exact probability of each row: the walk as a product of
+    matrices over all rows."""
     torch.manual_seed(0)
     network = qs.networks.MLP(4, 16, 1, outputs=2)
-    nn.init.normal_(network.read_out.weight, std=0.3)
-    model = Diffusion(qs.Binary(4), qs.BinomialKernel(cosine(10), 0.3), qs.Levels(), network)
-    every = torch.tensor(list(np.ndindex(2, 2, 2, 2)))  # 16 rows: there are no others
-    evidence = model.complete(every, every * 0, 1, rng=seeded(), particles=2000).log_evidence
-    assert evidence.exp().sum().item() == pytest.approx(1, abs=0.03)
-    many = every.repeat_interleave(200, 0)
-    bound = model.score(many, None, rng=seeded()).nats.reshape(16, 200)
-    error = 5 * bound.std(1) / 200**0.5 + 0.03
-    assert (bound.mean(1) < evidence + error).all()
-    # And the model draws each as often as that says.
+    nn.init.normal_(network.read_out.weight, std=0.1)
+    model = Diffusion(qs.Binary(4), qs.BinomialKernel(cosine(4), 0.3), qs.Levels(), network).eval()
+    x = EVERY.to(torch.get_default_dtype())
+    p = model.kernel.prior(x).log_prob(x).sum(1).exp()
+    with torch.no_grad():
+        for t in range(model.steps, 0, -1):
+            at = torch.full((16,), t)
+            law = model.reverse(x, at - 1, at) if t > 1 else model.last(x, at)
+            to = [law.log_prob(each.expand_as(x)).sum(1).exp() for each in x]
+            p = p @ torch.stack(to, 1)
+    return model, p
+
+
+def test_the_walk_the_bound_and_the_evidence_are_of_one_distribution():
+    model, p = four_bits()
+    assert p.sum().item() == pytest.approx(1)
+    # Draws come as often as p says,
     drawn = model.sample(20_000, rng=seeded()).long() @ torch.tensor([8, 4, 2, 1])
     share = drawn.bincount(minlength=16) / len(drawn)
-    p = evidence.exp()
-    assert ((share - p).abs() < 5 * (p / len(drawn)).sqrt() + 0.05 * p).all()
+    assert ((share - p).abs() < 5 * (p * (1 - p) / len(drawn)).sqrt()).all()
+    # K lies below log p,
+    bound = model.score(EVERY.repeat_interleave(300, 0), None, rng=seeded()).nats.reshape(16, 300)
+    assert (bound.mean(1) < p.log() + 5 * bound.std(1) / 300**0.5).all()
+    assert (bound.mean(1) > p.log() - 1).all()
+    # and the evidence of rows of which all is known is p.
+    hidden = torch.zeros_like(EVERY)
+    found = torch.stack(
+        [
+            model.complete(EVERY, hidden, 1, rng=seeded(i), particles=500).log_evidence.exp()
+            for i in range(16)
+        ]
+    )
+    assert ((found.mean(0) - p).abs() < 5 * found.std(0) / 4).all()
+    assert ((found.mean(0) / p - 1).abs() < 0.15).all()
+
+
+def test_completions_are_draws_from_the_exact_conditional():
+    """Two bits of four are known: their marginal, and the other two given them, by summation."""
+    model, p = four_bits()
+    mask = torch.tensor([[False, True, True, False]]).expand(4, 4)
+    seen = torch.tensor([[0, 9, 9, 0], [0, 9, 9, 1], [1, 9, 9, 0], [1, 9, 9, 1]])
+    made = model.complete(seen, mask, draws=2000, rng=seeded(), particles=32)
+    joint = p.reshape(2, 2, 2, 2)
+    marginal = joint.sum((1, 2)).flatten()
+    assert torch.allclose(made.log_evidence.exp(), marginal, rtol=0.05)
+    given = joint.permute(0, 3, 1, 2).reshape(4, 4) / marginal[:, None]
+    index = 2 * made.draws[..., 1].long() + made.draws[..., 2].long()
+    share = torch.stack([row.bincount(minlength=4) / 2000 for row in index])
+    assert ((share - given).abs() < 5 * (given * (1 - given) / 2000).sqrt()).all()
+    assert (share - share.mean(0)).abs().max() > 0.01
 
 
 def test_mean_and_deviation_are_those_of_the_draws():
@@ -274,8 +316,8 @@ def test_mistakes_in_completing_are_named():
         model.complete(x, torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))
-    with pytest.raises(ValueError, match="draws must be from 1 to particles, got 5 and 4"):
-        model.complete(x, torch.ones(2, 4), draws=5, particles=4)
+    with pytest.raises(ValueError, match="draws and particles must be 1 or more, got 5 and 0"):
+        model.complete(x, torch.ones(2, 4), draws=5, particles=0)
     x[1, 2] = torch.nan
     with pytest.raises(ValueError, match=r"x holds nan at \(1, 2\)"):
         model.complete(x, torch.zeros(2, 4))

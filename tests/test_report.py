@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage, imread
 
 from conftest import Silent
 from quasistatic import figures, heads, networks, report, schedules
+from quasistatic.diffusion import Diffusion
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.likelihood import Score, bound
 from quasistatic.model import Model
@@ -83,9 +84,9 @@ def bits(shape=12, steps: int = 20) -> Model:
     return Model(Binary(shape), kernel, heads.Levels(), Silent(2))
 
 
-def grey(shape=(3, 4)) -> Model:
+def grey(shape=(3, 4)) -> Diffusion:
     kernel = GaussianKernel(schedules.linear_log_snr(30))
-    return Model(Quantized(shape, 5, 2.0), kernel, heads.Levels(), Silent(5))
+    return Diffusion(Quantized(shape, 5, 2.0), kernel, heads.Levels(), Silent(5))
 
 
 def pixels(figure: Figure) -> np.ndarray:

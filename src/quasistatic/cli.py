@@ -186,7 +186,7 @@ class _Complete:
     mask: Annotated[Path | None, tyro.conf.arg(help="True where missing; default: NaN")] = None
     rows: Annotated[int, tyro.conf.arg(help="Test rows to complete without --data.")] = 8
     draws: int = 16
-    particles: int | None = None
+    particles: Annotated[int, tyro.conf.arg(help="That walk for each draw.")] = 8
     times: Annotated[int | None, tyro.conf.arg(help="Steps to walk; default: all T.")] = None
     out: Path | None = None
     seed: Seed = 0

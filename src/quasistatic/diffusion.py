@@ -3,6 +3,7 @@ r"""A trained chain as a distribution: sample, score, complete; and as two files
 __all__ = ["Completion", "Diffusion"]
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,36 +88,37 @@ class Diffusion(Model):
         draws: int = 16,
         times: int | Sequence[int] | Tensor | None = None,
         rng: torch.Generator | None = None,
-        particles: int | None = None,
+        particles: int = 8,
     ) -> Completion:
         """Draws of the values of x (N, *) that are missing, given the others.
 
-        Particles walk from noise to data, weighted by what the known values say of each step and
-        resampled (:func:`posterior`): exact in the limit of many particles, and each example is
-        worked on by itself.
+        Each draw has a set of particles of its own, which walk from noise to data, weighted by
+        what the known values say of each step and resampled (:func:`posterior`), and is one of
+        them: draws are independent, and exact in the limit of many particles.
 
         Args:
             mask: True where a value is missing, with the shape of x; what x holds there (NaN,
                 say) is ignored.
             draws: how many to return for each example.
-            particles: how many walk for each example; by default 4 for each draw, at least 64.
+            particles: how many walk for each draw; draws x particles rows for each example.
 
         Raises:
             ValueError: if the mask has another shape, or a known value is not one of the space.
         """
-        if draws < 1 or (particles is not None and particles < draws):
-            raise ValueError(f"draws must be from 1 to particles, got {draws} and {particles}")
+        if draws < 1 or particles < 1:
+            raise ValueError(f"draws and particles must be 1 or more, got {draws} and {particles}")
         known, y = self._known(x, mask)
-        walkers = max(64, 4 * draws) if particles is None else particles
         x_0 = self.space.encode(y.to(self.blank(1)), rng)
         variance = torch.where(known.to(x_0.device), 0.0, torch.inf).to(x_0)
-        factor = Observed(x_0.repeat_interleave(walkers, 0), variance.repeat_interleave(walkers, 0))
-        found, log_evidence = posterior(self, factor, len(y), walkers, times, rng)
-        chosen = torch.stack([torch.randperm(walkers, generator=rng)[:draws] for _ in y])
-        rows = torch.arange(len(y))[:, None]
-        raw = self.space.decode(found[rows, chosen].flatten(0, 1)).unflatten(0, (len(y), draws))
-        raw = torch.where(known[:, None], y[:, None], raw.cpu().to(y.dtype))
-        return Completion(raw, log_evidence)
+        rows = draws * particles
+        factor = Observed(x_0.repeat_interleave(rows, 0), variance.repeat_interleave(rows, 0))
+        found, log_evidence = posterior(self, factor, len(y) * draws, particles, times, rng)
+        chosen = torch.randint(particles, (len(found),), generator=rng)
+        x_0 = found[torch.arange(len(found)), chosen]
+        raw = self.space.decode(x_0).unflatten(0, (len(y), draws)).cpu()
+        raw = torch.where(known[:, None], y[:, None], raw.to(y.dtype))
+        evidence = log_evidence.reshape(len(y), draws).logsumexp(1) - math.log(draws)
+        return Completion(raw, evidence)
 
     def save(self, folder: str | Path, **facts: Any) -> None:
         """Writes `config.json` and `model.safetensors` to a folder, whole or not at all."""

@@ -13,9 +13,7 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from quasistatic.factors import Observed
-from quasistatic.model import Model
-from quasistatic.posteriors import posterior
+from quasistatic.diffusion import Diffusion
 
 from .style import GREY, HIDDEN, INK, PALE, SEQUENTIAL, as_numpy, new_figure, tidy
 
@@ -48,12 +46,13 @@ def image_grid(
 
 
 def completion_panel(
-    model: Model,
+    model: Diffusion,
     data: object,
     rng: torch.Generator | None = None,
     hidden: object = None,
     shape: Sequence[int] | None = None,
-    particles: int = 64,
+    draws: int = 16,
+    particles: int = 8,
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
     """Completes each raw example (n, *) and shows what is made of what was hidden.
@@ -67,11 +66,8 @@ def completion_panel(
     if hidden is None:
         hidden = torch.arange(raw.shape[-1]) >= raw.shape[-1] // 2
     mask = torch.as_tensor(as_numpy(hidden) > 0, device=raw.device).expand(raw.shape)
-    x_0 = model.space.encode(raw, rng).repeat_interleave(particles, 0)
-    variance = torch.where(mask, math.inf, 0.0).to(x_0).repeat_interleave(particles, 0)
-    drawn = posterior(model, Observed(x_0, variance), len(raw), particles, times, rng)[0]
-    draws = model.space.decode(drawn.flatten(0, 1)).reshape(drawn.shape)
-    return completion_from_draws(raw, mask, draws, shape or model.space.shape)
+    made = model.complete(raw, mask, draws, times, rng, particles)
+    return completion_from_draws(raw, mask, made.draws, shape or model.space.shape)
 
 
 def completion_from_draws(

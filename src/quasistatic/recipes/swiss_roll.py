@@ -76,7 +76,7 @@ class SwissRollModern(Recipe):
 def _experiment(model: Diffusion, noise: float) -> Experiment:
     """`noise` is scikit-learn's; the roll is then scaled to unit variance."""
     noise = roll_noise(noise)
-    data = Split(*(swiss_roll(n, noise, seed) for seed, n in enumerate((100_000, 2000, 10_000))))
+    data = Split(*(swiss_roll(n, noise, seed) for seed, n in enumerate((100_000, 1000, 4000))))
     truth = SwissRollOracle(noise).log_prob(torch.from_numpy(data.test)).numpy()
     return Experiment(model, data, _PICTURES, truth=truth)
 
