@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import quasistatic as qs
-from quasistatic import config, heads, kernels, networks, schedules, spaces
+from quasistatic import config, heads, kernels, networks, schedules, spaces, variances
 from quasistatic.diffusion import KNOWN
 from quasistatic.recipes import RECIPES
 from quasistatic.runs import KNOWN as RECIPES_KNOWN
@@ -37,11 +37,11 @@ KERNELS = [
 ]
 HEADS = [
     heads.Clean(),
-    heads.Clean(heads.FixedLarge()),
-    heads.Noise(heads.FixedSmall()),
-    heads.Velocity(heads.Sigmoid()),
-    heads.Mean(heads.FixedLarge()),
-    heads.Natural(heads.Sigmoid()),
+    heads.Clean(variances.FixedLarge()),
+    heads.Noise(variances.FixedSmall()),
+    heads.Velocity(variances.Sigmoid()),
+    heads.Mean(variances.FixedLarge()),
+    heads.Natural(variances.Sigmoid()),
     heads.Levels(),
 ]
 

@@ -6,21 +6,12 @@ from torch import nn
 
 from conftest import KERNELS, Silent, Wrong, close, every_kernel, random_data, random_times
 from quasistatic import schedules
-from quasistatic.heads import (
-    Clean,
-    FixedLarge,
-    FixedSmall,
-    Levels,
-    Mean,
-    Natural,
-    Noise,
-    Sigmoid,
-    Velocity,
-)
+from quasistatic.heads import Clean, Levels, Mean, Natural, Noise, Velocity
 from quasistatic.kernels import GaussianKernel
 from quasistatic.model import Model
 from quasistatic.objectives import Simple
 from quasistatic.spaces import Binary, Continuous, Quantized
+from quasistatic.variances import FixedLarge, FixedSmall, Sigmoid
 
 GAUSSIAN, BITS = KERNELS["gaussian"], KERNELS["bits-each"]
 

@@ -21,23 +21,14 @@ from conftest import (
     random_times,
 )
 from quasistatic.families import Lattice, total
-from quasistatic.heads import (
-    Clean,
-    FixedLarge,
-    FixedSmall,
-    Levels,
-    Mean,
-    Natural,
-    Noise,
-    Sigmoid,
-    Velocity,
-)
+from quasistatic.heads import Clean, Levels, Mean, Natural, Noise, Velocity
 from quasistatic.kernels import GaussianKernel
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
 from quasistatic.oracles import GaussianOracle, MixtureOracle
 from quasistatic.schedules import custom, erase_evenly, linear, linear_log_snr
 from quasistatic.spaces import Binary, Continuous
+from quasistatic.variances import FixedLarge, FixedSmall, Sigmoid
 
 # 1. Entropy and KL are expectations.
 

@@ -10,7 +10,7 @@ from torch import nn
 from conftest import KERNELS, Silent, Wrong, assert_mean, close, random_data
 from quasistatic import schedules
 from quasistatic.families import total
-from quasistatic.heads import Clean, FixedLarge, Levels, Natural, Noise
+from quasistatic.heads import Clean, Levels, Natural, Noise
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
@@ -24,6 +24,7 @@ from quasistatic.oracles import (
 )
 from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
 from quasistatic.terms import learned_term, stratified_terms
+from quasistatic.variances import FixedLarge
 
 
 def ends(oracle: GaussianOracle, kernel: GaussianKernel, first: int) -> float:

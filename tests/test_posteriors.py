@@ -11,13 +11,14 @@ from conftest import KERNELS, Silent, assert_mean, close
 from quasistatic import schedules
 from quasistatic.factors import Anything, Observed
 from quasistatic.families import Gaussian
-from quasistatic.heads import Clean, FixedLarge, Levels, Natural, Noise
+from quasistatic.heads import Clean, Levels, Natural, Noise
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.model import Model
 from quasistatic.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle
 from quasistatic.posteriors import posterior
 from quasistatic.samplers import Guide, State, ancestral, walk
 from quasistatic.spaces import Binary, Continuous, Quantized
+from quasistatic.variances import FixedLarge
 
 INF = math.inf
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, imread
 
 from conftest import Silent
-from quasistatic import figures, heads, networks, report, schedules
+from quasistatic import figures, heads, networks, report, schedules, variances
 from quasistatic.diffusion import Diffusion
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.likelihood import Score, bound
@@ -404,7 +404,7 @@ def test_a_picture_must_be_a_png(tmp_path):
 def test_a_trained_network_draws_too(tmp_path):
     kernel = GaussianKernel(schedules.linear(8, 1e-2, 0.4))
     network = networks.RBF(2, 4, 8, outputs=2)
-    model = Model(Continuous(2), kernel, heads.Natural(heads.Sigmoid()), network)
+    model = Model(Continuous(2), kernel, heads.Natural(variances.Sigmoid()), network)
     data = np.random.default_rng(0).normal(size=(40, 2))
     made = [figures.plane_trajectories(model, data, rng()), figures.bits_by_time(model, data)]
     section = report.Section("S", figures=[(figure.get_suptitle(), figure) for figure in made])

@@ -41,12 +41,12 @@ class Paced(qs.Bound):
 def train(folder):
     x = qs.data.swiss_roll(500, 0.3)
     torch.manual_seed(0)
-    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(20, 6.0, -6.0))
-    network = qs.networks.MLP(2, 16, 1, dropout=0.2)
+    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(20, 4.0, -6.0))
+    network = qs.networks.MLP(2, 16, 1, dropout=0.1)
     model = qs.Diffusion(qs.Continuous(2), kernel, qs.Velocity(), network)
     qs.fit(
         model, x[:400], x[400:], objective=Paced(), run=folder,
-        steps=600, batch=48, validations=9, evaluations=5, ema=0.98, save_every=0.01,
+        steps=600, batch=48, lr=1e-2, validations=9, ema=0.98, save_every=0.01,
     )
 
 
@@ -110,12 +110,16 @@ def test_a_run_killed_ten_times_is_the_run_left_alone(tmp_path):
     finish(python(killed))
     finish(undisturbed)
     assert contents(killed) == contents(alone)
-    # Equal files hold a run: nine validations of weights that moved.
+    # Equal files hold a run: validations of weights that moved, the best of them late.
     records = [json.loads(line) for line in (alone / "metrics.jsonl").read_text().splitlines()]
     scores = [record["valid_bits_per_dim"] for record in records]
     assert [record["step"] for record in records] == [66 * i for i in range(1, 10)] + [600]
     assert len(set(scores)) == 10
-    assert min(scores) < scores[0]
+    assert files.load_tensors(alone / "model.safetensors")[1]["best_step"] > 300
+
+
+WORSENING = {"steps": 400, "validations": 100, "lr": 1.0, "clip": 100.0}
+"""Training that finds its best weights early and then spoils them."""
 
 
 class Stop(Exception):
@@ -208,19 +212,20 @@ def test_what_a_killed_write_left_behind_is_swept_and_hinders_nothing(tmp_path):
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path):
-    first = train(tmp_path)
+    first = train(tmp_path, **WORSENING)
     expected = contents(tmp_path)
     facts = files.load_tensors(tmp_path / "model.safetensors")[1]
-    again = train(tmp_path, show=lambda now: pytest.fail("a finished run took a step"))
+    assert 0 < facts["best_step"] < facts["step"]
+    forbidden = lambda now: pytest.fail("a finished run took a step")  # noqa: E731
+    again = train(tmp_path, show=forbidden, **WORSENING)
     assert contents(tmp_path) == expected
-    assert files.load_tensors(tmp_path / "model.safetensors")[1] == facts
     for name, tensor in first.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
 
 
 def test_patience_that_ran_out_stays_out(tmp_path, monkeypatch, clock):
     """Killed between the checkpoint that ended a run and its last file, it does not go on."""
-    changes = {"steps": 400, "validations": 100, "patience": 2, "lr": 1.0, "clip": 100.0}
+    changes = WORSENING | {"patience": 2}
     train(tmp_path / "alone", **changes)
     expected = contents(tmp_path / "alone")
     steps = files.load_tensors(tmp_path / "alone" / "model.safetensors")[1]["step"]
@@ -237,6 +242,21 @@ def test_patience_that_ran_out_stays_out(tmp_path, monkeypatch, clock):
             train(folder, **changes)
     train(folder, **changes)
     assert contents(folder) == expected
+
+
+def test_patience_is_not_renewed_by_an_interrupt(tmp_path, clock):
+    changes = WORSENING | {"patience": 6}
+    train(tmp_path / "alone", **changes)
+    expected = contents(tmp_path / "alone")
+    for calls in (13, 17):  # fewer steps than its patience covers, so that some fall within it
+        folder = tmp_path / str(calls)
+        for _ in range(100):
+            try:
+                train(folder, after(calls), save_every=0.0, **changes)
+                break
+            except Stop:
+                continue
+        assert contents(folder) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import torch
 
 from conftest import KERNELS, Silent, Wrong, assert_mean, every_kernel
 from quasistatic import schedules
-from quasistatic.heads import Clean, FixedLarge, Levels, Natural
+from quasistatic.heads import Clean, Levels, Natural
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.model import Model
 from quasistatic.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle
 from quasistatic.samplers import Free, ancestral, walk
 from quasistatic.spaces import Binary, Continuous, Quantized
+from quasistatic.variances import FixedLarge
 
 
 @pytest.mark.parametrize("times", [None, 6, [3, 4, 40]], ids=["all", "6", "listed"])

@@ -18,23 +18,14 @@ __version__ = "0.1.0"
 from . import data, networks, oracles, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
-from .heads import (
-    Clean,
-    FixedLarge,
-    FixedSmall,
-    Levels,
-    Mean,
-    Natural,
-    Noise,
-    Sigmoid,
-    Velocity,
-)
+from .heads import Clean, Levels, Mean, Natural, Noise, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Score
 from .objectives import Bound, Simple
 from .references import cite
 from .spaces import Binary, Continuous, Dequantized, Quantized
 from .training import Fit, NonFiniteLoss, fit
+from .variances import FixedLarge, FixedSmall, Sigmoid
 
 load = Diffusion.load
 

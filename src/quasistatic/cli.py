@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if verb not in VERBS:
             raise ValueError(f"there is no command {verb!r}: {nearest(verb, VERBS)}")
         VERBS[verb](rest)
+    except KeyboardInterrupt:
+        print(f"quasistatic {verb}: stopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         print(f"quasistatic {verb}: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -1,4 +1,4 @@
-"""Where training runs: device, ranks, precision. The only file that knows Accelerate."""
+"""Where training runs: device and ranks. The only file that knows Accelerate."""
 
 __all__ = ["Engine"]
 
@@ -10,15 +10,22 @@ from torch import Tensor, nn
 
 
 class Engine:
-    """One process of a training run, alone or among several that `accelerate launch` started.
+    """The process of a training run.
 
     Args:
         cpu: stay on the CPU even where there is a GPU.
-        precision: of the forward pass: "no" (float32), "bf16" or "fp16".
+
+    Raises:
+        RuntimeError: if it is one of several that a launcher started.
     """
 
-    def __init__(self, cpu: bool = False, precision: str = "no") -> None:
-        self._accelerator = Accelerator(cpu=cpu, mixed_precision=precision)
+    def __init__(self, cpu: bool = False) -> None:
+        self._accelerator = Accelerator(cpu=cpu)
+        if self.ranks > 1:
+            raise RuntimeError(
+                f"{self.ranks} processes were launched, and training over several is not built "
+                "yet: run the command by itself"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -41,7 +48,7 @@ class Engine:
         return self._accelerator.is_main_process
 
     def prepare(self, module: nn.Module) -> nn.Module:
-        """The module on its device; with several processes its gradients are averaged."""
+        """The module on its device."""
         return self._accelerator.prepare_model(module)
 
     def seed(self, seed: int) -> None:
@@ -51,7 +58,7 @@ class Engine:
             torch.cuda.manual_seed(seed)
 
     def backward(self, loss: Tensor) -> None:
-        """The gradients of the loss, scaled where the precision needs it."""
+        """The gradients of the loss."""
         self._accelerator.backward(loss)
 
     def clip(self, parameters: Iterable[Tensor], norm: float) -> Tensor:

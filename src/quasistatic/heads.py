@@ -9,16 +9,12 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 __all__ = [
     "BeliefHead",
     "Clean",
-    "FixedLarge",
-    "FixedSmall",
     "Head",
     "Levels",
     "Mean",
     "Natural",
     "Noise",
     "Regression",
-    "Sigmoid",
-    "Variance",
     "Velocity",
 ]
 
@@ -30,59 +26,9 @@ import torch
 from torch import Tensor
 
 from .families import Family, Gaussian, Lattice
-from .kernels import GaussianKernel, Kernel, SignalNoise
+from .kernels import Kernel, SignalNoise
 from .spaces import Space
-
-
-class Variance(abc.ABC):
-    """How wide a Gaussian reverse step is, told as Var[x_0 | x_t]."""
-
-    outputs: int
-    """How many numbers for each value of x it takes from the network."""
-
-    jumps: bool = True
-    """Whether it is a variance for steps between any two times, or between neighbours only."""
-
-    @abc.abstractmethod
-    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        """Var[x_0 | x_t], broadcasting against x (B, *); `extra` has shape (B, *, outputs)."""
-
-
-@dataclass(frozen=True)
-class FixedSmall(Variance):
-    r"""sigma_t^2 = beta_tilde_t: right if x_0 were known (DDPM Sec. 3.2)."""
-
-    outputs = 0
-
-    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        return torch.zeros((), dtype=like.dtype, device=like.device)
-
-
-@dataclass(frozen=True)
-class FixedLarge(Variance):
-    r"""sigma_t^2 = beta_t: right if x_0 were standard normal (DDPM Sec. 3.2)."""
-
-    outputs = 0
-
-    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        return kernel.at(kernel.schedule.log_noise, t, like).exp().to(like.dtype)
-
-
-@dataclass(frozen=True)
-class Sigmoid(Variance):
-    r"""sigma_t^2 = sigmoid(z + logit beta_t), z learned: a perturbation about the forward step
-    that stays within (0, 1) (SD15 Eq. 64). Below beta_tilde_t it is no variance that x_0 could
-    have, and says nothing of longer steps."""
-
-    outputs = 1
-    jumps = False
-
-    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        assert isinstance(kernel, GaussianKernel)  # bound heads have checked it
-        beta = kernel.at(torch.nn.functional.pad(kernel.schedule.beta, (1, 0)), t, like)
-        step = (extra[..., 0] + beta.logit().to(like.dtype)).sigmoid()
-        least, weight = kernel.spread(t - 1, t, like)
-        return (step - least) / weight
+from .variances import FixedLarge, FixedSmall, Sigmoid, Variance
 
 
 class Head(abc.ABC):
@@ -153,9 +99,8 @@ class BeliefHead(Head):
 
 
 @dataclass(frozen=True)
-class Clean(BeliefHead, Regression):
-    """The network says what x_0 is: as the linear tilt of the prior pi that turns it into the
-    belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
+class _WithVariance(Head):
+    """A head with one output for the mean, and those that its variance takes."""
 
     variance: Variance = FixedSmall()
 
@@ -163,9 +108,20 @@ class Clean(BeliefHead, Regression):
     def outputs(self) -> int:
         return 1 + self.variance.outputs
 
+
+@dataclass(frozen=True)
+class _EstimateHead(_WithVariance, BeliefHead, Regression):
+    """A head whose belief is an estimate of x_0 and the spread that its variance states."""
+
     @property
     def jumps(self) -> bool:  # type: ignore[override]
         return self.variance.jumps
+
+
+@dataclass(frozen=True)
+class Clean(_EstimateHead):
+    """The network says what x_0 is: as the linear tilt of the prior pi that turns it into the
+    belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return _checked(self, space, kernel, self.variance)
@@ -175,25 +131,36 @@ class Clean(BeliefHead, Regression):
         spread = self.variance(kernel, output[..., 1:], t, x_t)
         return kernel.widen(tilted, spread, torch.zeros_like(t), t)
 
-    def error(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """-log of the tilted prior at x_0, (B, *): half the squared error of x_0 and a constant
         on the real line, the cross-entropy for a bit."""
         return -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
 
 
+class _ScaleHead(_EstimateHead):
+    """A head that needs signal and noise scales: its output is affine in x_0 given x_t."""
+
+    @abc.abstractmethod
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The x_0 for which an output (B, *) would be right."""
+
+    @abc.abstractmethod
+    def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The output that would be right, with shape (B, *)."""
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        assert isinstance(kernel, SignalNoise)  # bound heads have checked it
+        x_0 = self.clean(kernel, output[..., 0], x_t, t)
+        return Gaussian(x_0, self.variance(kernel, output[..., 1:], t, x_t).expand_as(x_0))
+
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The squared error of the output, |eps - eps_hat|^2 for Noise (DDPM Eq. 14), (B, *)."""
+        return (self.target(kernel, x_t, x_0, t) - output[..., 0]) ** 2
+
+
 @dataclass(frozen=True)
-class Noise(BeliefHead, Regression):
+class Noise(_ScaleHead):
     """The network says which noise is in x_t (DDPM Eq. 11)."""
-
-    variance: Variance = FixedSmall()
-
-    @property
-    def outputs(self) -> int:
-        return 1 + self.variance.outputs
-
-    @property
-    def jumps(self) -> bool:  # type: ignore[override]
-        return self.variance.jumps
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         _require_signal_noise("Noise", kernel)
@@ -204,54 +171,30 @@ class Noise(BeliefHead, Regression):
             )
         return _checked(self, space, kernel, self.variance)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        signal, noise = kernel.signal(t, x_t), kernel.noise(t, x_t)  # type: ignore[attr-defined]
-        x_0 = (x_t - noise * output[..., 0]) / signal
-        return _point(x_0, self.variance(kernel, output[..., 1:], t, x_t))
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_0 = (x_t - noise eps) / signal."""
+        return (x_t - kernel.noise(t, x_t) * output) / kernel.signal(t, x_t)
 
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """The output that would be right: eps = (x_t - signal x_0) / noise, (B, *)."""
         return (x_t - kernel.signal(t, x_t) * x_0) / kernel.noise(t, x_t)
 
-    def error(
-        self, kernel: SignalNoise, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor
-    ) -> Tensor:
-        """|eps - eps_hat|^2, with shape (B, *) (DDPM Eq. 14)."""
-        return (self.target(kernel, x_t, x_0, t) - output[..., 0]) ** 2
-
 
 @dataclass(frozen=True)
-class Velocity(BeliefHead, Regression):
+class Velocity(_ScaleHead):
     """The network says v = signal eps - noise x_0, which is well scaled at both ends (SH22)."""
-
-    variance: Variance = FixedSmall()
-
-    @property
-    def outputs(self) -> int:
-        return 1 + self.variance.outputs
-
-    @property
-    def jumps(self) -> bool:  # type: ignore[override]
-        return self.variance.jumps
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         _require_signal_noise("Velocity", kernel)
         return _checked(self, space, kernel, self.variance)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        signal, noise = kernel.signal(t, x_t), kernel.noise(t, x_t)  # type: ignore[attr-defined]
-        x_0 = signal * x_t - noise * output[..., 0]
-        return _point(x_0, self.variance(kernel, output[..., 1:], t, x_t))
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_0 = signal x_t - noise v."""
+        return kernel.signal(t, x_t) * x_t - kernel.noise(t, x_t) * output
 
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """The output that would be right: v = (signal x_t - x_0) / noise, (B, *)."""
         return (kernel.signal(t, x_t) * x_t - x_0) / kernel.noise(t, x_t)
-
-    def error(
-        self, kernel: SignalNoise, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor
-    ) -> Tensor:
-        """|v - v_hat|^2, with shape (B, *)."""
-        return (self.target(kernel, x_t, x_0, t) - output[..., 0]) ** 2
 
 
 @dataclass(frozen=True)
@@ -307,15 +250,11 @@ class _StepHead(Head):
 
 
 @dataclass(frozen=True)
-class Natural(_StepHead):
+class Natural(_WithVariance, _StepHead):
     r"""The forward step, tilted by what the network says: mu = sqrt(1 - beta) x_t + beta f for a
     Gaussian, a shift of the log-odds by f for a bit. Both are rows of SD15 Tab. App.1."""
 
     variance: Variance = FixedLarge()
-
-    @property
-    def outputs(self) -> int:
-        return 1 + self.variance.outputs
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return _checked(self, space, kernel, self.variance)
@@ -326,15 +265,9 @@ class Natural(_StepHead):
 
 
 @dataclass(frozen=True)
-class Mean(_StepHead, Regression):
+class Mean(_WithVariance, _StepHead, Regression):
     r"""The network says the mean of x_{t-1}, for a bit as a shift of the log-odds of pi: mu of
     DDPM Eq. 8, f_mu and f_b of SD15 Tab. App.1."""
-
-    variance: Variance = FixedSmall()
-
-    @property
-    def outputs(self) -> int:
-        return 1 + self.variance.outputs
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return _checked(self, space, kernel, self.variance)
@@ -351,10 +284,6 @@ class Mean(_StepHead, Regression):
         """|mu_tilde - mu|^2, with shape (B, *)."""
         mean = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).mean
         return (self.target(kernel, x_t, x_0, t) - mean) ** 2
-
-
-def _point(x_0: Tensor, variance: Tensor) -> Gaussian:
-    return Gaussian(x_0, variance.expand_as(x_0))
 
 
 def _require_signal_noise(name: str, kernel: Kernel) -> None:

@@ -47,7 +47,6 @@ class Fit:
         patience: validations without a better one after which the run stops; 0 never stops.
         evaluations: network evaluations an example of validation data, each time.
         seed: of the order of the data, the times and the noise.
-        precision: of the forward pass: "no" (float32) or "bf16".
         save_every: seconds between checkpoints.
     """
 
@@ -62,7 +61,6 @@ class Fit:
     patience: int = 0
     evaluations: int = 20
     seed: int = 0
-    precision: str = "no"
     save_every: float = 10.0
 
     def __post_init__(self) -> None:
@@ -122,14 +120,18 @@ def fit(
             f"{type(model.network).__name__} has no weights to train: an oracle needs no fit, and "
             "a frozen network has to be unfrozen first"
         )
-    engine = engine or Engine(precision=how.precision)
+    engine = engine or Engine()
     module = engine.prepare(model)
     raw = model.space.check(x).to(model.blank(1))
     held_out = None if valid is None else model.space.check(valid, "valid").to(raw)
     loop = _Loop(model, module, objective, engine, how, raw, held_out)
     folder = None
     if run is not None and engine.main:
-        what = {"data": _fingerprint(raw), "objective": config.describe_or_name(objective)}
+        parts = [raw] if held_out is None else [raw, held_out]
+        what = {
+            "data": [_fingerprint(part) for part in parts],
+            "objective": config.describe_or_name(objective),
+        }
         folder = Folder(run, model, how, what | (about or {}))
     with torch.random.fork_rng(devices=[]):
         loop.run(folder, show)

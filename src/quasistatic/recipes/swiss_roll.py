@@ -9,13 +9,14 @@ import torch
 from .. import figures
 from ..data import Split, roll_noise, swiss_roll
 from ..diffusion import Diffusion
-from ..heads import FixedLarge, Natural, Sigmoid, Velocity
+from ..heads import Natural, Velocity
 from ..kernels import GaussianKernel
 from ..networks import MLP, RBF
 from ..oracles import SwissRollOracle
 from ..schedules import linear_log_snr
 from ..spaces import Continuous
 from ..training import Fit
+from ..variances import FixedLarge, Sigmoid
 from .experiment import Experiment, Recipe
 
 
@@ -58,7 +59,7 @@ class SwissRollModern(Recipe):
     detail: int = 4
     fit: Fit = field(
         default_factory=lambda: Fit(
-            steps=3800, batch=1024, lr=4e-3, ema=0.995, weight_decay=0.0, validations=6
+            steps=3200, batch=1024, lr=4e-3, ema=0.995, weight_decay=0.0, validations=6
         )
     )
 
