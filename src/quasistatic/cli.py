@@ -129,8 +129,10 @@ def _sample(words: Sequence[str]) -> None:
     """Draw from a run and write the draws as .npy."""
     asked: _Sample = _parse(_Sample, "sample", words)
     display = Display(asked.json)
-    model = open_run(asked.run).model
-    drawn = model.sample(asked.n, asked.times, torch.Generator().manual_seed(asked.seed))
+    opened = open_run(asked.run)
+    with opened.threads():
+        rng = torch.Generator().manual_seed(asked.seed)
+        drawn = opened.model.sample(asked.n, asked.times, rng)
     path = _save_array(asked.out or asked.run / "samples.npy", drawn.cpu().numpy())
     display.say(f"wrote {path}: {tuple(drawn.shape)}")
     display.result(samples=str(path), shape=list(drawn.shape))
@@ -158,13 +160,15 @@ def _score(words: Sequence[str]) -> None:
     display, opened = Display(asked.json), open_run(asked.run)
     rng = torch.Generator().manual_seed(asked.seed)
     if asked.data is None:
-        result = assess(opened, asked.evaluations, rng)
+        with opened.threads():
+            result = assess(opened, asked.evaluations, rng)
         rows = [row.cells() for row in result.rows]
         display.table("bits per dimension (lower is better)", ("model", "mean", "s.e."), rows)
         display.table("the bound", ("", "mean", "s.e."), result.lines())
         score, facts = result.score, result.facts()
     else:
-        score = opened.model.score(_load_array(asked.data), asked.evaluations, rng=rng)
+        with opened.threads():
+            score = opened.model.score(_load_array(asked.data), asked.evaluations, rng=rng)
         each = {"nats": score.nats, "bits": score.bits, "bits_per_dim": score.bits_per_dim}
         rows = [
             (_UNITS[name], f"{v.mean().item():.4f}", f"{score.stderr(v):.4f}")
@@ -209,7 +213,8 @@ def _complete(words: Sequence[str]) -> None:
     if asked.mask is not None:
         hidden = _load_array(asked.mask)
     rng = torch.Generator().manual_seed(asked.seed)
-    made = opened.model.complete(x, hidden, asked.draws, asked.times, rng, asked.particles)
+    with opened.threads():
+        made = opened.model.complete(x, hidden, asked.draws, asked.times, rng, asked.particles)
     path = _save_array(asked.out or asked.run / "completed.npy", made.draws.numpy())
     evidence = made.log_evidence.mean().item()
     display.say(
@@ -241,7 +246,8 @@ def _report(words: Sequence[str]) -> None:
     rng = torch.Generator().manual_seed(asked.seed)
     for folder in asked.runs:
         opened = open_run(folder)
-        page += sections(opened, assess(opened, asked.evaluations, rng), rng)
+        with opened.threads():
+            page += sections(opened, assess(opened, asked.evaluations, rng), rng)
     title = "quasistatic: " + ", ".join(folder.name for folder in asked.runs)
     path = write_page(asked.out or asked.runs[0] / "report.html", title, page)
     display.say(f"wrote {path}")

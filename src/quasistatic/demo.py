@@ -32,19 +32,22 @@ def demo(folder: Path, display: Display) -> dict:
         with display.progress(f"train {name}") as show:
             train(recipe, folder / name, show)
         opened = open_run(folder / name)
-        result = assess(opened, 64, rng)
-        title = f"{name}: held-out data, bits per dimension (lower is better)"
-        display.table(title, ("model", "bits/dim", "s.e."), [row.cells() for row in result.rows])
-        display.table(f"{name}: its bound", ("", "mean", "s.e."), result.lines())
-        facts[name] = result.facts()
-        if name == "digits":
-            facts["completion"] = _complete(opened, rng)
+        with opened.threads():
+            result = assess(opened, 64, rng)
+            title = f"{name}: held-out data, bits per dimension (lower is better)"
             display.table(
-                "digits: the hidden right half of 16 held-out digits, error a pixel (0 to 16)",
-                ("filled in by", "RMSE"),
-                [(key, f"{value:.3f}") for key, value in facts["completion"].items()],
+                title, ("model", "bits/dim", "s.e."), [row.cells() for row in result.rows]
             )
-        page += sections(opened, result, rng)
+            display.table(f"{name}: its bound", ("", "mean", "s.e."), result.lines())
+            facts[name] = result.facts()
+            if name == "digits":
+                facts["completion"] = _complete(opened, rng)
+                display.table(
+                    "digits: the hidden right half of 16 held-out digits, error a pixel (0 to 16)",
+                    ("filled in by", "RMSE"),
+                    [(key, f"{value:.3f}") for key, value in facts["completion"].items()],
+                )
+            page += sections(opened, result, rng)
     facts["seconds"] = time.monotonic() - started
     path = write_page(folder / "report.html", "quasistatic: sample, score, complete", page)
     facts["report"] = str(path)

@@ -2,8 +2,9 @@
 
 __all__ = ["Opened", "default_folder", "open_run", "train"]
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +74,17 @@ class Opened:
                 "as a file"
             )
         return build(self.recipe)
+
+    @contextlib.contextmanager
+    def threads(self) -> Iterator[None]:
+        """As many threads as the run trained on, for as long as the block lasts: what is fastest
+        for training is so for the rest."""
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads((self.recipe and self.recipe.fit.threads) or before)
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     @property
     def metrics(self) -> list[dict[str, float]]:

@@ -31,7 +31,9 @@ class SwissRoll(Recipe):
     first_log_snr: float = 8.0
     last_log_snr: float = -6.0
     fit: Fit = field(
-        default_factory=lambda: Fit(steps=5000, lr=2e-2, clip=10.0, weight_decay=0.0, validations=6)
+        default_factory=lambda: Fit(
+            steps=5000, lr=2e-2, clip=10.0, weight_decay=0.0, validations=6, threads=1
+        )
     )
 
     @property
