@@ -100,8 +100,9 @@ def test_training_that_was_interrupted_goes_on_by_the_same_command(run, tmp_path
 
     words = ["train", "heartbeat", "--out", str(again), *SMALL, "--fit.save-every"]
     monkeypatch.setattr(training._Loop, "step", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as stopped:
         cli.main([*words, "0"])
+    assert stopped.value.code == 130
     assert "model.safetensors" not in os.listdir(again)
     monkeypatch.setattr(training._Loop, "step", step)
     cli.main([*words, "30"])  # how often it is saved may change

@@ -31,7 +31,7 @@ class Heartbeat(Recipe):
     depth: int = 3
     fit: Fit = field(
         default_factory=lambda: Fit(
-            steps=4000, lr=4e-3, batch=256, ema=0.998, weight_decay=0.0, validations=10, threads=1
+            steps=7000, lr=4e-3, batch=256, ema=0.998, weight_decay=0.0, validations=10, threads=1
         )
     )
 
