@@ -19,7 +19,7 @@ from quasistatic.recipes import RECIPES
 from quasistatic.runs import open_run, train
 
 NAMES = ("heartbeat", "swiss-roll", "swiss-roll-modern")
-EVALUATIONS = 600
+EVALUATIONS = 400
 
 
 def valid_share(model: qs.Diffusion, n: int = 10_000) -> float:
