@@ -61,7 +61,7 @@ class SwissRollModern(Recipe):
     detail: int = 4
     fit: Fit = field(
         default_factory=lambda: Fit(
-            steps=3800, batch=1024, lr=4e-3, ema=0.995, weight_decay=0.0, validations=6
+            steps=3600, batch=1024, lr=4e-3, ema=0.995, weight_decay=0.0, validations=6, threads=1
         )
     )
 
