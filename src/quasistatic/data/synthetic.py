@@ -22,8 +22,7 @@ def swiss_roll(n: int, noise: float = 0.1, seed: int = 0) -> np.ndarray:
 
 def roll_curve(angle: np.ndarray) -> np.ndarray:
     """The noiseless roll at given angles, (n, 2), scaled to mean 0 and mean variance 1."""
-    grid = 1.5 * np.pi * (1 + 2 * (np.arange(20_000) + 0.5) / 20_000)
-    whole = np.stack([grid * np.cos(grid), grid * np.sin(grid)], -1)
+    whole = _whole_roll()
     centre = whole.mean(0)
     scale = np.sqrt(((whole - centre) ** 2).mean())
     return (np.stack([angle * np.cos(angle), angle * np.sin(angle)], -1) - centre) / scale
@@ -32,8 +31,7 @@ def roll_curve(angle: np.ndarray) -> np.ndarray:
 def roll_noise(noise: float) -> float:
     """The noise of :func:`swiss_roll` for what scikit-learn's `make_swiss_roll` calls `noise`: it
     adds that to a roll of radius 4.7 to 14.1, which is only then scaled."""
-    grid = 1.5 * np.pi * (1 + 2 * (np.arange(20_000) + 0.5) / 20_000)
-    whole = np.stack([grid * np.cos(grid), grid * np.sin(grid)], -1)
+    whole = _whole_roll()
     return float(noise / np.sqrt(whole.var(0).mean() + noise**2))
 
 
@@ -42,3 +40,9 @@ def heartbeat(n: int, length: int = 20, period: int = 5, seed: int = 0) -> np.nd
     the `period` sequences has probability 1 / period (SD15 Sec. 3.1.2)."""
     phase = np.random.default_rng(seed).integers(period, size=(n, 1))
     return (np.arange(length) % period == phase).astype(np.float32)
+
+
+def _whole_roll() -> np.ndarray:
+    """The noiseless roll, unscaled, at 20000 angles spread evenly."""
+    angle = 1.5 * np.pi * (1 + 2 * (np.arange(20_000) + 0.5) / 20_000)
+    return np.stack([angle * np.cos(angle), angle * np.sin(angle)], -1)
