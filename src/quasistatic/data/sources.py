@@ -1,0 +1,55 @@
+"""Where a training step takes its rows from: an array as it is, or a random view of each row."""
+
+__all__ = ["Rows", "Source"]
+
+import abc
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Source(abc.ABC):
+    """Training data. A step asks for some rows by number; what it gets may be a random view of
+    each, a crop or a reflection, drawn anew every time."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example, as :meth:`batch` gives it."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many rows an epoch has."""
+
+    @abc.abstractmethod
+    def batch(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        """Raw values of the rows (B,), with shape (B, *shape) and the data's own dtype. The
+        generator is on the CPU."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> dict:
+        """What tells these data from others, as JSON values: a run resumes on the same only."""
+
+
+class Rows(Source):
+    """An array (N, *), as it is. Bytes stay bytes until a step takes them."""
+
+    def __init__(self, array: np.ndarray | Tensor) -> None:
+        self.array = torch.as_tensor(array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        return self.array[rows.to(self.array.device)]
+
+    def fingerprint(self) -> dict:
+        whole = self.array.cpu().contiguous().view(torch.uint8)  # NumPy has no bfloat16
+        digest = hashlib.sha256(whole.numpy().tobytes()).hexdigest()
+        return {"rows": len(self.array), "sha256": digest}

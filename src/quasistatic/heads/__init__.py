@@ -1,0 +1,24 @@
+r"""Heads: what a network's output means. Each turns it into the reverse step p(x_s | x_t).
+
+Most heads state a *belief* about x_0, a law of each coordinate given x_t; the kernel bridges it
+to any earlier time. The two of 2015 and of DDPM's mean state the step from t to t - 1 itself.
+The spread of a Gaussian step is a statement about x_0 too: beta_tilde says that x_0 is known,
+beta_t that it is standard normal (DDPM Sec. 3.2).
+"""
+
+__all__ = [
+    "BeliefHead",
+    "Clean",
+    "Head",
+    "Levels",
+    "Mean",
+    "Natural",
+    "Noise",
+    "Regression",
+    "Velocity",
+]
+
+from .estimates import Clean, Noise, Velocity
+from .head import BeliefHead, Head, Regression
+from .levels import Levels
+from .steps import Mean, Natural

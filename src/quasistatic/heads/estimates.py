@@ -1,0 +1,103 @@
+"""Heads whose belief is an estimate of x_0, and a spread about it."""
+
+__all__ = ["Clean", "Noise", "Velocity"]
+
+import abc
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ..families import Family, Gaussian
+from ..kernels import Kernel, SignalNoise
+from ..spaces import Space
+from .head import BeliefHead, Regression, WithVariance, checked, require_signal_noise
+
+
+@dataclass(frozen=True)
+class _EstimateHead(WithVariance, BeliefHead, Regression):
+    """A head whose belief is an estimate of x_0 and the spread that its variance states."""
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.variance.jumps
+
+
+@dataclass(frozen=True)
+class Clean(_EstimateHead):
+    """The network says what x_0 is: as the linear tilt of the prior pi that turns it into the
+    belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        return checked(self, space, kernel, self.variance)
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        tilted = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t))
+        spread = self.variance(kernel, output[..., 1:], t, x_t)
+        return kernel.widen(tilted, spread, torch.zeros_like(t), t)
+
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """-log of the tilted prior at x_0, (B, *): half the squared error of x_0 and a constant
+        on the real line, the cross-entropy for a bit."""
+        return -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
+
+
+class _ScaleHead(_EstimateHead):
+    """A head that needs signal and noise scales: its output is affine in x_0 given x_t."""
+
+    @abc.abstractmethod
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The x_0 for which an output (B, *) would be right."""
+
+    @abc.abstractmethod
+    def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The output that would be right, with shape (B, *)."""
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        assert isinstance(kernel, SignalNoise)  # bound heads have checked it
+        x_0 = self.clean(kernel, output[..., 0], x_t, t)
+        return Gaussian(x_0, self.variance(kernel, output[..., 1:], t, x_t).expand_as(x_0))
+
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The squared error of the output, |eps - eps_hat|^2 for Noise (DDPM Eq. 14), (B, *)."""
+        return (self.target(kernel, x_t, x_0, t) - output[..., 0]) ** 2
+
+
+@dataclass(frozen=True)
+class Noise(_ScaleHead):
+    """The network says which noise is in x_t (DDPM Eq. 11)."""
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise("Noise", kernel)
+        if kernel.schedule.alpha_bar[-1] == 0:
+            raise TypeError(
+                f"schedule {kernel.schedule.kind!r} leaves no signal at T, where the noise says "
+                "nothing about x_0: use Clean or Velocity"
+            )
+        return checked(self, space, kernel, self.variance)
+
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_0 = (x_t - noise eps) / signal."""
+        return (x_t - kernel.noise(t, x_t) * output) / kernel.signal(t, x_t)
+
+    def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The output that would be right: eps = (x_t - signal x_0) / noise, (B, *)."""
+        return (x_t - kernel.signal(t, x_t) * x_0) / kernel.noise(t, x_t)
+
+
+@dataclass(frozen=True)
+class Velocity(_ScaleHead):
+    """The network says v = signal eps - noise x_0, which is well scaled at both ends (SH22)."""
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise("Velocity", kernel)
+        return checked(self, space, kernel, self.variance)
+
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_0 = signal x_t - noise v."""
+        return kernel.signal(t, x_t) * x_t - kernel.noise(t, x_t) * output
+
+    def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """The output that would be right: v = (signal x_t - x_0) / noise, (B, *)."""
+        return (kernel.signal(t, x_t) * x_t - x_0) / kernel.noise(t, x_t)

@@ -1,0 +1,112 @@
+"""What every head is, what it may be besides, and what it needs of a space and a kernel."""
+
+__all__ = ["BeliefHead", "Head", "Regression", "WithVariance", "checked", "require_signal_noise"]
+
+import abc
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from torch import Tensor
+
+from ..families import Family
+from ..kernels import Kernel, SignalNoise
+from ..spaces import Space
+from ..variances import FixedSmall, Sigmoid, Variance
+
+
+class Head(abc.ABC):
+    """Reads a network's output of shape (B, *, outputs). x has shape (B, *), t shape (B,)."""
+
+    jumps: bool = True
+    """Whether the reverse step is defined between any two times, or between neighbours only."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """How many numbers for each value of x the network must give."""
+
+    @abc.abstractmethod
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        """This head for that space and kernel; TypeError if it cannot serve them."""
+
+    @abc.abstractmethod
+    def estimate(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """E[x_0 | x_t] by the model, with shape (B, *)."""
+
+    @abc.abstractmethod
+    def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
+        """p(x_s | x_t)."""
+
+    @abc.abstractmethod
+    def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        """p(x_0 | x_t), the step that ends a chain where x_0 is discrete."""
+
+    @abc.abstractmethod
+    def divergence(
+        self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+    ) -> Tensor:
+        """KL(q(x_s | x_t, x_0) || p(x_s | x_t)), with shape (B, *), in nats."""
+
+
+class Regression(abc.ABC):
+    """The capability of a head whose output has a target, for :class:`Simple` to compare."""
+
+    @abc.abstractmethod
+    def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """How far the output is from what would be right, with shape (B, *)."""
+
+
+H = TypeVar("H", bound=Head)
+
+
+class BeliefHead(Head):
+    """A head that states a law of x_0 given x_t, and so can step to any earlier time."""
+
+    @abc.abstractmethod
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        """The law of each coordinate of x_0 given x_t, as the model has it."""
+
+    def estimate(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.belief(kernel, output, x_t, t).mean
+
+    def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
+        return kernel.bridge(x_t, self.belief(kernel, output, x_t, t), s, t)
+
+    def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        return self.belief(kernel, output, x_t, t)
+
+    def divergence(
+        self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+    ) -> Tensor:
+        return kernel.divergence(x_t, x_0, self.belief(kernel, output, x_t, t), s, t)
+
+
+@dataclass(frozen=True)
+class WithVariance(Head):
+    """A head with one output for the mean, and those that its variance takes."""
+
+    variance: Variance = FixedSmall()
+
+    @property
+    def outputs(self) -> int:
+        return 1 + self.variance.outputs
+
+
+def require_signal_noise(name: str, kernel: Kernel) -> None:
+    if not isinstance(kernel, SignalNoise):
+        raise TypeError(
+            f"{name} needs a kernel with signal and noise scales (GaussianKernel), got "
+            f"{type(kernel).__name__}: use Clean, Levels, Mean or Natural"
+        )
+
+
+def checked(head: H, space: Space, kernel: Kernel, variance: Variance | None = None) -> H:
+    if isinstance(variance, Sigmoid):
+        require_signal_noise("a Sigmoid variance", kernel)
+    points = variance is not None and isinstance(kernel, SignalNoise)
+    if points and space.levels is not None and isinstance(variance, FixedSmall):
+        raise TypeError(
+            f"p(raw | x_1) on {type(space).__name__} needs a width, and FixedSmall gives the last "
+            "step none: use the Levels head, FixedLarge, or a Dequantized space"
+        )
+    return head
