@@ -3,16 +3,21 @@
 __all__ = ["Split", "digits", "split"]
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import sklearn.datasets
 
+from .sources import Source
+
+_Train = TypeVar("_Train", bound=np.ndarray | Source)
+
 
 @dataclass(frozen=True)
-class Split:
-    """Rows to train on, to choose by, and to report once."""
+class Split(Generic[_Train]):
+    """Rows to train on, an array or a Source of random views, to choose by, and to report once."""
 
-    train: np.ndarray
+    train: _Train
     valid: np.ndarray
     test: np.ndarray
 

@@ -1,0 +1,169 @@
+"""A user's own folder of images as one array."""
+
+__all__ = ["image_folder", "read_image"]
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from . import formats
+
+# Single pictures only: animations and documents are no examples of one distribution.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".pgm", ".ppm", ".pbm", ".pnm"),
+)
+
+
+# What Pillow reads of more than 8 bits a value, which it would cut and not scale.
+_WIDE = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """How pictures of one of Pillow's modes are read: `working` is the mode that they are resized
+    in, `axes` is the order of their axes in the result."""
+
+    working: str
+    axes: tuple[int, ...]
+
+
+_MODES = {
+    "1": _Mode("L", (0, 1)),
+    "L": _Mode("L", (0, 1)),
+    "RGB": _Mode("RGB", (2, 0, 1)),
+}
+
+
+def image_folder(
+    path: str | Path, *, size: int | tuple[int, int] | None = None, mode: str | None = None
+) -> np.ndarray:
+    """The images of a folder in the order of their names, as uint8.
+
+    Files that are no images by their suffix, and folders in it, are passed over. A picture that
+    states how it was held is turned upright.
+
+    Args:
+        size: height and width in pixels, or one number for a square: each image is cut around its
+            middle to that shape and then resized. By default all must have one size.
+        mode: what each image is converted to, as Pillow names it: "L" for grey, "RGB" for colour,
+            which drops transparency, or "1" for black and white, which cuts at the middle. By
+            default all must have one of these.
+
+    Returns:
+        (N, H, W), from 0 to 255 for grey and 0 or 1 for black and white; (N, 3, H, W) for colour.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+        ValueError: if a file is damaged or truncated, or sizes or modes are mixed: which files, and
+            what to do.
+    """
+    if mode is not None and mode not in _MODES:
+        raise ValueError(f"mode must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
+    shape = (size, size) if isinstance(size, int) else size
+    files = _files(Path(path))
+    first = _picture(files[0], shape, mode)
+    images = np.empty((len(files), *first.array.shape), np.uint8)
+    for number, file in enumerate(files):
+        picture = _picture(file, shape, mode)
+        picture.expect_like(first)
+        images[number] = picture.array
+    return images
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """One image file, plain or gzipped, as uint8 (H, W) or (3, H, W), as it is stored.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, truncated, no image, or of another mode than "1", "L", "RGB".
+    """
+    return _picture(Path(path), None, None).array
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An image that was read: where from, its mode, and its pixels (H, W) or (3, H, W)."""
+
+    file: Path
+    mode: str
+    array: np.ndarray
+
+    def expect_like(self, other: "_Picture") -> None:
+        """Raises ValueError unless both have one mode and one size."""
+        if self.mode != other.mode:
+            raise ValueError(
+                f"the images have different modes: {other.file} is {other.mode!r} and {self.file} "
+                f"is {self.mode!r}; pass mode='L' to make all grey, or mode='RGB'"
+            )
+        ours, theirs = (picture.array.shape[-2:] for picture in (self, other))
+        if ours != theirs:
+            raise ValueError(
+                f"the images have different sizes: {other.file} has {_size(theirs)} pixels and "
+                f"{self.file} has {_size(ours)}; pass size=(height, width) to cut and resize all "
+                "alike, or train on Crops of larger ones"
+            )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    files = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    if not files:
+        inner = sorted(each.name for each in folder.iterdir() if each.is_dir())
+        hint = f"; it holds the folders {', '.join(inner[:5])}: give one of them" if inner else ""
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(SUFFIXES)}){hint}")
+    return files
+
+
+def _picture(file: Path, shape: tuple[int, int] | None, mode: str | None) -> _Picture:
+    """One file, cut, resized and converted as asked for."""
+    image = ImageOps.exif_transpose(_opened(file))
+    if image.mode in _WIDE:
+        raise ValueError(
+            f"{file} has the mode {image.mode!r}, more than 8 bits a value: read it into an array "
+            "of floats, scale that, and pass the array"
+        )
+    wanted = mode or image.mode
+    if wanted not in _MODES:
+        raise ValueError(
+            f"{file} has the mode {image.mode!r}, which is none of {', '.join(map(repr, _MODES))}: "
+            "pass mode='RGB' (or 'L' for grey) to convert all images"
+        )
+    how = _MODES[wanted]
+    image = image.convert(how.working)
+    if shape is not None:
+        height, width = shape
+        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    # Without dithering: a pixel becomes what it is nearer to.
+    pixels = np.asarray(image.convert(wanted, dither=Image.Dither.NONE), dtype=np.uint8)
+    return _Picture(file, wanted, pixels.transpose(how.axes))
+
+
+def _opened(file: Path) -> Image.Image:
+    """The decoded image of a file, checksums and all.
+
+    Raises:
+        ValueError: if it is damaged, truncated, or no image: how far it could be read.
+    """
+    content = formats.read(file)
+    stream = io.BytesIO(content.data)
+    try:
+        Image.open(stream).verify()  # it checks the sums of a PNG, and cannot be used afterwards
+        stream.seek(0)
+        image = Image.open(stream)
+        image.load()
+        return image
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{file} is damaged or no image: reading stopped at byte {stream.tell()} of "
+            f"{len(content.data)} ({error}); replace it, or move it out of the folder"
+        ) from None
