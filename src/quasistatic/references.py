@@ -95,6 +95,39 @@ PAPERS = {
             2023,
             "2306.17775",
         ),
+        Paper(
+            "GAN14",
+            "Ian J. Goodfellow, Jean Pouget-Abadie, Mehdi Mirza, Bing Xu, David Warde-Farley, "
+            "Sherjil Ozair, Aaron Courville, Yoshua Bengio",
+            "Generative Adversarial Networks",
+            "NeurIPS",
+            2014,
+            "1406.2661",
+        ),
+        Paper(
+            "T16",
+            "Lucas Theis, Aäron van den Oord, Matthias Bethge",
+            "A note on the evaluation of generative models",
+            "ICLR",
+            2016,
+            "1511.01844",
+        ),
+        Paper(
+            "H17",
+            "Martin Heusel, Hubert Ramsauer, Thomas Unterthiner, Bernhard Nessler, Sepp Hochreiter",
+            "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
+            "NeurIPS",
+            2017,
+            "1706.08500",
+        ),
+        Paper(
+            "B18",
+            "Mikołaj Bińkowski, Danica J. Sutherland, Michael Arbel, Arthur Gretton",
+            "Demystifying MMD GANs",
+            "ICLR",
+            2018,
+            "1801.01401",
+        ),
     )
 }
 
