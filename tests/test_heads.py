@@ -154,10 +154,9 @@ def test_clean_is_the_shift_of_a_bit_s_log_odds(rng):
     [
         (Binary(3), BITS, Noise(), "Noise needs a kernel with signal and noise scales"),
         (Binary(3), BITS, Velocity(), r"Velocity needs .* got BinomialKernel: use Clean"),
-        (Binary(3), BITS, Clean(Sigmoid()), "a Sigmoid variance needs a kernel"),
+        (Binary(3), BITS, Clean(Sigmoid()), r"Clean\(Sigmoid\(\)\) needs a kernel"),
         (Continuous(3), GAUSSIAN, Levels(), r"Levels needs a space with levels .* got Continuous"),
         (Continuous(3), KERNELS["gaussian-erase"], Noise(), "'erase_evenly' leaves no signal at T"),
-        (Quantized(3), GAUSSIAN, Noise(), r"p\(raw \| x_1\) on Quantized needs a width"),
         (Continuous(3), BITS, Clean(), "BinomialKernel diffuses bits, but Continuous holds other"),
         (Quantized(3, count=2), BITS, Clean(), "diffuses bits, but Quantized holds other"),
         (Binary(4), BITS, Clean(), r"does not fit data of shape \(4,\)"),

@@ -21,11 +21,11 @@ from .factors import Anything, Observed
 from .heads import Clean, Levels, Mean, Natural, Noise, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Score
-from .objectives import Bound, Simple
+from .objectives import Bound, Hybrid, Simple
 from .references import cite
 from .spaces import Binary, Continuous, Dequantized, Quantized
 from .training import Fit, NonFiniteLoss, fit
-from .variances import FixedLarge, FixedSmall, Sigmoid
+from .variances import FixedLarge, FixedSmall, Interpolated, Sigmoid
 
 load = Diffusion.load
 
@@ -43,6 +43,8 @@ __all__ = [
     "FixedLarge",
     "FixedSmall",
     "GaussianKernel",
+    "Hybrid",
+    "Interpolated",
     "Levels",
     "Mean",
     "Natural",

@@ -69,6 +69,7 @@ class Display:
 _SHOWN = {
     "bits_per_dim": "bits/dim",
     "squared_error": "error",
+    "hybrid_loss": "loss",
     "valid_bits_per_dim": "held-out",
 }
 

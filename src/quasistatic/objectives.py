@@ -1,6 +1,6 @@
 r"""Objectives: what training makes small. Each returns one number for each example, (B,)."""
 
-__all__ = ["Bound", "Objective", "Simple"]
+__all__ = ["Bound", "Hybrid", "Objective", "Simple"]
 
 import abc
 import math
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from .families import total
-from .heads import Regression
+from .heads import Regression, WithVariance
 from .model import Model
-from .terms import fixed_part, learned_term, stratified_terms
+from .terms import fixed_part, learned_term, stratified_terms, term_of
 
 
 class Objective(abc.ABC):
@@ -57,21 +57,94 @@ class Bound(Objective):
 @dataclass(frozen=True)
 class Simple(Objective):
     r"""The error of the network's output, all times weighted alike (DDPM Eq. 14): for the Noise
-    head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none."""
+    head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none, and a
+    width that is learned is not in it."""
 
     def check(self, model: Model) -> None:
-        if not isinstance(model.head, Regression):
+        _regression(model, self)
+        if _learns_its_width(model):
             raise TypeError(
-                f"{type(model.head).__name__} states no regression target for Simple: train it "
-                "with Bound, or use Clean, Noise, Velocity or Mean"
+                f"Simple trains the mean only, and {type(model.head).__name__} learns its width "
+                "too: train it with Hybrid or Bound, or give it FixedSmall or FixedLarge"
             )
 
     def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
-        x_0 = model.space.encode(raw, rng)
-        t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
-        x_t = model.kernel.marginal(x_0, t).sample(rng)
-        assert isinstance(model.head, Regression)  # as `check` has made sure
-        return total(model.head.error(model.kernel, model.output(x_t, t), x_t, x_0, t))
+        output, x_0, x_t, t = _at_any_time(model, raw, rng)
+        return total(_regression(model, self).error(model.kernel, output, x_t, x_0, t))
 
     def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
         return "squared_error", loss / model.space.dims
+
+
+@dataclass(frozen=True)
+class Hybrid(Objective):
+    r"""L_simple + weight L_vlb, where L_vlb trains the width only: the mean has no gradient from
+    it (IDDPM Eq. 16). One evaluation of the network serves both.
+
+    L_vlb is the learned terms of -K, the one drawn times their number, in bits; error and bits
+    are both summed over an example, and stand in the proportion of IDDPM's means over values.
+
+    Args:
+        weight: of a bit against a squared error; lambda = 0.001 in IDDPM Sec. 3.1.
+
+    Raises:
+        ValueError: if the weight is not positive and finite.
+    """
+
+    weight: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(
+                f"the weight of the bound must be positive and finite, got {self.weight}: without "
+                "the bound a learned width is not trained, and Simple is the objective"
+            )
+
+    def check(self, model: Model) -> None:
+        _regression(model, self)
+        if not _learns_its_width(model):
+            raise TypeError(
+                f"Hybrid trains a width that is learned, and {type(model.head).__name__} learns "
+                "none: give it an Interpolated or Sigmoid variance, or train it with Simple"
+            )
+
+    def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
+        output, x_0, x_t, t = _at_any_time(model, raw, rng)
+        head = model.head
+        error = total(_regression(model, self).error(model.kernel, output, x_t, x_0, t))
+        assert isinstance(head, WithVariance)  # as `check` has made sure
+        term = term_of(model, head.variance_only(output), x_0, x_t, t - 1, t)
+        return error + self.weight * model.steps * term / math.log(2)
+
+    def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
+        return "hybrid_loss", loss / model.space.dims
+
+
+def _regression(model: Model, objective: Objective) -> Regression:
+    """The model's head, which has a target.
+
+    Raises:
+        TypeError: if it has none: what to use.
+    """
+    if not isinstance(model.head, Regression):
+        raise TypeError(
+            f"{type(model.head).__name__} states no regression target for "
+            f"{type(objective).__name__}: train it with Bound, or use Clean, Noise, Velocity or "
+            "Mean"
+        )
+    return model.head
+
+
+def _learns_its_width(model: Model) -> bool:
+    return isinstance(model.head, WithVariance) and model.head.variance.outputs > 0
+
+
+def _at_any_time(
+    model: Model, raw: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the network says of x_t ~ q(x_t | x_0), t spread evenly over 1 .. T: output (B, *,
+    outputs), x_0 and x_t (B, *), and t (B,)."""
+    x_0 = model.space.encode(raw, rng)
+    t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
+    x_t = model.kernel.marginal(x_0, t).sample(rng)
+    return model.output(x_t, t), x_0, x_t, t

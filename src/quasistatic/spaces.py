@@ -178,7 +178,9 @@ class Binary(_OnLevels):
         return (x_0 > 0.5).to(x_0.dtype)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0)
+        # The mass of its half of the line: a step on the reals has a probability then, too.
+        one, half = x_0 > 0.5, torch.full_like(x_0, 0.5)
+        return p.log_mass(half.where(one, -math.inf), half.where(~one, math.inf))
 
 
 @dataclass(frozen=True)

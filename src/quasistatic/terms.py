@@ -4,7 +4,7 @@ A chain that visits the times t_1 < ... < t_n = T has n terms. Term 0 is -log p(
 term k is KL(q(x_{t_k} | x_{t_{k+1}}, x_0) || p). Their sum, with the prior's, is -K.
 """
 
-__all__ = ["fixed_part", "learned_term", "stratified_terms"]
+__all__ = ["fixed_part", "learned_term", "stratified_terms", "term_of"]
 
 import torch
 from torch import Tensor
@@ -20,15 +20,21 @@ def learned_term(
     ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
     s, t = ladder[index], ladder[index + 1]
     x_t = model.kernel.marginal(x_0, t).sample(rng)
-    output = model.output(x_t, t)
-    last = index == 0
+    return term_of(model, model.output(x_t, t), x_0, x_t, s, t)
+
+
+def term_of(model: Model, output: Tensor, x_0: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Tensor:
+    r"""The term of the step from t (B,) to s (B,), by what the network said of x_t: (B,), in
+    nats. s = 0 ends the chain, and its term is zero where the space fixes that step."""
+    last = s == 0
     if not last.any():
         return total(model.head.divergence(model.kernel, output, x_t, x_0, s, t))
 
     # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare.
-    term = output.new_empty(len(x_0))
-    p = model.head.last(model.kernel, output[last], x_t[last], t[last])
-    term[last] = -total(model.space.log_prob(p, x_0[last]))
+    term = output.new_zeros(len(x_0))
+    if model.space.first_term == 0:
+        p = model.head.last(model.kernel, output[last], x_t[last], t[last])
+        term[last] = -total(model.space.log_prob(p, x_0[last]))
     rest = ~last
     if rest.any():
         term[rest] = total(

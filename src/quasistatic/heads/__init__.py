@@ -16,9 +16,10 @@ __all__ = [
     "Noise",
     "Regression",
     "Velocity",
+    "WithVariance",
 ]
 
 from .estimates import Clean, Noise, Velocity
-from .head import BeliefHead, Head, Regression
+from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels
 from .steps import Mean, Natural

@@ -6,12 +6,13 @@ import abc
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+import torch
 from torch import Tensor
 
 from ..families import Family
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from ..variances import FixedSmall, Sigmoid, Variance
+from ..variances import FixedSmall, Variance
 
 
 class Head(abc.ABC):
@@ -83,13 +84,18 @@ class BeliefHead(Head):
 
 @dataclass(frozen=True)
 class WithVariance(Head):
-    """A head with one output for the mean, and those that its variance takes."""
+    """A head with one output for the mean, the first, and those that its variance takes."""
 
     variance: Variance = FixedSmall()
 
     @property
     def outputs(self) -> int:
         return 1 + self.variance.outputs
+
+    def variance_only(self, output: Tensor) -> Tensor:
+        """The same output (B, *, outputs), with a gradient to the variance and none to the mean
+        (IDDPM Sec. 3.1)."""
+        return torch.cat([output[..., :1].detach(), output[..., 1:]], -1)
 
 
 def require_signal_noise(name: str, kernel: Kernel) -> None:
@@ -101,12 +107,6 @@ def require_signal_noise(name: str, kernel: Kernel) -> None:
 
 
 def checked(head: H, space: Space, kernel: Kernel, variance: Variance | None = None) -> H:
-    if isinstance(variance, Sigmoid):
-        require_signal_noise("a Sigmoid variance", kernel)
-    points = variance is not None and isinstance(kernel, SignalNoise)
-    if points and space.levels is not None and isinstance(variance, FixedSmall):
-        raise TypeError(
-            f"p(raw | x_1) on {type(space).__name__} needs a width, and FixedSmall gives the last "
-            "step none: use the Levels head, FixedLarge, or a Dequantized space"
-        )
+    if variance is not None and variance.outputs:
+        require_signal_noise(f"{type(head).__name__}({type(variance).__name__}())", kernel)
     return head
