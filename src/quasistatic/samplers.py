@@ -1,6 +1,6 @@
 r"""One walk from noise to data. What differs between a sample and a posterior is the guide."""
 
-__all__ = ["Free", "Guide", "State", "ancestral", "walk"]
+__all__ = ["Free", "Guide", "State", "ancestral", "descend", "walk"]
 
 import abc
 from collections.abc import Iterator, Sequence
@@ -61,14 +61,22 @@ def walk(
     """The states of n walkers from x_T to x_0 along `times`, see :meth:`Model.times`."""
     model.eval()
     grid = model.times(times).tolist()
-    like = model.blank(n)
-    state = guide.start(model, model.kernel.prior(like), grid[-1], rng)
+    state = guide.start(model, model.kernel.prior(model.blank(n)), grid[-1], rng)
+    yield from descend(model, state, guide, grid, rng)
+
+
+@torch.no_grad()
+def descend(
+    model: Model, state: State, guide: Guide, times: list[int], rng: torch.Generator | None = None
+) -> Iterator[State]:
+    """The states from one at the last of the rising `times` down to x_0, itself first."""
+    model.eval()
     yield state
-    at = torch.ones(n, dtype=torch.long, device=like.device)
-    for s, t in zip(grid[-2::-1], grid[:0:-1], strict=True):
+    at = torch.ones(len(state.x), dtype=torch.long, device=state.x.device)
+    for s, t in zip(times[-2::-1], times[:0:-1], strict=True):
         state = guide.step(model, state, model.reverse(state.x, s * at, t * at), s, rng)
         yield state
-    yield guide.step(model, state, model.last(state.x, grid[0] * at), 0, rng)
+    yield guide.step(model, state, model.last(state.x, times[0] * at), 0, rng)
 
 
 def ancestral(

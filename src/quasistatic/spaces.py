@@ -67,6 +67,10 @@ class Space(abc.ABC):
         """x_0 to raw data, both (B, *shape)."""
 
     @abc.abstractmethod
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        """An estimate of x_0 on the raw data's scale, not rounded to a raw value, (B, *shape)."""
+
+    @abc.abstractmethod
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         """log p(raw) where x_0 has the law p, (B, *), in nats of the raw data's own units."""
 
@@ -156,6 +160,9 @@ class Continuous(_OnContinuum):
         shift, scale = self._affine(x_0)
         return x_0 * scale + shift
 
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return self.decode(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0) - self._affine(x_0)[1].log()
 
@@ -176,6 +183,9 @@ class Binary(_OnLevels):
 
     def decode(self, x_0: Tensor) -> Tensor:
         return (x_0 > 0.5).to(x_0.dtype)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return x_0
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         # The mass of its half of the line: a step on the reals has a probability then, too.
@@ -203,6 +213,10 @@ class _Cells:
     def place(self, raw: Tensor) -> Tensor:
         """The position of raw, where a whole number is the lower end of its cell."""
         return (raw / self.count * 2 - 1) * self.spread
+
+    def unrounded(self, x: Tensor) -> Tensor:
+        """The raw number at a position, whole in the middle of a cell."""
+        return (x / self.spread + 1) / 2 * self.count - 0.5
 
     def raw(self, x: Tensor) -> Tensor:
         index = ((x / self.spread + 1) / 2 * self.count).floor()
@@ -236,6 +250,9 @@ class Quantized(_OnLevels):
     def decode(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).raw(x_0)
 
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).unrounded(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         cells = _Cells(self.count, self.spread)
         raw, half = cells.raw(x_0), cells.width / 2
@@ -266,6 +283,9 @@ class Dequantized(_OnContinuum):
 
     def decode(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).raw(x_0)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).unrounded(x_0)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0) + math.log(_Cells(self.count, self.spread).width)
