@@ -1,0 +1,200 @@
+"""DDPM's U-Net, for sequences and images of any size and any number of channels."""
+
+__all__ = ["UNet"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .grids import Grid
+from .time import sinusoids
+
+
+class _Residual(nn.Module):
+    """Two convolutions behind group norms; time scales and shifts what the second one sees."""
+
+    def __init__(self, grid: Grid, inside: int, width: int, told: int, dropout: float) -> None:
+        super().__init__()
+        self.first_norm, self.first = _norm(inside), grid.conv(inside, width)
+        self.told = nn.Linear(told, 2 * width)
+        self.norm, self.second = _norm(width), grid.conv(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.skip = nn.Identity() if inside == width else grid.conv(inside, width, 1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        inner = self.first(F.silu(self.first_norm(h)))
+        told = self.told(time)
+        scale, shift = told.reshape(*told.shape, *[1] * (h.ndim - 2)).chunk(2, 1)
+        inner = F.silu(torch.addcmul(shift, self.norm(inner), 1 + scale))
+        return self.skip(h) + self.second(self.dropout(inner))
+
+
+class _Attention(nn.Module):
+    """Every place looks at every other."""
+
+    def __init__(self, grid: Grid, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads do not divide the {width} channels of a level")
+        self.heads = heads
+        self.norm, self.read = _norm(width), grid.conv(width, 3 * width, 1)
+        self.write = grid.conv(width, width, 1)
+        nn.init.zeros_(self.write.weight)
+
+    def forward(self, h: Tensor) -> Tensor:
+        read = self.read(self.norm(h)).flatten(2).unflatten(1, (3, self.heads, -1))
+        query, key, value = read.transpose(-1, -2).unbind(1)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        return h + self.write(seen.transpose(-1, -2).reshape(h.shape))
+
+
+class _Level(nn.Module):
+    """A residual block, and attention behind it at the resolutions that have it."""
+
+    def __init__(self, residual: _Residual, attention: _Attention | None) -> None:
+        super().__init__()
+        self.residual, self.attention = residual, attention or nn.Identity()
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        return self.attention(self.residual(h, time))
+
+
+@dataclass(eq=False)
+class UNet(nn.Module):
+    """Residual blocks on a pyramid of resolutions, each half the one before, and back up with
+    the blocks on the way down beside (DDPM App. B).
+
+    Args:
+        shape: the shape of one example: (L,), (H, W), or with the channels first, (C, H, W); a
+            whole number means one axis.
+        width: channels at the finest resolution.
+        multiples: of `width`, the channels at each resolution; their number is that of the
+            resolutions.
+        blocks: residual blocks at each resolution on the way down, and one more on the way up.
+        attention: the resolutions with self-attention, counted from 0, the finest.
+        heads: of the attention.
+        outputs: numbers for each value of x, as the head needs.
+        dropout: share of hidden channels dropped in training.
+        patch: edge of the squares of values that the finest resolution takes as channels; 2
+            makes a network four times cheaper on images.
+        places: whether the network learns a map of its own for each place, which data that are
+            framed alike (digits in the middle) repay.
+        axes: how many of the last axes are places and not channels; by default all of a shape of
+            one or two axes, else two.
+
+    Raises:
+        ValueError: if the resolutions do not divide the size; the message says what sizes fit.
+    """
+
+    shape: Any
+    width: int = 64
+    multiples: Any = (1, 2, 2, 2)
+    blocks: int = 2
+    attention: Any = (1,)
+    heads: int = 1
+    outputs: int = 1
+    dropout: float = 0.0
+    patch: int = 1
+    places: bool = False
+    axes: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.multiples, self.attention = tuple(self.multiples), tuple(self.attention)
+        depth, told = len(self.multiples), 4 * self.width
+        strange = [level for level in self.attention if not 0 <= level < depth]
+        if strange or not depth:
+            raise ValueError(
+                f"attention {self.attention} must name resolutions from 0 to {depth - 1}, those of "
+                f"multiples {self.multiples}"
+            )
+        self.grid = grid = Grid.of(self.shape, self.axes, self.patch)
+        grid.require(self.patch * 2 ** (depth - 1))
+        self.time = nn.Sequential(
+            nn.Linear(self.width, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU()
+        )
+        self.read_in = grid.conv(grid.channels, self.width)
+        if self.places:
+            sizes = [size // self.patch for size in grid.sizes]
+            self.place = nn.Parameter(torch.zeros(1, self.width, *sizes))
+        widths = [multiple * self.width for multiple in self.multiples]
+        self._build(grid, widths, told)
+        self.norm = _norm(widths[0])
+        self.read_out = grid.conv(widths[0], grid.channels * self.outputs)
+        self.bias = nn.Parameter(torch.zeros(*self.shape, self.outputs))
+        with torch.no_grad():
+            self.read_out.weight *= 0.1
+            nn.init.zeros_(self.read_out.bias)
+        self.to(memory_format=grid.memory_format)
+
+    def _build(self, grid: Grid, widths: list[int], told: int) -> None:
+        def level(inside: int, depth: int) -> _Level:
+            residual = _Residual(grid, inside, widths[depth], told, self.dropout)
+            if depth not in self.attention:
+                return _Level(residual, None)
+            return _Level(residual, _Attention(grid, widths[depth], self.heads))
+
+        deepest, inside, beside = len(widths) - 1, self.width, [self.width]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for depth, width in enumerate(widths):
+            for _ in range(self.blocks):
+                self.down.append(level(inside, depth))
+                inside = width
+                beside.append(width)
+            if depth < deepest:
+                self.down.append(grid.conv(width, width, stride=2))
+                beside.append(width)
+        self.middle = level(inside, deepest)
+        self.last = _Level(_Residual(grid, inside, inside, told, self.dropout), None)
+        for depth in range(deepest, -1, -1):
+            for _ in range(self.blocks + 1):
+                self.up.append(level(inside + beside.pop(), depth))
+                inside = widths[depth]
+            if depth:
+                self.up.append(_Rise(grid, inside))
+
+    def start_at(self, output: Tensor) -> "UNet":
+        """Starts near this output (*, outputs) for every input, before any training."""
+        with torch.no_grad():
+            self.bias.copy_(output)
+        return self
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        told = self.time(sinusoids(time, self.width))
+        h = self.read_in(self.grid.gather(x))
+        if self.places:
+            h = h + self.place
+        beside = [h]
+        for module in self.down:
+            h = module(h, told) if isinstance(module, _Level) else module(h)
+            beside.append(h)
+        h = self.last(self.middle(h, told), told)
+        for module in self.up:
+            if isinstance(module, _Level):
+                h = module(torch.cat([h, beside.pop()], 1), told)
+            else:
+                h = module(h)
+        out = self.read_out(F.silu(self.norm(h)))
+        return self.grid.scatter(out, self.outputs).reshape(*x.shape, self.outputs) + self.bias
+
+
+class _Rise(nn.Module):
+    """Twice the resolution: each place repeated, then a convolution."""
+
+    def __init__(self, grid: Grid, width: int) -> None:
+        super().__init__()
+        self.conv = grid.conv(width, width)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+
+
+def _norm(width: int) -> nn.GroupNorm:
+    """Group norm with DDPM's 32 groups, or fewer of at least four channels."""
+    return nn.GroupNorm(math.gcd(min(32, max(1, width // 4)), width), width)
