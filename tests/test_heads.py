@@ -6,7 +6,8 @@ from torch import nn
 
 from conftest import KERNELS, Silent, Wrong, close, every_kernel, random_data, random_times
 from quasistatic import schedules
-from quasistatic.heads import Clean, Levels, Mean, Natural, Noise, Velocity
+from quasistatic.families import total
+from quasistatic.heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
 from quasistatic.kernels import GaussianKernel
 from quasistatic.model import Model
 from quasistatic.objectives import Simple
@@ -50,8 +51,89 @@ def test_mean_says_the_mean_itself(rng):
     assert close(Mean().reverse(BITS, output, x_t, t - 1, t).mean, logit.sigmoid())
 
 
-@pytest.mark.parametrize("name", ["gaussian", "gaussian-erase", "gaussian-log-snr"])
-@pytest.mark.parametrize("head", [Noise, Clean, Velocity, Mean, Natural])
+every_gaussian = pytest.mark.parametrize("name", ["gaussian", "gaussian-erase", "gaussian-log-snr"])
+
+
+@every_gaussian
+def test_equilibrium_is_mean_and_variance_as_the_paper_prints_them(name, rng):
+    """SD15 Eq. 64, 65 at every t, T and the last step among them; at T the evenly erasing chain
+    has beta = 1, and the step forgets x_T."""
+    kernel, head = KERNELS[name], Equilibrium()
+    t = torch.arange(1, kernel.steps + 1)
+    x_t, output = torch.randn(40, 3, generator=rng), torch.randn(40, 3, 2, generator=rng)
+    z_mu, z_sigma = output.unbind(-1)
+    variance = (z_sigma + beta(kernel, t).logit()).sigmoid()
+    mean = (x_t - z_mu) * (1 - variance) + z_mu
+    step = head.reverse(kernel, output, x_t, t - 1, t)
+    assert close(step.mean, mean)
+    assert close(step.variance, variance, rtol=1e-8)
+    last = head.last(kernel, output[:1], x_t[:1], t[:1])
+    assert close(last.mean, mean[:1])
+    assert close(last.variance, variance[:1])
+
+
+def test_equilibrium_that_says_nothing_is_the_forward_step_without_the_root(rng):
+    """Variance beta, and mean (1 - beta) x_t, where the forward step has sqrt(1 - beta) x_t."""
+    x_t, t, output = setting(GAUSSIAN, rng, 2)
+    step = Equilibrium().reverse(GAUSSIAN, torch.zeros_like(output), x_t, t - 1, t)
+    forward = GAUSSIAN.step(x_t, t - 1, t)
+    assert close(step.variance, forward.variance)
+    assert close(step.mean, (1 - beta(GAUSSIAN, t)).sqrt() * forward.mean)
+
+
+def test_equilibrium_is_where_the_step_comes_to_rest(rng):
+    """Taken n times with one output, the mean is (1 - sigma^2)^n as far from z as it began."""
+    x_t, t, output = setting(GAUSSIAN, rng, 2)
+    head, rest, n = Equilibrium(), output[..., 0], 20
+    keeps = 1 - head.reverse(GAUSSIAN, output, x_t, t - 1, t).variance
+    assert (keeps < 1).all()
+    x = x_t
+    for _ in range(n):
+        x = head.reverse(GAUSSIAN, output, x, t - 1, t).mean
+    assert close(x - rest, keeps**n * (x_t - rest))
+
+
+@every_gaussian
+@pytest.mark.parametrize("head", [Natural(Sigmoid()), Mean(Sigmoid()), Equilibrium()], ids=repr)
+def test_the_estimate_of_x_0_is_the_one_whose_posterior_has_the_step_s_mean(head, name, rng):
+    kernel = KERNELS[name]
+    x_t, t, output = setting(kernel, rng, 2)
+    estimate = head.estimate(kernel, output, x_t, t)
+    step = head.reverse(kernel, output, x_t, t - 1, t)
+    assert close(kernel.posterior(x_t, estimate, t - 1, t).mean, step.mean)
+
+
+@pytest.mark.parametrize("make", [schedules.linear, schedules.cosine, schedules.erase_evenly])
+@pytest.mark.parametrize("steps", [500, 1000])
+@pytest.mark.parametrize("head", [Natural(Sigmoid()), Mean(Sigmoid()), Equilibrium()], ids=repr)
+def test_a_step_with_a_learned_width_keeps_its_digits_in_float32(head, steps, make, rng):
+    """The KL of each example and the estimate of x_0 are those of float64, at every t. The
+    output is that of a good network: the score, off by a fifth of what there is to know."""
+    kernel = GaussianKernel(make(steps))
+    t = torch.arange(2, steps + 1)
+    x_0 = torch.randn(len(t), 16, generator=rng).float().double()
+    x_t = kernel.marginal(x_0, t).sample(rng).float().double()
+    score = (kernel.signal(t, x_0) * x_0 - x_t) / kernel.noise(t, x_0) ** 2
+    width = 0.1 * torch.randn(x_0.shape, generator=rng)
+    told = torch.stack([0.8 * score, width], -1)
+    if isinstance(head, Mean):  # whose output is the mean itself
+        told[..., 0] = Natural(Sigmoid()).reverse(kernel, told, x_t, t - 1, t).mean
+    told = told.float().double()  # what is compared is computed from the same numbers
+
+    def digits(x_t, x_0, told):
+        kl = total(head.divergence(kernel, told, x_t, x_0, t - 1, t))
+        return kl, head.estimate(kernel, told, x_t, t)
+
+    exact = digits(x_t, x_0, told)
+    single = digits(x_t.float(), x_0.float(), told.float())
+    assert {each.dtype for each in single} == {torch.float32}
+    for a, b in zip(single, exact, strict=True):
+        assert close(a.double(), b, rtol=1e-3, atol=1e-3 * b.abs().mean().item())
+    assert single[0].sum().item() == pytest.approx(exact[0].sum().item(), rel=1e-5)
+
+
+@every_gaussian
+@pytest.mark.parametrize("head", [Noise, Clean, Velocity, Mean, Natural, Equilibrium])
 def test_each_variance_is_the_one_that_it_is_named_for(head, name, rng):
     """beta_tilde, beta and sigmoid(z + logit beta), for every head alike."""
     kernel = KERNELS[name]
@@ -153,6 +235,7 @@ def test_clean_is_the_shift_of_a_bit_s_log_odds(rng):
     ("space", "kernel", "head", "says"),
     [
         (Binary(3), BITS, Noise(), "Noise needs a kernel with signal and noise scales"),
+        (Binary(3), BITS, Equilibrium(), r"Equilibrium needs .* got BinomialKernel: use Clean"),
         (Binary(3), BITS, Velocity(), r"Velocity needs .* got BinomialKernel: use Clean"),
         (Binary(3), BITS, Clean(Sigmoid()), r"Clean\(Sigmoid\(\)\) needs a kernel"),
         (Continuous(3), GAUSSIAN, Levels(), r"Levels needs a space with levels .* got Continuous"),
@@ -182,7 +265,9 @@ def test_levels_does_not_know_its_outputs_before_it_is_bound():
 
 
 @pytest.mark.parametrize(
-    "head", [Natural(), Mean(), Noise(Sigmoid())], ids=["Natural", "Mean", "learned-width"]
+    "head",
+    [Natural(), Mean(), Equilibrium(), Equilibrium(FixedLarge()), Noise(Sigmoid())],
+    ids=["Natural", "Mean", "Equilibrium", "Equilibrium-fixed", "learned-width"],
 )
 def test_a_step_between_neighbours_does_not_skip(head):
     """Nor does a width that is one step's own: below beta_tilde no spread of x_0 explains it."""

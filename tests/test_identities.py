@@ -21,7 +21,7 @@ from conftest import (
     random_times,
 )
 from quasistatic.families import Lattice, total
-from quasistatic.heads import Clean, Levels, Mean, Natural, Noise, Velocity
+from quasistatic.heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
 from quasistatic.kernels import GaussianKernel
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
@@ -169,6 +169,7 @@ REVERSES = {
     "wrong-noise": (Noise(FixedLarge()), Wrong(1)),
     "wrong-clean": (Clean(FixedLarge()), Wrong(1)),
     "wrong-velocity": (Velocity(), Wrong(1)),
+    "wrong-equilibrium": (Equilibrium(), Wrong(2)),
 }
 
 
@@ -310,6 +311,7 @@ EVERY_HEAD = {
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (FixedLarge(),)),
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (FixedSmall(),)),
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (Sigmoid(),)),
+        *(Equilibrium(v) for v in (FixedLarge(), FixedSmall(), Sigmoid())),
         Levels(values=torch.tensor([-1.0, 0.0, 0.5, 2.0])),
     ],
     "bits-each": [Clean(), Mean(), Natural(), Levels(values=torch.tensor([0.0, 1.0]))],

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 from . import data, networks, oracles, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
-from .heads import Clean, Levels, Mean, Natural, Noise, Velocity
+from .heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Score
 from .objectives import Bound, Hybrid, Simple
@@ -39,6 +39,7 @@ __all__ = [
     "Continuous",
     "Dequantized",
     "Diffusion",
+    "Equilibrium",
     "Fit",
     "FixedLarge",
     "FixedSmall",

@@ -9,6 +9,7 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 __all__ = [
     "BeliefHead",
     "Clean",
+    "Equilibrium",
     "Head",
     "Levels",
     "Mean",
@@ -22,4 +23,4 @@ __all__ = [
 from .estimates import Clean, Noise, Velocity
 from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels
-from .steps import Mean, Natural
+from .steps import Equilibrium, Mean, Natural

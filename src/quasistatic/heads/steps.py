@@ -1,6 +1,6 @@
 """Heads that state the step from t to t - 1 itself: those of 2015, and DDPM's mean."""
 
-__all__ = ["Mean", "Natural"]
+__all__ = ["Equilibrium", "Mean", "Natural"]
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,11 +8,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..families import Family, Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
-from ..variances import FixedLarge, Variance
-from .head import Head, Regression, WithVariance, checked
+from ..variances import FixedLarge, Sigmoid, Variance
+from .head import BeliefHead, Head, Regression, WithVariance, checked, require_signal_noise
 
 
 class _StepHead(Head):
@@ -21,11 +21,13 @@ class _StepHead(Head):
     jumps = False
 
     def estimate(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        # The mean of q(x_s | x_t, x_0) is affine in x_0, for every kernel: invert it.
-        mean = self.reverse(kernel, output, x_t, t - 1, t).mean
-        zero = kernel.posterior(x_t, torch.zeros_like(x_t), t - 1, t).mean
-        one = kernel.posterior(x_t, torch.ones_like(x_t), t - 1, t).mean
-        return (mean - zero) / (one - zero)
+        # The mean of q(x_s | x_t, x_0) is affine in x_0, for every kernel: invert it. In float64,
+        # as near T it hardly moves with x_0.
+        x = x_t.double()
+        mean = self.reverse(kernel, output.double(), x, t - 1, t).mean
+        zero = kernel.posterior(x, torch.zeros_like(x), t - 1, t).mean
+        one = kernel.posterior(x, torch.ones_like(x), t - 1, t).mean
+        return ((mean - zero) / (one - zero)).to(x_t.dtype)
 
     def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         return self.reverse(kernel, output, x_t, torch.zeros_like(t), t)
@@ -71,3 +73,33 @@ class Mean(WithVariance, _StepHead, Regression):
         """|mu_tilde - mu|^2, with shape (B, *)."""
         mean = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).mean
         return (self.target(kernel, x_t, x_0, t) - mean) ** 2
+
+
+@dataclass(frozen=True)
+class Equilibrium(WithVariance, BeliefHead):
+    r"""The network says where the step, if it were taken again and again, would come to rest:
+    mu = (x_t - z) (1 - sigma^2) + z (SD15 Eq. 65), with the sigma^2 of SD15 Eq. 64 by default.
+
+    A network that says nothing has the forward step's variance beta and the mean (1 - beta) x_t,
+    where the forward step itself has sqrt(1 - beta) x_t: the paper prints no root.
+    """
+
+    variance: Variance = Sigmoid()
+
+    jumps = False
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise("Equilibrium", kernel)
+        return checked(self, space, kernel, self.variance)
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        """The N(x_0; x_0_hat, Var[x_0 | x_t]) whose bridge to t - 1 is the step."""
+        # The bridge's mean is kept x_t + weight x_0_hat: solve for x_0_hat. The shares are taken
+        # in float64, where 1 - kept, which is of the order of beta, has its digits.
+        zero = x_t.new_zeros(len(x_t), *[1] * (x_t.ndim - 1), dtype=torch.float64)
+        kept = kernel.posterior(zero + 1, zero, t - 1, t).mean
+        weight = kernel.posterior(zero, zero + 1, t - 1, t).mean
+        lost, weight = (1 - kept).to(x_t.dtype), weight.to(x_t.dtype)
+        spread = self.variance(kernel, output[..., 1:], t, x_t).expand_as(x_t)
+        square = kernel.bridge(x_t, Gaussian(x_t, spread), t - 1, t).variance  # sigma^2
+        return Gaussian(((lost - square) * x_t + square * output[..., 0]) / weight, spread)
