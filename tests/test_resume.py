@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic import checkpoints, files, training
+from quasistatic import checkpoints, files, state, training
 
 FILES = ("config.json", "metrics.jsonl", "model.safetensors")
 
@@ -66,8 +66,8 @@ for folder in sys.stdin:  # one process for each line; to import once saves the 
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What a finished run leaves; nothing else may lie beside it."""
-    assert sorted(os.listdir(folder)) == sorted(FILES)
+    """What a finished run leaves; nothing else may lie beside it but how fast it was."""
+    assert sorted(os.listdir(folder)) == sorted([*FILES, "speed.json"])
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
@@ -151,7 +151,7 @@ def after(calls: int):
     """A `show` that raises when it has been called so often, unless the run is at its end."""
     left = itertools.count(calls - 1, -1)
 
-    def show(now: checkpoints.Progress) -> None:
+    def show(now: state.Progress) -> None:
         if next(left) <= 0 and now.step < now.steps:
             raise Stop
 

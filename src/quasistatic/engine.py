@@ -1,55 +1,75 @@
-"""Where training runs: device and ranks. The only file that knows Accelerate."""
+"""Where training runs: device and processes. The only file that knows Accelerate."""
 
 __all__ = ["Engine"]
 
-from collections.abc import Iterable
+import contextlib
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
+from accelerate.utils import broadcast, broadcast_object_list, gather_object, reduce
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 class Engine:
-    """The process of a training run.
+    """The process of a training run: one by itself, or one of several that a launcher started
+    (`accelerate launch -m quasistatic train ...`). Each holds the whole model.
 
     Args:
         cpu: stay on the CPU even where there is a GPU.
-
-    Raises:
-        RuntimeError: if it is one of several that a launcher started.
     """
 
     def __init__(self, cpu: bool = False) -> None:
-        self._accelerator = Accelerator(cpu=cpu)
-        if self.ranks > 1:
-            raise RuntimeError(
-                f"{self.ranks} processes were launched, and training over several is not built "
-                "yet: run the command by itself"
-            )
+        self._state = PartialState(cpu=cpu)
 
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self._accelerator.device
+        return self._state.device
+
+    @property
+    def hardware(self) -> str:
+        """What the device is called."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return platform.processor() or platform.machine() or self.device.type
 
     @property
     def rank(self) -> int:
         """The number of this process, from 0."""
-        return self._accelerator.process_index
+        return self._state.process_index
 
     @property
     def ranks(self) -> int:
         """How many processes train together."""
-        return self._accelerator.num_processes
+        return self._state.num_processes
 
     @property
     def main(self) -> bool:
         """Whether this process is the one that writes and prints."""
-        return self._accelerator.is_main_process
+        return self._state.is_main_process
 
-    def prepare(self, module: nn.Module) -> nn.Module:
-        """The module on its device."""
-        return self._accelerator.prepare_model(module)
+    def place(self, module: nn.Module) -> None:
+        """Moves a module to the device, with the weights that it has on the main process."""
+        module.to(self.device)
+        if self.ranks > 1:
+            with torch.no_grad():
+                for tensor in [*module.parameters(), *module.buffers()]:
+                    tensor.copy_(broadcast(tensor.detach().clone()))
+
+    def move(self, x: Tensor) -> Tensor:
+        """x on the device; a GPU fetches it while the host goes on."""
+        if self.device.type == "cuda" and x.device.type == "cpu":
+            return x.pin_memory().to(self.device, non_blocking=True)
+        return x.to(self.device)
+
+    def generator(self) -> torch.Generator:
+        """A new generator on the device."""
+        return torch.Generator(self.device)
 
     def seed(self, seed: int) -> None:
         """Seeds what modules draw by themselves (dropout) on this process's device."""
@@ -57,18 +77,62 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def backward(self, loss: Tensor) -> None:
-        """The gradients of the loss."""
-        self._accelerator.backward(loss)
+    @contextlib.contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Leaves the random state of the program as it was before the block."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            yield
 
-    def clip(self, parameters: Iterable[Tensor], norm: float) -> Tensor:
-        """Clips the gradients to a total norm; the norm that they had."""
-        return torch.nn.utils.clip_grad_norm_(list(parameters), norm)
+    def finish(self) -> None:
+        """Until the device has done what was asked of it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
-    def gather(self, x: Tensor) -> Tensor:
-        """The rows of every process, in the order of ranks."""
-        return self._accelerator.gather(x)
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum of x over the processes."""
+        return reduce(x, "sum") if self.ranks > 1 else x
 
-    def wait(self) -> None:
-        """Until every process is here."""
-        self._accelerator.wait_for_everyone()
+    def reduce(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
+        """The sum over the processes of a loss (), and, in place, of the gradients of the weights:
+        one message for all. A weight that has a gradient nowhere is left without one."""
+        if self.ranks == 1:
+            return loss
+        held = [w for w in weights if w.requires_grad]
+        gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in held]
+        found = loss.new_tensor([float(w.grad is not None) for w in held])
+        sizes = [g.numel() for g in gradients]
+        flat = torch.cat([loss.reshape(1), found, *(g.flatten() for g in gradients)])
+        loss, found, *sums = self.sum(flat).split([1, len(held), *sizes])
+        torch._foreach_copy_(gradients, [s.view_as(w) for s, w in zip(sums, held, strict=True)])
+        for w, gradient, anywhere in zip(held, gradients, found.tolist(), strict=True):
+            w.grad = gradient if anywhere else None
+        return loss[0]
+
+    def once(self, work: Callable[[], T]) -> T:
+        """What `work` gives on the main process, for all of them; so with an error it raises."""
+        if self.ranks == 1:
+            return work()
+        box: list[Any] = [None, None]
+        if self.main:
+            try:
+                box[0] = work()
+            except Exception as error:
+                box[1] = error
+        broadcast_object_list(box)
+        if box[1] is not None:
+            raise box[1]
+        return box[0]
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process, in their order."""
+        return [value] if self.ranks == 1 else gather_object([value])
+
+    def agree(self, what: str, value: object) -> None:
+        """ValueError, on all processes, unless each holds an equal value."""
+        values = self.gather(value)
+        other = [i for i, each in enumerate(values) if each != values[0]]
+        if other:
+            raise ValueError(
+                f"process {other[0]} has other {what} than process 0: all must be given the same; "
+                "seed what makes them"
+            )

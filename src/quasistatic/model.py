@@ -2,6 +2,7 @@ r"""The chain: a space, a kernel, a head and a network make p(x_s | x_t)."""
 
 __all__ = ["Model"]
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -101,6 +102,13 @@ class Model(nn.Module):
                 "states a belief about x_0 (Clean, Noise, Velocity, Levels) with a fixed variance"
             )
         return grid
+
+    def through(self, network: nn.Module) -> "Model":
+        """The same chain by another network, which computes the same in its own way (compiled,
+        or in other precision); it is not tried, and the other parts are shared."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "network": network}
+        return other
 
     def describe(self) -> dict:
         """The four parts as JSON values; a network that is no dataclass is only named."""

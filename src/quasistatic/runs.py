@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from . import config
-from .checkpoints import Progress, Run
 from .diffusion import Diffusion, read_config
 from .recipes import RECIPES, Experiment, Recipe
+from .state import Progress, Run
 from .training import Fit, fit
 
 KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"Fit": Fit}
@@ -39,13 +39,14 @@ def train(
     """Trains a recipe into a folder, or goes on where an earlier call was stopped."""
     experiment = build(recipe)
     described = config.describe(recipe)
-    described["fit"].pop("save_every")  # it changes no result: a resumed run may have another
+    described["fit"] = recipe.fit.decisive()  # what changes no result may differ in a resumed run
     about = {"recipe": described}
     data = experiment.data
     return fit(
         experiment.model,
         data.train,
         data.valid,
+        objective=experiment.objective,
         run=folder,
         show=show,
         about=about,

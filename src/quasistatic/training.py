@@ -1,87 +1,44 @@
 r"""Training: a loop that fits on a page. It knows objectives and the engine, and no kernel.
 
-Everything random in step i is drawn from generators seeded by (seed, i). The weights, the
-optimiser's moments and the number of the step are therefore the whole state of a run, and a run
-that was killed goes on as the run that was not.
+Everything random in step i is drawn from generators seeded by (seed, i, part), where the parts of a
+step are what processes share out, or take in turns. The weights, the optimiser's moments and the
+number of the step are therefore the whole state of a run: a run that was killed goes on as the
+run that was not, and several processes do what one would do by itself.
 """
 
 __all__ = ["Fit", "NonFiniteLoss", "fit"]
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import config
-from .checkpoints import Folder, Progress, Run
+from .arithmetic import Arithmetic, fastest
+from .batches import VALIDATION, Batches, Part, as_rows, as_source, mix
+from .checkpoints import Folder
+from .data.sources import Rows, Source
 from .engine import Engine
 from .likelihood import bound
 from .model import Model
 from .objectives import Bound, Objective
+from .settings import Fit
+from .state import Progress, Run
+
+SAMPLE = 4096
+"""Training rows by which a loss is told as a person reads it."""
+
+SCORED = 256
+"""Validation rows that are scored together, at least."""
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became infinite or NaN; the weights are those of the step before."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How to train.
-
-    Args:
-        steps: gradient steps.
-        batch: examples a step, over all processes; fewer if the data are fewer.
-        lr: AdamW's largest learning rate; it rises over `warmup` steps and falls along a cosine.
-        warmup: steps over which the learning rate rises.
-        weight_decay: AdamW's.
-        ema: decay of the running mean of the weights, which is what a trained model has.
-        clip: largest norm of the gradient.
-        validations: how often the validation data are scored, evenly over the run; the best mean
-            weights are kept.
-        patience: validations without a better one after which the run stops; 0 never stops.
-        evaluations: network evaluations an example of validation data, each time.
-        seed: of the order of the data, the times and the noise.
-        save_every: seconds between checkpoints.
-        threads: of PyTorch on the CPU while it trains; 0 leaves them as they are. A small network
-            is fastest on one, and a run repeats bit for bit only on as many as before.
-    """
-
-    steps: int = 2000
-    batch: int = 256
-    lr: float = 1e-3
-    warmup: int = 50
-    weight_decay: float = 0.01
-    ema: float = 0.99
-    clip: float = 1.0
-    validations: int = 20
-    patience: int = 0
-    evaluations: int = 20
-    seed: int = 0
-    save_every: float = 10.0
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch": 1, "warmup": 0, "validations": 0, "patience": 0}
-        least |= {"evaluations": 1, "weight_decay": 0, "save_every": 0, "threads": 0}
-        for name, value in least.items():
-            if not getattr(self, name) >= value:
-                raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        rise = min(1.0, (step + 1) / max(self.warmup, 1))
-        return self.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
 def fit(
@@ -97,10 +54,16 @@ def fit(
     settings: Fit | None = None,
     **changes: Any,
 ) -> Run:
-    """Trains a model on raw data x (N, *), in place; the model ends with its mean weights, the
-    best of them on `valid` where that is given.
+    """Trains a model on raw data x, in place; the model ends with its mean weights, the best of
+    them on `valid` where that is given.
+
+    Started by a launcher of several processes (`accelerate launch`), each takes its parts of every
+    step, and one of them writes.
 
     Args:
+        x: an array (N, *), or a `Source` that draws a view of each row anew at every step. Bytes
+            stay bytes until a step takes them.
+        valid: an array (M, *).
         objective: what to make small; by default the Bound.
         run: a folder for checkpoints and metrics. The same call on the same folder resumes.
         show: called now and then with how far the run is.
@@ -113,7 +76,8 @@ def fit(
     Raises:
         NonFiniteLoss: if the loss or a gradient is not finite: where, and what to try. The model,
             and the run's folder, keep the last good state.
-        ValueError: if the data do not fit the space, or the folder holds another run.
+        ValueError: if the data do not fit the space, the folder holds another run, or processes
+            were given different data or settings.
     """
     how = replace(settings or Fit(), **changes)
     objective = objective or Bound()
@@ -124,26 +88,39 @@ def fit(
             "a frozen network has to be unfrozen first"
         )
     engine = engine or Engine()
-    module = engine.prepare(model)
-    raw = model.space.check(x).to(model.blank(1))
-    held_out = None if valid is None else model.space.check(valid, "valid").to(raw)
-    loop = _Loop(model, module, objective, engine, how, raw, held_out)
-    folder = None
-    if run is not None and engine.main:
-        parts = [raw] if held_out is None else [raw, held_out]
-        what = {
-            "data": [_fingerprint(part) for part in parts],
-            "objective": config.describe_or_name(objective),
-        }
-        folder = Folder(run, model, how, what | (about or {}))
+    engine.place(model)
+    dtype = model.blank(1).dtype
+    source = as_source(model.space, x, dtype)
+    held_out = None if valid is None else as_rows(model.space, valid, dtype, "valid")
+    loop = _Loop(model, objective, engine, how, source, held_out)
+    folder = _folder(run, loop, about or {})
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(how.threads or before)
-        with torch.random.fork_rng(devices=[]):
-            loop.run(folder, show)
+        with engine.isolated():
+            loop.run(folder, show if engine.main else None)
     finally:
         torch.set_num_threads(before)
     return loop.kept
+
+
+def _folder(path: str | Path | None, loop: "_Loop", about: dict) -> Folder | None:
+    """The folder, claimed for this run; every process has the same run and the same data."""
+    if path is None and loop.engine.ranks == 1:
+        return None
+    sources: list[Source] = [each for each in (loop.source, loop.valid) if each is not None]
+    what = {
+        "data": [source.fingerprint() for source in sources],
+        "objective": config.describe_or_name(loop.objective),
+    }
+    settings = loop.how.decisive()
+    loop.engine.agree("data", what["data"])
+    loop.engine.agree("settings", [settings, what["objective"]])
+    if path is None:
+        return None
+    folder = Folder(path, loop.model, settings, loop.batches.parts, what | about)
+    loop.engine.once(folder.claim)
+    return folder
 
 
 class _Loop:
@@ -152,81 +129,144 @@ class _Loop:
     def __init__(
         self,
         model: Model,
-        module: nn.Module,
         objective: Objective,
         engine: Engine,
         how: Fit,
-        raw: Tensor,
-        valid: Tensor | None,
+        source: Source,
+        valid: Rows | None,
     ) -> None:
         self.model, self.objective, self.engine, self.how = model, objective, engine, how
-        self.raw, self.valid, self.sample = raw, valid, raw[:4096]
-        self.order = _Order(len(raw), min(how.batch, len(raw)), how.seed, engine)
+        self.source, self.valid, self.dtype = source, valid, model.blank(1).dtype
+        self.batches = Batches(source, how.batch, engine.ranks * how.accumulate, how.seed, engine)
+        self.sample = model.space.check(self.batches.first(SAMPLE)).to(self.dtype)
         self.weights = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=how.lr, weight_decay=how.weight_decay, fused=_can_fuse(self.weights)
         )
-        self.rng = torch.Generator(raw.device)
-        self.module = module
+        self.rng = engine.generator()
+        self.working = model  # the same weights, computing as `choose` finds best
         self.kept = Run.begin(self.weights)
 
     def run(self, folder: Folder | None, show: Callable[[Progress], None] | None) -> None:
-        if folder is not None:
-            self.kept = folder.resume(self.kept, self.model, self.optimizer)
-        started, first = time.monotonic(), self.kept.step
+        self.begin(folder)
+        writer = folder if self.engine.main else None
+        started, first, busy = time.monotonic(), self.kept.step, 0.0
         every = max(1, self.how.steps // max(self.how.validations, 1))
         shown = 0.0
         try:
             while self.kept.step < self.how.steps and not self.kept.finished:
+                before = time.monotonic()
                 self.step()
                 now = time.monotonic()
+                done = self.kept.step - first
+                if done > 1:  # the first one compiles, and fills caches
+                    busy += now - before
+                    pace = self.batches.size * (done - 1) / max(busy, 1e-9)
+                    self.kept.speed["examples_per_second"] = pace
                 if self.kept.step % every == 0 or self.kept.step == self.how.steps:
                     self.validate()
-                if folder is not None and folder.due(now, self.how.save_every):
-                    folder.save(self.kept, self.model, self.optimizer)
+                if writer is not None and writer.due(now, self.how.save_every):
+                    writer.save(self.kept, self.model, self.optimizer)
                 if show is not None and (now - shown > 0.2 or self.kept.step == self.how.steps):
                     shown = now
-                    pace = (now - started) / (self.kept.step - first)
-                    show(self.kept.progress(self.how.steps, pace))
+                    show(self.kept.progress(self.how.steps, (now - started) / done))
         except NonFiniteLoss:
-            if folder is not None:
-                folder.save(self.kept, self.model, self.optimizer)
+            if writer is not None:
+                writer.save(self.kept, self.model, self.optimizer)
             raise
         self.kept.finish(self.model)
         if folder is not None:
-            folder.close(self.kept, self.model)
+            self.engine.once(lambda: folder.close(self.kept, self.model))
+
+    def begin(self, folder: Folder | None) -> None:
+        """Takes up what the folder holds, and chooses how the network computes."""
+        if folder is not None:
+            stored = self.engine.once(folder.read)
+            if stored is not None:
+                self.kept = stored.restore(self.kept, self.model, self.optimizer)
+            self.kept.speed = self.engine.once(folder.speed)
+        if self.kept.finished:
+            return
+        ways = Arithmetic.candidates(self.how.precision, self.how.compile)
+        ways = [way for way in ways if str(way) == self.kept.speed.get("arithmetic")] or ways
+        chosen, seconds = self.engine.once(lambda: fastest(ways, self.attempt))
+        self.working = self.model.through(chosen.wrap(self.model.network))
+        self.kept.speed |= {
+            "device": self.engine.hardware,
+            "processes": self.engine.ranks,
+            "threads": torch.get_num_threads(),
+            "arithmetic": str(chosen),
+        }
+        if seconds:
+            self.kept.speed.setdefault("seconds_a_step", seconds)
+            if folder is not None and self.engine.main:
+                folder.write_speed(self.kept)
+
+    def attempt(self, way: Arithmetic) -> Callable[[], None]:
+        """The step that is next, computed in some way and as far as the gradients; it leaves no
+        trace in the run."""
+        model = self.model.through(way.wrap(self.model.network))
+        parts = self.batches.take(self.kept.step)
+        buffers = list(self.model.buffers())
+
+        def step() -> None:
+            before = [buffer.clone() for buffer in buffers]
+            self.gradients(model, parts)
+            self.optimizer.zero_grad(set_to_none=True)
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+            self.engine.finish()
+
+        return step
 
     def step(self) -> None:
         """One gradient step."""
         step, how = self.kept.step, self.how
-        rows = self.order.rows(step)
-        self.rng.manual_seed(_mix(how.seed, step, self.engine.rank))
-        self.engine.seed(_mix(how.seed, step, self.engine.rank))
-        self.module.train()
-        each = self.objective(self.model, self.raw[rows], self.rng)
-        loss = each.mean()
-        value = loss.item()
-        if not math.isfinite(value):
-            bad = rows[(~each.isfinite()).cpu()].tolist()
+        parts = self.batches.take(step)
+        each = self.gradients(self.working, parts)
+        if step + 1 < how.steps:
+            self.batches.prepare(step + 1)
+        share = torch.stack([losses.sum() / self.batches.size for losses in each]).sum()
+        loss = self.engine.reduce(self.weights, share).item()
+        if not math.isfinite(loss):
+            self.refuse(loss, parts, each)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, how.clip).item()
+        if not math.isfinite(norm):
             raise NonFiniteLoss(
-                f"the loss is {value} at step {step + 1}, first on row {bad[0]} of the data "
-                f"({len(bad)} of {len(rows)} in the batch): the weights of step {step} are kept; "
-                "try a lower lr, a smaller clip, or look at that row"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.engine.backward(loss)
-        norm = self.engine.clip(self.weights, how.clip)
-        if not math.isfinite(norm.item()):
-            raise NonFiniteLoss(
-                f"the gradient has norm {norm.item()} at step {step + 1} though the loss is "
-                f"{value:.4g}: the weights of step {step} are kept; try a lower lr"
+                f"the gradient has norm {norm} at step {step + 1} though the loss is {loss:.4g}: "
+                f"the weights of step {step} are kept; try a lower lr"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = how.rate(step)
         self.optimizer.step()
         self.kept.advance(self.weights, how.ema)
-        self.kept.loss_sum += value
+        self.kept.loss_sum += loss
         self.kept.loss_count += 1
+
+    def gradients(self, model: Model, parts: list[Part]) -> list[Tensor]:
+        """The losses of each part, (B,); the weights get its share of the batch's gradient."""
+        self.optimizer.zero_grad(set_to_none=True)
+        model.train()
+        each = []
+        for part in parts:
+            self.rng.manual_seed(part.seed)
+            self.engine.seed(part.seed)
+            losses = self.objective(model, part.raw.to(self.dtype), self.rng)
+            (losses.sum() / self.batches.size).backward()
+            each.append(losses.detach())
+        return each
+
+    def refuse(self, loss: float, parts: list[Part], each: list[Tensor]) -> NoReturn:
+        """NonFiniteLoss, on all processes alike, with the rows that are to blame."""
+        step, pairs = self.kept.step, zip(parts, each, strict=True)
+        mine = [part.rows[~losses.isfinite().cpu()] for part, losses in pairs]
+        bad = torch.cat(self.engine.gather(torch.cat(mine))).tolist()
+        first = f"first on row {bad[0]} of the data" if bad else "on no row by itself"
+        raise NonFiniteLoss(
+            f"the loss is {loss} at step {step + 1}, {first} ({len(bad)} of {self.batches.size} in "
+            f"the batch): the weights of step {step} are kept; try a lower lr, a smaller clip, or "
+            "look at that row"
+        )
 
     def validate(self) -> None:
         """Notes the loss since the last time, and the bound of the mean weights on `valid`."""
@@ -235,51 +275,24 @@ class _Loop:
         record: dict[str, float] = {"step": self.kept.step, "loss": loss, name: value}
         score = None
         if self.valid is not None:
-            terms = len(self.model.times()) - self.model.space.first_term
-            rng = torch.Generator(self.raw.device).manual_seed(_mix(self.how.seed, 0, -1))
-            with self.kept.mean_weights(self.model):
-                result = bound(self.model, self.valid, min(self.how.evaluations, terms), rng=rng)
-            score = result.bits_per_dim.mean().item()
+            score = self.score(self.valid.array)
             record["valid_bits_per_dim"] = score
         self.kept.note(record, score, self.how.patience)
 
-
-class _Order:
-    """Which rows a step sees: each epoch in an order of its own, every row once."""
-
-    def __init__(self, n: int, batch: int, seed: int, engine: Engine) -> None:
-        self.n, self.batch, self.seed, self.engine = n, batch, seed, engine
-        self.epoch, self.permutation = -1, torch.empty(0, dtype=torch.long)
-
-    def rows(self, step: int) -> Tensor:
-        """The rows of this process at a step, counted from 0."""
-        start = step * self.batch
-        first, last = start // self.n, (start + self.batch - 1) // self.n
-        rows = torch.cat([self._epoch(epoch) for epoch in range(first, last + 1)])
-        rows = rows[start - first * self.n :][: self.batch]
-        return rows[self.engine.rank :: self.engine.ranks]
-
-    def _epoch(self, epoch: int) -> Tensor:
-        if epoch != self.epoch:
-            rng = torch.Generator().manual_seed(_mix(self.seed, epoch, -2))
-            self.epoch, self.permutation = epoch, torch.randperm(self.n, generator=rng)
-        return self.permutation
-
-
-def _fingerprint(raw: Tensor) -> dict:
-    """What tells one set of training data from another."""
-    whole = raw.cpu().contiguous().view(torch.uint8)  # NumPy has no bfloat16
-    digest = hashlib.sha256(whole.numpy().tobytes()).hexdigest()
-    return {"rows": len(raw), "sha256": digest}
-
-
-def _mix(seed: int, step: int, lane: int) -> int:
-    """A seed for each (seed, step, lane), far apart in every one of them (splitmix64)."""
-    mask = (1 << 64) - 1
-    z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + lane * 0x8CB92BA72F3D8DD7) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return (z ^ (z >> 31)) >> 1
+    def score(self, raw: Tensor) -> float:
+        """The mean bits per dimension of rows under the mean weights. Processes share the rows,
+        and what is drawn for a row is the same however many there are."""
+        terms = len(self.model.times()) - self.model.space.first_term
+        evaluations = min(self.how.evaluations, terms)
+        size = max(self.batches.size, SCORED)
+        pieces = raw.split(size)
+        bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)
+        with self.kept.mean_weights(self.model):
+            for i in range(self.engine.rank, len(pieces), self.engine.ranks):
+                self.rng.manual_seed(mix(self.how.seed, i, VALIDATION))
+                found = bound(self.model, pieces[i], evaluations, rng=self.rng).bits_per_dim
+                bits[i * size : (i + 1) * size] = found
+        return self.engine.sum(bits).mean().item()
 
 
 def _can_fuse(weights: list) -> bool:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ..data import Split
 from ..diffusion import Diffusion
+from ..objectives import Bound, Objective
 from ..training import Fit
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
@@ -29,6 +30,7 @@ class Experiment:
         pictures: caption and maker, called with the trained model and the test data.
         baselines: for the data, bits per dimension of each test row under other models, by name.
         truth: log p of each test row under the distribution that made it, in nats, if known.
+        objective: what training makes small.
     """
 
     model: Diffusion
@@ -36,6 +38,7 @@ class Experiment:
     pictures: tuple[tuple[str, Picture], ...] = ()
     baselines: Callable[[Split], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
+    objective: Objective = Bound()
 
 
 @dataclass(frozen=True)
