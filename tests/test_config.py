@@ -43,6 +43,7 @@ HEADS = [
     heads.Mean(variances.FixedLarge()),
     heads.Natural(variances.Sigmoid()),
     heads.Levels(),
+    heads.Equilibrium(variances.FixedLarge()),
 ]
 
 
@@ -87,6 +88,7 @@ def test_schedules_come_back_bit_for_bit(schedule):
 NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
+    networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
 ]
 
 

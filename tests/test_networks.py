@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quasistatic.networks import MLP, RBF
+from quasistatic.networks import MLP, RBF, Multiscale
 from quasistatic.networks.mlp import _with_detail
 from quasistatic.networks.time import fourier_features
 
@@ -22,6 +22,7 @@ def wake(network: nn.Module) -> nn.Module:
 
 NETWORKS = {
     "mlp": lambda: MLP((2, 3), 16, 2, outputs=2, dropout=0.5, detail=2),
+    "multiscale": lambda: Multiscale((2, 3), 8, 2, 2, dense=(16,), outputs=2),
     "rbf": lambda: RBF((2, 3), 8, 10, outputs=2),
 }
 every_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())

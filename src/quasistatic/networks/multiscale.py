@@ -1,0 +1,179 @@
+"""SD15's network for images: convolutions at many scales, read out by bumps of time."""
+
+__all__ = ["Multiscale", "bump_functions"]
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .grids import Grid
+
+_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+@dataclass(eq=False)
+class Multiscale(nn.Module):
+    """Multi-scale convolutions beside dense layers over the whole example, then layers on each
+    place alone, then coefficients of bumps of time (SD15 App. D.2.1).
+
+    Only the read-out knows the time: z_i = sum_j y_ij g_j(t), with y_ij for each value i and
+    output, and :func:`bump_functions` g_j (SD15 Eq. 62). The paper prints no sizes: those here
+    are the ones that its authors' published program has by default, where the convolutions have
+    one scale.
+
+    Args:
+        shape: the shape of one example: (L,), (H, W), or with the channels first, (C, H, W); a
+            whole number means one axis. Any sizes will do.
+        width: features of each multi-scale convolution.
+        depth: multi-scale convolutions; with 0 there are dense layers only.
+        scales: of each convolution: means over cells with edges 1, 2, ..., 2^(scales - 1).
+        kernel: edge of the convolutions' kernels, in cells; odd.
+        dense: units of each hidden layer over the whole example; with () there are convolutions
+            only, and their number of weights does not depend on the size of the data.
+        told: features that the dense layers give each place.
+        local: units of each hidden layer on a place alone (1x1 convolutions).
+        bumps: J, the number of bump functions.
+        outputs: numbers for each value of x, as the head needs.
+        axes: how many of the last axes are places and not channels; by default all of a shape of
+            one or two axes, else two.
+
+    Raises:
+        ValueError: if there are no layers at all, or if the cells of the coarsest scale are
+            larger than the data.
+    """
+
+    shape: Any
+    width: int = 20
+    depth: int = 4
+    scales: int = 3
+    kernel: int = 3
+    dense: Any = (500, 500, 500)
+    told: int = 2
+    local: Any = (20,)
+    bumps: int = 10
+    outputs: int = 1
+    axes: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.dense, self.local = tuple(self.dense), tuple(self.local)
+        self.grid = grid = Grid.of(self.shape, self.axes)
+        self._check()
+        self.pathways = nn.ModuleList()
+        features = 0
+        if self.depth:
+            widths = (grid.own, *[self.width] * self.depth)
+            self.pathways.append(_convolutions(grid, widths, self.scales, self.kernel))
+            features += self.width
+        if self.dense:
+            self.pathways.append(_Dense(grid, self.dense, self.told))
+            features += self.told
+        self.pixelwise = _pixelwise(grid, (features, *self.local))
+        inside = (features, *self.local)[-1]
+        read_out: Any = grid.conv(inside, self.bumps * self.outputs * grid.own, 1)
+        with torch.no_grad():  # training starts near z = 0
+            read_out.weight *= 0.1
+            read_out.bias.zero_()
+        self.read_out = read_out
+        self.to(memory_format=grid.memory_format)  # type: ignore[call-overload]
+
+    def _check(self) -> None:
+        if not self.depth and not self.dense:
+            raise ValueError(
+                "depth = 0 and dense = () leave no layer that sees more than one place: give one"
+            )
+        if self.kernel % 2 == 0:
+            raise ValueError(f"a kernel has a middle, so its edge is odd, got {self.kernel}")
+        longest = max(self.grid.sizes)
+        most = 1 + int(math.log2(longest))
+        if not 1 <= self.scales <= most:
+            sizes = " by ".join(map(str, self.grid.sizes))
+            raise ValueError(
+                f"data of {sizes} have 1 to {most} scales, got scales={self.scales}: the cells of "
+                f"the coarsest have an edge of {2.0 ** (self.scales - 1):g}"
+            )
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        h = self.grid.gather(x)
+        h = torch.cat([pathway(h) for pathway in self.pathways], 1)
+        y = self.read_out(self.pixelwise(h)).unflatten(1, (self.bumps, -1))
+        z = torch.einsum("bj,bj...->b...", bump_functions(time, self.bumps), y)
+        return self.grid.scatter(z, self.outputs).reshape(*x.shape, self.outputs)
+
+
+def bump_functions(time: Tensor, count: int) -> Tensor:
+    r"""g_j(t) = exp(-(t - tau_j)^2 / (2 w^2)) over its sum for all j, with shape (B, count)
+    (SD15 Eq. 63).
+
+    `time` is t / T in (0, 1], with shape (B,). The centres tau_j lie in the middle of `count`
+    equal parts of (0, 1), and w is the spacing between them.
+    """
+    w = 1 / count
+    tau = w * (torch.arange(count, device=time.device, dtype=time.dtype) + 0.5)
+    return (-((time[:, None] - tau) ** 2) / (2 * w**2)).softmax(-1)
+
+
+class _MultiscaleConvolution(nn.Module):
+    """The sum of a convolution at each scale: one with a wide kernel, up to the blocks that the
+    coarse scales leave."""
+
+    def __init__(self, grid: Grid, inside: int, outside: int, scales: int, kernel: int) -> None:
+        super().__init__()
+        self.pool = _POOL[len(grid.sizes)]
+        convs: list[Any] = [grid.conv(inside, outside, kernel) for _ in range(scales)]
+        # The softplus that follows has a slope of a half at 0: weights of twice the usual size
+        # keep what varies as wide as it came, all scales together.
+        for conv in convs:
+            nn.init.normal_(conv.weight, std=2 / math.sqrt(scales * conv.weight[0].numel()))
+            nn.init.zeros_(conv.bias)
+        self.convs = nn.ModuleList(convs)
+
+    def forward(self, h: Tensor) -> Tensor:
+        seen = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
+        # Cells nest: doubled once for each scale, what a coarse one saw reaches the full size.
+        return functools.reduce(lambda h, fine: fine + F.interpolate(h, fine.shape[2:]), seen[::-1])
+
+    def _cells(self, h: Tensor, edge: int) -> Tensor:
+        """Means over cells. One that the far edge cuts is the mean of what is left of it."""
+        if edge == 1:
+            return h
+        return self.pool(h, [min(edge, size) for size in h.shape[2:]], ceil_mode=True)
+
+
+class _Dense(nn.Module):
+    """Layers over the whole example, which give each place some features."""
+
+    def __init__(self, grid: Grid, widths: Sequence[int], told: int) -> None:
+        super().__init__()
+        places = math.prod(grid.sizes)
+        self.given = (*grid.sizes, told)
+        self.layers = nn.Sequential(nn.Flatten())
+        for inside, outside in itertools.pairwise((grid.own * places, *widths, told * places)):
+            self.layers.extend([nn.Linear(inside, outside), nn.Tanh()])
+
+    def forward(self, h: Tensor) -> Tensor:
+        # Channels last in memory, as the convolutions have them.
+        return self.layers(h).unflatten(1, self.given).movedim(-1, 1)
+
+
+def _convolutions(grid: Grid, widths: Sequence[int], scales: int, kernel: int) -> nn.Sequential:
+    layers = nn.Sequential()
+    for inside, outside in itertools.pairwise(widths):
+        layers.append(_MultiscaleConvolution(grid, inside, outside, scales, kernel))
+        layers.append(nn.Softplus())
+    return layers
+
+
+def _pixelwise(grid: Grid, widths: Sequence[int]) -> nn.Sequential:
+    layers = nn.Sequential()
+    for inside, outside in itertools.pairwise(widths):
+        layers.extend([grid.conv(inside, outside, 1), nn.Tanh()])
+    return layers
