@@ -104,8 +104,8 @@ class _Picture:
         if ours != theirs:
             raise ValueError(
                 f"the images have different sizes: {other.file} has {_size(theirs)} pixels and "
-                f"{self.file} has {_size(ours)}; pass size=(height, width) to cut and resize all "
-                "alike, or train on Crops of larger ones"
+                f"{self.file} has {_size(ours)}; pass size=(height, width) to cut and resize "
+                "all alike"
             )
 
 

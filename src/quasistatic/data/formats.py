@@ -145,18 +145,12 @@ def bits(content: Content, width: int) -> np.ndarray:
 
 def _wrong_line(content: Content, line: int, length: int) -> ValueError:
     """The error about a line, counted from 0, all before which have `length` bytes."""
+    digit, gap, end = (b"01", "0 or 1"), (b" ", "a space"), (b"\n", "a line's end")
+    wanted = [digit, gap] * (length // 2 - 1) + [digit, end]
     start = line * length
     text = content.data[start : start + length]
-    for place, byte in enumerate(text):
-        allowed = b"01" if place % 2 == 0 else (b"\n" if place == length - 1 else b" ")
-        if byte not in allowed:
-            break
-    else:
-        place, byte = len(text), None
-    expected = (
-        "0 or 1" if place % 2 == 0 else ("a line's end" if place == length - 1 else "a space")
-    )
-    found = "the end of the file" if byte is None else repr(bytes([byte]))[1:]
-    return content.damaged(
-        start + place, f"{expected} in line {line + 1}, of {length // 2} digits", found
-    )
+    wrong = (place for place, byte in enumerate(text) if byte not in wanted[place][0])
+    place = next(wrong, len(text))
+    found = repr(text[place : place + 1])[1:] if place < len(text) else "the end of the file"
+    belongs = f"{wanted[place][1]} in line {line + 1}, of {length // 2} digits"
+    return content.damaged(start + place, belongs, found)

@@ -108,9 +108,7 @@ def binarized_mnist() -> Split[np.ndarray]:
     def rows(content: formats.Content) -> np.ndarray:
         return formats.bits(content, 28 * 28).reshape(-1, 28, 28)
 
-    return Split(
-        *(_load(_BITS, name, f"sha256:{_BITS_HASHES[name]}", rows) for name in _BITS.names)
-    )
+    return Split(*(_load(_BITS, name, known, rows) for name, known in _BITS_HASHES.items()))
 
 
 def cifar10() -> Split[np.ndarray]:

@@ -47,7 +47,7 @@ def dead_leaves(
     law = _Leaves(size, smallest, largest)
     images = np.empty((n, size, size), np.float32)
     # A lot is always drawn whole, so that more images begin with the same ones.
-    lot = max(1, _PIXELS // size**2)
+    lot = max(1, _PIXELS // max(size, 16) ** 2)
     for number, start in enumerate(range(0, n, lot)):
         rng = np.random.default_rng([seed, number])
         grey = law.images(lot, rng) * np.float32(math.sqrt(3 * (1 - noise**2)))

@@ -162,7 +162,7 @@ def _download(url: str, known: str, folder: Path) -> Path:
         if isinstance(error, OSError):  # an address that requests refuses is both
             raise
         raise ValueError(
-            f"sent a {name} that is not the published one (its hash is not {known}): it was removed"
+            f"sent a file {name} that is not the published one, with hash {known}: it was removed"
         ) from None
 
 

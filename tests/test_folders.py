@@ -1,0 +1,163 @@
+"""A folder of images becomes the array that a person sees, or an error that says what to do."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quasistatic.data import image_folder
+from quasistatic.data.folders import read_image
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (3, 6, 5, 3), np.uint8)
+
+
+def save(folder, images, suffix=".png", **options):
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}{suffix}", **options)
+
+
+def test_colours_come_as_planes_in_the_order_of_the_names(tmp_path, pixels):
+    save(tmp_path, pixels[::-1])
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "inner").mkdir()
+    images = image_folder(tmp_path)
+    assert images.dtype == np.uint8
+    assert np.array_equal(images, pixels[::-1].transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".pgm", ".PNG"])
+def test_greys_come_without_a_channel(tmp_path, pixels, suffix):
+    save(tmp_path, pixels[..., 0], suffix)
+    assert np.array_equal(image_folder(str(tmp_path)), pixels[..., 0])
+
+
+def test_black_and_white_is_bits(tmp_path, pixels):
+    save(tmp_path, pixels[..., 0] > 100)
+    assert np.array_equal(image_folder(tmp_path), pixels[..., 0] > 100)
+    assert np.array_equal(image_folder(tmp_path, mode="L"), 255 * (pixels[..., 0] > 100))
+
+
+def test_black_and_white_is_cut_in_the_middle_and_not_dithered(tmp_path, pixels):
+    save(tmp_path, pixels[..., 0])
+    assert np.array_equal(image_folder(tmp_path, mode="1"), pixels[..., 0] >= 128)
+
+
+def test_a_photograph_is_turned_upright(tmp_path, pixels):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # held with its right side up
+    image = np.kron(pixels[0, ..., 0], np.ones((16, 16), np.uint8))
+    save(tmp_path, [image], ".jpg", exif=turned, quality=100)
+    assert np.abs(image_folder(tmp_path)[0].astype(int) - np.rot90(image, -1)).max() < 8
+
+
+def test_sizes_and_modes_are_made_alike_when_asked(tmp_path):
+    """A picture whose left half is red and whose middle is what every cut keeps."""
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, :30, 0] = 255
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    Image.fromarray(wide[:, 20:40]).convert("P").save(tmp_path / "b.png")
+    Image.fromarray(wide[:, 10:50]).convert("RGBA").save(tmp_path / "c.png")
+    images = image_folder(tmp_path, size=20, mode="RGB")
+    assert images.shape == (3, 3, 20, 20)
+    for image in images:
+        assert np.array_equal(image, wide[:, 20:40].transpose(2, 0, 1))
+    tall = image_folder(tmp_path, size=(20, 10), mode="RGB")
+    assert tall.shape == (3, 3, 20, 10)
+    assert np.array_equal(tall[0], wide[:, 25:35].transpose(2, 0, 1))
+    grey = image_folder(tmp_path, size=10, mode="L")
+    assert grey.shape == (3, 10, 10)
+    # Luma of pure red, 0.299 of 255, away from the edge.
+    assert (grey[:, :, :3] == 76).all()
+
+
+def test_mixed_sizes_name_two_files_and_the_way_out(tmp_path, pixels):
+    save(tmp_path, [pixels[0], pixels[1], pixels[2, :, :4]])
+    with pytest.raises(ValueError, match="different sizes") as caught:
+        image_folder(tmp_path)
+    for part in ("0.png has 6 x 5", "2.png has 6 x 4", "size=(height, width)"):
+        assert part in str(caught.value)
+    assert image_folder(tmp_path, size=(6, 4)).shape == (3, 3, 6, 4)
+
+
+def test_mixed_modes_name_two_files_and_the_way_out(tmp_path, pixels):
+    save(tmp_path, [pixels[0], pixels[1, ..., 0]])
+    with pytest.raises(ValueError, match="different modes") as caught:
+        image_folder(tmp_path)
+    for part in ("0.png is 'RGB'", "1.png is 'L'", "mode='L'", "mode='RGB'"):
+        assert part in str(caught.value)
+    assert image_folder(tmp_path, mode="L").shape == (2, 6, 5)
+
+
+@pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK"])
+def test_other_modes_are_refused_by_name(tmp_path, pixels, mode):
+    Image.fromarray(pixels[0]).convert(mode).save(tmp_path / "odd.tiff")
+    with pytest.raises(ValueError, match=rf"odd.tiff has the mode '{mode}'.*pass mode='RGB'"):
+        image_folder(tmp_path)
+
+
+def test_more_than_eight_bits_are_not_cut(tmp_path):
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    for mode in (None, "L"):
+        with pytest.raises(ValueError, match=r"deep.png has the mode 'I;16', more than 8 bits"):
+            image_folder(tmp_path, mode=mode)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 60, -30, -5])
+def test_a_truncated_png_is_told_by_name_and_byte(tmp_path, pixels, kept):
+    save(tmp_path, pixels)
+    path = tmp_path / "1.png"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"1\.png is damaged or no image") as caught:
+        image_folder(tmp_path)
+    stopped, size = map(int, re.search(r"byte (\d+) of (\d+)", str(caught.value)).groups())
+    assert size == path.stat().st_size
+    assert stopped <= size
+
+
+@pytest.mark.parametrize("place", [3, 18, 50, 80, -20, -7])
+def test_a_damaged_png_is_told_by_name(tmp_path, pixels, place):
+    """One wrong byte anywhere: the signature, the header, the pixels, a checksum."""
+    save(tmp_path, pixels)
+    path = tmp_path / "2.png"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"2\.png is damaged or no image.*replace it, or move it"):
+        image_folder(tmp_path)
+
+
+def test_a_truncated_jpeg_is_told_by_name_and_byte(tmp_path, pixels):
+    save(tmp_path, np.kron(pixels, np.ones((1, 32, 32, 1), np.uint8)), ".jpg")
+    path = tmp_path / "0.jpg"
+    half = path.stat().st_size // 2
+    path.write_bytes(path.read_bytes()[:half])
+    with pytest.raises(ValueError, match=rf"0\.jpg is damaged.*byte {half} of {half}"):
+        image_folder(tmp_path)
+
+
+def test_a_folder_without_images_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        image_folder(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="holds no images"):
+        image_folder(tmp_path)
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(FileNotFoundError, match="it holds the folders cats: give one of them"):
+        image_folder(tmp_path)
+
+
+def test_an_unknown_mode_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mode must be one of '1', 'L', 'RGB', got 'grey'"):
+        image_folder(tmp_path, mode="grey")
+
+
+def test_one_image_is_read_plain_or_zipped(tmp_path, pixels):
+    save(tmp_path, pixels)
+    zipped = tmp_path / "0.png.gz"
+    zipped.write_bytes(gzip.compress((tmp_path / "0.png").read_bytes()))
+    for path in (zipped, tmp_path / "0.png"):
+        assert np.array_equal(read_image(path), pixels[0].transpose(2, 0, 1))
