@@ -45,8 +45,8 @@ class Multiscale(nn.Module):
             one or two axes, else two.
 
     Raises:
-        ValueError: if there are no layers at all, or if the cells of the coarsest scale are
-            larger than the data.
+        ValueError: if no layer sees more than one place, if the kernel's edge is even, or if the
+            cells of the coarsest scale are larger than the data; the message says what fits.
     """
 
     shape: Any
@@ -92,8 +92,7 @@ class Multiscale(nn.Module):
             )
         if self.kernel % 2 == 0:
             raise ValueError(f"a kernel has a middle, so its edge is odd, got {self.kernel}")
-        longest = max(self.grid.sizes)
-        most = 1 + int(math.log2(longest))
+        most = max(self.grid.sizes).bit_length()
         if not 1 <= self.scales <= most:
             sizes = " by ".join(map(str, self.grid.sizes))
             raise ValueError(
