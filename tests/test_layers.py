@@ -12,7 +12,7 @@ ABOVE_THE_KERNELS = [
     *("model", "terms", "objectives", "likelihood", "samplers", "posteriors"),
     *("training", "diffusion", "runs", "recipes", "report", "cli"),
 ]
-MEMBERS = {"Gaussian", "Bernoulli", "Lattice"}
+MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "OnLattice"}
 
 
 def files(*rooms: str) -> list[Path]:

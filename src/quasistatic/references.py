@@ -88,6 +88,15 @@ PAPERS = {
             "2202.00512",
         ),
         Paper(
+            "SKCK17",
+            "Tim Salimans, Andrej Karpathy, Xi Chen, Diederik P. Kingma",
+            "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and "
+            "Other Modifications",
+            "ICLR",
+            2017,
+            "1701.05517",
+        ),
+        Paper(
             "TDS",
             "Luhuan Wu, Brian L. Trippe, Christian A. Naesseth, David M. Blei, John P. Cunningham",
             "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",

@@ -2,30 +2,58 @@
 
 __all__ = ["Levels"]
 
+import abc
+import math
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+import torch
 from torch import Tensor
 
-from ..families import Lattice
+from ..families import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
 from .head import BeliefHead, checked
+
+SHARPEST = 1 / 16
+"""The least scale of a logistic, in cells: at the middle of a cell it leaves 0.07 % outside."""
 
 
 @dataclass(frozen=True)
 class Levels(BeliefHead):
     """The network gives a prior over the levels of each coordinate, and q(x_t | x_0 = level),
     which is known, multiplies it: at high SNR the belief rounds exactly, which no network
-    learns by regression. For bits this is the Clean head with what x_t says put in."""
+    learns by regression. For bits this is the Clean head with what x_t says put in.
 
+    Args:
+        mixtures: 0 for one output for each level, a free table; else that many logistics, each
+            three outputs (logit of its share, location, log-scale), cut into the levels' cells
+            (SKCK17 Eq. 2): what hundreds of levels need. Zeros mean a broad prior, the logistics
+            spread evenly over the range.
+
+    Raises:
+        ValueError: if `mixtures` is negative.
+    """
+
+    mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.mixtures < 0:
+            raise ValueError(
+                f"mixtures must be 0, for a free table, or a number of logistics, got "
+                f"{self.mixtures}"
+            )
 
     @property
     def outputs(self) -> int:
+        return self._prior.outputs
+
+    @property
+    def _prior(self) -> "_Prior":
         if self.values is None:
             raise TypeError("Levels learns how many levels there are when a model is built")
-        return len(self.values)
+        return _Logistics(self.values, self.mixtures) if self.mixtures else _Table(self.values)
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if space.levels is None:
@@ -33,12 +61,68 @@ class Levels(BeliefHead):
                 f"Levels needs a space with levels (Binary, Quantized), got "
                 f"{type(space).__name__}: use Clean, Noise or Velocity"
             )
+        if 3 * self.mixtures > len(space.levels):
+            raise TypeError(
+                f"{self.mixtures} logistics take {3 * self.mixtures} outputs a value, and "
+                f"{type(space).__name__} has {len(space.levels)} levels only: use Levels(), a "
+                "free table, or fewer"
+            )
         return replace(checked(self, space, kernel), values=space.levels)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Lattice:
-        values = self.values.to(x_t)  # type: ignore[union-attr]
-        # The levels ride along the batch: the axes behind it are the kernel's own.
-        each = values.repeat_interleave(len(x_t)).reshape(-1, *[1] * (x_t.ndim - 1))
-        again = x_t.repeat(len(values), *[1] * (x_t.ndim - 1))
-        seen = kernel.marginal(each.expand_as(again), t.repeat(len(values))).log_prob(again)
-        return Lattice(output + seen.unflatten(0, (len(values), -1)).movedim(0, -1), values)
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        # Bayes: what x_t says of x_0 is a tilt, for every kernel.
+        prior = self._prior(output.to(x_t.dtype))
+        return prior.tilt(*kernel.evidence(x_t, torch.zeros_like(t), t))
+
+
+@dataclass(frozen=True)
+class _Prior(abc.ABC):
+    """How a network's output (B, *, outputs) is a law over `values` (L,)."""
+
+    values: Tensor
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """How many numbers it takes for each coordinate."""
+
+    @abc.abstractmethod
+    def __call__(self, output: Tensor) -> Family:
+        """The law that the output stands for."""
+
+
+@dataclass(frozen=True)
+class _Table(_Prior):
+    """The logit of each level."""
+
+    @property
+    def outputs(self) -> int:
+        return len(self.values)
+
+    def __call__(self, output: Tensor) -> Lattice:
+        return Lattice(output, self.values.to(output))
+
+
+@dataclass(frozen=True)
+class _Logistics(_Prior):
+    """Logits, locations and log-scales of `count` logistics. Where the output is zero they differ
+    in place, so that a network whose last layer starts at zero can tell them apart."""
+
+    count: int
+
+    @property
+    def outputs(self) -> int:
+        return 3 * self.count
+
+    def __call__(self, output: Tensor) -> LogisticMixture:
+        values = self.values.to(output)
+        logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
+        cell = self.values[1] - self.values[0]
+        reach = len(self.values) * cell.item()  # from end to end
+        places = (torch.arange(self.count).to(output) + 0.5) / self.count - 0.5
+        middle = (values[0] + values[-1]) / 2
+        # tanh keeps the scale within bounds: as sharp as `SHARPEST`, and as far the other way.
+        broad = reach / (4 * self.count)
+        room = math.log(broad / (SHARPEST * cell.item()))
+        log_scale = math.log(broad) + room * (log_scale / room).tanh()
+        return LogisticMixture(logits, middle + reach * (places + loc / 2), log_scale, values)
