@@ -314,7 +314,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
         (["train", "heartbeat", "--fit.steps", "0"], "steps must be 1 or more, got 0"),
         (["train", "heartbeat", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
         (["train", "heartbeat", "--width", "wide"], "--width"),
-        (["sample"], "PATH run (required)"),
+        (["sample"], "A run folder, or a pretrained model's name. (required)"),
         (["report"], "name at least one run folder"),
     ],
 )

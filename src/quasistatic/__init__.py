@@ -15,13 +15,14 @@ model.complete(x, mask)
 
 __version__ = "0.1.0"
 
-from . import data, networks, oracles, schedules
+from . import data, networks, oracles, progressive, quality, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
 from .heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Score
 from .objectives import Bound, Hybrid, Simple
+from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .spaces import Binary, Continuous, Dequantized, Quantized
 from .training import Fit, NonFiniteLoss, fit
@@ -61,7 +62,11 @@ __all__ = [
     "data",
     "fit",
     "load",
+    "load_pretrained",
     "networks",
     "oracles",
+    "pretrained",
+    "progressive",
+    "quality",
     "schedules",
 ]

@@ -18,12 +18,15 @@ from .checks import nearest
 from .demo import demo
 from .display import Display
 from .pages import assess, sections
+from .pretrained import pretrained
 from .recipes import RECIPES, Recipe
 from .references import PAPERS, cite
 from .report import write_page
 from .runs import build, default_folder, open_run, train
 
-Folder = Annotated[Path, tyro.conf.Positional]
+Folder = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(help="A run folder, or a pretrained model's name.")
+]
 Seed = Annotated[int, tyro.conf.arg(help="Seed of everything that is drawn.")]
 
 
@@ -52,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _overview() -> str:
     lines = ["usage: quasistatic COMMAND ...   (COMMAND --help says more)", ""]
     lines += [f"  {verb:10}{(run.__doc__ or '').splitlines()[0]}" for verb, run in VERBS.items()]
-    return "\n".join([*lines, "", f"recipes: {', '.join(RECIPES)}"])
+    known = [f"recipes: {', '.join(RECIPES)}", f"pretrained: {', '.join(pretrained())}"]
+    return "\n".join([*lines, "", *known])
 
 
 def _parse(kind: type, verb: str, words: Sequence[str]) -> Any:
@@ -133,7 +137,7 @@ def _sample(words: Sequence[str]) -> None:
     with opened.threads():
         rng = torch.Generator().manual_seed(asked.seed)
         drawn = opened.model.sample(asked.n, asked.times, rng)
-    path = _save_array(asked.out or asked.run / "samples.npy", drawn.cpu().numpy())
+    path = _save_array(asked.out or opened.result("samples.npy"), drawn.cpu().numpy())
     display.say(f"wrote {path}: {tuple(drawn.shape)}")
     display.result(samples=str(path), shape=list(drawn.shape))
 
@@ -215,7 +219,7 @@ def _complete(words: Sequence[str]) -> None:
     rng = torch.Generator().manual_seed(asked.seed)
     with opened.threads():
         made = opened.model.complete(x, hidden, asked.draws, asked.times, rng, asked.particles)
-    path = _save_array(asked.out or asked.run / "completed.npy", made.draws.numpy())
+    path = _save_array(asked.out or opened.result("completed.npy"), made.draws.numpy())
     evidence = made.log_evidence.mean().item()
     display.say(
         f"wrote {path}: {tuple(made.draws.shape)}, draws of {len(x)} examples; mean log-evidence "
@@ -228,7 +232,7 @@ def _complete(words: Sequence[str]) -> None:
 
 @dataclasses.dataclass
 class _Report:
-    """One page for one run or several."""
+    """One page for one run or several, by their folders or the names of pretrained models."""
 
     runs: tyro.conf.Positional[list[Path]]
     out: Path | None = None
@@ -243,13 +247,13 @@ def _report(words: Sequence[str]) -> None:
     if not asked.runs:
         raise ValueError("name at least one run folder")
     display, page = Display(asked.json), []
+    every = [open_run(run) for run in asked.runs]
     rng = torch.Generator().manual_seed(asked.seed)
-    for folder in asked.runs:
-        opened = open_run(folder)
+    for opened in every:
         with opened.threads():
             page += sections(opened, assess(opened, asked.evaluations, rng), rng)
-    title = "quasistatic: " + ", ".join(folder.name for folder in asked.runs)
-    path = write_page(asked.out or asked.runs[0] / "report.html", title, page)
+    title = "quasistatic: " + ", ".join(opened.folder.name for opened in every)
+    path = write_page(asked.out or every[0].result("report.html"), title, page)
     display.say(f"wrote {path}")
     display.result(report=str(path))
 

@@ -13,6 +13,7 @@ import torch
 
 from . import config
 from .diffusion import Diffusion, read_config
+from .pretrained import WEIGHTS, locate
 from .recipes import RECIPES, Experiment, Recipe
 from .state import Progress, Run
 from .training import Fit, fit
@@ -87,6 +88,13 @@ class Opened:
         finally:
             torch.set_num_threads(before)
 
+    def result(self, name: str) -> Path:
+        """Where a file goes if nothing else is said: into the run's folder; for a model that came
+        with the library, to where one stands, under the model's name."""
+        if self.folder.parent == WEIGHTS:
+            return Path(f"{self.folder.name}-{name}")
+        return self.folder / name
+
     @property
     def metrics(self) -> list[dict[str, float]]:
         """The records of `metrics.jsonl`."""
@@ -95,14 +103,14 @@ class Opened:
         return [json.loads(line) for line in lines]
 
 
-def open_run(folder: str | Path) -> Opened:
-    """The run in a folder.
+def open_run(run: str | Path) -> Opened:
+    """The run in a folder, or the pretrained model of that name where there is no such folder.
 
     Raises:
-        FileNotFoundError: if the folder or a file of it is missing, or the run is not finished.
+        FileNotFoundError: if there is neither, a file is missing, or the run is not finished.
         ValueError: if it is damaged or from another version.
     """
-    folder = Path(folder)
+    folder = locate(run)
     stored = read_config(folder)
     if not (folder / "model.safetensors").exists():
         raise FileNotFoundError(
