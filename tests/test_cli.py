@@ -280,6 +280,33 @@ def test_a_report_names_the_model_and_needs_nothing_else(run, say):
     assert not re.search(r'href="http', page)
 
 
+def test_schedules_are_compared_and_drawn(say, tmp_path, capsys):
+    names = ("linear", "cosine", "linear_log_snr:7,-7")
+    said = say("schedule", *names, "--law", "bit", "--out", tmp_path / "s.png")
+    assert list(said["schedules"]) == list(names)
+    assert said["law"] == "x_0 a fair bit, binomial kernel"
+    for name, each in said["schedules"].items():
+        last = each["places"][-1]
+        assert last["t"] == 1000
+        taken = each["bits_left_at_1"] - each["bits_left_at_T"]
+        assert last["bits_lost_since_1"] == pytest.approx(taken), name
+    assert said["schedules"]["linear"]["places"][-1]["alpha_bar"] == pytest.approx(4.036e-5, 1e-3)
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert said["picture"] == str(tmp_path / "s.png")
+
+
+def test_without_names_the_three_of_the_textbook_are_compared(capsys):
+    """Which loses more early and which late: its first exercise, and its last."""
+    cli.main(["schedule"])
+    out = " ".join(capsys.readouterr().out.split())
+    for name in ("linear", "cosine", "quadratic"):
+        assert f"{name} ┏" in out
+    assert "linear takes most in the first third of the chain (95.8%)" in out
+    assert "cosine most in the last (2.8%)" in out
+    cli.main(["schedule", "linear", "--steps", "40"])
+    assert "takes most" not in capsys.readouterr().out
+
+
 def test_cite_lists_every_paper_and_one_by_its_key(capsys, refused):
     cli.main(["cite"])
     lines = capsys.readouterr().out.splitlines()
@@ -316,6 +343,8 @@ def test_help_names_every_command_and_every_recipe(capsys):
         (["train", "heartbeat", "--width", "wide"], "--width"),
         (["sample"], "A run folder, or a pretrained model's name. (required)"),
         (["report"], "name at least one run folder"),
+        (["schedule", "cosin"], "there is no schedule 'cosin': did you mean cosine?"),
+        (["schedule", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
     ],
 )
 def test_a_mistake_is_answered_by_what_was_meant(words, said, refused, tmp_path, monkeypatch):

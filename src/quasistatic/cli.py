@@ -1,4 +1,4 @@
-"""The command line: train, sample, score, complete, report, demo, cite."""
+"""The command line: train, sample, score, complete, report, schedule, demo, cite."""
 
 __all__ = ["main"]
 
@@ -7,21 +7,23 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import tyro
 
-from . import __version__, config, files
+from . import __version__, comparison, config, files
 from .checks import nearest
 from .demo import demo
 from .display import Display
+from .figures import schedule_comparison
+from .information import Erasure
 from .pages import assess, sections
 from .pretrained import pretrained
 from .recipes import RECIPES, Recipe
 from .references import PAPERS, cite
-from .report import write_page
+from .report import save_figure, write_page
 from .runs import build, default_folder, open_run, train
 
 Folder = Annotated[
@@ -259,6 +261,39 @@ def _report(words: Sequence[str]) -> None:
 
 
 @dataclasses.dataclass
+class _Schedule:
+    """Noise schedules side by side: alpha_bar, log-SNR, and the information that each step loses.
+
+    A name may have its numbers behind it: linear:1e-4,0.02 or linear_log_snr:7,-7."""
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ("linear", "cosine", "quadratic")
+    steps: int = 1000
+    law: Annotated[
+        Literal["normal", "bit", "levels"],
+        tyro.conf.arg(help="What x_0 is: N(0, 1), a fair bit, or uniform on 256 levels."),
+    ] = "normal"
+    out: Annotated[Path | None, tyro.conf.arg(help="A PNG to draw them into.")] = None
+    json: bool = False
+
+
+def _schedule(words: Sequence[str]) -> None:
+    """Compare noise schedules: what each leaves of the data, and when it takes the rest."""
+    asked: _Schedule = _parse(_Schedule, "schedule", words)
+    display, law = Display(asked.json), comparison.LAWS[asked.law]
+    compared = [Erasure(name, comparison.read(name, asked.steps), law) for name in asked.names]
+    for each in compared:
+        display.table(each.name, *comparison.places(each))
+    display.table(f"T = {asked.steps}; {law.about}", *comparison.totals(compared))
+    if len(compared) > 1:
+        display.say(comparison.in_short(compared))
+    if asked.out is not None:
+        save_figure(schedule_comparison(compared), asked.out)
+        display.say(f"wrote {asked.out}")
+    picture = None if asked.out is None else str(asked.out)
+    display.result(law=law.about, schedules=comparison.facts(compared), picture=picture)
+
+
+@dataclasses.dataclass
 class _Demo:
     """Train digits, heartbeat and swiss roll; score, complete, and write report.html."""
 
@@ -295,6 +330,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "score": _score,
     "complete": _complete,
     "report": _report,
+    "schedule": _schedule,
     "demo": _demo,
     "cite": _cite,
 }

@@ -11,10 +11,12 @@ __all__ = [
     "completion_panel",
     "image_grid",
     "plane_trajectories",
+    "schedule_comparison",
     "score_histogram",
     "training_curve",
 ]
 
 from .curves import bits_by_time, score_histogram, training_curve
 from .images import completion_from_draws, completion_panel, image_grid
+from .schedules import schedule_comparison
 from .trajectories import bit_trajectories, plane_trajectories
