@@ -1,11 +1,29 @@
 """Recipes: experiments as plain Python. Each is a frozen dataclass whose fields may be overridden
 by name, and whose `build` makes real objects."""
 
-__all__ = ["RECIPES", "Digits", "Experiment", "Heartbeat", "Recipe", "SwissRoll", "SwissRollModern"]
+__all__ = [
+    "RECIPES",
+    "Ablation",
+    "Bark",
+    "BinarizedMNIST",
+    "CIFAR10",
+    "Digits",
+    "Experiment",
+    "Heartbeat",
+    "MNIST",
+    "Recipe",
+    "SwissRoll",
+    "SwissRollModern",
+]
 
+from .ablation import Ablation
+from .bark import Bark
+from .binarized_mnist import BinarizedMNIST
+from .cifar10 import CIFAR10
 from .digits import Digits
 from .experiment import Experiment, Recipe
 from .heartbeat import Heartbeat
+from .mnist import MNIST
 from .swiss_roll import SwissRoll, SwissRollModern
 
 RECIPES: dict[str, type[Recipe]] = {
@@ -13,4 +31,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "swiss-roll-modern": SwissRollModern,
     "heartbeat": Heartbeat,
     "digits": Digits,
+    "binarized-mnist": BinarizedMNIST,
+    "mnist": MNIST,
+    "ablation": Ablation,
+    "bark": Bark,
+    "cifar10": CIFAR10,
 }

@@ -1,0 +1,57 @@
+"""Bark, the textures of SD15 Sec. 3.2: T = 500 steps, and a large hole to fill (SD15 Fig. 5)."""
+
+__all__ = ["Bark"]
+
+from dataclasses import dataclass, field
+
+from .. import figures
+from ..data import bark
+from ..diffusion import Diffusion
+from ..heads import Velocity
+from ..kernels import GaussianKernel
+from ..networks import UNet
+from ..schedules import linear_log_snr
+from ..spaces import Dequantized
+from ..training import Fit
+from ..variances import Interpolated
+from .experiment import Experiment, Recipe
+
+
+@dataclass(frozen=True)
+class Bark(Recipe):
+    """Crops of bark, whose grey values are spread evenly over their cells (SD15 footnote 3)."""
+
+    steps: int = 500
+    size: int = 64
+    width: int = 32
+    fit: Fit = field(
+        default_factory=lambda: Fit(
+            steps=1500, batch=16, lr=2e-3, warmup=100, ema=0.995, validations=4, evaluations=10
+        )
+    )
+
+    @property
+    def reaches(self) -> str:
+        return "K and K - L_null in bits a pixel on crops of held-out images"
+
+    def build(self) -> Experiment:
+        shape = (self.size, self.size)
+        head = Velocity(Interpolated())
+        network = UNet(shape, self.width, (1, 1, 2), 1, attention=(), outputs=2, patch=2)
+        kernel = GaussianKernel(linear_log_snr(self.steps, 10.0, -6.0))
+        model = Diffusion(Dequantized(shape, 256, spread=SPREAD), kernel, head, network)
+        return Experiment(model, bark(self.size), _PICTURES)
+
+
+SPREAD = 2.84
+"""Gives the grey values of the training crops about unit variance on the x_0 scale."""
+
+_PICTURES = (
+    (
+        "Textures that the model drew",
+        lambda m, x, rng: figures.image_grid(
+            m.sample(16, rng=rng), m.space.shape, limits=(0, 255)
+        ),
+    ),
+    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, n=64)),
+)
