@@ -145,6 +145,17 @@ def test_a_term_of_the_last_step_is_nothing_where_the_space_fixes_it(rng):
     assert (term[2:] > 0).all()
 
 
+def test_a_term_is_as_precise_as_the_data_whatever_the_network_says_it_in(rng):
+    """Under autocast a network answers in bfloat16, whose sums would keep two digits."""
+    model, x_0 = chain(SPACES[1], Interpolated(), 8, rng), SPACES[1].encode(draw(SPACES[1], 8, rng))
+    t = torch.arange(1, 9)
+    x_t = GAUSSIAN.marginal(x_0, t).sample(rng)
+    said = model.network.answer.detach().bfloat16()
+    term = term_of(model, said, x_0, x_t, t - 1, t)
+    assert term.dtype == x_0.dtype
+    assert close(term, term_of(model, said.double(), x_0, x_t, t - 1, t), rtol=0.02)
+
+
 def test_a_learned_width_finds_the_width_that_is_right(rng):
     """On N(0, v) data with the right mean, the best spread of x_0 is its posterior variance
     (1 + SNR v)^-1 v: the bound's gradient in z vanishes there, and so does Hybrid's."""

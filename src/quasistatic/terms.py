@@ -31,7 +31,7 @@ def term_of(model: Model, output: Tensor, x_0: Tensor, x_t: Tensor, s: Tensor, t
         return total(model.head.divergence(model.kernel, output, x_t, x_0, s, t))
 
     # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare.
-    term = output.new_zeros(len(x_0))
+    term = x_0.new_zeros(len(x_0))
     if model.space.first_term == 0:
         p = model.head.last(model.kernel, output[last], x_t[last], t[last])
         term[last] = -total(model.space.log_prob(p, x_0[last]))
