@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from conftest import KERNELS, Silent, Wrong, assert_mean, close
-from quasistatic import schedules
+from quasistatic import figures, schedules
 from quasistatic.heads import Clean, Levels, Mean, Velocity
 from quasistatic.kernels import BinomialKernel, GaussianKernel
 from quasistatic.likelihood import bound
@@ -341,3 +342,56 @@ def test_raw_units_are_those_in_which_a_value_is_itself(space):
         assert close(off, torch.zeros(3))
     middle = space.in_raw_units((x_0[:1] + x_0[1:2]) / 2)
     assert close(middle, (space.in_raw_units(x_0[:1]) + space.in_raw_units(x_0[1:2])) / 2)
+
+
+# pictures
+
+
+def test_the_curve_shows_the_coding_and_says_what_half_of_it_leaves():
+    model, raw = MODELS["levels"]
+    coding = code_progressively(model, raw, 10, rng=seeded())
+    figure = figures.rate_distortion(coding)
+    main, above, below = figure.axes
+    drawn = main.lines[0].get_xydata()
+    assert np.array_equal(drawn, torch.stack([coding.bits_per_dim, coding.rmse], 1)[:-1].numpy())
+    assert np.array_equal(above.lines[0].get_ydata(), coding.rmse.numpy())
+    assert np.array_equal(below.lines[0].get_ydata(), coding.bits_per_dim.numpy())
+    assert above.get_xlim() == (coding.t[0], 0)
+    total = coding.bits_per_dim[-1].item()
+    half = np.interp(total / 2, coding.bits_per_dim[:-1], coding.rmse[:-1])
+    assert figure.get_suptitle() == (
+        f"Half of the {total:.3g} bits per dimension leave an error of {half:.3g}"
+    )
+
+
+def cell(figure, row: int, column: int, size: int = 1) -> np.ndarray:
+    """One picture of a panel of pictures of size x size values, which stand a value apart."""
+    shown = np.asarray(figure.axes[0].images[0].get_array())[..., 0]
+    step = size + 1
+    return shown[row * step :][:size, column * step :][:, :size]
+
+
+def test_a_panel_of_walks_has_a_column_for_each_time_and_one_for_the_sample(rng):
+    model = Model(Quantized((2, 2), 5, 2.0), GAUSSIAN, Levels(), Silent(5))
+    made = generate_progressively(model, 3, [30, 9], rng=rng)
+    figure = figures.generation_panel(made, (2, 2), (0, 4))
+    names = [each.get_text() for each in figure.axes[0].get_xticklabels()]
+    assert names == ["t = 30", "t = 9", "sample"]
+    for row in range(3):
+        for column, values in enumerate((made.estimates[row, 0], made.estimates[row, 1])):
+            assert np.allclose(cell(figure, row, column, 2), values / 4)
+        assert np.allclose(cell(figure, row, 2, 2), made.samples[row] / 4)
+
+
+def test_a_panel_of_mixes_stands_between_its_two_examples(rng):
+    model = Model(Quantized((2, 2), 5, 2.0), GAUSSIAN, Levels(), Silent(5))
+    first, second = (torch.randint(5, (2, 2, 2), generator=seeded(s)).double() for s in (1, 2))
+    mixes = interpolate(model, first, second, 12, [0.25, 0.5], rng=rng)
+    figure = figures.interpolation_panel(first, second, mixes, [0.25, 0.5], (2, 2), (0, 4), t=12)
+    names = [each.get_text() for each in figure.axes[0].get_xticklabels()]
+    assert names == ["first", "0.25", "0.5", "second"]
+    assert "at t = 12" in figure.get_suptitle()
+    for row in range(2):
+        columns = (first[row], mixes[row, 0], mixes[row, 1], second[row])
+        for column, values in enumerate(columns):
+            assert np.allclose(cell(figure, row, column, 2), values / 4)

@@ -9,8 +9,11 @@ __all__ = [
     "bits_by_time",
     "completion_from_draws",
     "completion_panel",
+    "generation_panel",
     "image_grid",
+    "interpolation_panel",
     "plane_trajectories",
+    "rate_distortion",
     "schedule_comparison",
     "score_histogram",
     "training_curve",
@@ -18,5 +21,6 @@ __all__ = [
 
 from .curves import bits_by_time, score_histogram, training_curve
 from .images import completion_from_draws, completion_panel, image_grid
+from .progressive import generation_panel, interpolation_panel, rate_distortion
 from .schedules import schedule_comparison
 from .trajectories import bit_trajectories, plane_trajectories

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from quasistatic.diffusion import Diffusion
 
-from .style import GREY, HIDDEN, INK, PALE, SEQUENTIAL, as_numpy, new_figure, tidy
+from .pictures import canvas, channels, limits_of, pictures
+from .style import GREY, HIDDEN, INK, SEQUENTIAL, as_numpy
 
 
 def image_grid(
@@ -33,15 +33,15 @@ def image_grid(
         limits: the raw values that are black and white; by default the least and greatest.
     """
     values = as_numpy(images)
-    height, width = _pictures(values[:1], shape, (0.0, 1.0)).shape[1:3]
+    height, width = pictures(values[:1], shape, (0.0, 1.0)).shape[1:3]
     if columns is None:
         columns = math.ceil(math.sqrt(len(values) * height / width))
     columns = min(max(columns, 1), len(values))
     rows = math.ceil(len(values) / columns)
-    pictures = _pictures(values, shape, limits or _limits(values))
-    blank = np.zeros((rows * columns - len(values), *pictures.shape[1:]))
-    mosaic = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
-    figure = _canvas("image_grid", mosaic, title)[0]
+    shown = pictures(values, shape, limits or limits_of(values))
+    blank = np.zeros((rows * columns - len(values), *shown.shape[1:]))
+    mosaic = np.concatenate([shown, blank]).reshape(rows, columns, *shown.shape[1:])
+    figure = canvas("image_grid", mosaic, title)[0]
     return figure
 
 
@@ -88,23 +88,23 @@ def completion_from_draws(
     raw, many = as_numpy(truth), as_numpy(draws)
     mask = np.broadcast_to(as_numpy(hidden) > 0, raw.shape)
     k = many.shape[1]
-    limits = limits or _limits(raw)
+    limits = limits or limits_of(raw)
     # Neighbours may be copies of one particle: spread the four over all of them.
     chosen = many[:, np.linspace(0, k - 1, min(4, k)).round().astype(int)]
     deviation = many.std(1)
     scale = Normalize(0, float(deviation.max()) or 1.0)
-    seen = _pictures(raw, shape, limits)
-    where = _channels(mask, shape).any(-1, keepdims=True)
+    seen = pictures(raw, shape, limits)
+    where = channels(mask, shape).any(-1, keepdims=True)
     seen = np.where(where, to_rgba(HIDDEN), seen)
-    columns = [_pictures(raw, shape, limits), seen]
-    columns += [_pictures(chosen[:, i], shape, limits) for i in range(chosen.shape[1])]
-    columns += [_pictures(many.mean(1), shape, limits)]
-    spread = _channels(deviation, shape).mean(-1)
+    columns = [pictures(raw, shape, limits), seen]
+    columns += [pictures(chosen[:, i], shape, limits) for i in range(chosen.shape[1])]
+    columns += [pictures(many.mean(1), shape, limits)]
+    spread = channels(deviation, shape).mean(-1)
     columns += [SEQUENTIAL(scale(spread))]
     names = ["truth", "seen"] + [f"draw {i + 1}" for i in range(chosen.shape[1])]
     names += ["mean", "deviation"]
     title = f"What was hidden, completed: mean and deviation over {k} draws"
-    figure, ax, centres = _canvas("completion", np.stack(columns, 1), title, head=0.7, side=0.8)
+    figure, ax, centres = canvas("completion", np.stack(columns, 1), title, head=0.7, side=0.8)
     ax.set_xticks(centres, names)
     ax.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     bar = figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=ax, fraction=0.03, pad=0.01)
@@ -112,63 +112,3 @@ def completion_from_draws(
     bar.ax.tick_params(labelsize=8, colors=GREY)
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
-
-
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def _channels(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Values (n, *) as pictures (n, H, W, C)."""
-    shape = tuple(shape)
-    n = len(values)
-    if values[0].size != math.prod(shape):
-        raise ValueError(
-            f"an example of {values[0].size} values makes no picture of shape {shape}: give the "
-            "shape as (W,), (H, W), or with the colours first or last"
-        )
-    if len(shape) < 3:
-        return values.reshape(n, *(1,) * (2 - len(shape)), *shape, 1)
-    if len(shape) == 3 and shape[-1] in (1, 3):
-        return values.reshape(n, *shape)
-    if len(shape) == 3 and shape[0] in (1, 3):
-        return np.moveaxis(values.reshape(n, *shape), 1, -1)
-    raise ValueError(f"a picture has one or three colours, got shape {shape}")
-
-
-def _pictures(values: np.ndarray, shape: Sequence[int], limits: tuple[float, float]) -> np.ndarray:
-    """Values (n, *) as pictures (n, H, W, 4) in [0, 1], opaque, from black to white."""
-    low, high = limits
-    colours = ((_channels(values, shape) - low) / (high - low)).clip(0, 1)
-    colours = np.broadcast_to(colours, (*colours.shape[:-1], 3))
-    return np.concatenate([colours, np.ones((*colours.shape[:-1], 1))], -1)
-
-
-def _canvas(
-    label: str, mosaic: np.ndarray, title: str, head: float = 0.5, side: float = 0.0
-) -> tuple[Figure, Axes, np.ndarray]:
-    """A figure of pictures (rows, columns, H, W, 4), and the middle of each column in pixels."""
-    # Strips are stretched to six by one at most, so that a row of values can be seen.
-    height, width = mosaic.shape[2:4]
-    mosaic = mosaic.repeat(max(1, width // (6 * height)), 2).repeat(
-        max(1, height // (6 * width)), 3
-    )
-    rows, columns, height, width, _ = mosaic.shape
-    gap = max(1, round(0.08 * min(height, width)))
-    canvas = np.pad(mosaic, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)))
-    canvas = canvas.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), 4)
-    canvas = canvas[:-gap, :-gap]
-    inches = min(7.6, columns * 1.4)
-    tall = inches * canvas.shape[0] / canvas.shape[1]
-    if tall > 10:
-        inches, tall = inches * 10 / tall, 10.0
-    figure = new_figure(label, max(inches, 5.0) + side, max(tall, 0.4) + head, title)
-    ax = figure.subplots()
-    ax.imshow(canvas, interpolation="nearest")
-    ax.set_facecolor(PALE)  # neither black nor white: a picture's edge is seen
-    ax.set_yticks([])
-    ax.set_xticks([])
-    tidy(ax)
-    ax.spines[:].set_visible(False)
-    return figure, ax, np.arange(columns) * (width + gap) + (width - 1) / 2
