@@ -75,6 +75,7 @@ def parzen(
 
     The published figures use M = 10000 samples, and MNIST's 10000 test digits with grey levels
     from 0 to 1: both numbers move the result. It is a density, so it depends on that unit too.
+    10000 digits of the training data in the samples' place reach 242.5 nats, 349.9 bits.
     See :data:`CAUTION` for how weak a measure it is.
 
     Args:
