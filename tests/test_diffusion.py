@@ -398,7 +398,6 @@ def test_scoring_leaves_the_model_as_it_was():
         ((qs.Continuous(3), qs.BinomialKernel(cosine(5)), qs.Clean()), "BinomialKernel diffuses b"),
         ((qs.Binary(3), qs.BinomialKernel(cosine(5)), qs.Noise()), "Noise needs a kernel with sig"),
         ((qs.Continuous(3), qs.GaussianKernel(cosine(5)), qs.Levels()), "Levels needs a space wit"),
-        ((qs.Quantized(3), qs.GaussianKernel(cosine(5)), qs.Clean()), "FixedSmall gives the last"),
         ((qs.Continuous(3), qs.GaussianKernel(erase_evenly(5)), qs.Noise()), "leaves no signal at"),
         ((qs.Binary(3), qs.BinomialKernel(cosine(5), (0.1, 0.2)), qs.Clean()), "mean activity of"),
         ((qs.Binary(2), qs.BinomialKernel(cosine(5)), qs.Levels()), "needs (2, 2, 2): build the n"),
