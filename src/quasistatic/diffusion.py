@@ -120,6 +120,26 @@ class Diffusion(Model):
         evidence = log_evidence.reshape(len(y), draws).logsumexp(1) - math.log(draws)
         return Completion(raw, evidence)
 
+    def resized(self, shape: int | tuple[int, ...]) -> "Diffusion":
+        """This model for examples of another shape, with its weights: what a convolutional
+        network learned of small textures holds for large ones.
+
+        Raises:
+            TypeError: if the network or the space has parts of their own for each place.
+        """
+        shape = [shape] if isinstance(shape, int) else list(shape)
+        description = self.describe()
+        for name in ("space", "network"):
+            description[name] = description[name] | {"shape": shape}
+        try:
+            model = type(self).build(description)
+            model.load_state_dict(self.state_dict())
+        except (RuntimeError, ValueError) as error:
+            raise TypeError(
+                f"the model cannot be moved to data of shape {tuple(shape)}: {error}"
+            ) from None
+        return model.to(self.blank(1)).train(self.training)
+
     def save(self, folder: str | Path, **facts: Any) -> None:
         """Writes `config.json` and `model.safetensors` to a folder, whole or not at all."""
         folder = Path(folder)

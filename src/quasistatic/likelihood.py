@@ -13,9 +13,6 @@ from .families import total
 from .model import Model
 from .terms import fixed_part, learned_term, stratified_terms
 
-BATCH = 4096
-
-
 @dataclass(frozen=True)
 class Score:
     r"""A lower bound on the log-likelihood of each example.
@@ -101,7 +98,7 @@ def bound(
     training = model.training
     model.eval()
     try:
-        parts = [_bound(model, batch, grid, shares, rng) for batch in checked.split(BATCH)]
+        parts = [_bound(model, batch, grid, shares, rng) for batch in checked.split(model.together)]
     finally:
         model.train(training)
     terms_, entropies, null = zip(*parts, strict=True)

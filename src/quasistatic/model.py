@@ -52,6 +52,12 @@ class Model(nn.Module):
         """T, the number of steps of the whole chain."""
         return self.kernel.steps
 
+    @property
+    def together(self) -> int:
+        """How many examples are scored or drawn at once, so that memory does not grow with how
+        many are asked for."""
+        return max(1, min(4096, 2**18 // self.space.dims))
+
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""
         parameter = next(self.network.parameters(), torch.zeros(()))

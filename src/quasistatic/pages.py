@@ -67,6 +67,7 @@ class Assessment:
         above = score.above_null / math.log(2)
         lines = [
             ("K, bits an example (higher is better)", f"{bits:.4f}", f"{error:.4f}"),
+            ("K, nats an example", f"{score.nats.mean().item():.4f}", f"{score.stderr():.4f}"),
             ("K - L_null, bits", f"{above.mean().item():.4f}", f"{score.stderr(above):.4f}"),
         ]
         if self.gap is not None:

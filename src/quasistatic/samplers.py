@@ -92,6 +92,9 @@ def ancestral(
     """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
-    for state in walk(model, n, Free(), times, rng):
-        x_0 = state.x
-    return model.space.decode(x_0)
+    drawn = []
+    for first in range(0, n, model.together):
+        for state in walk(model, min(model.together, n - first), Free(), times, rng):
+            x_0 = state.x
+        drawn.append(model.space.decode(x_0))
+    return torch.cat(drawn)

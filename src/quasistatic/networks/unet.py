@@ -82,8 +82,9 @@ class UNet(nn.Module):
         dropout: share of hidden channels dropped in training.
         patch: edge of the squares of values that the finest resolution takes as channels; 2
             makes a network four times cheaper on images.
-        places: whether the network learns a map of its own for each place, which data that are
-            framed alike (digits in the middle) repay.
+        framed: whether it learns a number of its own for each output of each value, a start for
+            data that are framed alike, as digits in the middle are. Without, the network knows no
+            place, and fits data of any size.
         axes: how many of the last axes are places and not channels; by default all of a shape of
             one or two axes, else two.
 
@@ -100,7 +101,7 @@ class UNet(nn.Module):
     outputs: int = 1
     dropout: float = 0.0
     patch: int = 1
-    places: bool = False
+    framed: bool = False
     axes: int | None = None
 
     def __post_init__(self) -> None:
@@ -120,14 +121,12 @@ class UNet(nn.Module):
             nn.Linear(self.width, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU()
         )
         self.read_in = grid.conv(grid.channels, self.width)
-        if self.places:
-            sizes = [size // self.patch for size in grid.sizes]
-            self.place = nn.Parameter(torch.zeros(1, self.width, *sizes))
         widths = [multiple * self.width for multiple in self.multiples]
         self._build(grid, widths, told)
         self.norm = _norm(widths[0])
         self.read_out = grid.conv(widths[0], grid.channels * self.outputs)
-        self.bias = nn.Parameter(torch.zeros(*self.shape, self.outputs))
+        if self.framed:
+            self.bias = nn.Parameter(torch.zeros(*self.shape, self.outputs))
         with torch.no_grad():
             self.read_out.weight *= 0.1
             nn.init.zeros_(self.read_out.bias)
@@ -160,7 +159,15 @@ class UNet(nn.Module):
                 self.up.append(_Rise(grid, inside))
 
     def start_at(self, output: Tensor) -> "UNet":
-        """Starts near this output (*, outputs) for every input, before any training."""
+        """Starts near this output (*, outputs) for every input, before any training.
+
+        Raises:
+            TypeError: if the network is not framed.
+        """
+        if not self.framed:
+            raise TypeError(
+                "only a framed network has outputs of its own for each value: framed=True"
+            )
         with torch.no_grad():
             self.bias.copy_(output)
         return self
@@ -168,8 +175,6 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         told = self.time(sinusoids(time, self.width))
         h = self.read_in(self.grid.gather(x))
-        if self.places:
-            h = h + self.place
         beside = [h]
         for module in self.down:
             h = module(h, told) if isinstance(module, _Level) else module(h)
@@ -181,7 +186,8 @@ class UNet(nn.Module):
             else:
                 h = module(h)
         out = self.read_out(F.silu(self.norm(h)))
-        return self.grid.scatter(out, self.outputs).reshape(*x.shape, self.outputs) + self.bias
+        out = self.grid.scatter(out, self.outputs).reshape(*x.shape, self.outputs)
+        return out + self.bias if self.framed else out
 
 
 class _Rise(nn.Module):

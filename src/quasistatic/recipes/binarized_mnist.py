@@ -43,7 +43,9 @@ class BinarizedMNIST(Recipe):
 
     def build(self) -> Experiment:
         data = binarized_mnist()
-        network = UNet((28, 28), self.width, (1, 2), 1, attention=(1,), outputs=2, patch=2)
+        network = UNet(
+            (28, 28), self.width, (1, 2), 1, attention=(1,), outputs=2, patch=2, framed=True
+        )
         share = torch.from_numpy(data.train.mean(0)).clamp(1e-3, 1 - 1e-3)
         network.start_at(torch.stack([torch.zeros_like(share), share.logit()], -1))
         kernel = BinomialKernel(erase_evenly(self.steps))
