@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quasistatic import schedules
-from quasistatic.families import Bernoulli, Family, Gaussian, Lattice
+from quasistatic.families import Bernoulli, Family, Gaussian, Lattice, LogisticMixture
 from quasistatic.kernels import BinomialKernel, GaussianKernel, Kernel
 
 # The tensors here are small: threads that wait for each other on a busy machine cost more time
@@ -36,7 +36,7 @@ def rng():
     return torch.Generator().manual_seed(0)
 
 
-FAMILIES = ["gaussian", "bernoulli", "lattice"]
+FAMILIES = ["gaussian", "bernoulli", "lattice", "logistics"]
 
 KERNELS = {
     "gaussian": GaussianKernel(schedules.linear(40, 1e-3, 0.2)),
@@ -61,6 +61,8 @@ def member(family: str, rng: torch.Generator, *shape: int) -> Family:
         return Gaussian(draw(), draw().exp())
     if family == "bernoulli":
         return Bernoulli(2 * draw())
+    if family == "logistics":
+        return LogisticMixture(draw(2), draw(2), draw(2), torch.linspace(-1.5, 2.5, 5))
     return Lattice(draw(5), torch.tensor([-1.5, -0.25, 0.0, 1.0, 3.0]))
 
 

@@ -1,7 +1,8 @@
 r"""What every law on finitely many reals can do, in the time and memory that 256 levels need.
 
 A tilt is kept as two numbers beside the weights and costs nothing; what it does to each level is
-worked out for a few thousand scalars at a time, and again for the gradient.
+worked out for a few thousand scalars at a time. Training asks for moments and the probability of
+one level only, and these hold no axis of levels for the gradient; the other verbs do.
 """
 
 __all__ = ["OnLattice"]
@@ -15,7 +16,6 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from .family import Family, times
 from .moments import rows_at_once
@@ -155,15 +155,9 @@ class OnLattice(Family):
         return [self._with(**dict(zip(split, each, strict=True))) for each in rows]
 
     def _by_rows(self, verb: Callable[..., Tensor], *others: Sequence[Any]) -> Tensor:
-        """verb(self, *others) for a few scalars at a time. What it makes of them is not kept, but
-        made again for the gradient."""
+        """verb(self, *others) for a few scalars at a time."""
         split = zip(self._rows(self._at_once), *others, strict=True)
-        if not torch.is_grad_enabled():
-            return torch.cat([verb(*each) for each in split]).reshape(self.shape)
-        done = [
-            checkpoint(verb, *each, use_reentrant=False, preserve_rng_state=False) for each in split
-        ]
-        return torch.cat(done).reshape(self.shape)
+        return torch.cat([verb(*each) for each in split]).reshape(self.shape)
 
 
 def _log_mass(p: OnLattice, lower: Tensor, upper: Tensor) -> Tensor:
