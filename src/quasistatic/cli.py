@@ -17,6 +17,7 @@ from . import __version__, comparison, config, files
 from .checks import nearest
 from .demo import demo
 from .display import Display
+from .engine import Engine
 from .figures import schedule_comparison
 from .information import Erasure
 from .pages import assess, sections
@@ -86,7 +87,7 @@ def _train(words: Sequence[str]) -> None:
     )
     kind.__doc__ = " ".join((RECIPES[name].__doc__ or "").split())
     asked = _parse(kind, f"train {name}", words[1:])
-    display = Display(asked.json)
+    display = Display(asked.json, quiet=not Engine().main)
     folder = asked.out or default_folder(asked.recipe)
     if asked.dry_run:
         _dry_run(asked.recipe, folder, display)
@@ -94,8 +95,12 @@ def _train(words: Sequence[str]) -> None:
     with display.progress(f"train {name}") as show:
         run = train(asked.recipe, folder, show)
     display.say(f"{folder}: {run.step} steps, weights of step {run.best_step} kept")
+    if tried := run.speed.get("seconds_a_step"):
+        times = ", ".join(f"{way} {s:.3g} s" if s else f"{way} fails" for way, s in tried.items())
+        display.say(f"a step took: {times}; trained in {run.speed['arithmetic']}")
     latest = run.metrics[-1] if run.metrics else {}
-    display.result(run=str(folder), steps=run.step, best_step=run.best_step, **{"latest": latest})
+    facts = {"steps": run.step, "best_step": run.best_step, "speed": run.speed, "latest": latest}
+    display.result(run=str(folder), **facts)
 
 
 def _dry_run(recipe: Recipe, folder: Path, display: Display) -> None:

@@ -16,11 +16,15 @@ from .state import Progress
 
 
 class Display:
-    """Args: script: whether standard output is for a script."""
+    """
+    Args:
+        script: whether standard output is for a script.
+        quiet: whether to say nothing, as all but one of several processes do.
+    """
 
-    def __init__(self, script: bool = False) -> None:
-        self.script = script
-        self.console = Console(stderr=script, highlight=False, soft_wrap=True)
+    def __init__(self, script: bool = False, quiet: bool = False) -> None:
+        self.script, self.quiet = script, quiet
+        self.console = Console(stderr=script, highlight=False, soft_wrap=True, quiet=quiet)
 
     def say(self, text: str) -> None:
         """A line for a person."""
@@ -37,7 +41,7 @@ class Display:
 
     def result(self, **facts: object) -> None:
         """The one object that a script reads."""
-        if self.script:
+        if self.script and not self.quiet:
             print(json.dumps(facts))
 
     @contextlib.contextmanager
@@ -49,7 +53,7 @@ class Display:
             MofNCompleteColumn(),
             TextColumn("{task.fields[latest]}"),
         )
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True, highlight=False, quiet=self.quiet)
         with Bar(*columns, console=console, refresh_per_second=5) as bar:
             task = bar.add_task(name, total=None, latest="")
 
@@ -60,6 +64,8 @@ class Display:
                     for key, label in _SHOWN.items()
                     if key in now.latest
                 ]
+                if now.examples_per_second is not None:
+                    figures.append(f"{now.examples_per_second:,.0f}/s")
                 latest = "  ".join([*figures, left])
                 bar.update(task, completed=now.step, total=now.steps, latest=latest)
 

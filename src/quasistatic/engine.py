@@ -3,28 +3,58 @@
 __all__ = ["Engine"]
 
 import contextlib
+import os
 import platform
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast, broadcast_object_list, gather_object, reduce
+from accelerate.utils import (
+    broadcast,
+    broadcast_object_list,
+    gather_object,
+    get_int_from_env,
+    parse_flag_from_env,
+    reduce,
+)
 from torch import Tensor, nn
 
 T = TypeVar("T")
 
+_WORLD = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
+
 
 class Engine:
     """The process of a training run: one by itself, or one of several that a launcher started
-    (`accelerate launch -m quasistatic train ...`). Each holds the whole model.
+    (`accelerate launch -m quasistatic train ...`, or `torchrun`). Each holds the whole model.
 
     Args:
         cpu: stay on the CPU even where there is a GPU.
+
+    Raises:
+        RuntimeError: if several were launched, and this one is by itself all the same.
     """
 
     def __init__(self, cpu: bool = False) -> None:
-        self._state = PartialState(cpu=cpu)
+        launched = get_int_from_env(_WORLD, 1)
+        # Accelerate lets processes on the CPU know of each other only if it is told of the CPU.
+        alone = launched > 1 and not torch.cuda.is_available()
+        told = parse_flag_from_env("ACCELERATE_USE_CPU")
+        self._state = PartialState(cpu=cpu or told or alone)
+        if launched > 1 and self.ranks == 1:
+            raise RuntimeError(
+                f"{launched} processes were launched, and this one knows of no other: make the "
+                "Engine, or call fit, before anything else that uses Accelerate"
+            )
+        if told and launched == 1 and "MASTER_PORT" in os.environ:
+            warnings.warn(
+                "several processes were asked for, and one was started: on the CPU, accelerate "
+                "launch starts more through mpirun only; use torchrun --nproc-per-node N -m "
+                "quasistatic train ...",
+                stacklevel=2,
+            )
 
     @property
     def device(self) -> torch.device:

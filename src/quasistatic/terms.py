@@ -62,8 +62,9 @@ def stratified_terms(
     """Terms for n examples, with shape (n,): uniform over share number `share` of `shares` equal
     parts of first .. count - 1, and spread evenly over the examples too. With as many shares as
     terms each is visited once, so that a full sum is the same call."""
-    uniform = torch.rand(1, generator=rng, dtype=torch.float64)
-    order = torch.randperm(n, generator=rng)
+    device = None if rng is None else rng.device  # a generator draws on its own device only
+    uniform = torch.rand(1, generator=rng, dtype=torch.float64, device=device)
+    order = torch.randperm(n, generator=rng, device=device)
     within = (order + uniform) / n
     terms = count - first
     return first + ((share + within) * terms / shares).long().clamp(max=terms - 1)

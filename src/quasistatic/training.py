@@ -8,22 +8,22 @@ run that was not, and several processes do what one would do by itself.
 
 __all__ = ["Fit", "NonFiniteLoss", "fit"]
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import config
-from .arithmetic import Arithmetic, fastest
-from .batches import VALIDATION, Batches, Part, as_rows, as_source, mix
+from .arithmetic import Arithmetic
+from .batches import VALIDATION, Batches, as_rows, as_source, mix
 from .checkpoints import Folder
 from .data.sources import Rows, Source
 from .engine import Engine
+from .gradients import Gradients, NonFiniteLoss
 from .likelihood import bound
 from .model import Model
 from .objectives import Bound, Objective
@@ -35,10 +35,6 @@ SAMPLE = 4096
 
 SCORED = 256
 """Validation rows that are scored together, at least."""
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss or its gradient became infinite or NaN; the weights are those of the step before."""
 
 
 def fit(
@@ -143,8 +139,7 @@ class _Loop:
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=how.lr, weight_decay=how.weight_decay, fused=_can_fuse(self.weights)
         )
-        self.rng = engine.generator()
-        self.working = model  # the same weights, computing as `choose` finds best
+        self.gradients = Gradients(model, objective, engine, self.batches)
         self.kept = Run.begin(self.weights)
 
     def run(self, folder: Folder | None, show: Callable[[Progress], None] | None) -> None:
@@ -189,84 +184,28 @@ class _Loop:
             return
         ways = Arithmetic.candidates(self.how.precision, self.how.compile)
         ways = [way for way in ways if str(way) == self.kept.speed.get("arithmetic")] or ways
-        chosen, seconds = self.engine.once(lambda: fastest(ways, self.attempt))
-        self.working = self.model.through(chosen.wrap(self.model.network))
+        seconds = self.gradients.choose(ways, self.kept.step)
         self.kept.speed |= {
             "device": self.engine.hardware,
             "processes": self.engine.ranks,
             "threads": torch.get_num_threads(),
-            "arithmetic": str(chosen),
+            "arithmetic": str(self.gradients.arithmetic),
         }
         if seconds:
             self.kept.speed.setdefault("seconds_a_step", seconds)
             if folder is not None and self.engine.main:
                 folder.write_speed(self.kept)
 
-    def attempt(self, way: Arithmetic) -> Callable[[], None]:
-        """The step that is next, computed in some way and as far as the gradients; it leaves no
-        trace in the run."""
-        model = self.model.through(way.wrap(self.model.network))
-        parts = self.batches.take(self.kept.step)
-        buffers = list(self.model.buffers())
-
-        def step() -> None:
-            before = [buffer.clone() for buffer in buffers]
-            self.gradients(model, parts)
-            self.optimizer.zero_grad(set_to_none=True)
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
-            self.engine.finish()
-
-        return step
-
     def step(self) -> None:
         """One gradient step."""
         step, how = self.kept.step, self.how
-        parts = self.batches.take(step)
-        each = self.gradients(self.working, parts)
-        if step + 1 < how.steps:
-            self.batches.prepare(step + 1)
-        share = torch.stack([losses.sum() / self.batches.size for losses in each]).sum()
-        loss = self.engine.reduce(self.weights, share).item()
-        if not math.isfinite(loss):
-            self.refuse(loss, parts, each)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, how.clip).item()
-        if not math.isfinite(norm):
-            raise NonFiniteLoss(
-                f"the gradient has norm {norm} at step {step + 1} though the loss is {loss:.4g}: "
-                f"the weights of step {step} are kept; try a lower lr"
-            )
+        loss = self.gradients.compute(step, step + 1 == how.steps, how.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = how.rate(step)
         self.optimizer.step()
         self.kept.advance(self.weights, how.ema)
         self.kept.loss_sum += loss
         self.kept.loss_count += 1
-
-    def gradients(self, model: Model, parts: list[Part]) -> list[Tensor]:
-        """The losses of each part, (B,); the weights get its share of the batch's gradient."""
-        self.optimizer.zero_grad(set_to_none=True)
-        model.train()
-        each = []
-        for part in parts:
-            self.rng.manual_seed(part.seed)
-            self.engine.seed(part.seed)
-            losses = self.objective(model, part.raw.to(self.dtype), self.rng)
-            (losses.sum() / self.batches.size).backward()
-            each.append(losses.detach())
-        return each
-
-    def refuse(self, loss: float, parts: list[Part], each: list[Tensor]) -> NoReturn:
-        """NonFiniteLoss, on all processes alike, with the rows that are to blame."""
-        step, pairs = self.kept.step, zip(parts, each, strict=True)
-        mine = [part.rows[~losses.isfinite().cpu()] for part, losses in pairs]
-        bad = torch.cat(self.engine.gather(torch.cat(mine))).tolist()
-        first = f"first on row {bad[0]} of the data" if bad else "on no row by itself"
-        raise NonFiniteLoss(
-            f"the loss is {loss} at step {step + 1}, {first} ({len(bad)} of {self.batches.size} in "
-            f"the batch): the weights of step {step} are kept; try a lower lr, a smaller clip, or "
-            "look at that row"
-        )
 
     def validate(self) -> None:
         """Notes the loss since the last time, and the bound of the mean weights on `valid`."""
@@ -289,8 +228,8 @@ class _Loop:
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)
         with self.kept.mean_weights(self.model):
             for i in range(self.engine.rank, len(pieces), self.engine.ranks):
-                self.rng.manual_seed(mix(self.how.seed, i, VALIDATION))
-                found = bound(self.model, pieces[i], evaluations, rng=self.rng).bits_per_dim
+                rng = self.engine.generator().manual_seed(mix(self.how.seed, i, VALIDATION))
+                found = bound(self.model, pieces[i], evaluations, rng=rng).bits_per_dim
                 bits[i * size : (i + 1) * size] = found
         return self.engine.sum(bits).mean().item()
 
