@@ -127,16 +127,16 @@ class Diffusion(Model):
         Raises:
             TypeError: if the network or the space has parts of their own for each place.
         """
-        shape = [shape] if isinstance(shape, int) else list(shape)
+        sizes = [shape] if isinstance(shape, int) else list(shape)
         description = self.describe()
         for name in ("space", "network"):
-            description[name] = description[name] | {"shape": shape}
+            description[name] = description[name] | {"shape": sizes}
         try:
             model = type(self).build(description)
             model.load_state_dict(self.state_dict())
         except (RuntimeError, ValueError) as error:
             raise TypeError(
-                f"the model cannot be moved to data of shape {tuple(shape)}: {error}"
+                f"the model cannot be moved to data of shape {tuple(sizes)}: {error}"
             ) from None
         return model.to(self.blank(1)).train(self.training)
 

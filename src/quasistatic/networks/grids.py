@@ -4,15 +4,12 @@ __all__ = ["Grid"]
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
-    1: nn.Conv1d,
-    2: nn.Conv2d,
-    3: nn.Conv3d,
-}
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Grid:
                 "smaller patch"
             )
 
-    def conv(self, inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+    def conv(self, inside: int, outside: int, kernel: int = 3, stride: int = 1) -> Any:
         """A convolution that keeps the size, but for its stride."""
         return _CONV[len(self.sizes)](inside, outside, kernel, stride, padding=kernel // 2)
 

@@ -130,7 +130,7 @@ class UNet(nn.Module):
         with torch.no_grad():
             self.read_out.weight *= 0.1
             nn.init.zeros_(self.read_out.bias)
-        self.to(memory_format=grid.memory_format)
+        self.to(memory_format=grid.memory_format)  # type: ignore[call-overload]
 
     def _build(self, grid: Grid, widths: list[int], told: int) -> None:
         def level(inside: int, depth: int) -> _Level:

@@ -2,24 +2,38 @@
 
 __all__ = ["Ablation"]
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..data import mnist
 from ..diffusion import Diffusion
 from ..heads import Clean, Mean, Noise, Velocity
 from ..kernels import GaussianKernel
 from ..networks import UNet
-from ..objectives import Bound, Hybrid, Simple
+from ..objectives import Bound, Hybrid, Objective, Simple
 from ..schedules import cosine, linear
 from ..spaces import Quantized
 from ..training import Fit
-from ..variances import FixedLarge, FixedSmall, Interpolated
+from ..variances import FixedLarge, FixedSmall, Interpolated, Variance
 from .experiment import Experiment, Recipe
 
-PREDICTIONS = {"noise": Noise, "clean": Clean, "velocity": Velocity, "mean": Mean}
-OBJECTIVES = {"bound": Bound, "simple": Simple, "hybrid": Hybrid}
-VARIANCES = {"small": FixedSmall, "large": FixedLarge, "interpolated": Interpolated}
+PREDICTIONS: dict[str, Callable[..., Any]] = {
+    "noise": Noise,
+    "clean": Clean,
+    "velocity": Velocity,
+    "mean": Mean,
+}
+OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "bound": Bound,
+    "simple": Simple,
+    "hybrid": Hybrid,
+}
+VARIANCES: dict[str, Callable[[], Variance]] = {
+    "small": FixedSmall,
+    "large": FixedLarge,
+    "interpolated": Interpolated,
+}
 SCHEDULES = {"linear": linear, "cosine": cosine}
 
 

@@ -49,9 +49,7 @@ SPREAD = 2.84
 _PICTURES = (
     (
         "Textures that the model drew",
-        lambda m, x, rng: figures.image_grid(
-            m.sample(16, rng=rng), m.space.shape, limits=(0, 255)
-        ),
+        lambda m, x, rng: figures.image_grid(m.sample(16, rng=rng), m.space.shape, limits=(0, 255)),
     ),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, n=64)),
+    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=64)),
 )

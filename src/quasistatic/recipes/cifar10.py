@@ -2,10 +2,10 @@
 
 __all__ = ["CIFAR10"]
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .. import figures
-from ..data import Flips, cifar10
+from ..data import Flips, Split, cifar10
 from ..diffusion import Diffusion
 from ..heads import Noise
 from ..kernels import GaussianKernel
@@ -51,8 +51,8 @@ class CIFAR10(Recipe):
         network = UNet((3, 32, 32), self.width, dropout=self.dropout)
         kernel = GaussianKernel(linear(self.steps))
         model = Diffusion(Quantized((3, 32, 32)), kernel, Noise(FixedLarge()), network)
-        train = Flips(data.train)
-        return Experiment(model, replace(data, train=train), _PICTURES, objective=Simple())
+        views = Split(Flips(data.train), data.valid, data.test)
+        return Experiment(model, views, _PICTURES, objective=Simple())
 
 
 _PICTURES = (
@@ -62,5 +62,5 @@ _PICTURES = (
             m.sample(36, times=100, rng=rng), (3, 32, 32), limits=(0, 255)
         ),
     ),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, n=64)),
+    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=64)),
 )
