@@ -26,7 +26,14 @@ class Bark(Recipe):
     width: int = 32
     fit: Fit = field(
         default_factory=lambda: Fit(
-            steps=1500, batch=16, lr=2e-3, warmup=100, ema=0.995, validations=4, evaluations=10
+            steps=1000,
+            batch=16,
+            lr=2e-3,
+            warmup=100,
+            ema=0.99,
+            validations=4,
+            evaluations=10,
+            threads=1,
         )
     )
 
