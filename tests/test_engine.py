@@ -162,6 +162,21 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
     ).read_bytes()
 
 
+# processes
+
+
+def test_a_process_that_ought_to_have_company_says_so(monkeypatch):
+    Engine(cpu=True)  # what Accelerate knows is settled by the first
+    with monkeypatch.context() as launched:
+        launched.setenv("WORLD_SIZE", "2")
+        with pytest.raises(RuntimeError, match="2 processes were launched, and this one knows of"):
+            Engine()
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.warns(UserWarning, match="several processes were asked for, and one was started"):
+        Engine()
+
+
 # parts
 
 
