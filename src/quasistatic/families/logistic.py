@@ -73,16 +73,18 @@ class _MixtureMoments(torch.autograd.Function):
         like, (count, k), levels = inputs[0], inputs[0].shape, len(values)
         log_Z, moments = like.new_empty(count), like.new_empty(count, 4)
         jacobian = like.new_empty(count if learn else 0, 3, k, 3)
-        n = min(count, rows_at_once(levels * k, like.device))
-        edge_room, room = like.new_empty(2, n, k, levels - 1), like.new_empty(2, n, k, levels)
+        n = rows_at_once(levels * k, like.device)
+        edge_room = like.new_empty(2, min(n, count), k, levels - 1)
+        room = like.new_empty(2, min(n, count), k, levels)
         for start in range(0, count, n):
-            share, loc, log_scale, *tilt = (each[start : start + n] for each in inputs)
+            rows = slice(start, start + n)
+            share, loc, log_scale, *tilt = (each[rows] for each in inputs)
             d, log_tilt = joint(tilt, values)
             cells = _Cells(loc, log_scale, values, edge_room[:, : len(d)], room[:, : len(d)])
-            log_Z[start : start + n] = cells.weigh(share, log_tilt)
-            centred, moments[start : start + n] = central_moments(cells.mass.sum(1), d)
+            log_Z[rows] = cells.weigh(share, log_tilt)
+            centred, moments[rows] = central_moments(cells.mass.sum(1), d)
             if learn:
-                jacobian[start : start + n] = cells.jacobian(centred)
+                jacobian[rows] = cells.jacobian(centred, moments[rows, 1])
         ctx.save_for_backward(jacobian, moments)
         return torch.stack([log_Z, moments[:, 0], moments[:, 1]], -1)
 
@@ -133,17 +135,16 @@ class _Cells:
         self.mass.div_(whole)
         return (whole.log() + largest)[:, 0, 0]
 
-    def jacobian(self, centred: Tensor) -> Tensor:
+    def jacobian(self, centred: Tensor, variance: Tensor) -> Tensor:
         """The derivatives of (log Z, E[d], Var[d]) by log-share, loc and log-scale: (n, 3, K, 3),
-        where d - E[d] is `centred` (n, L). Uses up all else.
+        given `centred`, d - E[d] with shape (n, L), and Var[d] (n,). Uses up all else.
 
         With tau = tanh(z / 2) at the edges a and b of a cell, log mass moves by
         (tau_a + tau_b) / 2 for each scale that loc moves, and by
         (a tau_a + b tau_b) / 2 - (h / 2) coth(h / 2), h = b - a, for the logarithm of the scale.
         An open end has tau = -1 or 1, and no h.
         """
-        square = centred**2
-        square -= (self.mass.sum(1) * square).sum(-1, keepdim=True)
+        square = centred**2 - variance[:, None]
         pulls = torch.stack([torch.ones_like(centred), centred, square], 1).mT
         z, tau, moved = self.z, self.near.mul_(2).sub_(1).copysign_(self.z), self.room
         by_share = torch.bmm(self.mass, pulls)
