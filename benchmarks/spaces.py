@@ -2,9 +2,9 @@
 
     python benchmarks/spaces.py [--minutes 5] [--threads 1] [--only levels decoder dequantised]
 
-Each trains the recipe's U-Net with the settings of `quasistatic train mnist`; the number of steps
-is what fits the minutes. Bits per dimension of the 10000 test images by the same bound, and
-benchmarks/results/spaces.json.
+Each trains the recipe's U-Net with the settings of `quasistatic train mnist` into runs/spaces; the
+number of steps is what fits the minutes. Bits per dimension of the 10000 test images by the same
+bound, and benchmarks/results/spaces.json.
 """
 
 import argparse
@@ -37,7 +37,7 @@ WAYS: dict[str, tuple[str, Space, Head]] = {
 }
 
 
-def measure(space: Space, head: Head, minutes: float, threads: int) -> dict:
+def measure(name: str, space: Space, head: Head, minutes: float, threads: int) -> dict:
     """Trains one way and scores it on the test images."""
     recipe = MNIST()
     data = qs.data.mnist()
@@ -51,7 +51,8 @@ def measure(space: Space, head: Head, minutes: float, threads: int) -> dict:
     fit = replace(recipe.fit, threads=threads, validations=2)
     fit = replace(fit, steps=steps_in(minutes, model, data.train, fit))
     started = time.perf_counter()
-    qs.fit(model, data.train, data.valid[:2000], settings=fit)
+    folder = Path("runs") / "spaces" / name
+    qs.fit(model, data.train, data.valid[:2000], settings=fit, run=folder)
     seconds = time.perf_counter() - started
     score = model.score(data.test, 16, rng=torch.Generator().manual_seed(0))
     bits = score.bits_per_dim
@@ -77,7 +78,7 @@ def main() -> None:
     rows = json.loads(path.read_text()) if path.exists() else {}
     for name in asked.only:
         _, space, head = WAYS[name]
-        rows[name] = measure(space, head, asked.minutes, asked.threads)
+        rows[name] = measure(name, space, head, asked.minutes, asked.threads)
         path.write_text(json.dumps(rows, indent=2) + "\n")
     print(f"{'8-bit MNIST by':<42}{'bits/dim':>10}{'s.e.':>9}{'steps':>8}{'seconds':>9}")
     for name, row in rows.items():

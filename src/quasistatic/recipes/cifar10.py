@@ -15,6 +15,7 @@ from ..schedules import linear
 from ..spaces import Quantized
 from ..training import Fit
 from ..variances import FixedLarge
+from . import progress
 from .experiment import Experiment, Recipe
 
 
@@ -63,4 +64,7 @@ _PICTURES = (
         ),
     ),
     ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=64)),
+    ("The first bits of an image say the most of it", progress.coded),
+    ("What a sample is taken for on its way", progress.grown),
+    ("Mixed under noise, and walked back", progress.mixed),
 )

@@ -13,6 +13,7 @@ from ..networks import UNet
 from ..schedules import linear_log_snr
 from ..spaces import Quantized
 from ..training import Fit
+from . import progress
 from .experiment import Experiment, Recipe
 
 
@@ -51,4 +52,7 @@ _PICTURES = (
         ),
     ),
     ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
+    ("The first bits of an image say the most of it", progress.coded),
+    ("What a sample is taken for on its way", progress.grown),
+    ("Mixed under noise, and walked back", progress.mixed),
 )
