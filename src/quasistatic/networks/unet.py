@@ -2,7 +2,6 @@
 
 __all__ = ["UNet"]
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .grids import Grid
+from .norms import Norm, NormSiLU
 from .time import sinusoids
+
+_RISE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class _Residual(nn.Module):
@@ -19,18 +21,15 @@ class _Residual(nn.Module):
 
     def __init__(self, grid: Grid, inside: int, width: int, told: int, dropout: float) -> None:
         super().__init__()
-        self.first_norm, self.first = _norm(inside), grid.conv(inside, width)
+        self.first_norm, self.first = NormSiLU(inside), grid.conv(inside, width)
         self.told = nn.Linear(told, 2 * width)
-        self.norm, self.second = _norm(width), grid.conv(width, width)
+        self.norm, self.second = NormSiLU(width), grid.conv(width, width)
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Identity() if inside == width else grid.conv(inside, width, 1)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        inner = self.first(F.silu(self.first_norm(h)))
-        told = self.told(time)
-        scale, shift = told.reshape(*told.shape, *[1] * (h.ndim - 2)).chunk(2, 1)
-        inner = F.silu(torch.addcmul(shift, self.norm(inner), 1 + scale))
+        inner = self.norm(self.first(self.first_norm(h)), self.told(time))
         return self.skip(h) + self.second(self.dropout(inner))
 
 
@@ -42,7 +41,7 @@ class _Attention(nn.Module):
         if width % heads:
             raise ValueError(f"{heads} heads do not divide the {width} channels of a level")
         self.heads = heads
-        self.norm, self.read = _norm(width), grid.conv(width, 3 * width, 1)
+        self.norm, self.read = Norm(width), grid.conv(width, 3 * width, 1)
         self.write = grid.conv(width, width, 1)
         nn.init.zeros_(self.write.weight)
 
@@ -123,7 +122,7 @@ class UNet(nn.Module):
         self.read_in = grid.conv(grid.channels, self.width)
         widths = [multiple * self.width for multiple in self.multiples]
         self._build(grid, widths, told)
-        self.norm = _norm(widths[0])
+        self.norm = NormSiLU(widths[0])
         self.read_out = grid.conv(widths[0], grid.channels * self.outputs)
         if self.framed:
             self.bias = nn.Parameter(torch.zeros(*self.shape, self.outputs))
@@ -185,22 +184,26 @@ class UNet(nn.Module):
                 h = module(torch.cat([h, beside.pop()], 1), told)
             else:
                 h = module(h)
-        out = self.read_out(F.silu(self.norm(h)))
+        out = self.read_out(self.norm(h))
         out = self.grid.scatter(out, self.outputs).reshape(*x.shape, self.outputs)
         return out + self.bias if self.framed else out
 
 
 class _Rise(nn.Module):
-    """Twice the resolution: each place repeated, then a convolution."""
+    """Twice the resolution: each place repeated, then a convolution.
+
+    The two are one transposed convolution of stride 2, whose kernel of 4 places sums the taps that
+    fall on the same place: less than half of the multiplications, and nothing repeated in memory.
+    """
 
     def __init__(self, grid: Grid, width: int) -> None:
         super().__init__()
         self.conv = grid.conv(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-
-
-def _norm(width: int) -> nn.GroupNorm:
-    """Group norm with DDPM's 32 groups, or fewer of at least four channels."""
-    return nn.GroupNorm(math.gcd(min(32, max(1, width // 4)), width), width)
+        kernel = self.conv.weight.transpose(0, 1)
+        for axis in range(2, kernel.ndim):  # (a, b, c) becomes (c, c + b, b + a, a)
+            pad = [0, 0] * (kernel.ndim - 1 - axis)
+            kernel = kernel.flip(axis)
+            kernel = F.pad(kernel, [*pad, 0, 1]) + F.pad(kernel, [*pad, 1, 0])
+        return _RISE[h.ndim - 2](h, kernel, self.conv.bias, stride=2, padding=1)
