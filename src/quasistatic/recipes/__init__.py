@@ -7,6 +7,7 @@ __all__ = [
     "Bark",
     "BinarizedMNIST",
     "CIFAR10",
+    "DeadLeaves",
     "Digits",
     "Experiment",
     "Heartbeat",
@@ -20,6 +21,7 @@ from .ablation import Ablation
 from .bark import Bark
 from .binarized_mnist import BinarizedMNIST
 from .cifar10 import CIFAR10
+from .dead_leaves import DeadLeaves
 from .digits import Digits
 from .experiment import Experiment, Recipe
 from .heartbeat import Heartbeat
@@ -35,5 +37,6 @@ RECIPES: dict[str, type[Recipe]] = {
     "mnist": MNIST,
     "ablation": Ablation,
     "bark": Bark,
+    "dead-leaves": DeadLeaves,
     "cifar10": CIFAR10,
 }
