@@ -31,7 +31,8 @@ class NormSiLU(Norm):
         if told is not None:
             more, beside = told.chunk(2, 1)
             scale, shift = scale * (1 + more), shift * (1 + more) + beside
-        x = x.to(scale.dtype)
+        x = x.to(scale.dtype)  # under autocast, x comes rounded
+        # A GPU has a kernel for the first of these, and a compiler makes one of all.
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return _one_by_one(x, scale, shift, self.num_groups, self.eps)
         return _InFewPasses.apply(x, scale, shift, self.num_groups, self.eps)
