@@ -19,12 +19,12 @@ from .experiment import Experiment, Recipe
 
 @dataclass(frozen=True)
 class MNIST(Recipe):
-    """Grey digits by the Levels head: a mixture of logistics for each pixel, times what x_t
+    """Grey digits by the Levels head: a logistic for each pixel, times what x_t
     says of it."""
 
     steps: int = 1000
     width: int = 24
-    mixtures: int = 3
+    mixtures: int = 1
     fit: Fit = field(
         default_factory=lambda: Fit(
             steps=2000, batch=64, lr=2e-3, warmup=100, ema=0.995, validations=4, evaluations=2
