@@ -6,6 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # The release of PyTorch that `make constraints` resolves everything else around.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
+# Peers of the benchmarks that ask for torchvision, which would tie torch to one build and is not
+# used here: they come without what they ask for, and the bench extra has what they need.
+PEERS := azula denoising-diffusion-pytorch
+
 # Idle threads sleep instead of spinning: on a machine that other programs use too, spinning ones
 # make a step of a small network thirty times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -33,12 +37,14 @@ docs: .venv/.installed ## regenerate the pages that are derived from the code
 bench: .venv/.installed-bench ## run the benchmarks
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/bound.py
+	$(BIN)/python benchmarks/train.py step --rounds 5
 
 constraints: ## resolve every dependency anew into constraints.txt (TORCH=x.y.z moves PyTorch)
 	@$(require_python)
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
 	build/constraints/bin/python -m pip --disable-pip-version-check -q install 'torch==$(TORCH)' '.[dev,bench]'
+	build/constraints/bin/python -m pip --disable-pip-version-check -q install --no-deps $(PEERS)
 	{ sed -n '/^#/p' constraints.txt; \
 	  build/constraints/bin/python -m pip --disable-pip-version-check freeze --exclude quasistatic \
 	  | sed -E '/^(nvidia-|cuda-|triton)/d; s/\+[a-z0-9.]+$$//'; } > build/constraints.txt
@@ -61,6 +67,7 @@ help: ## show this list
 
 .venv/.installed-bench: .venv/.installed
 	$(PIP) install -c constraints.txt -e '.[bench]'
+	$(PIP) install -c constraints.txt --no-deps $(PEERS)
 	@touch $@
 
 define require_python
