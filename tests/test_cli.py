@@ -336,7 +336,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
     [
         (["trian"], "there is no command 'trian': did you mean train?"),
         (["train", "heartbeet"], "there is no recipe 'heartbeet': did you mean heartbeat?"),
-        (["train", "swiss"], "(known: digits, heartbeat, swiss-roll, swiss-roll-modern)"),
+        (["train", "swiss"], "digits, heartbeat, mnist, swiss-roll, swiss-roll-modern)"),
         (["train", "heartbeat", "--widht", "3"], "--width INT"),
         (["train", "heartbeat", "--fit.stpes", "3"], "--fit.steps INT"),
         (["train", "heartbeat", "--fit.steps", "0"], "steps must be 1 or more, got 0"),

@@ -40,9 +40,11 @@ HEADS = [
     heads.Clean(variances.FixedLarge()),
     heads.Noise(variances.FixedSmall()),
     heads.Velocity(variances.Sigmoid()),
+    heads.Velocity(variances.Interpolated()),
     heads.Mean(variances.FixedLarge()),
     heads.Natural(variances.Sigmoid()),
     heads.Levels(),
+    heads.Levels(3),
     heads.Equilibrium(variances.FixedLarge()),
 ]
 
@@ -89,6 +91,7 @@ NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
+    networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
 ]
 
 
