@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 import quasistatic as qs
 from quasistatic.families import total
 
-ROUNDS, TARGET, STEPS = 5, 0.5, 1000
+ROUNDS, TARGET, STEPS = 4, 0.5, 1000
 CASES = {"64 of 28x28": (64, (28, 28)), "16 of 3x32x32": (16, (3, 32, 32))}
 WAYS = {
     "Levels(mixtures=1)": (qs.Quantized, qs.Levels(1)),

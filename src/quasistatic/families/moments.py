@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_CACHED = 1 << 17
+_CACHED = 1 << 18
 _AT_ONCE = 1 << 25
 
 
