@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from autoregressive import MCGSM, CausalConvolutions, CausalModel, GaussianImages
 from torch import Tensor
@@ -65,11 +66,13 @@ def diffusion(data: Split, minutes: float, folder: Path) -> Result:
     run, note = folder / "diffusion", folder / "diffusion.json"
     if not note.exists():
         recipe = DeadLeaves()
-        steps = max(50, round(60 * minutes / pace(recipe, data)))
-        recipe = replace(recipe, fit=replace(recipe.fit, steps=steps))
+        build, step, validation = costs(recipe, data)
+        # Whole parts of the run: a last step by itself would be validated once more.
+        part = (60 * minutes / recipe.fit.validations - validation) / step
+        steps = recipe.fit.validations * max(20, round(part))
         started = time.process_time()
-        train(recipe, run)
-        seconds = time.process_time() - started
+        train(replace(recipe, fit=replace(recipe.fit, steps=steps)), run)
+        seconds = time.process_time() - started - build
         facts = {"minutes": minutes, "seconds": seconds, "steps": steps}
         files.write_text(note, json.dumps(facts))
     model = open_run(run).model
@@ -77,16 +80,22 @@ def diffusion(data: Split, minutes: float, folder: Path) -> Result:
     return Result(score.nats, parameters=count(model), **json.loads(note.read_text()))
 
 
-def pace(recipe: DeadLeaves, data: Split) -> float:
-    """Seconds a step, of one thread's own time, without what a run takes once."""
+def costs(recipe: DeadLeaves, data: Split) -> tuple[float, float, float]:
+    """Seconds of one thread's own time that the recipe takes to build, to step, and to validate
+    once."""
 
-    def seconds(steps: int) -> float:
-        model, started = recipe.build().model, time.process_time()
-        qs.fit(model, data.train, settings=recipe.fit, steps=steps, validations=1)
+    def seconds(steps: int, valid: np.ndarray | None = None) -> float:
+        started = time.process_time()
+        qs.fit(model, data.train, valid, settings=recipe.fit, steps=steps, validations=1)
         return time.process_time() - started
 
-    seconds(2)
-    return statistics.median((seconds(12) - seconds(2)) / 10 for _ in range(3))
+    started = time.process_time()
+    model = recipe.build().model
+    build = time.process_time() - started
+    seconds(2)  # fills caches
+    short = [seconds(2) for _ in range(3)]
+    step = statistics.median(seconds(12) - each for each in short) / 10
+    return build, step, seconds(2, data.valid) - statistics.median(short)
 
 
 def causal(

@@ -32,7 +32,7 @@ class DeadLeaves(Recipe):
     width: int = 16
     fit: Fit = field(
         default_factory=lambda: Fit(
-            steps=3000,
+            steps=3600,
             batch=16,
             lr=3e-3,
             warmup=100,
@@ -46,7 +46,9 @@ class DeadLeaves(Recipe):
 
     @property
     def reaches(self) -> str:
-        return "log2-density a pixel on 2000 images, of at most 1.275, the noise alone, at 0.1"
+        return (
+            "-0.41 bits per dimension in 4 minutes of one thread; at noise 0.1 none is below -1.275"
+        )
 
     def build(self) -> Experiment:
         law = {"smallest": self.smallest, "largest": self.largest, "noise": self.noise}
