@@ -13,6 +13,7 @@ from .families import total
 from .model import Model
 from .terms import fixed_part, learned_term, stratified_terms
 
+
 @dataclass(frozen=True)
 class Score:
     r"""A lower bound on the log-likelihood of each example.
