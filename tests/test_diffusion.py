@@ -407,3 +407,45 @@ def test_parts_that_do_not_fit_are_refused_at_once(parts, said):
     network = qs.networks.MLP(parts[0].shape, 8, 1)
     with pytest.raises(TypeError, match=re.escape(said)):
         Diffusion(*parts, network)
+
+
+def of_images(network, shape=(8, 8)):
+    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(6, 4.0, -4.0))
+    return qs.Diffusion(qs.Dequantized(shape), kernel, qs.Velocity(), network).double()
+
+
+def test_a_network_of_no_place_says_the_same_of_a_larger_picture():
+    torch.manual_seed(0)
+    small = of_images(qs.networks.UNet((8, 8), 4, (1,), 1, attention=()))
+    for weight in small.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    wide = small.resized((8, 16))
+    assert wide.space.shape == (8, 16)
+    x, t = torch.randn(2, 8, 16, dtype=torch.float64), torch.tensor([2, 5])
+    again = wide.resized((8, 8))
+    assert torch.equal(again.output(x[..., :8], t), small.output(x[..., :8], t))
+    assert all(
+        torch.equal(a, b) for a, b in zip(wide.parameters(), small.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "network",
+    [qs.networks.MLP((8, 8), 8), qs.networks.UNet((8, 8), 4, (1,), 1, attention=(), framed=True)],
+    ids=["MLP", "framed"],
+)
+def test_a_network_with_places_of_its_own_is_not_resized(network):
+    with pytest.raises(TypeError, match=r"cannot be moved to data of shape \(8, 16\)"):
+        of_images(network).resized((8, 16))
+
+
+def test_examples_taken_a_few_at_a_time_are_all_there(monkeypatch):
+    model = of_images(qs.networks.MLP((8, 8), 8))
+    raw = torch.arange(7).repeat_interleave(64).reshape(7, 8, 8) * 30
+    monkeypatch.setattr("quasistatic.model.Model.together", 3)
+    assert model.sample(7).shape == (7, 8, 8)
+    score = model.score(raw, None)
+    # Example by example: the prior term is exact, and tells each example from the others.
+    alone = torch.cat([model.score(row[None], None).terms["prior"] for row in raw])
+    assert (score.terms["prior"].diff().abs() > 1e-6).any()
+    torch.testing.assert_close(score.terms["prior"], alone, rtol=0.05, atol=1e-3)

@@ -30,7 +30,7 @@ class Clean(_EstimateHead):
     belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         tilted = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t))
@@ -75,7 +75,7 @@ class Noise(_ScaleHead):
                 f"schedule {kernel.schedule.kind!r} leaves no signal at T, where the noise says "
                 "nothing about x_0: use Clean or Velocity"
             )
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """x_0 = (x_t - noise eps) / signal."""
@@ -92,7 +92,7 @@ class Velocity(_ScaleHead):
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         require_signal_noise("Velocity", kernel)
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """x_0 = signal x_t - noise v."""

@@ -57,9 +57,6 @@ class Regression(abc.ABC):
         """How far the output is from what would be right, with shape (B, *)."""
 
 
-H = TypeVar("H", bound=Head)
-
-
 class BeliefHead(Head):
     """A head that states a law of x_0 given x_t, and so can step to any earlier time."""
 
@@ -98,6 +95,9 @@ class WithVariance(Head):
         return torch.cat([output[..., :1].detach(), output[..., 1:]], -1)
 
 
+W = TypeVar("W", bound=WithVariance)
+
+
 def require_signal_noise(name: str, kernel: Kernel) -> None:
     if not isinstance(kernel, SignalNoise):
         raise TypeError(
@@ -106,7 +106,8 @@ def require_signal_noise(name: str, kernel: Kernel) -> None:
         )
 
 
-def checked(head: H, space: Space, kernel: Kernel, variance: Variance | None = None) -> H:
-    if variance is not None and variance.outputs:
-        require_signal_noise(f"{type(head).__name__}({type(variance).__name__}())", kernel)
+def checked(head: W, kernel: Kernel) -> W:
+    """The head, whose variance the kernel can have; TypeError if it cannot."""
+    if head.variance.outputs:
+        require_signal_noise(f"{type(head).__name__}({type(head.variance).__name__}())", kernel)
     return head

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..families import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, checked
+from .head import BeliefHead
 
 SHARPEST = 1 / 16
 """The least scale of a logistic, in cells: at the middle of a cell it leaves 0.07 % outside."""
@@ -67,7 +67,7 @@ class Levels(BeliefHead):
                 f"{type(space).__name__} has {len(space.levels)} levels only: use Levels(), a "
                 "free table, or fewer"
             )
-        return replace(checked(self, space, kernel), values=space.levels)
+        return replace(self, values=space.levels)
 
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         # Bayes: what x_t says of x_0 is a tilt, for every kernel.

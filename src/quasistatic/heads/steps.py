@@ -46,7 +46,7 @@ class Natural(WithVariance, _StepHead):
     variance: Variance = FixedLarge()
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
         step = kernel.step(x_t, s, t).tilt(output[..., 0], torch.zeros_like(x_t))
@@ -59,7 +59,7 @@ class Mean(WithVariance, _StepHead, Regression):
     DDPM Eq. 8, f_mu and f_b of SD15 Tab. App.1."""
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
         step = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t))
@@ -90,7 +90,7 @@ class Equilibrium(WithVariance, BeliefHead):
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         require_signal_noise("Equilibrium", kernel)
-        return checked(self, space, kernel, self.variance)
+        return checked(self, kernel)
 
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         """The N(x_0; x_0_hat, Var[x_0 | x_t]) whose bridge to t - 1 is the step."""

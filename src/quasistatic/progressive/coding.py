@@ -12,8 +12,6 @@ from torch import Tensor
 from ..model import Model
 from ..terms import fixed_part, stratified_terms, term_of
 
-BATCH = 4096
-
 
 @dataclass(frozen=True)
 class Coding:
@@ -75,7 +73,7 @@ def code_progressively(
     training = model.training
     model.eval()
     try:
-        parts = [_code(model, batch, grid, edges, rng) for batch in checked.split(BATCH)]
+        parts = [_code(model, batch, grid, edges, rng) for batch in checked.split(model.together)]
     finally:
         model.train(training)
     nats, squares = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
