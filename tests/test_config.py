@@ -21,6 +21,8 @@ SCHEDULES = {
     "erase_evenly": schedules.erase_evenly(7),
     "linear_log_snr": schedules.linear_log_snr(7, 3.1, -2.9),
     "custom": schedules.custom([0.9, 0.5, 1 / 3, 0.0]),
+    "from_log_snr": schedules.from_log_snr([30.1, 1 / 3, -40.7]),
+    "learned": schedules.learned([9.1, 1 / 3, -4.7]),
 }
 SPACES = [
     spaces.Continuous(3),

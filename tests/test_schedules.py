@@ -15,6 +15,10 @@ MAKERS = {
     "erase_evenly": schedules.erase_evenly,
     "linear_log_snr": schedules.linear_log_snr,
     "custom": lambda steps: schedules.custom([0.99 * 0.5**t for t in range(steps)]),
+    "from_log_snr": lambda steps: schedules.from_log_snr(
+        [9 - 20 * t / steps for t in range(steps)]
+    ),
+    "learned": lambda steps: schedules.learned([7 - 12 * (t / steps) ** 2 for t in range(steps)]),
 }
 every_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 
@@ -91,6 +95,13 @@ def test_both_ends_keep_their_digits():
         (lambda: schedules.custom([0.9, 1.1]), r"alpha_bar_2 = 1.1 is outside \[0, 1\]"),
         (lambda: schedules.custom([0.9, math.nan]), "alpha_bar_2 = nan is outside"),
         (lambda: schedules.custom([[0.9, 0.5]]), r"one row of numbers, got shape \(1, 2\)"),
+        (lambda: schedules.from_log_snr([[2.0, 1.0]]), r"log_snr must be one row .* \(1, 2\)"),
+        (lambda: schedules.from_log_snr([2.0, 1.0, 1.5]), "at t = 2 and 3 it is 1 and 1.5"),
+        (lambda: schedules.from_log_snr([math.inf, 1.0]), "at t = 1 it is inf: start at t = 1"),
+        (lambda: schedules.from_log_snr([2.0, math.nan]), "at t = 2 it is nan"),
+        (lambda: schedules.learned([2.0, -math.inf]), "at t = 2 it is -inf.* end at -20"),
+        (lambda: schedules.learned([2.0, 2.0]), "log-SNR must fall at every step"),
+        (lambda: schedules.learned([2.0]), "at least 2 steps, got T = 1"),
     ],
 )
 def test_what_makes_no_schedule_is_refused_by_name(make, says):

@@ -21,7 +21,7 @@ from .factors import Anything, Observed
 from .heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Score
-from .objectives import Bound, Hybrid, Simple
+from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .spaces import Binary, Continuous, Dequantized, Quantized
@@ -49,6 +49,7 @@ __all__ = [
     "Interpolated",
     "Levels",
     "Mean",
+    "MinimumVariance",
     "Natural",
     "Noise",
     "NonFiniteLoss",

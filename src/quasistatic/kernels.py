@@ -183,6 +183,12 @@ class BinomialKernel(Kernel):
     mean: float | tuple = 0.5
 
     def __post_init__(self) -> None:
+        if self.schedule.learns:
+            raise TypeError(
+                "the schedule of bits cannot be learned by gradient: x_t jumps from 0 to 1, so "
+                "that noise which is held tells nothing of where to go (SD15 Sec. 2.4.1): use "
+                "erase_evenly or information_uniform"
+            )
         values = torch.as_tensor(self.mean, dtype=torch.float64)
         if not ((values > 0) & (values < 1)).all():
             raise ValueError(

@@ -44,6 +44,7 @@ class Model(nn.Module):
                 f"{space.shape}: give one number, or one for each value"
             ) from None
         self.space, self.kernel, self.network = space, kernel, network
+        self.course = kernel.schedule.course  # a part, so that a schedule may learn with the rest
         self.head = head.bind(space, kernel)
         self._check_network()
 

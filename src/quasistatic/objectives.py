@@ -1,6 +1,6 @@
 r"""Objectives: what training makes small. Each returns one number for each example, (B,)."""
 
-__all__ = ["Bound", "Hybrid", "Objective", "Simple"]
+__all__ = ["Bound", "Hybrid", "MinimumVariance", "Objective", "Simple"]
 
 import abc
 import math
@@ -55,6 +55,40 @@ class Bound(Objective):
 
 
 @dataclass(frozen=True)
+class MinimumVariance(Objective):
+    r"""The Bound for the network; for the schedule, between its ends, the mean square of one term
+    drawn (VDM App. I). The mean of a term hardly depends on where the times lie if they are many,
+    and then what is made small is the variance of the loss.
+
+    The two differ by a weight on what each example's term says to the schedule: one evaluation of
+    the network serves both. The loss that is returned is the Bound's, in nats an example.
+    """
+
+    def check(self, model: Model) -> None:
+        if not model.kernel.schedule.learns:
+            raise TypeError(
+                f"MinimumVariance moves the schedule, and {model.kernel.schedule.kind!r} is fixed: "
+                "build the kernel with schedules.learned, or train with Bound"
+            )
+
+    def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
+        loss = Bound()(model, raw, rng)
+        # The gradient of term^2 / (2 mean) is the term's own, times term / mean: what that is more
+        # than 1 is added, by a sum that is zero and whose gradient is not.
+        moved = [weight for weight in model.course.parameters() if weight.requires_grad]
+        excess = loss.detach() / loss.detach().mean() - 1
+        more = torch.autograd.grad(loss, moved, excess, retain_graph=True)
+        nothing = sum(
+            (extra * (weight - weight.detach())).sum()
+            for extra, weight in zip(more, moved, strict=True)
+        )
+        return loss + nothing / len(loss)
+
+    def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
+        return Bound().reading(model, raw, loss)
+
+
+@dataclass(frozen=True)
 class Simple(Objective):
     r"""The error of the network's output, all times weighted alike (DDPM Eq. 14): for the Noise
     head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none, and a
@@ -62,6 +96,7 @@ class Simple(Objective):
 
     def check(self, model: Model) -> None:
         _regression(model, self)
+        _hold_still(model, self)
         if _learns_its_width(model):
             raise TypeError(
                 f"Simple trains the mean only, and {type(model.head).__name__} learns its width "
@@ -102,6 +137,7 @@ class Hybrid(Objective):
 
     def check(self, model: Model) -> None:
         _regression(model, self)
+        _hold_still(model, self)
         if not _learns_its_width(model):
             raise TypeError(
                 f"Hybrid trains a width that is learned, and {type(model.head).__name__} learns "
@@ -133,6 +169,15 @@ def _regression(model: Model, objective: Objective) -> Regression:
             "Mean"
         )
     return model.head
+
+
+def _hold_still(model: Model, objective: Objective) -> None:
+    """TypeError if the schedule moves: it would go where errors are small, and not where K is."""
+    if model.kernel.schedule.learns:
+        raise TypeError(
+            f"{type(objective).__name__} is no part of K, and a schedule that it moved would flee "
+            "from the times that are hard: train a learned schedule with Bound or MinimumVariance"
+        )
 
 
 def _learns_its_width(model: Model) -> bool:

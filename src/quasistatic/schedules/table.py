@@ -1,0 +1,128 @@
+r"""The two tables that a schedule is, and where they come from.
+
+A table is kept in float64 as log alpha_bar and log (1 - alpha_bar), so that neither end loses
+its digits: at t = 1 the noise may be 1e-8, at t = T the signal may be.
+"""
+
+__all__ = ["Course", "Fixed", "Schedule"]
+
+import abc
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+class Course(nn.Module, abc.ABC):
+    """The course that alpha_bar takes. It is a module, so that one with weights is trained, saved
+    and resumed with the model that holds it."""
+
+    learns: bool
+    """Whether it has weights to train."""
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """T, the number of steps."""
+
+    @property
+    @abc.abstractmethod
+    def log_alpha_bar(self) -> Tensor:
+        """log alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+
+    @property
+    @abc.abstractmethod
+    def log_noise(self) -> Tensor:
+        """log (1 - alpha_bar_t) for t = 0..T, float64, with shape (T + 1,)."""
+
+
+class Fixed(Course):
+    """Tables that stay as they are; they are made again from the schedule's formula, and so are no
+    part of a model's weights."""
+
+    learns = False
+
+    def __init__(self, log_alpha_bar: Tensor, log_noise: Tensor) -> None:
+        super().__init__()
+        self._tables = (log_alpha_bar, log_noise)
+
+    @property
+    def steps(self) -> int:
+        return len(self.log_alpha_bar) - 1
+
+    @property
+    def log_alpha_bar(self) -> Tensor:
+        return self._tables[0]
+
+    @property
+    def log_noise(self) -> Tensor:
+        return self._tables[1]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    r"""alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T >= 0, and how it was made.
+
+    Args:
+        kind: the name of the function in this package that made it.
+        arguments: what that function was called with.
+        course: the tables.
+
+    Raises:
+        ValueError: if T < 2, or if alpha_bar does not fall strictly from 1 within [0, 1].
+    """
+
+    kind: str
+    arguments: dict
+    course: Course = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ValueError(
+                f"a schedule needs at least 2 steps, got T = {self.steps}: the first step is the "
+                "edge, and a model with no other step has nothing to learn"
+            )
+        # Falling in either logarithm is falling: near 1 only the noise shows it.
+        falls = (self.log_alpha_bar.diff() < 0) | (self.log_noise.diff() > 0)
+        if not falls.all():
+            t = int((~falls).nonzero()[0]) + 1
+            before, after = self.alpha_bar[t - 1].item(), self.alpha_bar[t].item()
+            raise ValueError(
+                f"alpha_bar must decrease at every step, but alpha_bar_{t - 1} = {before:.6g} and "
+                f"alpha_bar_{t} = {after:.6g}: give every beta_t a value in (0, 1]"
+            )
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps."""
+        return self.course.steps
+
+    @property
+    def learns(self) -> bool:
+        """Whether it is trained with the model: its tables then carry a gradient."""
+        return self.course.learns
+
+    @property
+    def log_alpha_bar(self) -> Tensor:
+        """log alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+        return self.course.log_alpha_bar
+
+    @property
+    def log_noise(self) -> Tensor:
+        """log (1 - alpha_bar_t) for t = 0..T, float64, with shape (T + 1,)."""
+        return self.course.log_noise
+
+    @property
+    def alpha_bar(self) -> Tensor:
+        """alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+        return self.log_alpha_bar.exp()
+
+    @property
+    def beta(self) -> Tensor:
+        """beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} for t = 1..T, with shape (T,)."""
+        return -torch.expm1(self.log_alpha_bar.diff())
+
+    @property
+    def log_snr(self) -> Tensor:
+        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0..T, with shape (T + 1,); +inf at t = 0."""
+        return self.log_alpha_bar - self.log_noise
