@@ -9,6 +9,7 @@ __all__ = [
     "bits_by_time",
     "completion_from_draws",
     "completion_panel",
+    "entropy_budget",
     "generation_panel",
     "image_grid",
     "interpolation_panel",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 from .curves import bits_by_time, score_histogram, training_curve
+from .entropy import entropy_budget
 from .images import completion_from_draws, completion_panel, image_grid
 from .progressive import generation_panel, interpolation_panel, rate_distortion
 from .schedules import schedule_comparison

@@ -26,6 +26,7 @@ from .style import (
     PALE,
     PURPLE,
     as_numpy,
+    log_snr_axis,
     new_figure,
     some_encoded,
     tidy,
@@ -71,7 +72,8 @@ def bits_by_time(
         tidy(ax)
         ax.set_ylim(bottom=0)
         ax.axvspan(early, late, color=PALE, alpha=0.45, linewidth=0, zorder=0)
-    _log_snr_axis(above, model)
+    ticks = np.unique(np.linspace(1, model.steps, 7).round().astype(int))
+    log_snr_axis(above, ticks, as_numpy(model.kernel.schedule.log_snr)[ticks])
     return figure
 
 
@@ -98,17 +100,6 @@ def _bits(
     finally:
         model.train(training)
     return grid.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
-
-
-def _log_snr_axis(ax: Axes, model: Model) -> None:
-    ticks = np.unique(np.linspace(1, model.steps, 7).round().astype(int))
-    values = as_numpy(model.kernel.schedule.log_snr)[ticks]
-    names = [f"{v:.1f}".replace("-", "−") if np.isfinite(v) else "−∞" for v in values]
-    top = ax.secondary_xaxis("top")
-    top.set_xticks(ticks, names)
-    top.set_xlabel("log-SNR, nats", color=GREY, fontsize=9)
-    top.tick_params(colors=GREY, labelsize=8, length=3)
-    top.spines["top"].set_visible(False)
 
 
 def training_curve(records: Iterable[Mapping[str, float]]) -> Figure:

@@ -13,6 +13,7 @@ __all__ = [
     "PURPLE",
     "SEQUENTIAL",
     "as_numpy",
+    "log_snr_axis",
     "new_figure",
     "some_encoded",
     "tidy",
@@ -56,6 +57,20 @@ def tidy(ax: Axes) -> None:
     ax.xaxis.label.set_color(INK)
     ax.yaxis.label.set_color(INK)
     ax.title.set_color(INK)
+
+
+def log_snr_axis(ax: Axes, times: np.ndarray, log_snr: np.ndarray) -> None:
+    """The log-SNR at some times of an axis that shows time, above it."""
+    signs = np.where(log_snr < 0, "−", "")
+    names = [
+        f"{sign}{abs(v):.1f}" if np.isfinite(v) else f"{sign}∞"
+        for sign, v in zip(signs, log_snr, strict=True)
+    ]
+    top = ax.secondary_xaxis("top")
+    top.set_xticks(times, names)
+    top.set_xlabel("log-SNR, nats", color=GREY, fontsize=9)
+    top.tick_params(colors=GREY, labelsize=8, length=3)
+    top.spines["top"].set_visible(False)
 
 
 def as_numpy(values: object) -> np.ndarray:

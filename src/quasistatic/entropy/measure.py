@@ -1,125 +1,18 @@
-r"""The entropy budget: what each step of the chain has to spend, may spend, and does spend.
+r"""How a budget is made: the forward process in closed form, the model and an oracle by draws."""
 
-What the reverse step from t to s must be told is H_q(X_s | X_t), the entropy of the true step. SD15
-bounds it from both sides by what the forward process alone says (Sec. 2.6, App. A). With
+__all__ = ["entropy_budget"]
 
-    H_q(X_s | X_t) = H_q(X_t | X_s) + H_q(X_s) - H_q(X_t)                           (SD15 Eq. 27)
-
-a lower bound follows from I(x_0; x_t) <= I(x_0; x_s), and an upper one from the second law. SD15
-Eq. 28 states that law as H_q(X_t) >= H_q(X_s), which holds where pi has the largest entropy that
-such data can have: for Gaussians, data of unit variance. What always holds is
-KL(q(x_t) || pi) <= KL(q(x_s) || pi), and it is used here.
-
-Measured from the lower bound, each is an information. The truth is I(x_0; x_s | x_t), the model
-spends E KL(q(x_s | x_t, x_0) || p), and the upper bound is what the forward step in reverse would
-spend, a model that takes the data for noise.
-"""
-
-__all__ = ["EntropyBudget", "Estimate", "entropy_budget"]
-
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .families import total
-from .kernels import Kernel
-from .model import Model
-from .oracles import Oracle
-from .terms import term_of
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Means over examples and their standard errors, of one shape, in nats an example. Errors are
-    NaN for one example, and zero where nothing was drawn and no network asked."""
-
-    mean: Tensor
-    stderr: Tensor
-
-    @classmethod
-    def over(cls, values: Tensor) -> "Estimate":
-        """From a value for each example, with shape (N, *)."""
-        deviation = values.std(0) if len(values) > 1 else torch.full_like(values[0], math.nan)
-        return cls(values.mean(0), deviation / len(values) ** 0.5)
-
-
-@dataclass(frozen=True)
-class EntropyBudget:
-    r"""Entropies of the n steps of a chain, from t to s, in nats an example, float64; and what is
-    known at its n + 1 times. Times ascend: step k leads from times[k + 1] to times[k].
-
-    Data on a continuum have no entropy to spend at t = 0, and their chain ends at t_1. Data with
-    levels have one, and times[0] is 0, where H_q(X_0 | X_0) = 0.
-
-    Args:
-        times: of the chain, with shape (n + 1,).
-        log_snr: of each, with shape (n + 1,); infinite at t = 0.
-        noise: H_q(X_t | X_0) at each time, with shape (n + 1,).
-        forward: H_q(X_t | X_s) of each step, with shape (n,).
-        lower: the left side of SD15 Eq. 24, with shape (n,). It equals H_q(X_s | X_t, X_0).
-        upper: H_q(X_t | X_s) + E log pi(x_t) - E log pi(x_s), with shape (n,). At s = 0 it is
-            E[-log p(raw | x_t)] of the forward step in reverse, over draws of x_t: the same for
-            bits under their own kernel, and a bound by Gibbs' inequality where x_0 has levels and
-            x_t has none, and no second law relates the two.
-        cross_entropy: E[-log p(x_s | x_t)], what the model spends, with shape (n,).
-        rate: at each time, with shape (n + 1,), an upper bound on I(x_0; x_t): the prior's KL and
-            those of the steps above t.
-        information: I(x_0; x_t) itself where an oracle knows it, with shape (n + 1,); at t = 0
-            the entropy of the data.
-        truth: H_q(X_s | X_t) by that oracle, with shape (n,).
-        lost: cross_entropy - truth, with shape (n,): where the model loses its bits.
-        dims: values in an example.
-        examples: how many there were.
-    """
-
-    times: Tensor
-    log_snr: Tensor
-    noise: Tensor
-    forward: Tensor
-    lower: Tensor
-    upper: Estimate
-    cross_entropy: Estimate
-    rate: Estimate
-    information: Estimate | None
-    truth: Estimate | None
-    lost: Estimate | None
-    dims: int
-    examples: int
-
-    @property
-    def spent(self) -> Tensor:
-        """cross_entropy - lower: E KL(q(x_s | x_t, x_0) || p) of each step, with shape (n,)."""
-        return self.cross_entropy.mean - self.lower
-
-    @property
-    def allowed(self) -> Tensor:
-        """upper - lower: what KL(q(x_t | x_0) || pi) falls by in each step, with shape (n,)."""
-        return self.upper.mean - self.lower
-
-    @property
-    def ceiling(self) -> float:
-        """What E log q(x) of the first time's x cannot exceed, and so no model's mean
-        log-likelihood can: -H_q(X_T | X_0) - sum(lower - forward), in nats an example. The sum
-        telescopes to -H_q(X_1 | X_0), which beta_1 sets, and to 0 for data with levels."""
-        return 0.0 - self.noise[0].item()  # and not -0.0 where it is nothing
-
-    @property
-    def floor(self) -> float:
-        """What the best model's mean log-likelihood of the first time's x reaches at least:
-        E log pi(x_T) - sum(upper - forward), in nats an example. It telescopes to
-        E log pi(x_1), what pi alone scores."""
-        last = self.noise[-1] + self.rate.mean[-1]
-        return -(last + (self.upper.mean - self.forward).sum()).item()
-
-    @property
-    def reached(self) -> float:
-        """The model's bound on its mean log-likelihood of the first time's x,
-        E log pi(x_T) - sum(cross_entropy - forward), in nats an example. For data with levels
-        this is K. On a continuum it speaks of x_1 on the scale of x_0, and not of raw data."""
-        return -(self.noise[0] + self.rate.mean[0]).item()
+from ..families import total
+from ..kernels import Kernel
+from ..model import Model
+from ..oracles import Oracle
+from ..terms import term_of
+from .budget import EntropyBudget, Estimate
 
 
 @torch.no_grad()
@@ -164,7 +57,7 @@ def entropy_budget(
     finally:
         model.train(training)
     rows = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-    log_snr = model.kernel.schedule.log_snr[ladder]
+    log_snr = model.kernel.schedule.log_snr.detach().cpu()[ladder]
     return _budget(ladder, log_snr, rows, model.space.dims)
 
 
@@ -185,7 +78,9 @@ def _rows(
     if ladder[0] == 0:
         rows["upper"][:, 0] = on_levels
     if oracle is not None:
-        known = [_information(model.kernel, oracle, raw, x_0.double(), t, seed) for t in ladder]
+        known = [
+            _information(model.kernel, oracle, raw, x_0.double(), t, draws, seed) for t in ladder
+        ]
         rows["information"] = torch.stack(known, 1)
     return rows
 
@@ -230,18 +125,20 @@ def _network(
 
 
 def _information(
-    kernel: Kernel, oracle: Oracle, raw: Tensor, x_0: Tensor, t: Tensor, seed: int
+    kernel: Kernel, oracle: Oracle, raw: Tensor, x_0: Tensor, t: Tensor, draws: int, seed: int
 ) -> Tensor:
-    """log q(x_t | x_0) - log q(x_t) at one x_t for each example, (B,): its mean is I(x_0; x_t).
+    """log q(x_t | x_0) - log q(x_t), averaged over draws of x_t, (B,): its mean is I(x_0; x_t).
 
     Each time draws with the same noise, so that the difference of neighbours, which is what a
     step loses, is known far better than either."""
     if t == 0:
         return -oracle.log_prob(raw)
+    x_0 = x_0.repeat_interleave(draws, 0)
     at = t.to(x_0.device).expand(len(x_0))
     law = kernel.marginal(x_0, at)
     x_t = law.sample(torch.Generator(x_0.device).manual_seed(seed))
-    return total(law.log_prob(x_t)) - oracle.log_prob_t(x_t, kernel, at)
+    told = total(law.log_prob(x_t)) - oracle.log_prob_t(x_t, kernel, at)
+    return told.unflatten(0, (-1, draws)).mean(1)
 
 
 def _budget(ladder: Tensor, log_snr: Tensor, rows: dict[str, Tensor], dims: int) -> EntropyBudget:
