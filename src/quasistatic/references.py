@@ -137,6 +137,24 @@ PAPERS = {
             2018,
             "1801.01401",
         ),
+        Paper(
+            "SSDE21",
+            "Yang Song, Jascha Sohl-Dickstein, Diederik P. Kingma, Abhishek Kumar, Stefano Ermon, "
+            "Ben Poole",
+            "Score-Based Generative Modeling through Stochastic Differential Equations",
+            "ICLR",
+            2021,
+            "2011.13456",
+        ),
+        Paper(
+            "BLZZ22",
+            "Fan Bao, Chongxuan Li, Jun Zhu, Bo Zhang",
+            "Analytic-DPM: an Analytic Estimate of the Optimal Reverse Variance in Diffusion "
+            "Probabilistic Models",
+            "ICLR",
+            2022,
+            "2201.06503",
+        ),
     )
 }
 

@@ -67,6 +67,11 @@ class Space(abc.ABC):
         """x_0 to raw data, both (B, *shape)."""
 
     @abc.abstractmethod
+    def settle(self, x_0: Tensor) -> Tensor:
+        """The x_0 that data at x_0 have, (B, *): the level that it decodes to, where there are
+        levels."""
+
+    @abc.abstractmethod
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         """An estimate of x_0 on the raw data's scale, not rounded to a raw value, (B, *shape)."""
 
@@ -91,6 +96,9 @@ class _OnContinuum(Space):
     def levels(self) -> None:
         return None
 
+    def settle(self, x_0: Tensor) -> Tensor:
+        return x_0
+
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         # E log T(x_0 | x_t) = E log q(x_t | x_0) + log pi(x_0) - E log pi(x_t). SD15 B.2 takes
         # the last two for equal, which holds for data of unit variance only: both are kept.
@@ -103,6 +111,9 @@ class _OnContinuum(Space):
 
 class _OnLevels(Space):
     """Discrete x_0: the last step is the model's own reverse step."""
+
+    def settle(self, x_0: Tensor) -> Tensor:
+        return self.encode(self.decode(x_0))
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         return torch.zeros_like(x_0)

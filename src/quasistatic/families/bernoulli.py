@@ -35,6 +35,9 @@ class Bernoulli(Family):
         uniform = torch.rand(like.shape, generator=rng, dtype=like.dtype, device=like.device)
         return (uniform < self.mean).to(like.dtype)
 
+    def icdf(self, u: Tensor) -> Tensor:
+        return (u > (-self.logit).sigmoid()).to(self.logit.dtype)
+
     def log_prob(self, x: Tensor) -> Tensor:
         return F.logsigmoid(torch.where(x > 0.5, self.logit, -self.logit))
 

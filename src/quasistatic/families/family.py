@@ -31,6 +31,11 @@ class Family(abc.ABC):
         """One exact draw of each scalar, with shape (B, *)."""
 
     @abc.abstractmethod
+    def icdf(self, u: Tensor) -> Tensor:
+        """The inverse of the distribution function at u (B, *) in (0, 1), with shape (B, *): u
+        uniform makes it a draw, and u spread evenly makes draws that are spread evenly."""
+
+    @abc.abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density or log-mass at x, with shape (B, *), in nats."""
 

@@ -27,6 +27,9 @@ class Gaussian(Family):
         noise = torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)
         return like + self.variance.sqrt() * noise
 
+    def icdf(self, u: Tensor) -> Tensor:
+        return self.loc + self.variance.sqrt() * torch.special.ndtri(u)
+
     def log_prob(self, x: Tensor) -> Tensor:
         return -0.5 * ((x - self.loc) ** 2 / self.variance + (2 * math.pi * self.variance).log())
 

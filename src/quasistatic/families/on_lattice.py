@@ -133,6 +133,11 @@ class OnLattice(Family):
 
         return self.values[self._by_rows(draw)]
 
+    @torch.no_grad()
+    def icdf(self, u: Tensor) -> Tensor:
+        index = self._by_rows(_at_quantile, u.expand(self.shape).flatten().split(self._at_once))
+        return self.values[index]
+
     def _with(self, **changed: Tensor) -> Self:
         return replace(self, **changed)  # type: ignore[type-var]
 
@@ -158,6 +163,11 @@ class OnLattice(Family):
         """verb(self, *others) for a few scalars at a time."""
         split = zip(self._rows(self._at_once), *others, strict=True)
         return torch.cat([verb(*each) for each in split]).reshape(self.shape)
+
+
+def _at_quantile(p: OnLattice, u: Tensor) -> Tensor:
+    below = p.probs.cumsum(-1)[..., :-1]
+    return (u[..., None] > below).sum(-1)
 
 
 def _log_mass(p: OnLattice, lower: Tensor, upper: Tensor) -> Tensor:

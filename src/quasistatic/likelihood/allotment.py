@@ -1,0 +1,132 @@
+r"""Where evaluations go: which terms of the bound are visited how often, and what is known of them
+beforehand.
+
+K is a sum of T expectations. Evaluations are spent in proportion to the deviation of each term
+(Neyman), at times that are spread evenly along that density, in antithetic pairs. Most of a
+term's deviation can be had without the network: at other noise its last answer stands for the
+one it would give now, and that stand-in has a mean which draws alone tell (a control variate).
+"""
+
+__all__ = ["Allotment", "Visit", "measured"]
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..model import Model
+from ..terms import term_of
+
+BINS, REPEATS, STANDINS = 32, 3, 8
+"""Bins of the chain and visits to each for an example of a pilot; draws of a stand-in's mean."""
+
+LEAST = 0.1
+"""The share of the evaluations that is spread evenly, however small a term's deviation seems."""
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How evaluations are spread over the terms of a chain.
+
+    Args:
+        density: of each term, summing to 1, with shape (terms,), in float64.
+        control: how much of the stand-in is taken off each term, with shape (terms,); 0 is none.
+    """
+
+    density: Tensor
+    control: Tensor
+
+    @classmethod
+    def even(cls, terms: int) -> "Allotment":
+        """Every term alike, and no stand-in."""
+        density = torch.full((terms,), 1 / terms, dtype=torch.float64)
+        return cls(density, torch.zeros_like(density))
+
+    def index(self, v: Tensor) -> Tensor:
+        """The terms at places v (B,) in [0, 1) along the density, with shape (B,)."""
+        # The ends are rounded: even places meet even terms once each, whatever the sums lost.
+        ends = (self.density.cumsum(0) * 2**40).round().to(v.device)
+        return torch.bucketize(v * 2**40, ends, right=True).clamp(max=len(ends) - 1)
+
+    def weight(self, index: Tensor) -> Tensor:
+        """What a visit counts for, were it the only one, with shape (B,)."""
+        return 1 / self.density.to(index.device)[index]
+
+    @property
+    def controlled(self) -> bool:
+        """Whether any term has a stand-in."""
+        return bool((self.control > 0).any())
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One evaluation for each example: x_t (B, *) at times t from s (B,), and the answer."""
+
+    s: Tensor
+    t: Tensor
+    x_t: Tensor
+    output: Tensor
+
+    @classmethod
+    def make(
+        cls, model: Model, x_0: Tensor, s: Tensor, t: Tensor, rng: torch.Generator | None
+    ) -> "Visit":
+        """A visit to the terms from t to s, at x_t ~ q(x_t | x_0)."""
+        x_t = model.kernel.marginal(x_0, t).sample(rng)
+        return cls(s, t, x_t, model.output(x_t, t))
+
+    def term(self, model: Model, x_0: Tensor, output: Tensor | None = None) -> Tensor:
+        """The term, by its own answer or by another, with shape (B,), in nats."""
+        answer = self.output if output is None else output
+        return term_of(model, answer, x_0, self.x_t, self.s, self.t)
+
+    def surprise(
+        self, model: Model, x_0: Tensor, other: Tensor, rng: torch.Generator | None
+    ) -> Tensor:
+        """How far the term by an answer to *other* noise is from its mean over this noise: zero
+        in expectation, (B,), in nats. Coordinates are independent given the answer, so that draws
+        spread evenly in each of them tell the mean well."""
+        q = model.kernel.marginal(x_0, self.t).to(torch.float64)
+        uniform = torch.rand(x_0.shape, generator=rng, dtype=torch.float64, device=x_0.device)
+        mean = x_0.new_zeros(len(x_0))
+        for k in range(STANDINS):
+            x_t = q.icdf(((k + uniform) / STANDINS).clamp(1e-15, 1 - 1e-15)).to(x_0.dtype)
+            mean += term_of(model, other, x_0, x_t, self.s, self.t) / STANDINS
+        return self.term(model, x_0, other) - mean
+
+
+def measured(
+    model: Model, x_0: Tensor, times: Tensor, rng: torch.Generator | None
+) -> tuple[Allotment, float]:
+    """The allotment that is best for examples like x_0 (B, *) along a chain, by at most BINS x
+    REPEATS evaluations of each; and the standard error in nats that one evaluation would have:
+    n have it divided by sqrt(n)."""
+    first, ladder = model.space.first_term, torch.cat([times.new_zeros(1), times]).to(x_0.device)
+    terms = len(ladder) - 1 - first
+    bins = min(BINS, terms)
+    deviation, control = (torch.zeros(bins, dtype=torch.float64) for _ in range(2))
+    for k in range(bins):
+        low, high = first + k * terms // bins, first + (k + 1) * terms // bins
+        index = torch.randint(low, high, (len(x_0),), generator=rng).to(x_0.device)
+        s, t = ladder[index], ladder[index + 1]
+        visits = [Visit.make(model, x_0, s, t, rng) for _ in range(REPEATS)]
+        term = torch.stack([visit.term(model, x_0) for visit in visits]).double()
+        others = visits[1:] + visits[:1]
+        off = torch.stack(
+            [v.surprise(model, x_0, o.output, rng) for v, o in zip(visits, others, strict=True)]
+        ).double()
+        term = term - term.mean(0)
+        control[k] = ((term * off).sum() / (off**2).sum().clamp(min=1e-30)).clamp(0, 1)
+        rest = term - control[k] * (off - off.mean(0))
+        deviation[k] = ((rest**2).sum() / (REPEATS - 1) / len(x_0)).sqrt()
+    bin_of = torch.arange(terms) * bins // terms
+    smooth = _smooth(deviation)[bin_of]
+    density = (1 - LEAST) * smooth / smooth.sum().clamp(min=1e-30) + LEAST / terms
+    density = density / density.sum()
+    return Allotment(density, control[bin_of]), (smooth**2 / density).sum().sqrt().item()
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """The root mean square of each number and its neighbours."""
+    padded = torch.nn.functional.pad(x[None, None] ** 2, (1, 1), mode="replicate")
+    return padded.unfold(-1, 3, 1).mean(-1)[0, 0].sqrt()
