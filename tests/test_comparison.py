@@ -35,8 +35,17 @@ def test_a_name_and_its_numbers_are_the_schedule_s_own(text, table):
 
 
 def test_every_schedule_that_has_a_formula_can_be_asked_for():
-    made = {name for name in schedules.__all__ if name not in ("Schedule", "custom")}
+    tables = {"Schedule", "custom", "from_log_snr", "learned"}
+    made = set(schedules.__all__) - tables
     assert set(comparison._MAKERS) == made
+
+
+def test_what_is_even_is_even_under_the_law_that_is_asked_for():
+    for name, law in LAWS.items():
+        table = read("information-uniform:6,-5", 12, law)
+        assert table.log_snr[[1, -1]].tolist() == pytest.approx([6, -5])
+        lost = Erasure("", table, law).lost[1:]
+        assert (lost / lost.mean()).tolist() == pytest.approx([1] * 11, abs=0.02), name
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ model.complete(x, mask)
 
 __version__ = "0.1.0"
 
-from . import data, networks, oracles, progressive, quality, schedules
+from . import data, information, networks, oracles, pacing, progressive, quality, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
 from .heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
@@ -62,10 +62,12 @@ __all__ = [
     "cite",
     "data",
     "fit",
+    "information",
     "load",
     "load_pretrained",
     "networks",
     "oracles",
+    "pacing",
     "pretrained",
     "progressive",
     "quality",

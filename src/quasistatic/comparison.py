@@ -2,6 +2,7 @@
 
 __all__ = ["LAWS", "facts", "in_short", "places", "read", "totals"]
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +11,14 @@ import torch
 
 from . import schedules
 from .checks import nearest
-from .information import Erasure, FairBit, Law, StandardNormal, UniformLevels
+from .information import (
+    Erasure,
+    FairBit,
+    Law,
+    StandardNormal,
+    UniformLevels,
+    information_uniform,
+)
 from .schedules import Schedule
 
 LAWS: dict[str, Law] = {"normal": StandardNormal(), "bit": FairBit(), "levels": UniformLevels()}
@@ -29,9 +37,9 @@ _MAKERS: dict[str, Callable[..., Schedule]] = {
 PLACES = 10
 
 
-def read(text: str, steps: int) -> Schedule:
+def read(text: str, steps: int, law: Law = LAWS["normal"]) -> Schedule:
     """The schedule that `text` asks for: a name, or a name and its numbers in their order, as in
-    `linear:1e-4,0.02` and `linear_log_snr:7,-7`.
+    `linear:1e-4,0.02` and `linear_log_snr:7,-7`. `law` is what `information_uniform` makes even.
 
     Raises:
         ValueError: if no schedule has that name, it takes fewer numbers or others, or they make
@@ -39,23 +47,24 @@ def read(text: str, steps: int) -> Schedule:
     """
     name, _, rest = text.partition(":")
     name = name.replace("-", "_")
-    if name not in _MAKERS:
-        raise ValueError(f"there is no schedule {name!r}: {nearest(name, _MAKERS)}")
+    makers = _MAKERS | {"information_uniform": functools.partial(information_uniform, law)}
+    if name not in makers:
+        raise ValueError(f"there is no schedule {name!r}: {nearest(name, makers)}")
     words = rest.split(",") if rest else []
-    _, *takes = inspect.signature(_MAKERS[name]).parameters
+    _, *takes = inspect.signature(makers[name]).parameters.values()
+    usage = _usage(name, takes)
     try:
         numbers = [float(word) for word in words]
     except ValueError:
-        raise ValueError(f"{text!r} holds something that is no number: {_usage(name)}") from None
+        raise ValueError(f"{text!r} holds something that is no number: {usage}") from None
     if len(numbers) > len(takes):
         raise ValueError(
-            f"{text!r} gives {len(numbers)} numbers, and {name} takes {len(takes)}: {_usage(name)}"
+            f"{text!r} gives {len(numbers)} numbers, and {name} takes {len(takes)}: {usage}"
         )
-    return _MAKERS[name](steps, *numbers)
+    return makers[name](steps, *numbers)
 
 
-def _usage(name: str) -> str:
-    _, *takes = inspect.signature(_MAKERS[name]).parameters.values()
+def _usage(name: str, takes: Sequence[inspect.Parameter]) -> str:
     if not takes:
         return f"write {name}"
     names = ",".join(each.name for each in takes)

@@ -5,7 +5,15 @@ laws with a known answer: a real value, a bit, a grey level. The forward process
 whose steps lose I(x_0; x_{t-1}) - I(x_0; x_t) >= 0, and the losses add up.
 """
 
-__all__ = ["Erasure", "FairBit", "Law", "StandardNormal", "UniformLevels"]
+__all__ = [
+    "Erasure",
+    "FairBit",
+    "Law",
+    "Measured",
+    "StandardNormal",
+    "UniformLevels",
+    "information_uniform",
+]
 
 import abc
 import math
@@ -17,7 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .kernels import BinomialKernel, GaussianKernel
-from .schedules import Schedule
+from .schedules import Schedule, from_log_snr, linear_log_snr
+
+NODES = 65
+"""Noise levels at which a law is asked before times are placed between them."""
+
+ROUNDS = 12
+"""How often times are placed anew before that is given up."""
 
 
 class Law(abc.ABC):
@@ -90,6 +104,97 @@ class UniformLevels(Law):
         log_q = each.log_prob(x_t).logsumexp(0) - math.log(self.count)
         entropy = -(log_q.exp() * log_q).sum() * (x_t[1] - x_t[0])
         return entropy - each.entropy()[0, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured(Law):
+    """A law known by what was measured at some noise levels, with straight lines between them.
+
+    Args:
+        log_noise: log (1 - alpha_bar) there, rising, with shape (N,).
+        nats: what x_t tells of x_0 there, falling, with shape (N,).
+        about: what was measured, for a person.
+
+    Raises:
+        ValueError: if there are fewer than two levels, or they do not rise while nats fall.
+    """
+
+    log_noise: Tensor
+    nats: Tensor
+    about: str = "as measured"
+
+    def __post_init__(self) -> None:
+        if self.log_noise.shape != self.nats.shape or self.nats.ndim != 1 or len(self.nats) < 2:
+            raise ValueError(
+                "a law is measured at two noise levels or more, got levels of shape "
+                f"{tuple(self.log_noise.shape)} and nats of shape {tuple(self.nats.shape)}"
+            )
+        if not ((self.log_noise.diff() > 0).all() and (self.nats.diff() <= 0).all()):
+            raise ValueError(
+                "noise must rise, and what x_t tells of x_0 must not rise with it: sort the "
+                "levels, and measure with more draws"
+            )
+
+    def information(self, schedule: Schedule) -> Tensor:
+        """As :meth:`Law.information`. Outside of what was measured nothing more is lost."""
+        return _between(_angle(schedule.log_noise), _angle(self.log_noise), self.nats)
+
+
+def information_uniform(
+    law: Law, steps: int, first: float = 7.0, last: float = -7.0, tolerance: float = 0.01
+) -> Schedule:
+    """The schedule whose steps from t = 1 on all lose the same information on x_0, under any law
+    and its kernel: even in what they take, where others are even in beta or in log-SNR.
+
+    Args:
+        law: what x_0 is supposed to be, or what a model has measured of it.
+        first: log-SNR at t = 1, in nats.
+        last: log-SNR at T, in nats.
+        tolerance: how far a step's loss may be from the mean loss, as a share of that.
+
+    Raises:
+        ValueError: if steps < 2, log-SNR does not fall from `first` to `last`, or nothing is lost
+            between them, or not as evenly as that.
+    """
+    if steps < 2:
+        raise ValueError(f"a schedule needs at least 2 steps, got steps = {steps}")
+    nodes = linear_log_snr(NODES, first, last).log_snr[1:]
+    left = law.information(from_log_snr(nodes))[1:]
+    if not left[0] > left[-1]:
+        raise ValueError(
+            f"{law.about}: x_t tells {left[0]:.3g} nats of x_0 at log-SNR {first:g} and "
+            f"{left[-1]:.3g} at {last:g}, so that no step loses any: give ends farther apart"
+        )
+    for _ in range(ROUNDS):
+        even = torch.linspace(left[0].item(), left[-1].item(), steps, dtype=torch.float64)
+        inner = _between(-even[1:-1], (-left).cummax(0).values, nodes)
+        found = from_log_snr(torch.cat([nodes[:1], inner, nodes[-1:]]))
+        reached = law.information(found)[1:]
+        lost = -reached.diff()
+        if ((lost / lost.mean() - 1).abs() <= tolerance).all():
+            return found
+        # Ask where the times came to lie, and place them once more between what is known now.
+        nodes, order = torch.cat([nodes, inner]).sort(descending=True)
+        left = torch.cat([left, reached[1:-1]])[order]
+    raise ValueError(
+        f"{law.about}: after {ROUNDS} rounds a step still loses {lost.max() / lost.mean():.3g} "
+        f"times the mean, where {1 + tolerance:g} is asked for: raise the tolerance"
+    )
+
+
+def _angle(log_noise: Tensor) -> Tensor:
+    """The angle whose tangent is noise / signal, from 0 to pi / 2: finite at both ends."""
+    log_noise = log_noise.detach().double().cpu()
+    return torch.atan2((0.5 * log_noise).exp(), (-torch.expm1(log_noise)).sqrt())
+
+
+def _between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Straight lines through `values` at `known`, which rises, read at x; flat beyond the ends."""
+    values = values.detach().double().cpu()
+    right = torch.searchsorted(known, x).clamp(1, len(known) - 1)
+    low, high = known[right - 1], known[right]
+    share = ((x - low) / (high - low).clamp(min=1e-300)).clamp(0, 1)
+    return values[right - 1].lerp(values[right], share)
 
 
 @dataclass(frozen=True)
