@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conftest import KERNELS, Silent, Wrong, close, random_data
-from quasistatic import schedules
+from quasistatic import figures, schedules
 from quasistatic.entropy import EntropyBudget, entropy_budget
 from quasistatic.families import total
 from quasistatic.heads import Clean, Levels, Natural
@@ -250,6 +250,34 @@ def test_a_batch_at_a_time_and_a_model_left_as_it_was(monkeypatch, rng):
     assert model.network.training
     assert close(parts.upper.mean, whole.upper.mean)
     assert parts.examples == whole.examples == 50
+
+
+@pytest.mark.parametrize(("name", "steps"), [("bits, mean 0.2", 5), ("mixture", 120)])
+def test_areas_of_the_figure_are_bits(name, steps, budgets, monkeypatch):
+    """Of a long chain, too, whose steps are shown in groups."""
+    monkeypatch.setattr("quasistatic.figures.entropy.STEPS", steps)
+    budget = budgets[name]
+    above, below = figures.entropy_budget(budget).axes
+    unit = math.log(2) * budget.dims
+    area = {}
+    for patch in above.patches:
+        drawn = patch.get_data()
+        low = drawn.baseline if drawn.baseline is not None else 0.0
+        area[patch.get_label()] = (
+            (drawn.values - low) * (drawn.edges[1:] - drawn.edges[:-1])
+        ).sum()
+        assert len(drawn.values) == min(steps, len(budget.lower))
+    told = budget.truth.mean - budget.lower
+    for label, nats in [
+        ("between the two bounds", budget.allowed),
+        ("spent by the model", budget.spent),
+        ("the truth", told),
+        ("lost by the model", budget.lost.mean),
+    ]:
+        assert area[label] == pytest.approx(nats.sum().item() / unit)
+    rate, information = (line.get_ydata() for line in below.lines)
+    assert torch.allclose(torch.as_tensor(rate) * unit, budget.rate.mean)
+    assert torch.allclose(torch.as_tensor(information) * unit, budget.information.mean)
 
 
 def test_what_cannot_be_is_refused():

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..families import total
 from ..kernels import Kernel
 from ..model import Model
+from ..modes import evaluating
 from ..oracles import Oracle
 from ..terms import term_of
 from .budget import EntropyBudget, Estimate
@@ -50,12 +51,8 @@ def entropy_budget(
     ladder = torch.cat([grid.new_zeros(1), grid])[model.space.first_term :]
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device if rng else None))
     pieces = checked.split(max(1, model.together // draws))
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         parts = [_rows(model, piece, ladder, draws, rng, oracle, seed) for piece in pieces]
-    finally:
-        model.train(training)
     rows = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     log_snr = model.kernel.schedule.log_snr.detach().cpu()[ladder]
     return _budget(ladder, log_snr, rows, model.space.dims)

@@ -56,7 +56,9 @@ def entropy_budget(budget: EntropyBudget) -> Figure:
 def _title(budget: EntropyBudget, unit: float) -> str:
     spent, allowed = (x.sum().item() / unit for x in (budget.spent, budget.allowed))
     if budget.lost is None:
-        return f"Of the {allowed:.3g} bits per dimension that noise would cost, {spent:.3g} spent"
+        return (
+            f"The steps spend {spent:.3g} of {allowed:.3g} bits per dimension that noise would cost"
+        )
     lost = budget.lost.mean.sum().item() / unit
     return f"The steps spend {spent:.3g} bits per dimension, {lost:.2g} more than they have to"
 
