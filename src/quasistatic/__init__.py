@@ -18,20 +18,21 @@ __version__ = "0.1.0"
 from . import data, information, networks, oracles, pacing, progressive, quality, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
-from .heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
+from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
 from .kernels import BinomialKernel, GaussianKernel
-from .likelihood import Score
+from .likelihood import Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .soundness import Report, check
 from .spaces import Binary, Continuous, Dequantized, Quantized
 from .training import Fit, NonFiniteLoss, fit
-from .variances import FixedLarge, FixedSmall, Interpolated, Sigmoid
+from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
 
 load = Diffusion.load
 
 __all__ = [
+    "Analytic",
     "Anything",
     "Binary",
     "BinomialKernel",
@@ -42,11 +43,14 @@ __all__ = [
     "Dequantized",
     "Diffusion",
     "Equilibrium",
+    "Exact",
     "Fit",
     "FixedLarge",
     "FixedSmall",
+    "Flow",
     "GaussianKernel",
     "Hybrid",
+    "Importance",
     "Interpolated",
     "Levels",
     "Mean",
@@ -57,14 +61,17 @@ __all__ = [
     "Observed",
     "Quantized",
     "Report",
+    "Sandwich",
     "Score",
     "Sigmoid",
     "Simple",
+    "Spread",
     "Velocity",
     "check",
     "cite",
     "data",
     "fit",
+    "grids",
     "information",
     "load",
     "load_pretrained",

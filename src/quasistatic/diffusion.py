@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from . import config, files, heads, kernels, networks, schedules, spaces, varian
 from .checkpoints import FORMAT
 from .checks import as_array, as_tensor
 from .factors import Observed
-from .likelihood import Score, bound
+from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
 from .posteriors import posterior
 from .samplers import ancestral
@@ -67,19 +68,57 @@ class Diffusion(Model):
     def score(
         self,
         x: object,
-        evaluations: int | None = 64,
+        evaluations: int | EllipsisType | None = ...,
         times: int | Sequence[int] | Tensor | None = None,
         rng: torch.Generator | None = None,
+        *,
+        stderr: float | None = None,
+        each: bool = False,
+        method: Method | None = None,
     ) -> Score:
-        """A lower bound on log p(x) for each example of x (N, *), with its terms and units.
+        """log p(x) for each example of x (N, *), with its terms, units, standard error and cost.
 
-        `evaluations` of the network are spent on each example, spread evenly over the steps: the
-        bound stays a bound in expectation, and the standard error holds what they leave open.
-        None, or as many as there are steps, sums every term.
+        By default the bound, from below: `evaluations` of the network are spent on each example,
+        spread evenly over the steps, and what they leave open is in the standard error.
+
+        Args:
+            evaluations: of the network, for each example; 64 if left out. None, or as many as
+                there are steps, sums every term. With `stderr` it is the most that may be spent.
+            times: the chain to score, see :meth:`Model.times`; by default all T steps.
+            stderr: of the mean over the examples, in bits a value, for as few evaluations as it
+                takes; they are allotted to where the noise is (:func:`likelihood.bound_to`).
+            each: `stderr` is that of each example's own value.
+            method: another way to score, `Importance(paths)` or `Flow()`, which has its own cost.
+
+        Raises:
+            TypeError: if the model's kernel cannot serve the method: which can.
+            ValueError: if the times make no chain, a budget is out of range, or a method is given
+                a budget that it has no use for.
         """
+        budget = None if isinstance(evaluations, EllipsisType) else evaluations
+        if method is not None:
+            if stderr is not None or not isinstance(evaluations, EllipsisType):
+                raise ValueError(
+                    f"evaluations and stderr are for the bound, and {method} has a cost of its "
+                    "own: leave them out, or leave the method out"
+                )
+            return method(self, x, times, rng)
+        if stderr is not None:
+            return bound_to(self, x, stderr, each, budget, times, rng)
         terms = len(self.times(times)) - self.space.first_term
-        shares = None if evaluations is None or evaluations >= terms else evaluations
-        return bound(self, x, shares, times, rng)
+        shares = 64 if isinstance(evaluations, EllipsisType) else evaluations
+        return bound(self, x, None if shares is None or shares >= terms else shares, times, rng)
+
+    def sandwich(
+        self,
+        n: int = 256,
+        paths: int = 1,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Sandwich:
+        """log p from below and from above, for n draws of the model, by that many weighted paths
+        each: how far its bound can be from the truth."""
+        return sandwich(self, n, paths, times, rng)
 
     def complete(
         self,

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .families import Bernoulli, Family, Gaussian
+from .families import Bernoulli, Family, Gaussian, NoisyLattice, OnLattice
 from .schedules import Schedule
 
 
@@ -70,6 +70,16 @@ class Kernel(abc.ABC):
     def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Family:
         r"""The mixture of q(x_s | x_t, x_0) over a belief about x_0: the member of the kernel's
         family with that mixture's mean and variance. Exact for the family's own members."""
+
+    @abc.abstractmethod
+    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Family:
+        r"""The mixture of q(x_s | x_t, x_0) over a belief on finitely many values, itself."""
+
+    @abc.abstractmethod
+    def mixture_divergence(
+        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+    ) -> Tensor:
+        r"""KL(q(x_s | x_t, x_0) || mixture(x_t, belief, s, t)), with shape (B, *), in nats."""
 
     @abc.abstractmethod
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
@@ -134,6 +144,17 @@ class GaussianKernel(SignalNoise):
 
     def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Gaussian:
         return self.widen(self.posterior(x_t, belief.mean, s, t), belief.variance, s, t)
+
+    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
+        # The posterior's mean is affine in x_0, and its variance does not know it.
+        at_zero = self.posterior(x_t, torch.zeros_like(x_t), s, t)
+        slope = self.spread(s, t, x_t)[1].sqrt()
+        return NoisyLattice(belief, at_zero.mean, slope, at_zero.variance)
+
+    def mixture_divergence(
+        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+    ) -> Tensor:
+        return self.mixture(x_t, belief, s, t).kl_from(x_0)
 
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
         # The x_t terms of the two means cancel exactly, so they are never formed (VDM Eq. 13);
@@ -232,6 +253,14 @@ class BinomialKernel(Kernel):
         up = torch.logaddexp(log_one + F.logsigmoid(if_one), log_zero + F.logsigmoid(if_zero))
         down = torch.logaddexp(log_one + F.logsigmoid(-if_one), log_zero + F.logsigmoid(-if_zero))
         return Bernoulli(up - down)
+
+    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
+        return self.bridge(x_t, belief, s, t)
+
+    def mixture_divergence(
+        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+    ) -> Tensor:
+        return self.divergence(x_t, x_0, belief, s, t)
 
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
         return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, belief, s, t))

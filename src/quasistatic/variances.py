@@ -6,7 +6,7 @@ The step from 1 to 0, which data with levels have, would be a point if x_0 were 
 beta_tilde_2 stands for beta_tilde_1 = 0, as in the code that DDPM and IDDPM published.
 """
 
-__all__ = ["FixedLarge", "FixedSmall", "Interpolated", "Sigmoid", "Variance"]
+__all__ = ["Analytic", "FixedLarge", "FixedSmall", "Interpolated", "Sigmoid", "Variance"]
 
 import abc
 from dataclasses import dataclass
@@ -53,6 +53,32 @@ class FixedLarge(Variance):
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
         return kernel.at(kernel.schedule.log_noise, t, like).exp().to(like.dtype)
+
+
+@dataclass(frozen=True)
+class Analytic(Variance):
+    r"""What is best for each coordinate if all examples have the same: Var[x_0 | x_t] = the mean
+    over data of (x_0 - x_0_hat)^2, measured (BLZZ22 Thm. 1, there one number for a whole image).
+    :func:`quasistatic.grids.analytic` measures it. Between measured times it is interpolated.
+
+    Args:
+        times: at which it was measured, rising.
+        table: a variance for each value of an example at each of them, nested as the data are.
+    """
+
+    times: tuple
+    table: tuple
+
+    outputs = 0
+
+    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
+        times = torch.tensor(self.times, device=like.device)
+        table = torch.tensor(self.table, dtype=like.dtype, device=like.device)
+        after = torch.bucketize(t, times).clamp(1, len(times) - 1)
+        low, high = times[after - 1], times[after]
+        share = ((t - low) / (high - low)).clamp(0, 1).to(like.dtype)
+        share = share.reshape(-1, *[1] * (like.ndim - 1))
+        return torch.lerp(table[after - 1], table[after], share)
 
 
 @dataclass(frozen=True)

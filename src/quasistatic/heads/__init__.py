@@ -10,12 +10,14 @@ __all__ = [
     "BeliefHead",
     "Clean",
     "Equilibrium",
+    "Exact",
     "Head",
     "Levels",
     "Mean",
     "Natural",
     "Noise",
     "Regression",
+    "Spread",
     "Velocity",
     "WithVariance",
 ]
@@ -24,3 +26,4 @@ from .estimates import Clean, Noise, Velocity
 from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels
 from .steps import Equilibrium, Mean, Natural
+from .wrapped import Exact, Spread

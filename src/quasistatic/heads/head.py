@@ -76,7 +76,13 @@ class BeliefHead(Head):
     def divergence(
         self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
     ) -> Tensor:
-        return kernel.divergence(x_t, x_0, self.belief(kernel, output, x_t, t), s, t)
+        return self.divergence_of(kernel, self.belief(kernel, output, x_t, t), x_t, x_0, s, t)
+
+    def divergence_of(
+        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+    ) -> Tensor:
+        """:meth:`divergence` by a belief that is at hand, which serves every s."""
+        return kernel.divergence(x_t, x_0, belief, s, t)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ r"""The probability flow: the density of the ODE that carries noise to data, alo
 __all__ = ["flow"]
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from .score import FlowScore
 def flow(
     model: Model,
     raw: object,
-    steps: int | None = None,
+    times: int | Sequence[int] | Tensor | None = None,
     probes: int | None = 1,
     draws: int = 1,
     rng: torch.Generator | None = None,
@@ -36,7 +36,8 @@ def flow(
     log p(raw | x_1) + log p(x_1) - log q(x_1 | x_0), as for a latent variable.
 
     Args:
-        steps: how many, as even in log-SNR as the chain's times allow; by default all.
+        times: that the steps go between, rising to T; a number is that many, as even in log-SNR
+            as the chain's times allow; by default all.
         probes: of Hutchinson's estimate of the trace, unbiased; None takes it exactly, one
             vector-Jacobian product for each value.
         draws: of x_1 for each example, whose weights are averaged.
@@ -46,11 +47,12 @@ def flow(
         ValueError: if the schedule leaves no noise or no signal where the flow needs them, or a
             count is not positive.
     """
-    _check(model, steps, probes, draws)
-    checked, times = model.space.check(raw).to(model.blank(1)), _even_times(model, steps)
+    _check(model, probes, draws)
+    checked = model.space.check(raw).to(model.blank(1))
+    grid = _even_times(model, times) if isinstance(times, int) else model.times(times)
     with evaluating(model):
         rows = checked.repeat_interleave(draws, 0)
-        parts = [_flow(model, each, times, probes, rng) for each in rows.split(model.together)]
+        parts = [_flow(model, each, grid, probes, rng) for each in rows.split(model.together)]
     density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
     weights = density + edge
     terms = {"density": density.mean(1), "edge": edge.mean(1)}
@@ -59,32 +61,27 @@ def flow(
     null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
     share = ((weights.softmax(1) ** 2).sum(1) - 1 / draws).clamp(min=0).sqrt()
     noise = share if draws > 1 else torch.full_like(share, math.nan)
-    return FlowScore(terms, null, noise, model.space.dims, draws * len(times))
+    return FlowScore(terms, null, noise, model.space.dims, draws * len(grid))
 
 
-def _check(model: Model, steps: int | None, probes: int | None, draws: int) -> None:
+def _check(model: Model, probes: int | None, draws: int) -> None:
     if not isinstance(model.kernel, SignalNoise):
         raise TypeError(
             f"the probability flow needs a kernel with signal and noise scales (GaussianKernel), "
             f"got {type(model.kernel).__name__}: score by the bound, or by importance weighting"
-        )
-    if steps is not None and not 2 <= steps < model.steps:
-        raise ValueError(
-            f"the flow takes 2 to T - 1 = {model.steps - 1} steps, got {steps}: leave it out for "
-            "all of them"
         )
     for name, count in (("probes", probes), ("draws", draws)):
         if count is not None and count < 1:
             raise ValueError(f"{name} must be 1 or more, got {count}")
 
 
-def _even_times(model: Model, steps: int | None) -> Tensor:
-    """The times of `steps` steps, as even in log-SNR as they come: fewer where they coincide."""
+def _even_times(model: Model, count: int) -> Tensor:
+    """That many times, as even in log-SNR as they come: fewer where two of them coincide."""
+    if not 2 <= count <= model.steps:
+        raise ValueError(f"the flow visits 2 to T = {model.steps} times, got {count}")
     log_snr = model.kernel.schedule.log_snr[1:]
-    if steps is None:
-        return torch.arange(1, model.steps + 1)
     low = log_snr[log_snr.isfinite()][-1]
-    wanted = torch.linspace(log_snr[0].item(), low.item(), steps + 1, dtype=torch.float64)
+    wanted = torch.linspace(log_snr[0].item(), low.item(), count, dtype=torch.float64)
     nearest = (log_snr[None] - wanted[:, None]).abs().argmin(1) + 1
     return torch.cat([nearest, torch.tensor([model.steps])]).unique()
 

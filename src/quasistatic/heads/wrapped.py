@@ -1,0 +1,93 @@
+"""Heads made of another: the same network's belief, walked in another way."""
+
+__all__ = ["Exact", "Spread"]
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor
+
+from ..families import Family, Gaussian, OnLattice
+from ..kernels import Kernel
+from ..spaces import Space
+from ..variances import Variance
+from .head import BeliefHead, require_signal_noise
+from .levels import Levels
+
+
+@dataclass(frozen=True)
+class Exact(BeliefHead):
+    """The step that a belief over levels really implies: the mixture of q(x_s | x_t, x_0) over
+    it, where the head itself has the member of the kernel's family with its mean and variance.
+    The two agree for short steps; long ones are where a mixture pays. For bits they are one.
+
+    Args:
+        inner: the head that the network was trained for.
+    """
+
+    inner: Levels
+
+    @property
+    def outputs(self) -> int:
+        return self.inner.outputs
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        if not isinstance(self.inner, Levels):
+            raise TypeError(
+                f"Exact mixes over levels, and {type(self.inner).__name__} believes in none: it "
+                "takes a Levels head"
+            )
+        return replace(self, inner=self.inner.bind(space, kernel))
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        return self.inner.belief(kernel, output, x_t, t)
+
+    def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
+        belief = self.belief(kernel, output, x_t, t)
+        assert isinstance(belief, OnLattice)  # as that of every Levels head
+        return kernel.mixture(x_t, belief, s, t)
+
+    def divergence_of(
+        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+    ) -> Tensor:
+        assert isinstance(belief, OnLattice)
+        return kernel.mixture_divergence(x_t, x_0, belief, s, t)
+
+
+@dataclass(frozen=True)
+class Spread(BeliefHead):
+    """Another head's estimate of x_0, with a spread about it that a variance states; where the
+    space has levels, the step that ends the chain stays the other head's own.
+
+    Args:
+        inner: the head that the network was trained for.
+        variance: one that takes no outputs of the network.
+    """
+
+    inner: BeliefHead
+    variance: Variance
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.variance.jumps
+
+    @property
+    def outputs(self) -> int:
+        return self.inner.outputs
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise(f"Spread({type(self.variance).__name__}())", kernel)
+        if self.variance.outputs:
+            raise TypeError(
+                f"{type(self.variance).__name__} takes outputs of the network, and all that there "
+                f"are belong to {type(self.inner).__name__}: use FixedSmall, FixedLarge or Analytic"
+            )
+        return replace(self, inner=self.inner.bind(space, kernel))
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        mean = self.inner.estimate(kernel, output, x_t, t)
+        spread = self.variance(kernel, output[..., :0], t, x_t)
+        return Gaussian(mean, spread.expand_as(mean))
+
+    def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        return self.inner.last(kernel, output, x_t, t)

@@ -1,0 +1,71 @@
+"""Ways to score other than the bound, as objects: `model.score(x, method=Importance(16))`."""
+
+__all__ = ["Flow", "Importance", "Method"]
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..model import Model
+from .flow import flow
+from .importance import importance
+from .score import Score
+
+
+class Method(abc.ABC):
+    """A way to score raw data (N, *)."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None,
+        rng: torch.Generator | None,
+    ) -> Score:
+        """The score of each example along the chain over `times`, see :meth:`Model.times`."""
+
+
+@dataclass(frozen=True)
+class Importance(Method):
+    """The log-mean of weighted paths (SD15 Eq. 9): :func:`importance`.
+
+    Args:
+        paths: for each example.
+    """
+
+    paths: int = 16
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None,
+        rng: torch.Generator | None,
+    ) -> Score:
+        return importance(model, raw, self.paths, times, rng)
+
+
+@dataclass(frozen=True)
+class Flow(Method):
+    """The probability flow: :func:`flow`.
+
+    Args:
+        probes: of Hutchinson's estimate of the trace; None takes it exactly.
+        draws: of x_1 for each example.
+    """
+
+    probes: int | None = 1
+    draws: int = 1
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None,
+        rng: torch.Generator | None,
+    ) -> Score:
+        return flow(model, raw, times, self.probes, self.draws, rng)
