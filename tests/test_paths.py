@@ -1,5 +1,6 @@
 """Weighted paths, the sandwich and the probability flow against distributions that are known."""
 
+import itertools
 import math
 import warnings
 
@@ -177,7 +178,7 @@ def test_the_flow_s_steps_are_of_order_two(rng):
 
     exact = scored(641)
     errors = [(scored(n) - exact).abs().mean().item() for n in (41, 81, 161)]
-    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert all(1.6 < order < 2.8 for order in orders), orders
 
 
@@ -207,9 +208,9 @@ class _Flat(torch.nn.Module):
 
 def test_requests_that_cannot_be_served_say_so(rng):
     bits, x = Model(Binary(3), KERNELS["bits"], Clean(), Wrong()), torch.zeros(2, 3)
-    with pytest.raises(TypeError, match="probability flow needs .* BinomialKernel: score by the"):
+    with pytest.raises(TypeError, match=r"probability flow needs .* BinomialKernel: score by the"):
         flow(bits, x)
-    real, kernel = wrong("gaussian")
+    real, _ = wrong("gaussian")
     with pytest.raises(ValueError, match="2 to T = 40 times, got 1"):
         flow(real, x, 1)
     with pytest.raises(ValueError, match="probes must be 1 or more, got 0"):

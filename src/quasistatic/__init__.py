@@ -15,7 +15,7 @@ model.complete(x, mask)
 
 __version__ = "0.1.0"
 
-from . import data, information, networks, oracles, pacing, progressive, quality, schedules
+from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
 from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
