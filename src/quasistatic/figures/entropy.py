@@ -56,9 +56,7 @@ def entropy_budget(budget: EntropyBudget) -> Figure:
 def _title(budget: EntropyBudget, unit: float) -> str:
     spent, allowed = (x.sum().item() / unit for x in (budget.spent, budget.allowed))
     if budget.lost is None:
-        return (
-            f"The steps spend {spent:.3g} of {allowed:.3g} bits per dimension that noise would cost"
-        )
+        return f"The steps spend {spent:.3g} bits per dimension, where noise costs {allowed:.3g}"
     lost = budget.lost.mean.sum().item() / unit
     return f"The steps spend {spent:.3g} bits per dimension, {lost:.2g} more than they have to"
 
