@@ -40,7 +40,8 @@ def main() -> None:
         opened = open_run(folder)
         torch.manual_seed(0)
         with opened.threads():
-            facts = assess(opened, EVALUATIONS, torch.Generator().manual_seed(0)).facts()
+            rng, test = torch.Generator().manual_seed(0), opened.experiment.data.test
+            facts = assess(opened, opened.model.score(test, EVALUATIONS, rng=rng)).facts()
             if name == "heartbeat":
                 facts["valid_share"] = valid_share(opened.model)
         row = {"seconds": seconds, "threads": RECIPES[name]().fit.threads or None}

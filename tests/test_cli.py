@@ -126,7 +126,8 @@ def test_the_default_folder_is_the_recipe_by_name(tmp_path, monkeypatch, say):
 
 def test_a_dry_run_trains_nothing_and_writes_nothing(tmp_path, monkeypatch, say):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "train", lambda *_: pytest.fail("a dry run trained"))
+    trains = "quasistatic.cli.training.train"
+    monkeypatch.setattr(trains, lambda *_: pytest.fail("a dry run trained"))
     said = say("train", "heartbeat", "--dry-run", *SMALL)
     network = qs.networks.MLP(20, 16, 3)
     assert said["weights"] == sum(weight.numel() for weight in network.parameters())
@@ -417,3 +418,47 @@ def test_a_run_without_a_recipe_asks_for_data(refused, say, tmp_path):
     assert "was not trained from a recipe and holds no data: give the data as a file" in said
     said = say("score", tmp_path / "own", "--data", tmp_path / "x.npy")
     assert said["examples"] == 30
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (["--method", "importance", "--paths", "2", "--times", "5"], "tighter with every path"),
+        (["--evaluations", "all", "--times", "6"], "a lower bound"),
+        (["--stderr", "0.05"], "a lower bound"),
+    ],
+    ids=["importance", "all", "stderr"],
+)
+def test_score_says_what_its_number_is_and_what_it_cost(run, words, about, capsys):
+    cli.main(["score", str(run), *words])
+    said = capsys.readouterr().out
+    assert about in said
+    assert "network evaluations an example" in said
+
+
+def test_a_grid_is_measured_once_and_walked_by_every_verb(run, say, tmp_path, refused):
+    assert "`quasistatic grid" in refused("sample", run, "--path", "5")
+    said = say("grid", run, "--steps", "3", "5", "--candidates", "12", "--examples", "20")
+    assert {len(path) for path in said["paths"].values()} == {3, 5}
+    drawn = say("sample", run, "--path", "5", "--n", "3", "--out", tmp_path / "x.npy")
+    assert drawn["shape"] == [3, 20]
+    scored = say("score", run, "--path", "3", "--evaluations", "all")
+    assert scored["evaluations"] == 3
+    say("complete", run, "--path", "3", "--rows", "1", "--draws", "1", "--out", tmp_path / "y.npy")
+    assert "keeps paths of 3, 5 steps, and 7" in refused("score", run, "--path", "7")
+    assert "give one of them" in refused("sample", run, "--path", "5", "--times", "5")
+
+
+def test_a_run_is_looked_into(run, say, tmp_path):
+    said = say("sandwich", run, "--n", "40", "--times", "10", "--paths", "2")
+    assert said["lower"] < said["upper"] + 4 * said["gap_stderr"]
+    said = say("budget", run, "--times", "10", "--examples", "20", "--out", tmp_path / "b.png")
+    assert said["ceiling"] >= said["reached"]
+    assert (tmp_path / "b.png").stat().st_size > 10_000
+    assert say("check", run)["passed"]
+
+
+def test_methods_refuse_what_they_cannot_do(run, refused):
+    assert "score by the bound" in refused("score", run, "--method", "flow")
+    importance = refused("score", run, "--method", "importance", "--evaluations", "3")
+    assert "has a cost of its own" in importance

@@ -33,7 +33,8 @@ def demo(folder: Path, display: Display) -> dict:
             train(recipe, folder / name, show)
         opened = open_run(folder / name)
         with opened.threads():
-            result = assess(opened, 64, rng)
+            test = opened.experiment.data.test
+            result = assess(opened, opened.model.score(test, rng=rng))
             title = f"{name}: held-out data, bits per dimension (lower is better)"
             display.table(
                 title, ("model", "bits/dim", "s.e."), [row.cells() for row in result.rows]

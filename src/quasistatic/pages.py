@@ -81,11 +81,10 @@ class Assessment:
         return lines
 
 
-def assess(opened: Opened, evaluations: int | None, rng: torch.Generator) -> Assessment:
-    """Scores the run's test rows, beside its baselines and its truth."""
+def assess(opened: Opened, score: Score) -> Assessment:
+    """A score of the run's test rows, beside its baselines and its truth."""
     experiment, model = opened.experiment, opened.model
-    score = model.score(experiment.data.test, evaluations, rng=rng)
-    rows = [_row("this model, bound", score.bits_per_dim.double().cpu().numpy())]
+    rows = [_row("this model", score.bits_per_dim.double().cpu().numpy())]
     gap = None
     if experiment.truth is not None:
         per_dim = math.log(2) * model.space.dims

@@ -4,14 +4,15 @@ __all__ = ["Opened", "default_folder", "open_run", "train"]
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from . import config
+from . import config, files
 from .diffusion import Diffusion, read_config
 from .pretrained import WEIGHTS, locate
 from .recipes import RECIPES, Experiment, Recipe
@@ -94,6 +95,34 @@ class Opened:
         if self.folder.parent == WEIGHTS:
             return Path(f"{self.folder.name}-{name}")
         return self.folder / name
+
+    def keep_paths(self, paths: Mapping[int, Tensor]) -> Path:
+        """Keeps times for few steps beside the run, for :meth:`path`; says where."""
+        file = self.result("grid.json")
+        times = {str(count): path.tolist() for count, path in paths.items()}
+        files.write_text(file, json.dumps({"paths": times}, indent=2) + "\n")
+        return file
+
+    def path(self, count: int) -> Tensor:
+        """The `count` times of the best path that :meth:`keep_paths` kept.
+
+        Raises:
+            FileNotFoundError: if none were kept.
+            ValueError: if none has that length.
+        """
+        file = self.result("grid.json")
+        if not file.exists():
+            raise FileNotFoundError(
+                f"there is no {file}: `quasistatic grid {self.folder.name}` measures which times "
+                "to visit"
+            )
+        paths = json.loads(file.read_text())["paths"]
+        if str(count) not in paths:
+            raise ValueError(
+                f"{file} keeps paths of {', '.join(paths)} steps, and {count} were asked for: "
+                f"`quasistatic grid ... --steps {count}` adds them"
+            )
+        return torch.tensor(paths[str(count)])
 
     @property
     def metrics(self) -> list[dict[str, float]]:
