@@ -12,6 +12,7 @@ from . import config
 from .families import Family
 from .heads import Head
 from .kernels import Kernel
+from .modes import evaluating
 from .spaces import Space
 
 
@@ -125,9 +126,8 @@ class Model(nn.Module):
     @torch.no_grad()
     def _check_network(self) -> None:
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
-        training = self.network.training
-        got = tuple(self.network.eval()(x, (t / self.steps).to(x)).shape)
-        self.network.train(training)
+        with evaluating(self.network):
+            got = tuple(self.network(x, (t / self.steps).to(x)).shape)
         expected = (*x.shape, self.head.outputs)
         if got != expected:
             raise TypeError(

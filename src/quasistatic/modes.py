@@ -10,10 +10,12 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode inside, in the mode that it was in afterwards."""
-    training = model.training
+    """In evaluation mode inside; afterwards every part is in the mode that it was in, also one
+    that was frozen by itself."""
+    before = [(part, part.training) for part in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for part, training in before:
+            part.training = training

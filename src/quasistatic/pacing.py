@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .information import Measured
 from .model import Model
+from .modes import evaluating
 from .terms import fixed_part, learned_term
 
 
@@ -36,17 +37,14 @@ def measured(
     """
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     lost = torch.zeros(len(grid), dtype=torch.float64)
-    prior, training = 0.0, model.training
-    model.eval()
-    try:
+    prior = 0.0
+    with evaluating(model):
         for batch in checked.split(model.together):
             x_0 = model.space.encode(batch, rng)
             prior -= fixed_part(model, x_0, grid)["prior"].double().sum().item()
             for k in range(1, len(grid)):
                 index = torch.full((len(x_0),), k, device=x_0.device)
                 lost[k] += learned_term(model, x_0, grid, index, rng).double().sum().item()
-    finally:
-        model.train(training)
     # What is left at a time: the prior's part, and all that later steps lose.
     above = lost[1:].flip(0).cumsum(0).flip(0)
     rate = (torch.cat([above, above.new_zeros(1)]) + prior) / len(checked)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from quasistatic.likelihood import Score
 from quasistatic.model import Model
+from quasistatic.modes import evaluating
 from quasistatic.terms import learned_term
 
 from .style import (
@@ -91,14 +92,9 @@ def _bits(
     grid = model.times(times)
     index = np.linspace(model.space.first_term, len(grid) - 1, points)
     index = np.unique(index.round().astype(int))
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            each = [torch.full((len(x_0),), int(i), device=x_0.device) for i in index]
-            nats = [as_numpy(learned_term(model, x_0, grid, term, rng)) for term in each]
-    finally:
-        model.train(training)
+    with evaluating(model), torch.no_grad():
+        each = [torch.full((len(x_0),), int(i), device=x_0.device) for i in index]
+        nats = [as_numpy(learned_term(model, x_0, grid, term, rng)) for term in each]
     return grid.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..model import Model
+from ..modes import evaluating
 from ..terms import fixed_part, stratified_terms, term_of
 
 
@@ -70,12 +71,8 @@ def code_progressively(
             "leave it out for all of them"
         )
     edges = [len(grid) * k // points for k in range(points + 1)]
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         parts = [_code(model, batch, grid, edges, rng) for batch in checked.split(model.together)]
-    finally:
-        model.train(training)
     nats, squares = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     bits, bits_stderr = _mean(nats / (math.log(2) * model.space.dims))
     square, square_stderr = _mean(squares)
