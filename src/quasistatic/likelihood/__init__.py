@@ -1,13 +1,13 @@
 r"""The likelihood of a model, from both sides: the bound and cheap estimates of it, weighted paths,
 the probability flow, and the sandwich on the model's own draws."""
 
-from .bound import bound
-from .flow import flow
-from .importance import importance
+from .bracket import Sandwich, sandwich
+from .elbo import bound
 from .methods import Flow, Importance, Method
-from .sandwich import Sandwich, sandwich
+from .ode import flow
 from .score import BoundScore, FlowScore, ImportanceScore, Score
 from .target import bound_to
+from .weighted import importance
 
 __all__ = [
     "BoundScore",

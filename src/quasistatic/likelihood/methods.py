@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from .flow import flow
-from .importance import importance
+from .ode import flow
 from .score import Score
+from .weighted import importance
 
 
 class Method(abc.ABC):

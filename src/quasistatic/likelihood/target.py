@@ -13,7 +13,7 @@ from torch import Tensor
 from ..model import Model
 from ..modes import evaluating
 from .allotment import BINS, REPEATS, Allotment, measured
-from .bound import bound
+from .elbo import bound
 from .score import BoundScore
 
 PILOT = 16
