@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from conftest import Wrong, assert_mean, close
-from quasistatic import schedules
+from quasistatic import figures, schedules
 from quasistatic.anomalies import Anomalies, AnomalyDetector
 from quasistatic.bands import costs
 from quasistatic.heads import Clean
@@ -216,3 +216,18 @@ def test_bad_input_is_refused(rng):
         costs(model, some, below=-99.0)
     with pytest.raises(ValueError, match="x holds nan"):
         detector(rng).score(torch.tensor([[math.nan, 0.0]]))
+
+
+def test_the_figure_shows_where_strange_begins(rng):
+    """The dashed line lies where p-values pass the level, and each line is an example's bands."""
+    fitted = detector(rng, calibration=39)
+    found = fitted.score(torch.cat([TWO.sample(20, rng), torch.tensor([[9.0, 9.0]])]))
+    figure = figures.anomaly_scores(fitted, found, level=0.1, lines=2)
+    left, right = figure.axes
+    threshold = left.lines[0].get_xdata()[0]
+    assert ((found.scores > threshold) == found.strange(0.1)).all()
+    strangest = torch.from_numpy(right.lines[0].get_ydata())
+    assert close(strangest, found.bands[-1])
+    assert figure.get_suptitle().startswith(f"{int(found.strange(0.1).sum())} of 21")
+    with pytest.raises(ValueError, match="takes 99 calibration"):
+        figures.anomaly_scores(fitted, found, level=0.01)

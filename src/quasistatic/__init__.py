@@ -16,6 +16,7 @@ model.complete(x, mask)
 __version__ = "0.1.0"
 
 from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
+from .anomalies import Anomalies, AnomalyDetector
 from .diffusion import Completion, Diffusion
 from .factors import Anything, Observed
 from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
@@ -32,6 +33,8 @@ from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
 load = Diffusion.load
 
 __all__ = [
+    "Anomalies",
+    "AnomalyDetector",
     "Analytic",
     "Anything",
     "Binary",

@@ -5,6 +5,7 @@ a file, and its title says what one sees.
 """
 
 __all__ = [
+    "anomaly_scores",
     "bit_trajectories",
     "bits_by_time",
     "completion_from_draws",
@@ -20,6 +21,7 @@ __all__ = [
     "training_curve",
 ]
 
+from .anomalies import anomaly_scores
 from .curves import bits_by_time, score_histogram, training_curve
 from .entropy import entropy_budget
 from .images import completion_from_draws, completion_panel, image_grid
