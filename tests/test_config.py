@@ -48,6 +48,8 @@ HEADS = [
     heads.Levels(),
     heads.Levels(3),
     heads.Equilibrium(variances.FixedLarge()),
+    heads.Exact(heads.Levels()),
+    heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
 

@@ -71,15 +71,16 @@ class Kernel(abc.ABC):
         r"""The mixture of q(x_s | x_t, x_0) over a belief about x_0: the member of the kernel's
         family with that mixture's mean and variance. Exact for the family's own members."""
 
-    @abc.abstractmethod
     def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Family:
-        r"""The mixture of q(x_s | x_t, x_0) over a belief on finitely many values, itself."""
+        r"""The mixture of q(x_s | x_t, x_0) over a belief on finitely many values, itself. A kernel
+        may leave this out and `mixture_divergence` with it: no `Exact` head walks it then."""
+        raise TypeError(f"{type(self).__name__} mixes no steps: use the Levels head without Exact")
 
-    @abc.abstractmethod
     def mixture_divergence(
         self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
     ) -> Tensor:
         r"""KL(q(x_s | x_t, x_0) || mixture(x_t, belief, s, t)), with shape (B, *), in nats."""
+        raise TypeError(f"{type(self).__name__} mixes no steps: use the Levels head without Exact")
 
     @abc.abstractmethod
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:

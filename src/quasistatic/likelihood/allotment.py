@@ -17,7 +17,7 @@ from torch import Tensor
 from ..model import Model
 from ..terms import term_of
 
-BINS, REPEATS, STANDINS = 32, 3, 8
+BINS, REPEATS, STANDINS = 32, 3, 4
 """Bins of the chain and visits to each for an example of a pilot; draws of a stand-in's mean."""
 
 LEAST = 0.1
