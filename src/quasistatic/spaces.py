@@ -66,10 +66,10 @@ class Space(abc.ABC):
     def decode(self, x_0: Tensor) -> Tensor:
         """x_0 to raw data, both (B, *shape)."""
 
-    @abc.abstractmethod
     def settle(self, x_0: Tensor) -> Tensor:
         """The x_0 that data at x_0 have, (B, *): the level that it decodes to, where there are
         levels."""
+        return x_0 if self.levels is None else self.encode(self.decode(x_0))
 
     @abc.abstractmethod
     def in_raw_units(self, x_0: Tensor) -> Tensor:
@@ -96,9 +96,6 @@ class _OnContinuum(Space):
     def levels(self) -> None:
         return None
 
-    def settle(self, x_0: Tensor) -> Tensor:
-        return x_0
-
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         # E log T(x_0 | x_t) = E log q(x_t | x_0) + log pi(x_0) - E log pi(x_t). SD15 B.2 takes
         # the last two for equal, which holds for data of unit variance only: both are kept.
@@ -111,9 +108,6 @@ class _OnContinuum(Space):
 
 class _OnLevels(Space):
     """Discrete x_0: the last step is the model's own reverse step."""
-
-    def settle(self, x_0: Tensor) -> Tensor:
-        return self.encode(self.decode(x_0))
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         return torch.zeros_like(x_0)

@@ -10,6 +10,7 @@ one it would give now, and that stand-in has a mean which draws alone tell (a co
 __all__ = ["Allotment", "Visit", "measured"]
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -102,12 +103,11 @@ def measured(
     REPEATS evaluations of each; and the standard error in nats that one evaluation would have:
     n have it divided by sqrt(n)."""
     first, ladder = model.space.first_term, torch.cat([times.new_zeros(1), times]).to(x_0.device)
-    terms = len(ladder) - 1 - first
-    bins = min(BINS, terms)
+    edges = _edges(len(ladder) - 1 - first, alone=first == 0)
+    bins = len(edges) - 1
     deviation, control = (torch.zeros(bins, dtype=torch.float64) for _ in range(2))
-    for k in range(bins):
-        low, high = first + k * terms // bins, first + (k + 1) * terms // bins
-        index = torch.randint(low, high, (len(x_0),), generator=rng).to(x_0.device)
+    for k, (low, high) in enumerate(pairwise(edges)):
+        index = first + torch.randint(low, high, (len(x_0),), generator=rng).to(x_0.device)
         s, t = ladder[index], ladder[index + 1]
         visits = [Visit.make(model, x_0, s, t, rng) for _ in range(REPEATS)]
         term = torch.stack([visit.term(model, x_0) for visit in visits]).double()
@@ -119,14 +119,25 @@ def measured(
         control[k] = ((term * off).sum() / (off**2).sum().clamp(min=1e-30)).clamp(0, 1)
         rest = term - control[k] * (off - off.mean(0))
         deviation[k] = ((rest**2).sum() / (REPEATS - 1) / len(x_0)).sqrt()
-    bin_of = torch.arange(terms) * bins // terms
-    smooth = _smooth(deviation)[bin_of]
-    density = (1 - LEAST) * smooth / smooth.sum().clamp(min=1e-30) + LEAST / terms
+    bin_of = torch.arange(bins).repeat_interleave(torch.tensor(edges).diff())
+    alone = int(first == 0)
+    smooth = torch.cat([deviation[:alone], _smooth(deviation[alone:])])[bin_of]
+    density = (1 - LEAST) * smooth / smooth.sum().clamp(min=1e-30) + LEAST / len(smooth)
     density = density / density.sum()
     return Allotment(density, control[bin_of]), (smooth**2 / density).sum().sqrt().item()
 
 
+def _edges(terms: int, alone: bool) -> list[int]:
+    """Where bins of terms begin and end. The term that ends the chain is in a bin of its own: it
+    is no KL between neighbours, and its deviation may be ten times theirs."""
+    rest = terms - alone
+    bins = min(BINS - alone, rest)
+    return [0] * alone + [alone + k * rest // bins for k in range(bins + 1 if bins else 0)]
+
+
 def _smooth(x: Tensor) -> Tensor:
     """The root mean square of each number and its neighbours."""
+    if not len(x):
+        return x
     padded = torch.nn.functional.pad(x[None, None] ** 2, (1, 1), mode="replicate")
     return padded.unfold(-1, 3, 1).mean(-1)[0, 0].sqrt()

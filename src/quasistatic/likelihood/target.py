@@ -16,6 +16,9 @@ from .allotment import BINS, REPEATS, Allotment, measured
 from .elbo import bound
 from .score import BoundScore
 
+OPENING = 8
+"""Evaluations an example, spread evenly, that tell how many more it takes."""
+
 PILOT = 16
 """Examples on which a pilot finds out where the noise is."""
 
@@ -35,8 +38,9 @@ def bound_to(
     r"""K of each example of raw (N, *), by as many evaluations as bring its standard error to
     `stderr` bits a value; if `most` do not suffice, what they reach, and a warning that says so.
 
-    A pilot on a few of the examples measures where the noise is, the evaluations are allotted by
-    it (:class:`Allotment`), and the standard error that is told is the one that they then show.
+    A few evaluations, spread evenly, come first. If many more are needed, a pilot on some of the
+    examples measures where the noise is and the rest is allotted by it (:class:`Allotment`). The
+    standard error that is told is the one that all of them show.
 
     Args:
         stderr: in bits a value; of the mean over these examples, which the draws of the estimate
@@ -55,18 +59,16 @@ def bound_to(
     if most < 2:
         raise ValueError(f"a standard error takes at least 2 evaluations to tell, got {most}")
     wanted = stderr * model.space.dims * math.log(2) * (1.0 if each else len(checked) ** 0.5)
-    grid = model.times(times)
-    allotment, of_one = _pilot(model, checked, grid, rng)
-    pilot = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS
-    score, need = None, math.ceil((of_one / wanted) ** 2 * ROOM)
-    while True:
-        spent = 0 if score is None else score.evaluations
-        more = max(2, min(need, most) - spent)
-        score = _pooled(score, bound(model, checked, more, grid, rng, allotment), pilot)
-        reached = score.noise.square().mean().sqrt().item()
-        if reached <= wanted or score.evaluations + 2 > most:
-            break
-        need = math.ceil(score.evaluations * (reached / wanted) ** 2 * ROOM)
+    grid, allotment = model.times(times), Allotment.even(terms)
+    score = bound(model, checked, min(OPENING, most), grid, rng, allotment)
+    while (reached := _rms(score.noise)) > wanted and score.evaluations + 2 <= most:
+        need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * ROOM - 1))
+        cost = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS
+        if not score.pilot and need * len(checked) > cost:
+            allotment, of_one = _pilot(model, checked, grid, rng)
+            need, score = math.ceil((of_one / wanted) ** 2 * ROOM), replace(score, pilot=cost)
+        more = max(2, min(need, most - score.evaluations))
+        score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
     if reached > wanted:
         warnings.warn(
             f"{score.evaluations} evaluations an example reach a standard error of "
@@ -87,10 +89,8 @@ def _pilot(
         return measured(model, model.space.encode(checked[some], rng), grid, rng)
 
 
-def _pooled(a: BoundScore | None, b: BoundScore, pilot: int) -> BoundScore:
+def _pooled(a: BoundScore, b: BoundScore) -> BoundScore:
     """Two estimates of the same examples as one, each with the weight of its evaluations."""
-    if a is None:
-        return replace(b, pilot=pilot)
     whole = a.evaluations + b.evaluations
     of_a, of_b = a.evaluations / whole, b.evaluations / whole
     return replace(
@@ -99,3 +99,7 @@ def _pooled(a: BoundScore | None, b: BoundScore, pilot: int) -> BoundScore:
         noise=((of_a * a.noise) ** 2 + (of_b * b.noise) ** 2).sqrt(),
         evaluations=whole,
     )
+
+
+def _rms(x: Tensor) -> float:
+    return x.square().mean().sqrt().item()
