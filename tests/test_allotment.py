@@ -67,7 +67,7 @@ def test_a_stand_in_has_mean_zero_and_stands_in(name, rng):
     for time in (5, 40, 90):
         t = torch.full((len(x_0),), time)
         visit, other = (Visit.make(model, x_0, t - 1, t, rng) for _ in range(2))
-        off = visit.surprise(model, x_0, other.output, rng)
+        off = visit.surprise(model, other, rng)
         assert_mean(off, 0.0)
 
 

@@ -45,6 +45,11 @@ class Kernel(abc.ABC):
     def binary(self) -> bool:
         """Whether x lives on {0, 1}; otherwise on the real line."""
 
+    @property
+    def alike(self) -> bool:
+        """Whether all values of an example diffuse alike, so that some may be looked at alone."""
+        return True
+
     @abc.abstractmethod
     def prior(self, like: Tensor) -> Family:
         r"""pi(x_T), the kernel's fixed point, with the shape of `like` (SD15 Eq. 1)."""
@@ -221,6 +226,10 @@ class BinomialKernel(Kernel):
     @property
     def binary(self) -> bool:
         return True
+
+    @property
+    def alike(self) -> bool:
+        return not isinstance(self.mean, tuple)
 
     def prior(self, like: Tensor) -> Bernoulli:
         logit = torch.as_tensor(self.mean, dtype=torch.float64).logit()

@@ -4,7 +4,7 @@ A chain that visits the times t_1 < ... < t_n = T has n terms. Term 0 is -log p(
 term k is KL(q(x_{t_k} | x_{t_{k+1}}, x_0) || p). Their sum, with the prior's, is -K.
 """
 
-__all__ = ["fixed_part", "learned_term", "stratified_terms", "term_of"]
+__all__ = ["each_term_of", "fixed_part", "learned_term", "stratified_terms", "term_of"]
 
 import torch
 from torch import Tensor
@@ -26,21 +26,26 @@ def learned_term(
 def term_of(model: Model, output: Tensor, x_0: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Tensor:
     r"""The term of the step from t (B,) to s (B,), by what the network said of x_t: (B,), in
     nats. s = 0 ends the chain, and its term is zero where the space fixes that step."""
+    return total(each_term_of(model, output, x_0, x_t, s, t))
+
+
+def each_term_of(
+    model: Model, output: Tensor, x_0: Tensor, x_t: Tensor, s: Tensor, t: Tensor
+) -> Tensor:
+    r"""What each value has of :func:`term_of`, with shape (B, *), in nats."""
     last = s == 0
     if not last.any():
-        return total(model.head.divergence(model.kernel, output, x_t, x_0, s, t))
+        return model.head.divergence(model.kernel, output, x_t, x_0, s, t)
 
     # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare.
-    term = x_0.new_zeros(len(x_0))
+    term = torch.zeros_like(x_0)
     if model.space.first_term == 0:
         p = model.head.last(model.kernel, output[last], x_t[last], t[last])
-        term[last] = -total(model.space.log_prob(p, x_0[last]))
+        term[last] = -model.space.log_prob(p, x_0[last])
     rest = ~last
     if rest.any():
-        term[rest] = total(
-            model.head.divergence(
-                model.kernel, output[rest], x_t[rest], x_0[rest], s[rest], t[rest]
-            )
+        term[rest] = model.head.divergence(
+            model.kernel, output[rest], x_t[rest], x_0[rest], s[rest], t[rest]
         )
     return term
 

@@ -22,6 +22,11 @@ class Head(abc.ABC):
     """Whether the reverse step is defined between any two times, or between neighbours only."""
 
     @property
+    def alike(self) -> bool:
+        """Whether an output means the same at each value of an example."""
+        return True
+
+    @property
     @abc.abstractmethod
     def outputs(self) -> int:
         """How many numbers for each value of x the network must give."""

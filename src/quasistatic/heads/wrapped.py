@@ -72,6 +72,10 @@ class Spread(BeliefHead):
         return self.variance.jumps
 
     @property
+    def alike(self) -> bool:
+        return False  # a variance may have a number for each value
+
+    @property
     def outputs(self) -> int:
         return self.inner.outputs
 

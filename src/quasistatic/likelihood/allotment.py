@@ -9,17 +9,22 @@ one it would give now, and that stand-in has a mean which draws alone tell (a co
 
 __all__ = ["Allotment", "Visit", "measured"]
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from ..families import total
 from ..model import Model
-from ..terms import term_of
+from ..terms import each_term_of, term_of
 
-BINS, REPEATS, STANDINS = 32, 3, 4
+BINS, REPEATS, STANDINS = 32, 3, 8
 """Bins of the chain and visits to each for an example of a pilot; draws of a stand-in's mean."""
+
+FEW, DEAR = 256, 0.3
+"""Values of an example from which a stand-in is for some of them only, and for which share."""
 
 LEAST = 0.1
 """The share of the evaluations that is spread evenly, however small a term's deviation seems."""
@@ -61,12 +66,15 @@ class Allotment:
 
 @dataclass(frozen=True)
 class Visit:
-    """One evaluation for each example: x_t (B, *) at times t from s (B,), and the answer."""
+    """One evaluation for each example of x_0 (B, *): x_t (B, *) at times t from s (B,), the answer,
+    and what each value has of the term, (B, *), in nats."""
 
+    x_0: Tensor
     s: Tensor
     t: Tensor
     x_t: Tensor
     output: Tensor
+    each: Tensor
 
     @classmethod
     def make(
@@ -74,26 +82,38 @@ class Visit:
     ) -> "Visit":
         """A visit to the terms from t to s, at x_t ~ q(x_t | x_0)."""
         x_t = model.kernel.marginal(x_0, t).sample(rng)
-        return cls(s, t, x_t, model.output(x_t, t))
+        output = model.output(x_t, t)
+        return cls(x_0, s, t, x_t, output, each_term_of(model, output, x_0, x_t, s, t))
 
-    def term(self, model: Model, x_0: Tensor, output: Tensor | None = None) -> Tensor:
-        """The term, by its own answer or by another, with shape (B,), in nats."""
-        answer = self.output if output is None else output
-        return term_of(model, answer, x_0, self.x_t, self.s, self.t)
+    @property
+    def term(self) -> Tensor:
+        """The term, with shape (B,), in nats."""
+        return total(self.each)
 
-    def surprise(
-        self, model: Model, x_0: Tensor, other: Tensor, rng: torch.Generator | None
-    ) -> Tensor:
-        """How far the term by an answer to *other* noise is from its mean over this noise: zero
-        in expectation, (B,), in nats. Coordinates are independent given the answer, so that draws
-        spread evenly in each of them tell the mean well."""
+    def surprise(self, model: Model, other: "Visit", rng: torch.Generator | None) -> Tensor:
+        """How far the term by the answer to *other* noise is from its mean over this noise: zero
+        in expectation, (B,), in nats. Values are independent given the answer, so that draws spread
+        evenly in each of them tell the mean well; and those that cost little are left out, by what
+        they cost there, which knows nothing of the noise here."""
+        x_0, x_t, output = self._dear(model, other)
         q = model.kernel.marginal(x_0, self.t).to(torch.float64)
         uniform = torch.rand(x_0.shape, generator=rng, dtype=torch.float64, device=x_0.device)
         mean = x_0.new_zeros(len(x_0))
         for k in range(STANDINS):
-            x_t = q.icdf(((k + uniform) / STANDINS).clamp(1e-15, 1 - 1e-15)).to(x_0.dtype)
-            mean += term_of(model, other, x_0, x_t, self.s, self.t) / STANDINS
-        return self.term(model, x_0, other) - mean
+            drawn = q.icdf(((k + uniform) / STANDINS).clamp(1e-15, 1 - 1e-15)).to(x_0.dtype)
+            mean += term_of(model, output, x_0, drawn, self.s, self.t) / STANDINS
+        return term_of(model, output, x_0, x_t, self.s, self.t) - mean
+
+    def _dear(self, model: Model, other: "Visit") -> tuple[Tensor, Tensor, Tensor]:
+        """x_0, this x_t and the other's answer, for the values that cost most there."""
+        dims = model.space.dims
+        if dims < FEW or not (model.kernel.alike and model.head.alike):
+            return self.x_0, self.x_t, other.output
+        dear = other.each.flatten(1).topk(math.ceil(dims * DEAR), 1).indices
+        answers = other.output.flatten(1, -2)
+        outputs = dear[..., None].expand(-1, -1, answers.shape[-1])
+        x_0, x_t = (x.flatten(1).gather(1, dear) for x in (self.x_0, self.x_t))
+        return x_0, x_t, answers.gather(1, outputs)
 
 
 def measured(
@@ -110,10 +130,10 @@ def measured(
         index = first + torch.randint(low, high, (len(x_0),), generator=rng).to(x_0.device)
         s, t = ladder[index], ladder[index + 1]
         visits = [Visit.make(model, x_0, s, t, rng) for _ in range(REPEATS)]
-        term = torch.stack([visit.term(model, x_0) for visit in visits]).double()
+        term = torch.stack([visit.term for visit in visits]).double()
         others = visits[1:] + visits[:1]
         off = torch.stack(
-            [v.surprise(model, x_0, o.output, rng) for v, o in zip(visits, others, strict=True)]
+            [v.surprise(model, o, rng) for v, o in zip(visits, others, strict=True)]
         ).double()
         term = term - term.mean(0)
         control[k] = ((term * off).sum() / (off**2).sum().clamp(min=1e-30)).clamp(0, 1)

@@ -117,10 +117,10 @@ def _learned(
     before: Tensor | None = None
     visits = _visits(model, x_0, times, shares, allotment, rng)
     for (index, visit), partner in _with_partners(visits):
-        term = visit.term(model, x_0)
+        term = visit.term
         if allotment.controlled and partner is not None:
             control = allotment.control.to(term)[index]
-            term = term - control * visit.surprise(model, x_0, partner[1].output, rng)
+            term = term - control * visit.surprise(model, partner[1], rng)
         term = term * (allotment.weight(index) / shares).to(term.dtype)
         ends = visit.s == 0
         edge += torch.where(ends, term, 0.0)

@@ -16,14 +16,15 @@ from .allotment import BINS, REPEATS, Allotment, measured
 from .elbo import bound
 from .score import BoundScore
 
-OPENING = 8
+OPENING = 16
 """Evaluations an example, spread evenly, that tell how many more it takes."""
 
 PILOT = 16
 """Examples on which a pilot finds out where the noise is."""
 
-ROOM = 1.15
-"""How many more evaluations are spent than the pilot thinks enough."""
+FIRST, ROOM = 0.6, 1.1
+"""The share of what a pilot thinks enough that is spent before a second look, for it knows nothing
+of what evenly spread times gain; and how much more is spent than what was seen makes enough."""
 
 
 def bound_to(
@@ -66,7 +67,7 @@ def bound_to(
         cost = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS
         if not score.pilot and need * len(checked) > cost:
             allotment, of_one = _pilot(model, checked, grid, rng)
-            need, score = math.ceil((of_one / wanted) ** 2 * ROOM), replace(score, pilot=cost)
+            need, score = math.ceil((of_one / wanted) ** 2 * FIRST), replace(score, pilot=cost)
         more = max(2, min(need, most - score.evaluations))
         score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
     if reached > wanted:
