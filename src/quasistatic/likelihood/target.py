@@ -16,13 +16,13 @@ from .allotment import BINS, REPEATS, Allotment, measured
 from .elbo import bound
 from .score import BoundScore
 
-OPENING = 16
+OPENING = 20
 """Evaluations an example, spread evenly, that tell how many more it takes."""
 
 PILOT = 16
 """Examples on which a pilot finds out where the noise is."""
 
-FIRST, ROOM = 0.6, 1.1
+FIRST, ROOM = 0.25, 1.1
 """The share of what a pilot thinks enough that is spent before a second look, for it knows nothing
 of what evenly spread times gain; and how much more is spent than what was seen makes enough."""
 
