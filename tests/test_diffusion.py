@@ -276,7 +276,7 @@ def test_the_walk_the_bound_and_the_evidence_are_of_one_distribution():
     hidden = torch.zeros_like(EVERY)
     found = torch.stack(
         [
-            model.complete(EVERY, hidden, 1, rng=seeded(i), particles=500).log_evidence.exp()
+            model.complete(EVERY, hidden, 1, rng=seeded(i), particles=250).log_evidence.exp()
             for i in range(16)
         ]
     )
@@ -289,7 +289,7 @@ def test_completions_are_draws_from_the_exact_conditional():
     model, p = four_bits()
     mask = torch.tensor([[False, True, True, False]]).expand(4, 4)
     seen = torch.tensor([[0, 9, 9, 0], [0, 9, 9, 1], [1, 9, 9, 0], [1, 9, 9, 1]])
-    made = model.complete(seen, mask, draws=2000, rng=seeded(), particles=32)
+    made = model.complete(seen, mask, draws=2000, rng=seeded(), particles=4000)
     joint = p.reshape(2, 2, 2, 2)
     marginal = joint.sum((1, 2)).flatten()
     assert torch.allclose(made.log_evidence.exp(), marginal, rtol=0.05)
@@ -316,7 +316,7 @@ def test_mistakes_in_completing_are_named():
         model.complete(x, torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))
-    with pytest.raises(ValueError, match="draws and particles must be 1 or more, got 5 and 0"):
+    with pytest.raises(ValueError, match="particles must be 1 or more, got 0"):
         model.complete(x, torch.ones(2, 4), draws=5, particles=0)
     x[1, 2] = torch.nan
     with pytest.raises(ValueError, match=r"x holds nan at \(1, 2\)"):

@@ -17,12 +17,13 @@ __version__ = "0.1.0"
 
 from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
 from .anomalies import Anomalies, AnomalyDetector
-from .diffusion import Completion, Diffusion
-from .factors import Anything, Observed
+from .diffusion import Diffusion
+from .factors import Anything, Label, Linear, Observed, Smooth
 from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
+from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .soundness import Report, check
@@ -41,7 +42,11 @@ __all__ = [
     "BinomialKernel",
     "Bound",
     "Clean",
-    "Completion",
+    "Label",
+    "Linear",
+    "Observed",
+    "Posterior",
+    "Smooth",
     "Continuous",
     "Dequantized",
     "Diffusion",
@@ -61,7 +66,6 @@ __all__ = [
     "Natural",
     "Noise",
     "NonFiniteLoss",
-    "Observed",
     "Quantized",
     "Report",
     "Sandwich",

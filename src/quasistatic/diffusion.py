@@ -1,11 +1,10 @@
 r"""A trained chain as a distribution: sample, score, complete; and as two files on disk."""
 
-__all__ = ["Completion", "Diffusion"]
+__all__ = ["Diffusion"]
 
 import json
-import math
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from . import config, files, heads, kernels, networks, schedules, spaces, variances
 from .checkpoints import FORMAT
 from .checks import as_array, as_tensor
-from .factors import Observed
+from .factors import Factor, Observed
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
-from .posteriors import posterior
+from .posteriors import Posterior, conditioned
 from .samplers import ancestral
 
 KNOWN = {
@@ -27,29 +26,6 @@ KNOWN = {
     for room in (spaces, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
-
-
-@dataclass(frozen=True)
-class Completion:
-    """Draws of whole examples given their known values.
-
-    Args:
-        draws: raw data with shape (N, draws, *), the known values bit-equal in each.
-        log_evidence: log p(known values), with shape (N,), in nats of the raw data's units.
-    """
-
-    draws: Tensor
-    log_evidence: Tensor
-
-    @property
-    def mean(self) -> Tensor:
-        """The posterior mean, with shape (N, *)."""
-        return self.draws.mean(1)
-
-    @property
-    def deviation(self) -> Tensor:
-        """The posterior standard deviation, with shape (N, *)."""
-        return self.draws.std(1, correction=0)
 
 
 class Diffusion(Model):
@@ -120,6 +96,46 @@ class Diffusion(Model):
         each: how far its bound can be from the truth."""
         return sandwich(self, n, paths, times, rng)
 
+    def posterior(
+        self,
+        factor: Factor,
+        draws: int = 16,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+        *,
+        particles: int = 64,
+        repeats: int | None = None,
+        walk: str = "weighted",
+        pull: float = 0.0,
+        together: int | None = None,
+    ) -> Posterior:
+        r"""Draws from p(x) r(x) for each example that a factor is about, and its evidence.
+
+        Particles walk from noise to data, sent by the model's belief to where r promises to be
+        large, weighted and resampled (:func:`posteriors.posterior`): exact in the limit of many.
+
+        Args:
+            factor: r, about raw data: `Observed`, `Linear`, `Smooth`, `Label`, or a product.
+            draws: how many to return for each example, of the particles' last state.
+            particles: how many walk together. The error falls with their number.
+            repeats: independent sets of them, whose spread tells the error of the evidence; by
+                default 2, and as many as make two particles for each draw.
+            walk: "weighted"; or by name one of SD15's approximations, which multiply r into every
+                step and weigh nothing: "constant" (Eq. 23), "growing" (r^((T - t) / T)), or
+                "matched" (r as x_t sees it through the noise).
+            pull: how much of the promise's slope is added to the steps, see
+                :func:`posteriors.posterior`.
+            together: particles that the network sees at once, by default :attr:`Model.together`:
+                memory grows with it.
+
+        Raises:
+            ValueError: if the factor does not fit the data, contradicts itself or leaves no
+                particle a weight (at which time); or a number is below 1.
+        """
+        return conditioned(
+            self, factor, draws, particles, repeats, walk, times, rng, together, pull
+        )
+
     def complete(
         self,
         x: object,
@@ -127,37 +143,48 @@ class Diffusion(Model):
         draws: int = 16,
         times: int | Sequence[int] | Tensor | None = None,
         rng: torch.Generator | None = None,
-        particles: int = 8,
-    ) -> Completion:
-        """Draws of the values of x (N, *) that are missing, given the others.
-
-        Each draw has a set of particles of its own, which walk from noise to data, weighted by
-        what the known values say of each step and resampled (:func:`posterior`), and is one of
-        them: draws are independent, and exact in the limit of many particles.
+        **how: Any,
+    ) -> Posterior:
+        """Draws of the values of x (N, *) that are missing, given the others: :meth:`posterior`
+        with what is known exactly.
 
         Args:
             mask: True where a value is missing, with the shape of x; what x holds there (NaN,
                 say) is ignored.
-            draws: how many to return for each example.
-            particles: how many walk for each draw; draws x particles rows for each example.
+            how: `particles`, `repeats`, `walk`, `pull` and `together` of :meth:`posterior`.
 
         Raises:
             ValueError: if the mask has another shape, or a known value is not one of the space.
         """
-        if draws < 1 or particles < 1:
-            raise ValueError(f"draws and particles must be 1 or more, got {draws} and {particles}")
         known, y = self._known(x, mask)
-        x_0 = self.space.encode(y.to(self.blank(1)), rng)
-        variance = torch.where(known.to(x_0.device), 0.0, torch.inf).to(x_0)
-        rows = draws * particles
-        factor = Observed(x_0.repeat_interleave(rows, 0), variance.repeat_interleave(rows, 0))
-        found, log_evidence = posterior(self, factor, len(y) * draws, particles, times, rng)
-        chosen = torch.randint(particles, (len(found),), generator=rng)
-        x_0 = found[torch.arange(len(found)), chosen]
-        raw = self.space.decode(x_0).unflatten(0, (len(y), draws)).cpu()
-        raw = torch.where(known[:, None], y[:, None], raw.to(y.dtype))
-        evidence = log_evidence.reshape(len(y), draws).logsumexp(1) - math.log(draws)
-        return Completion(raw, evidence)
+        variance = torch.where(known, 0.0, torch.inf)
+        return self.posterior(Observed(y, variance), draws, times, rng, **how)
+
+    def impute(
+        self,
+        x: object,
+        draws: int = 16,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: torch.Generator | None = None,
+        **how: Any,
+    ) -> Posterior:
+        """:meth:`complete` with NaN for what is missing. Rows without NaN come back as they are,
+        with the evidence log p(x) of a whole row; a row of NaN alone is a plain sample, and a
+        warning says so.
+
+        Raises:
+            ValueError: if x has another shape than the data.
+        """
+        array = as_tensor(x, "x")
+        missing = array.isnan() if array.is_floating_point() else torch.zeros_like(array).bool()
+        alone = missing.flatten(1).all(1) if missing.ndim > 1 else missing[:0]
+        if alone.any():
+            warnings.warn(
+                f"nothing is known of {int(alone.sum())} rows, of row {int(alone.nonzero()[0])} "
+                "first: they are plain samples",
+                stacklevel=2,
+            )
+        return self.complete(array, missing, draws, times, rng, **how)
 
     def resized(self, shape: int | tuple[int, ...]) -> "Diffusion":
         """This model for examples of another shape, with its weights: what a convolutional

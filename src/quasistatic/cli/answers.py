@@ -124,7 +124,8 @@ class _Complete:
     mask: Annotated[Path | None, tyro.conf.arg(help="True where missing; default: NaN")] = None
     rows: Annotated[int, tyro.conf.arg(help="Test rows to complete without --data.")] = 8
     draws: int = 16
-    particles: Annotated[int, tyro.conf.arg(help="That walk for each draw.")] = 8
+    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 64
+    repeats: Annotated[int | None, tyro.conf.arg(help="Sets of particles.")] = None
     times: Times = None
     path: Along = None
     out: Path | None = None
@@ -147,13 +148,19 @@ def complete_(words: Sequence[str]) -> None:
     rng = torch.Generator().manual_seed(asked.seed)
     times = along(asked.times, asked.path, opened)
     with opened.threads():
-        made = opened.model.complete(x, hidden, asked.draws, times, rng, asked.particles)
+        made = opened.model.complete(
+            x, hidden, asked.draws, times, rng, particles=asked.particles, repeats=asked.repeats
+        )
     path = save_array(asked.out or opened.result("completed.npy"), made.draws.numpy())
-    evidence = made.log_evidence.mean().item()
+    told = {name: getattr(made, name) for name in ("log_evidence", "evidence_stderr", "effective")}
     display.say(
         f"wrote {path}: {tuple(made.draws.shape)}, draws of {len(x)} examples; mean log-evidence "
-        f"of what was seen: {evidence:.2f} nats"
+        f"of what was seen: {made.log_evidence.mean().item():.2f} nats, each +- "
+        f"{made.evidence_stderr.mean().item():.2f}; smallest effective sample size "
+        f"{made.effective.min().item():.2f} of the particles"
     )
     display.result(
-        completed=str(path), shape=list(made.draws.shape), log_evidence=made.log_evidence.tolist()
+        completed=str(path),
+        shape=list(made.draws.shape),
+        **{name: [None if v != v else v for v in value.tolist()] for name, value in told.items()},
     )

@@ -52,7 +52,7 @@ def completion_panel(
     hidden: object = None,
     shape: Sequence[int] | None = None,
     draws: int = 16,
-    particles: int = 8,
+    particles: int = 64,
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
     """Completes each raw example (n, *) and shows what is made of what was hidden.
@@ -66,7 +66,7 @@ def completion_panel(
     if hidden is None:
         hidden = torch.arange(raw.shape[-1]) >= raw.shape[-1] // 2
     mask = torch.as_tensor(as_numpy(hidden) > 0, device=raw.device).expand(raw.shape)
-    made = model.complete(raw, mask, draws, times, rng, particles)
+    made = model.complete(raw, mask, draws, times, rng, particles=particles)
     return completion_from_draws(raw, mask, made.draws, shape or model.space.shape)
 
 
