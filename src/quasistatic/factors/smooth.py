@@ -13,6 +13,9 @@ from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
 from .factor import Factor
 
+FARTHEST = 1.0
+"""How far the slope of log r may move the mean of a belief, in its deviations."""
+
 
 @dataclass(frozen=True)
 class Smooth(Factor):
@@ -60,7 +63,10 @@ class Smooth(Factor):
         return self.log_prob(belief.mean)
 
     def update(self, belief: Family) -> Family:
-        return belief.tilt(self._slope(belief.mean), torch.zeros_like(belief.mean))
+        # The slope is that at the mean, and holds no farther than the belief's own doubt.
+        most = FARTHEST / belief.variance.clamp(min=1e-300).sqrt()
+        slope = self._slope(belief.mean).clamp(min=-most, max=most)
+        return belief.tilt(slope, torch.zeros_like(slope))
 
     def power(self, exponent: float) -> "Smooth":
         return replace(self, exponent=self.exponent * exponent)

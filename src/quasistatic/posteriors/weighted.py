@@ -132,8 +132,11 @@ class Found:
         """The standard error of the log-evidence by the repeats, (examples,), in nats; NaN for
         one repeat."""
         each = self.log_weight.logsumexp(2)
-        share = (each - each.logsumexp(1, keepdim=True)).exp() * each.shape[1]
-        return share.std(1) / each.shape[1] ** 0.5
+        repeats = each.shape[1]
+        if repeats == 1:
+            return torch.full_like(each[:, 0], math.nan)
+        share = (each - each.logsumexp(1, keepdim=True)).exp() * repeats
+        return share.std(1) / repeats**0.5
 
     def draw(self, n: int, rng: torch.Generator | None = None) -> Tensor:
         """n draws for each example in proportion to the weights, systematically and in random
