@@ -98,6 +98,15 @@ class Kernel(abc.ABC):
         that its mean alone determines is left as it is."""
 
     @abc.abstractmethod
+    def member(self, mean: Tensor, variance: Tensor) -> Family:
+        r"""The member of the kernel's family with those moments, (B, *); one that its mean alone
+        determines has the mean."""
+
+    @abc.abstractmethod
+    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+        r"""Var[x_0 | x_t] where E[x_0 | x_t] = mean (B, *), if the data were pi."""
+
+    @abc.abstractmethod
     def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         r"""What r(x_0) = N(y; x_0, variance) says at time t, if the data were pi: the (linear,
         precision, constant) of x_t -> log E[r(x_0) | x_t]. variance may be 0 (x_0 is known to
@@ -190,6 +199,12 @@ class GaussianKernel(SignalNoise):
         weight = gone**2 * self.at(self.schedule.log_alpha_bar, s, like).exp()
         return least.to(like.dtype), weight.to(like.dtype)
 
+    def member(self, mean: Tensor, variance: Tensor) -> Gaussian:
+        return Gaussian(mean, variance)
+
+    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+        return (self.noise(t, mean) ** 2).expand_as(mean)
+
     def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         signal = self.signal(t, y)
         seen = Gaussian(torch.zeros_like(y), variance + self.noise(t, y) ** 2)
@@ -277,6 +292,12 @@ class BinomialKernel(Kernel):
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
         return p
+
+    def member(self, mean: Tensor, variance: Tensor) -> Bernoulli:
+        return Bernoulli(mean.logit())
+
+    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+        return mean * (1 - mean)
 
     def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # log r(1) - log r(0) and log r(0) of N(y; x, variance); then the mean of r(x_0) over

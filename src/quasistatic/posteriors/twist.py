@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..factors import Factor
-from ..families import Bernoulli, Family, Gaussian, total
+from ..families import Family, total
 from ..heads import BeliefHead
 from ..model import Model
 
@@ -104,12 +104,12 @@ def proposal(
     early, late = _clock(x_t, s), _clock(x_t, t)
     kernel, head = model.kernel, model.head
     if type(head).reverse is BeliefHead.reverse:
-        p = kernel.bridge(x_t, _member(model, sight.mean, sight.variance), early, late)
+        p = kernel.bridge(x_t, kernel.member(sight.mean, sight.variance), early, late)
     else:
         p = head.reverse(kernel, sight.output, x_t, early, late)
     # A value of which the factor says nothing itself takes the model's own step, be it a mixture.
     free, untold = _pulled(p, sight.pull), sight.untold
-    after = _member(model, sight.mean_after, sight.variance_after)
+    after = kernel.member(sight.mean_after, sight.variance_after)
     told = _pulled(kernel.bridge(x_t, after, early, late), sight.pull)
     x_s = torch.where(untold, free.sample(rng), told.sample(rng))
     log_q = torch.where(untold, free.log_prob(x_s), told.log_prob(x_s))
@@ -122,25 +122,15 @@ def _belief(model: Model, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
     if isinstance(head, BeliefHead):
         return head.belief(kernel, output, x_t, t)
     mean = head.estimate(kernel, output, x_t, t)
-    return Bernoulli(mean.logit(eps=1e-12)) if kernel.binary else _normal(model, mean, t)
+    return kernel.member(mean, kernel.doubt(mean, t))
 
 
 def _doubted(model: Model, belief: Family, t: Tensor) -> Family:
-    """The belief, and where it claims no doubt (FixedSmall), the doubt that x_t would leave if the
-    data were the kernel's fixed point: a promise takes some."""
-    if not isinstance(belief, Gaussian) or (belief.variance > 0).all():
+    """The belief, and where it claims no doubt at all (FixedSmall), the doubt that x_t would leave
+    if the data were the kernel's fixed point: a promise takes some."""
+    if (belief.variance > 0).any():
         return belief
-    return _normal(model, belief.mean, t)
-
-
-def _normal(model: Model, mean: Tensor, t: Tensor) -> Gaussian:
-    signal = model.kernel.marginal(torch.ones_like(mean), t).mean
-    return Gaussian(mean, (1 - signal**2).clamp(min=1e-12))
-
-
-def _member(model: Model, mean: Tensor, variance: Tensor) -> Family:
-    """The member of the kernel's family with these moments, which bridge x_t to x_s."""
-    return Bernoulli(mean.logit()) if model.kernel.binary else Gaussian(mean, variance)
+    return model.kernel.member(belief.mean, model.kernel.doubt(belief.mean, t))
 
 
 def _pulled(p: Family, pull: Tensor) -> Family:
