@@ -8,8 +8,8 @@ points with the same noise, all terms summed. Unless it is a published one with 
 log-SNR goes from the same first value, chosen on validation data with even log-SNR, to -5. Beside
 the trained K stands that of the exact network, E[x_0 | x_t] and Var[x_0 | x_t] by quadrature, on
 the same table: what the schedule itself is worth. The measured rate is that of one more network,
-trained as long on even log-SNR: its row has had twice the steps. Bits are the heartbeat with its exact network,
-T = 20. Prints both tables and keeps benchmarks/results/schedules.json.
+trained as long on even log-SNR: its row has had twice the steps. Bits are the heartbeat with its
+exact network, T = 20. Prints both tables and keeps benchmarks/results/schedules.json.
 """
 
 import argparse

@@ -65,11 +65,14 @@ def bound_to(
     while (reached := _rms(score.noise)) > wanted and score.evaluations + 2 <= most:
         need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * ROOM - 1))
         cost = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS
-        if not score.pilot and need * len(checked) > cost:
+        if score.pilot or need * len(checked) <= cost:
+            more = max(2, min(need, most - score.evaluations))
+            score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
+        else:  # what came evenly spread is far noisier, and is paid for but not kept
             allotment, of_one = _pilot(model, checked, grid, rng)
-            need, score = math.ceil((of_one / wanted) ** 2 * FIRST), replace(score, pilot=cost)
-        more = max(2, min(need, most - score.evaluations))
-        score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
+            more = max(2, min(math.ceil((of_one / wanted) ** 2 * FIRST), most))
+            better = bound(model, checked, more, grid, rng, allotment)
+            score = replace(better, pilot=cost + score.evaluations * len(checked))
     if reached > wanted:
         warnings.warn(
             f"{score.evaluations} evaluations an example reach a standard error of "
