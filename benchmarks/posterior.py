@@ -1,7 +1,7 @@
 """Posteriors against closed forms, their coverage, and what they cost.
 
     python benchmarks/posterior.py oracles [--dims 2 8 32]
-    python benchmarks/posterior.py coverage [--examples 200]
+    python benchmarks/posterior.py coverage [--examples 200] [--particles 64]
     python benchmarks/posterior.py cost
 
 oracles: a normal law and a mixture of three in several dimensions, with exact steps in a
@@ -177,13 +177,13 @@ def right_half(model: qs.Diffusion) -> Tensor:
     return (columns >= 4).reshape(model.space.shape)
 
 
-def coverage(examples: int) -> dict:
+def coverage(examples: int, particles: int) -> dict:
     model = qs.load_pretrained("digits")
     rng = torch.Generator().manual_seed(0)
     x = model.sample(examples, CHAIN, rng)
     mask = right_half(model).expand(x.shape)
     started = time.perf_counter()
-    found = model.complete(x, mask, 63, CHAIN, rng)
+    found = model.complete(x, mask, 63, CHAIN, rng, particles=particles)
     seconds = time.perf_counter() - started
     draws, truth = found.draws[:, :, mask[0]], x[mask].reshape(examples, 1, -1)
     below, ties = (draws < truth).sum(1), (draws == truth).sum(1)
@@ -194,8 +194,10 @@ def coverage(examples: int) -> dict:
         inside = ((place - 0.5).abs() < level / 2).double().mean(1)
         told[level] = [inside.mean().item(), (inside.std() / examples**0.5).item()]
         print(f"central {level:.0%}: {told[level][0]:.3f} +- {told[level][1]:.3f}")
-    print(f"{examples} digits in {seconds:.0f} s, {CHAIN} steps, 64 particles twice")
-    return {"examples": examples, "seconds": seconds, "inside": told}
+    print(f"{examples} digits in {seconds:.0f} s, {CHAIN} steps, {particles} particles twice")
+    one = {"examples": examples, "particles": particles, "seconds": seconds, "inside": told}
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return kept.get("coverage", {}) | {str(particles): one}
 
 
 def measured(model: qs.Diffusion, x: Tensor, mask: Tensor, particles: int, steps: int) -> dict:
@@ -238,13 +240,14 @@ def main() -> None:
     parser.add_argument("part", choices=["oracles", "coverage", "cost"])
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--examples", type=int, default=200)
+    parser.add_argument("--particles", type=int, default=64)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.part == "oracles":
         torch.set_default_dtype(torch.float64)
         told: object = oracles(asked.dims)
     else:
-        told = coverage(asked.examples) if asked.part == "coverage" else cost()
+        told = coverage(asked.examples, asked.particles) if asked.part == "coverage" else cost()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | {asked.part: told}, indent=2) + "\n")
 
