@@ -149,7 +149,7 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
 def _inherited() -> dict[str, str]:
     """The docstring of each abstract method by its name, for those that implement it."""
     found: dict[str, str] = {}
-    for room in ("families/family.py", "kernels.py", "spaces.py", "heads/head.py", "factors.py"):
+    for room in ("families/family.py", "kernels.py", "spaces.py", "heads/head.py", "factors/factor.py"):
         for each in _objects(ast.parse((SOURCE / room).read_text(encoding="utf-8"))):
             if "." in each.name and each.docstring:
                 found.setdefault(each.name.rpartition(".")[2], each.docstring)

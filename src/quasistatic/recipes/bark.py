@@ -65,7 +65,7 @@ def _hole(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
     hidden = np.zeros((128, 128), dtype=bool)
     hidden[14:114, 14:114] = True
     wide = model.resized((128, 128))
-    return figures.completion_panel(wide, crops, rng, hidden, draws=4, particles=1)
+    return figures.completion_panel(wide, crops, rng, hidden, draws=4, walk="matched")
 
 
 _PICTURES = (
