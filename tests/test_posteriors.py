@@ -198,7 +198,7 @@ def test_hidden_bits_come_back_when_the_phase_is_known(rng):
     y = oracle.sequences
     variance = torch.cat([torch.zeros(5), torch.full((15,), INF)]).expand_as(y)
     x, evidence = posterior(model, observed(y, variance), 5, 100, 100, rng)
-    assert (x == y[:, None]).all(-1).double().mean() > 0.98
+    assert torch.equal(x, y[:, None].expand_as(x))
     assert torch.equal(x[..., :5], y[:, None, :5].expand(-1, 100, -1))
     # Bits that all depend on each other make its weights uneven: a wide margin.
     assert evidence.exp().mean().item() == pytest.approx(0.2, rel=0.4)
@@ -214,6 +214,23 @@ def test_a_bit_that_is_0_leaves_four_phases_alike(rng):
     assert torch.equal(share[:, 0], torch.zeros(examples))
     assert_mean(share[:, 1:], 0.25, slack=0.01)
     assert_mean(evidence.exp(), 0.8, slack=0.01)
+
+
+def test_zeros_that_tell_little_leave_phases_in_proportion(rng):
+    """Five zeros that rule two phases out: the other three come as often as each other, by
+    chi-square over independent sets of particles."""
+    oracle, model = heartbeat_model()
+    examples = 240
+    where = (torch.arange(20) % 5 < 2) & (torch.arange(20) < 11)
+    y = torch.zeros(examples, 20)
+    variance = torch.where(where, 0.0, INF).expand_as(y)
+    x = weighted(model, observed(y, variance), examples, 24, times=60, rng=rng).draw(1, rng)[:, 0]
+    phase = (x[:, None] == oracle.sequences).all(-1)
+    assert phase.any(1).double().mean() > 0.99
+    count = phase.sum(0)
+    assert torch.equal(count[:2], torch.zeros(2, dtype=torch.long))
+    expected = count.sum() / 3
+    assert ((count[2:] - expected) ** 2 / expected).sum() < 9.21  # 1 % of chi-square with 2
 
 
 def test_noisy_bits_are_weighed_by_bayes(rng):
