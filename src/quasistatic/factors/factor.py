@@ -1,6 +1,6 @@
 """What every factor is, the factor that says nothing, and the product of several."""
 
-__all__ = ["Anything", "Factor", "Product", "raw_scale"]
+__all__ = ["Anything", "Factor", "Product", "of_each", "raw_scale"]
 
 import abc
 from dataclasses import dataclass
@@ -187,3 +187,18 @@ def raw_scale(space: Space, like: Tensor) -> tuple[Tensor, Tensor]:
             "only values that are known exactly can be observed in it"
         )
     return offset, scale
+
+
+def of_each(variance: Tensor, y: Tensor) -> Tensor:
+    """A variance for each value of what was seen, with the shape of y (N, *).
+
+    Raises:
+        ValueError: if it does not broadcast to that.
+    """
+    try:
+        return variance.expand_as(y)
+    except RuntimeError:
+        raise ValueError(
+            f"the variance has shape {tuple(variance.shape)}, which does not fit what was "
+            f"seen, {tuple(y.shape)}: give one number for each value, or one for all"
+        ) from None

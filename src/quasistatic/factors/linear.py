@@ -13,7 +13,7 @@ from ..checks import as_tensor
 from ..families import Family, Gaussian, total
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from .factor import Factor, raw_scale
+from .factor import Factor, of_each, raw_scale
 
 TOLERANCE, LOOSE = 1e-8, 1e-4
 """The residual at which conjugate gradients stop, and by how much an adjoint may be wrong."""
@@ -56,15 +56,8 @@ class Linear(Factor):
                 f"the variance of a linear view must be positive and finite, got "
                 f"{variance.min().item():g}: use Observed for values that are known exactly"
             )
-        try:
-            variance = variance.expand_as(y)
-        except RuntimeError:
-            raise ValueError(
-                f"the variance has shape {tuple(variance.shape)}, which does not fit what was "
-                f"seen, {tuple(y.shape)}: give one number for each value, or one for all"
-            ) from None
         object.__setattr__(self, "y", y)
-        object.__setattr__(self, "variance", variance)
+        object.__setattr__(self, "variance", of_each(variance, y))
 
     @property
     def examples(self) -> int:

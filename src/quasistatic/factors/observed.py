@@ -12,7 +12,7 @@ from ..checks import as_tensor
 from ..families import Family, Gaussian, total
 from ..kernels import Kernel
 from ..spaces import Space
-from .factor import Factor, raw_scale
+from .factor import Factor, of_each, raw_scale
 
 SURE = 1e10
 """The precision with which a belief is tilted to a value that is known, in units of x_0: what it
@@ -43,13 +43,7 @@ class Observed(Factor):
         y = as_tensor(self.y, "y")
         variance = as_tensor(self.variance, "variance").to(y.device)
         variance = variance if variance.is_floating_point() else variance.float()
-        try:
-            variance = variance.expand_as(y)
-        except RuntimeError:
-            raise ValueError(
-                f"the variance has shape {tuple(variance.shape)}, which does not fit what was "
-                f"seen, {tuple(y.shape)}: give one number for each value, or one for all"
-            ) from None
+        variance = of_each(variance, y)
         if not (variance >= 0).all():
             where = tuple((~(variance >= 0)).nonzero()[0].tolist())
             raise ValueError(f"the variance at {where} is {variance[where].item()}: give 0 or more")
