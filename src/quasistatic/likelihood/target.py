@@ -22,9 +22,8 @@ OPENING = 20
 PILOT = 16
 """Examples on which a pilot finds out where the noise is."""
 
-FIRST, ROOM = 0.25, 1.1
-"""The share of what a pilot thinks enough that is spent before a second look, for it knows nothing
-of what evenly spread times gain; and how much more is spent than what was seen makes enough."""
+ROOM = 1.05
+"""How much more is spent than what was seen makes enough."""
 
 
 def bound_to(
@@ -70,7 +69,7 @@ def bound_to(
             score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
         else:  # what came evenly spread is far noisier, and is paid for but not kept
             allotment, of_one = _pilot(model, checked, grid, rng)
-            more = max(2, min(math.ceil((of_one / wanted) ** 2 * FIRST), most))
+            more = max(2, min(math.ceil((of_one / wanted) ** 2 * ROOM), most))
             better = bound(model, checked, more, grid, rng, allotment)
             score = replace(better, pilot=cost + score.evaluations * len(checked))
     if reached > wanted:
