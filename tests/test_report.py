@@ -235,6 +235,19 @@ def test_completion_takes_draws_from_anywhere():
     assert names == ["truth", "seen", "draw 1", "draw 2", "mean", "deviation"]
 
 
+def test_a_posterior_is_shown_beside_the_view_it_has():
+    """A view of a quarter of the pixels is drawn as large as the rest; one that does not fit is
+    refused."""
+    draws = np.random.default_rng(0).random((3, 2, 4, 4))
+    truth, view = draws[:, 0], draws[:, 0, ::2, ::2]
+    figure = figures.posterior_from_draws(truth, view, draws, (4, 4), (2, 2))
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["truth", "seen", "draw 1", "draw 2", "mean", "deviation"]
+    assert_shows_something(figure)
+    with pytest.raises(ValueError, match=r"a view of \(3, 3\) pixels cannot be drawn as \(4, 4\)"):
+        figures.posterior_from_draws(truth, draws[:, 0, :3, :3], draws, (4, 4), (3, 3))
+
+
 def test_bits_by_time_add_up_to_the_bound():
     model, data = grey(), np.random.default_rng(0).integers(0, 5, (200, 3, 4))
     figure = figures.bits_by_time(model, data, rng())

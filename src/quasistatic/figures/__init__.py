@@ -15,6 +15,7 @@ __all__ = [
     "image_grid",
     "interpolation_panel",
     "plane_trajectories",
+    "posterior_from_draws",
     "rate_distortion",
     "schedule_comparison",
     "score_histogram",
@@ -24,7 +25,12 @@ __all__ = [
 from .anomalies import anomaly_scores
 from .curves import bits_by_time, score_histogram, training_curve
 from .entropy import entropy_budget
-from .images import completion_from_draws, completion_panel, image_grid
+from .images import (
+    completion_from_draws,
+    completion_panel,
+    image_grid,
+    posterior_from_draws,
+)
 from .progressive import generation_panel, interpolation_panel, rate_distortion
 from .schedules import schedule_comparison
 from .trajectories import bit_trajectories, plane_trajectories

@@ -52,6 +52,7 @@ def completion_panel(
     hidden: object = None,
     shape: Sequence[int] | None = None,
     draws: int = 16,
+    particles: int = 64,
     walk: str = "weighted",
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
@@ -61,13 +62,13 @@ def completion_panel(
         hidden: True where a value is hidden, broadcasting to (n, *); by default the second half
             of the last axis.
         shape: of a picture; by default that of the data.
-        walk: see :meth:`Diffusion.posterior`.
+        particles, walk: see :meth:`Diffusion.posterior`.
     """
     raw = model.space.check(data).to(model.blank(1))
     if hidden is None:
         hidden = torch.arange(raw.shape[-1]) >= raw.shape[-1] // 2
     mask = torch.as_tensor(as_numpy(hidden) > 0, device=raw.device).expand(raw.shape)
-    made = model.complete(raw, mask, draws, times, rng, walk=walk)
+    made = model.complete(raw, mask, draws, times, rng, particles=particles, walk=walk)
     return completion_from_draws(raw, mask, made.draws, shape or model.space.shape)
 
 
@@ -86,17 +87,67 @@ def completion_from_draws(
         draws: equally weighted raw draws, with shape (n, k, *), k >= 2.
         shape: of a picture, as in :func:`image_grid`.
     """
-    raw, many = as_numpy(truth), as_numpy(draws)
+    raw = as_numpy(truth)
     mask = np.broadcast_to(as_numpy(hidden) > 0, raw.shape)
-    k = many.shape[1]
     limits = limits or limits_of(raw)
+    where = channels(mask, shape).any(-1, keepdims=True)
+    seen = np.where(where, to_rgba(HIDDEN), pictures(raw, shape, limits))
+    many = as_numpy(draws)
+    title = f"What was hidden, completed: mean and deviation over {many.shape[1]} draws"
+    return _panel(raw, seen, many, shape, limits, title)
+
+
+def posterior_from_draws(
+    truth: object,
+    seen: object,
+    draws: object,
+    shape: Sequence[int],
+    seen_shape: Sequence[int] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """A row for each example: the truth, a view of it, four draws given that view, their mean and
+    deviation.
+
+    Args:
+        truth: raw values, with shape (n, *).
+        seen: what was seen, on the same scale, with shape (n, *seen).
+        draws: equally weighted raw draws, with shape (n, k, *), k >= 2.
+        shape: of a picture, as in :func:`image_grid`.
+        seen_shape: of a picture of what was seen, by default the same; its sides must divide those
+            of `shape`, and its pixels are drawn larger.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    raw, small = as_numpy(truth), tuple(seen_shape or shape)
+    limits = limits or limits_of(raw)
+    whole = channels(raw, shape).shape[1:3]
+    view = pictures(as_numpy(seen), small, limits)
+    times = [a // b for a, b in zip(whole, view.shape[1:3], strict=True)]
+    if tuple(n * k for n, k in zip(times, view.shape[1:3], strict=True)) != whole:
+        raise ValueError(
+            f"a view of {view.shape[1:3]} pixels cannot be drawn as {whole}: its sides must divide "
+            "them"
+        )
+    view = view.repeat(times[0], 1).repeat(times[1], 2)
+    many = as_numpy(draws)
+    title = f"Given what was seen: mean and deviation over {many.shape[1]} draws"
+    return _panel(raw, view, many, shape, limits, title)
+
+
+def _panel(
+    raw: np.ndarray,
+    seen: np.ndarray,
+    many: np.ndarray,
+    shape: Sequence[int],
+    limits: tuple[float, float],
+    title: str,
+) -> Figure:
+    k = many.shape[1]
     # Neighbours may be copies of one particle: spread the four over all of them.
     chosen = many[:, np.linspace(0, k - 1, min(4, k)).round().astype(int)]
     deviation = many.std(1)
     scale = Normalize(0, float(deviation.max()) or 1.0)
-    seen = pictures(raw, shape, limits)
-    where = channels(mask, shape).any(-1, keepdims=True)
-    seen = np.where(where, to_rgba(HIDDEN), seen)
     columns = [pictures(raw, shape, limits), seen]
     columns += [pictures(chosen[:, i], shape, limits) for i in range(chosen.shape[1])]
     columns += [pictures(many.mean(1), shape, limits)]
@@ -104,7 +155,6 @@ def completion_from_draws(
     columns += [SEQUENTIAL(scale(spread))]
     names = ["truth", "seen"] + [f"draw {i + 1}" for i in range(chosen.shape[1])]
     names += ["mean", "deviation"]
-    title = f"What was hidden, completed: mean and deviation over {k} draws"
     figure, ax, centres = canvas("completion", np.stack(columns, 1), title, head=0.7, side=0.8)
     ax.set_xticks(centres, names)
     ax.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
