@@ -13,6 +13,8 @@ from quasistatic.references import PAPERS
 DOCS = Path(__file__).resolve().parent
 SOURCE = DOCS.parent / "src" / "quasistatic"
 TARGET = DOCS / "equations.md"
+# Where the abstract methods live that the families, heads and factors implement.
+ABSTRACT = ("families/family.py", "kernels.py", "spaces.py", "heads/head.py", "factors/factor.py")
 
 HEAD = """# Equations to code
 
@@ -149,7 +151,7 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
 def _inherited() -> dict[str, str]:
     """The docstring of each abstract method by its name, for those that implement it."""
     found: dict[str, str] = {}
-    for room in ("families/family.py", "kernels.py", "spaces.py", "heads/head.py", "factors/factor.py"):
+    for room in ABSTRACT:
         for each in _objects(ast.parse((SOURCE / room).read_text(encoding="utf-8"))):
             if "." in each.name and each.docstring:
                 found.setdefault(each.name.rpartition(".")[2], each.docstring)
