@@ -1,4 +1,4 @@
-r"""A diffusion model that answers as a probability distribution: sample, score, complete.
+r"""A diffusion model that answers as a probability distribution: sample, score, complete, compress.
 
 import quasistatic as qs
 model = qs.Diffusion(
@@ -11,12 +11,14 @@ qs.fit(model, x_train, steps=5000)
 model.sample(16)
 model.score(x_test).bits_per_dim
 model.complete(x, mask)
+model.compress(x)
 """
 
 __version__ = "0.1.0"
 
 from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
 from .anomalies import Anomalies, AnomalyDetector
+from .coding import Codec, StreamError
 from .diffusion import Diffusion
 from .factors import Anything, Label, Linear, Observed, Smooth
 from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
@@ -42,6 +44,7 @@ __all__ = [
     "BinomialKernel",
     "Bound",
     "Clean",
+    "Codec",
     "Label",
     "Linear",
     "Observed",
@@ -73,6 +76,7 @@ __all__ = [
     "Sigmoid",
     "Simple",
     "Spread",
+    "StreamError",
     "Velocity",
     "check",
     "cite",

@@ -1,4 +1,4 @@
-r"""A trained chain as a distribution: sample, score, complete; and as two files on disk."""
+r"""A trained chain as a distribution: sample, score, complete, compress; and as two files on disk."""
 
 __all__ = ["Diffusion"]
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import config, files, heads, kernels, networks, schedules, spaces, variances
 from .checkpoints import FORMAT
 from .checks import as_array, as_tensor
+from .coding import Codec
 from .factors import Factor, Observed
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
@@ -185,6 +187,30 @@ class Diffusion(Model):
                 stacklevel=2,
             )
         return self.complete(array, missing, draws, times, rng, **how)
+
+    def compress(
+        self,
+        x: object,
+        times: int | Sequence[int] | Tensor | EllipsisType | None = ...,
+        **how: Any,
+    ) -> bytes:
+        """A stream of about -K bits that x (N, *), an array of whole numbers, is read from again
+        to the last bit: see :class:`Codec`, which takes `times` and `how` and says what it costs.
+
+        Raises:
+            TypeError: if the data are real numbers, which have no code of finite length.
+            ValueError: if x is not of the model's data.
+        """
+        return Codec(self, times, **how).compress(x)
+
+    def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
+        """The array of a stream that :meth:`compress` made; `anyway` reads what a machine wrote
+        whose arithmetic may differ, which checksums judge.
+
+        Raises:
+            StreamError: if it was altered, or written by another model or machine: which.
+        """
+        return Codec(self).decompress(stream, anyway)
 
     def resized(self, shape: int | tuple[int, ...]) -> "Diffusion":
         """This model for examples of another shape, with its weights: what a convolutional

@@ -1,13 +1,14 @@
 """Files that are whole or absent: written beside their place, then renamed into it."""
 
-__all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text"]
+__all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text", "writing"]
 
 import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -15,8 +16,10 @@ import torch
 from torch import Tensor
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Writes `data` to `path`, creating its folder. The old file stays until the new one is whole.
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write `path` with, piece by piece; its folder is created. The old file stays
+    until the block ends, and if it ends in an error.
 
     Raises:
         OSError: if it cannot be written (a full disk, no permission); nothing half-written stays.
@@ -29,7 +32,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
         ) as file:
             temporary = file.name
-            file.write(data)
+            yield file  # type: ignore[misc]
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -38,14 +41,20 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        if not isinstance(error, OSError):
+        if not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
             raise
         raise OSError(
             error.errno,
-            f"could not write {len(data):,} bytes ({error.strerror}): free some space or choose "
-            "another folder; what was there before is untouched",
+            f"could not be written ({error.strerror}): free some space or choose another folder; "
+            "what was there before is untouched",
             str(path),
         ) from None
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Writes `data` to `path`, whole or not at all, as :func:`writing` does."""
+    with writing(path) as file:
+        file.write(data)
 
 
 def sweep(folder: str | Path) -> None:

@@ -10,6 +10,7 @@ from ..checks import nearest
 from ..pretrained import pretrained
 from ..recipes import RECIPES
 from .answers import complete_, sample_, score_
+from .coding import compress_, decompress_
 from .insight import budget_, check_, grid_, sandwich_
 from .showing import cite_, demo_, report_, schedule_
 from .training import train_
@@ -19,6 +20,8 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "sample": sample_,
     "score": score_,
     "complete": complete_,
+    "compress": compress_,
+    "decompress": decompress_,
     "sandwich": sandwich_,
     "grid": grid_,
     "budget": budget_,
@@ -54,6 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _overview() -> str:
     lines = ["usage: quasistatic COMMAND ...   (COMMAND --help says more)", ""]
-    lines += [f"  {verb:10}{(run.__doc__ or '').splitlines()[0]}" for verb, run in VERBS.items()]
+    lines += [f"  {verb:11}{(run.__doc__ or '').splitlines()[0]}" for verb, run in VERBS.items()]
     known = [f"recipes: {', '.join(RECIPES)}", f"pretrained: {', '.join(pretrained())}"]
     return "\n".join([*lines, "", *known])

@@ -35,9 +35,10 @@ def along(times: int | None, path: int | None, opened: Opened) -> int | Tensor |
     return times if path is None else opened.path(path)
 
 
-def load_array(path: Path) -> np.ndarray:
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """The array of a .npy file; `mapped` leaves it on disk until its values are needed."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}") from None
     except (ValueError, EOFError) as error:

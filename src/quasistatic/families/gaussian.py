@@ -36,6 +36,10 @@ class Gaussian(Family):
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
         # A log-difference of log-CDFs, taken in the left tail where it keeps its digits: no clamp.
         low, high = self._deviations(lower), self._deviations(upper)
+        if torch.isneginf(low).all():
+            return torch.special.log_ndtr(high)
+        if torch.isposinf(high).all():
+            return torch.special.log_ndtr(-low)
         right = low + high > 0
         low, high = torch.where(right, -high, low), torch.where(right, -low, high)
         # log Phi(z) = log_scaled(z) - tail(z)^2, where the squares of the two ends, which are

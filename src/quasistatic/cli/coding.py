@@ -1,0 +1,100 @@
+"""Files: compress by a run's model, and read again."""
+
+__all__ = ["compress_", "decompress_"]
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from ..coding import Codec, compress_array, decompress_array
+from ..data import image_folder
+from ..display import Display
+from ..runs import Opened, open_run
+from .words import Along, Folder, along, load_array, parse
+
+
+@dataclasses.dataclass
+class _Compress:
+    """Write an array as a file as short as the model's bound says, lossless."""
+
+    run: Folder
+    file: Annotated[
+        Path | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(help="A .npy file or a folder of images; default: the run's test data."),
+    ] = None
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    times: Annotated[int | None, tyro.conf.arg(help="Even steps of the chain; default: 50.")] = None
+    path: Along = None
+    block: Annotated[int, tyro.conf.arg(help="Examples that are read by themselves.")] = 2048
+    together: Annotated[int, tyro.conf.arg(help="Examples that the network sees at once.")] = 64
+    workers: Annotated[int | None, tyro.conf.arg(help="Blocks at a time; default: cores.")] = None
+    verify: Annotated[bool, tyro.conf.arg(help="Read each block before it is written.")] = True
+    json: bool = False
+
+
+def compress_(words: Sequence[str]) -> None:
+    """Write an array as a file as short as the bound says, lossless."""
+    asked: _Compress = parse(_Compress, "compress", words)
+    display, opened = Display(asked.json), open_run(asked.run)
+    x = _data(asked.file, opened)
+    times = along(asked.times, asked.path, opened)
+    codec = Codec(
+        opened.model,
+        ... if times is None else times,
+        block=asked.block,
+        together=asked.together,
+        workers=asked.workers,
+        verify=asked.verify,
+    )
+    name = "test.npy" if asked.file is None else asked.file.name
+    path = asked.out or Path(f"{name}.qs")
+    report = compress_array(codec, x, path)
+    display.say(f"wrote {path}: {report}")
+    display.result(
+        out=str(path),
+        bytes=report.total,
+        bits_per_dim=report.bits_per_dim,
+        net_bits_per_dim=report.net_bits_per_dim,
+        overhead_bytes=report.overhead,
+        pays_off=report.pays_off,
+        blocks=report.blocks,
+        examples=report.examples,
+    )
+
+
+@dataclasses.dataclass
+class _Decompress:
+    """Read the array that a file holds."""
+
+    run: Folder
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="What compress wrote.")]
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    anyway: Annotated[
+        bool, tyro.conf.arg(help="Also if a machine wrote it whose arithmetic may differ.")
+    ] = False
+    workers: Annotated[int | None, tyro.conf.arg(help="Blocks at a time; default: cores.")] = None
+    json: bool = False
+
+
+def decompress_(words: Sequence[str]) -> None:
+    """Read what compress wrote, to the last bit, as .npy."""
+    asked: _Decompress = parse(_Decompress, "decompress", words)
+    display, opened = Display(asked.json), open_run(asked.run)
+    path = asked.out or Path(asked.file.name.removesuffix(".qs")).with_suffix(".npy")
+    codec = Codec(opened.model, workers=asked.workers)
+    header = decompress_array(codec, asked.file, path, asked.anyway)
+    shape = [header.count, *header.shape]
+    display.say(f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}")
+    display.result(out=str(path), shape=shape, dtype=header.dtype)
+
+
+def _data(file: Path | None, opened: Opened) -> np.ndarray:
+    """What is to be written; an array stays on disk until its values are needed."""
+    if file is None:
+        return np.asarray(opened.experiment.data.test)
+    return image_folder(file) if file.is_dir() else load_array(file, mapped=True)

@@ -1,0 +1,8 @@
+r"""A file as short as the bound says: bits-back coding along a model's chain, in a container that
+is checked and versioned."""
+
+from .arrays import compress_array, decompress_array
+from .codec import Codec, Report
+from .stream import StreamError
+
+__all__ = ["Codec", "Report", "StreamError", "compress_array", "decompress_array"]

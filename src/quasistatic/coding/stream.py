@@ -1,0 +1,166 @@
+r"""The container of compressed blocks; `docs/format.md` gives it byte by byte."""
+
+__all__ = ["VERSION", "Header", "StreamError", "read_blocks", "read_header", "write_blocks"]
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from .blocks import Block, Coded
+
+MAGIC = b"\x89QST\r\n\x1a\n"
+VERSION = 1
+_START = struct.Struct("<8sHI")
+_BLOCK = struct.Struct("<BIIIII")
+_END = struct.Struct("<BI")
+_CRC = struct.Struct("<I")
+LONGEST_HEADER = 2**20
+SLACK = 2**16
+"""Bytes that an .xz file may be longer than what it holds."""
+
+
+class StreamError(ValueError):
+    """A stream that cannot be read, and why."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a reader needs besides the model.
+
+    Args:
+        model: the fingerprint of the model that wrote it.
+        space: that model's data space, in words.
+        shape: of one example.
+        dtype: of the array, as NumPy spells it.
+        count: of the examples.
+        times: of the chain.
+        cells: of a latent value to its least deviation.
+        together: examples that the network may see at once.
+        block: examples that a block holds at most.
+        arithmetic: what its numbers depend on, by name.
+    """
+
+    model: str
+    space: str
+    shape: tuple[int, ...]
+    dtype: str
+    count: int
+    times: tuple[int, ...]
+    cells: float
+    together: int
+    block: int
+    arithmetic: dict[str, str]
+
+    @property
+    def largest(self) -> int:
+        """Bytes that a block's values may take, written or read."""
+        return self.block * math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def pack(self) -> bytes:
+        text = zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode(), 9)
+        start = _START.pack(MAGIC, VERSION, len(text)) + text
+        return start + _CRC.pack(zlib.crc32(start))
+
+    @classmethod
+    def of(cls, text: bytes) -> "Header":
+        try:
+            facts = json.loads(zlib.decompressobj().decompress(text, LONGEST_HEADER))
+            facts |= {name: tuple(facts[name]) for name in ("shape", "times")}
+            header = cls(**facts)
+            np.dtype(header.dtype)
+        except (ValueError, TypeError, KeyError, zlib.error) as error:
+            raise StreamError(f"the header of the stream makes no sense ({error!r})") from None
+        return header
+
+
+def read_header(file: BinaryIO) -> Header:
+    """The header of a stream, which leaves the file at its first block.
+
+    Raises:
+        StreamError: if it is none, a newer one, or damaged.
+    """
+    start = file.read(_START.size)
+    if start[:8] != MAGIC[: len(start[:8])] or not start:
+        raise StreamError("this is no stream of compressed data: it does not begin like one")
+    if len(start) < _START.size:
+        raise StreamError("the stream is cut short in its header")
+    _, version, length = _START.unpack(start)
+    if version != VERSION:
+        raise StreamError(
+            f"the stream has version {version}, and this release reads {VERSION}: use the release "
+            "that wrote it"
+        )
+    rest = file.read(min(length, LONGEST_HEADER) + _CRC.size)
+    if length > LONGEST_HEADER or len(rest) < length + _CRC.size:
+        raise StreamError("the header of the stream is damaged, or cut short")
+    text, crc = rest[:length], _CRC.unpack(rest[length:])[0]
+    if zlib.crc32(start + text) != crc:
+        raise StreamError("the header of the stream is damaged")
+    return Header.of(text)
+
+
+def write_blocks(file: BinaryIO, blocks: Iterable[Block]) -> int:
+    """Writes blocks, one after the other as they come, and the end of the stream; how many bytes
+    they take."""
+    count = total = 0
+    for block in blocks:
+        sizes = len(block.payload), block.borrowed, block.growth
+        head = _BLOCK.pack(block.coded, block.count, block.checksum, *sizes)
+        total += file.write(head + _CRC.pack(zlib.crc32(head)))
+        total += file.write(block.payload + _CRC.pack(zlib.crc32(block.payload)))
+        count += 1
+    end = _END.pack(0, count)
+    return total + file.write(end + _CRC.pack(zlib.crc32(end)))
+
+
+def read_blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
+    """The blocks of a stream, one after the other; no more bytes are held than the header allows.
+
+    Raises:
+        StreamError: which block is damaged or cut short, or that the end is.
+    """
+    number = 0
+    while True:
+        number += 1
+        kind = file.read(1)
+        if kind == b"\0":
+            break
+        yield _read_block(file, kind, f"block {number}", header)
+    rest = kind + file.read(_END.size - 1)
+    told = file.read(_CRC.size)
+    if len(told) < _CRC.size or _CRC.unpack(told)[0] != zlib.crc32(rest):
+        raise StreamError(f"the end of the stream, after block {number - 1}, is damaged or missing")
+    if _END.unpack(rest)[1] != number - 1:
+        raise StreamError(f"blocks are missing: {_END.unpack(rest)[1]} were written")
+    if file.read(1):
+        raise StreamError("there are bytes after the end of the stream")
+
+
+def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block:
+    head = kind + file.read(_BLOCK.size - 1)
+    told = file.read(_CRC.size)
+    if len(told) < _CRC.size:
+        raise StreamError(f"the stream is cut short in the head of {name}")
+    if _CRC.unpack(told)[0] != zlib.crc32(head):
+        raise StreamError(f"the head of {name} is damaged")
+    coded, count, checksum, size, borrowed, growth = _BLOCK.unpack(head)
+    if size > (limit := header.largest + SLACK) or count > header.block:
+        raise StreamError(
+            f"{name} claims {count} examples in {size:,} bytes, more than the {header.block} in "
+            f"{limit:,} that one may have"
+        )
+    payload, told = file.read(size), file.read(_CRC.size)
+    if len(told) < _CRC.size:
+        raise StreamError(f"the stream is cut short in {name}")
+    if _CRC.unpack(told)[0] != zlib.crc32(payload):
+        raise StreamError(f"{name} is damaged")
+    try:
+        return Block(Coded(coded), count, checksum, payload, borrowed, growth)
+    except ValueError:
+        raise StreamError(f"{name} is coded in a way that is not known, {coded}") from None
