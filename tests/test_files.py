@@ -28,7 +28,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
     path = tmp_path / "x.bin"
     files.write_bytes(path, b"old")
     monkeypatch.setattr(os, call, fails(FULL))
-    with pytest.raises(OSError, match=r"could not write 1,003 bytes \(No space left") as caught:
+    with pytest.raises(OSError, match=r"could not be written \(No space left") as caught:
         files.write_bytes(path, b"new" + bytes(1000))
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == str(path)
@@ -77,7 +77,7 @@ def test_a_file_appears_under_its_name_only_when_it_is_whole_and_on_disk(tmp_pat
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="could not write 3 bytes") as caught:
+    with pytest.raises(OSError, match="could not be written") as caught:
         files.write_bytes(tmp_path / "file" / "x.bin", b"new")
     assert str(tmp_path / "file" / "x.bin") in str(caught.value)
 

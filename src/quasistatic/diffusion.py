@@ -1,4 +1,4 @@
-r"""A trained chain as a distribution: sample, score, complete, compress; and as two files on disk."""
+r"""A trained chain as a distribution: sample, score, complete, compress; and as two files."""
 
 __all__ = ["Diffusion"]
 

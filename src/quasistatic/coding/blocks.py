@@ -16,10 +16,10 @@ from .chain import Chain
 from .packing import pack, packed_size, squeeze, unpack, unsqueeze
 from .stack import Stack
 
-FIRST = 4
-"""Examples written one by one before it is known how fast batches may grow."""
+AT_EASE = 2048
+"""Bits that a block may borrow for the sake of speed, where one example needs fewer."""
 
-MARGIN, NEVER = 1.25, 2**32 - 1
+MARGIN, NEVER = 1.5, 2**32 - 1
 
 
 class Coded(IntEnum):
@@ -43,7 +43,7 @@ class Block:
         checksum: CRC-32 of the raw array's bytes.
         payload: the values.
         borrowed: words of 32 bits that the payload was started on.
-        growth: see :func:`batches`.
+        least, growth: of its batches, see :func:`batches`.
         plain: bytes that the payload takes without the model; 0 when it is read.
         repeated: whether reading gave what was written; else it is not by the model.
     """
@@ -53,17 +53,18 @@ class Block:
     checksum: int
     payload: bytes
     borrowed: int = 0
+    least: int = 1
     growth: int = 0
     plain: int = 0
     repeated: bool = True
 
 
-def batches(count: int, growth: int, together: int) -> list[slice]:
-    """Examples that are written at once. After the first few a batch has one for each `growth`
-    sixteenths of those before it, from 1 to `together`: they bear the bits that it starts on."""
+def batches(count: int, least: int, growth: int, together: int) -> list[slice]:
+    """Examples that are written at once: one, and then, `least` to `together` of them, one for
+    each `growth` sixteenths of those before them, which bear the bits that it starts on."""
     found, done = [], 0
     while done < count:
-        size = max(1, min(16 * done // growth, together)) if done >= FIRST else 1
+        size = max(least, min(16 * done // growth, together)) if done else 1
         found.append(slice(done, min(done + size, count)))
         done = found[-1].stop
     return found
@@ -79,9 +80,9 @@ def encode(chain: Chain, raw: np.ndarray, together: int, verify: bool = True) ->
     checked = chain.model.space.check(raw)
     plain = _plain(chain.model.space, checked, raw)
     try:
-        payload, borrowed, growth = _push_all(chain, checked, together)
-        block = replace(plain, coded=Coded.chain, payload=payload, borrowed=borrowed, growth=growth)
-        if len(payload) >= len(plain.payload):
+        made = _push_all(chain, checked, together)
+        block = Block(Coded.chain, len(raw), plain.checksum, *made, plain=plain.plain)
+        if len(block.payload) >= len(plain.payload):
             return plain
         if verify:
             decode(chain, block, raw.dtype, together)
@@ -120,15 +121,14 @@ def decode(chain: Chain, block: Block, dtype: np.dtype, together: int) -> np.nda
 
 
 def _plain(space: Space, checked: Tensor, raw: np.ndarray) -> Block:
-    """The block of the shorter of two packings that need no model."""
-    data = {Coded.raw: np.ascontiguousarray(raw).tobytes()}
-    checksum = zlib.crc32(data[Coded.raw])
+    """The block that needs no model: whole numbers packed, or what is none as it is."""
+    data, coded = np.ascontiguousarray(raw).tobytes(), Coded.raw
+    checksum = zlib.crc32(data)
     whole = checked.cpu().long().numpy()
-    if zlib.crc32(whole.astype(raw.dtype).tobytes()) == checksum:  # a -0.0 is no whole number
-        data[Coded.packed] = pack(whole, _levels(space))
-    short = {coded: squeeze(each) for coded, each in data.items()}
-    coded = min(short, key=lambda each: len(short[each]))
-    return Block(coded, len(raw), checksum, short[coded], plain=len(short[coded]))
+    if whole.astype(raw.dtype).tobytes() == data:  # a -0.0 is no whole number
+        data, coded = pack(whole, _levels(space)), Coded.packed
+    payload = squeeze(data)
+    return Block(coded, len(raw), checksum, payload, plain=len(payload))
 
 
 def _levels(space: Space) -> int:
@@ -137,22 +137,23 @@ def _levels(space: Space) -> int:
 
 
 @torch.no_grad()
-def _push_all(chain: Chain, raw: Tensor, together: int) -> tuple[bytes, int, int]:
-    """The payload of a chain's block, the words it borrowed, and how its batches grew."""
+def _push_all(chain: Chain, raw: Tensor, together: int) -> tuple[bytes, int, int, int]:
+    """The payload of a chain's block, the words it borrowed, and how its batches grew: the least
+    of them, and how fast."""
     blank, space = chain.model.blank(1), chain.model.space
     room = 4 * space.dims * (len(chain.times) + 1) + 16
     while True:
-        stack, growth = Stack.start(room), NEVER
-        start, first = stack.bits, batches(min(FIRST, len(raw)), NEVER, 1)
-        for batch in first:
-            chain.push(stack, space.encode(raw[batch].to(blank)))
-        need, left = start - 32 * stack.lowest, (stack.bits - start) / len(first)
-        if left > 0:
-            growth = min(NEVER, math.ceil(16 * MARGIN * need / left))
-        for batch in batches(len(raw), growth, together)[len(first) :]:
+        stack = Stack.start(room)
+        start = stack.bits
+        chain.push(stack, space.encode(raw[:1].to(blank)))
+        need, left = max(1, start - 32 * stack.lowest), max(1, stack.bits - start)
+        least = max(1, min(AT_EASE // need, len(raw) // 16, together))
+        growth = min(math.ceil(16 * MARGIN * need / left), NEVER)
+        for batch in batches(len(raw), least, growth, together)[1:]:
             chain.push(stack, space.encode(raw[batch].to(blank)))
         if stack.lowest > 0:
-            return stack.payload().astype("<u4").tobytes(), room - stack.lowest, growth
+            payload = stack.payload().astype("<u4").tobytes()
+            return payload, room - stack.lowest, least, growth
         room *= 4  # all of it was in use, and more would have been
 
 
@@ -162,7 +163,7 @@ def _pop_all(chain: Chain, block: Block, together: int) -> Tensor:
     stack = Stack.resume(np.frombuffer(block.payload, "<u4"))
     found = [
         chain.pop(stack, batch.stop - batch.start)
-        for batch in reversed(batches(block.count, block.growth, together))
+        for batch in reversed(batches(block.count, block.least, block.growth, together))
     ]
     if not stack.given_back(block.borrowed):
         raise Altered("the bits that it was started on did not come back")

@@ -28,7 +28,8 @@ STEPS = 50
 LARGEST = 2**30
 """Bytes of raw values that a block of a stream may have for it to be read."""
 
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass
@@ -163,7 +164,7 @@ class Codec:
         """
         header, parts = self.read(io.BytesIO(stream), anyway)
         found = list(parts)
-        return np.concatenate(found) if found else np.empty((0, *header.shape), header.dtype)
+        return np.concatenate(found).astype(header.dtype, copy=False)
 
     def write(self, x: np.ndarray, file: BinaryIO) -> Report:
         """Writes the stream of x (N, *shape), which may be a memory map, to a file, with a few

@@ -42,7 +42,10 @@ def _kind(levels: int) -> np.dtype:
 
 def squeeze(data: bytes) -> bytes:
     """The same as an .xz file."""
-    return lzma.compress(data, check=lzma.CHECK_NONE, preset=PRESET)
+    # A window as long as the data finds as much, and spares the preset's hundreds of megabytes.
+    window = min(max(4096, len(data)), 2**26)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": PRESET, "dict_size": window}]
+    return lzma.compress(data, check=lzma.CHECK_NONE, filters=filters)
 
 
 def unsqueeze(data: bytes, size: int) -> bytes:
@@ -52,9 +55,10 @@ def unsqueeze(data: bytes, size: int) -> bytes:
         ValueError: if it is something else.
     """
     try:
-        found = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, max_length=size + 1)
+        reader = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        found = reader.decompress(data, max_length=size + 1)
     except lzma.LZMAError as error:
         raise ValueError(f"no .xz data: {error}") from None
-    if len(found) != size:
-        raise ValueError(f"it holds other than {size} bytes")
+    if len(found) != size or not reader.eof or reader.unused_data:
+        raise ValueError(f"it is no whole .xz file of {size} bytes")
     return found

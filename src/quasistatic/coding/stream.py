@@ -17,7 +17,7 @@ from .blocks import Block, Coded
 MAGIC = b"\x89QST\r\n\x1a\n"
 VERSION = 1
 _START = struct.Struct("<8sHI")
-_BLOCK = struct.Struct("<BIIIII")
+_BLOCK = struct.Struct("<BIIIIII")
 _END = struct.Struct("<BI")
 _CRC = struct.Struct("<I")
 LONGEST_HEADER = 2**20
@@ -110,7 +110,7 @@ def write_blocks(file: BinaryIO, blocks: Iterable[Block]) -> int:
     they take."""
     count = total = 0
     for block in blocks:
-        sizes = len(block.payload), block.borrowed, block.growth
+        sizes = len(block.payload), block.borrowed, block.least, block.growth
         head = _BLOCK.pack(block.coded, block.count, block.checksum, *sizes)
         total += file.write(head + _CRC.pack(zlib.crc32(head)))
         total += file.write(block.payload + _CRC.pack(zlib.crc32(block.payload)))
@@ -149,7 +149,7 @@ def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block
         raise StreamError(f"the stream is cut short in the head of {name}")
     if _CRC.unpack(told)[0] != zlib.crc32(head):
         raise StreamError(f"the head of {name} is damaged")
-    coded, count, checksum, size, borrowed, growth = _BLOCK.unpack(head)
+    coded, count, checksum, size, *rest = _BLOCK.unpack(head)
     if size > (limit := header.largest + SLACK) or count > header.block:
         raise StreamError(
             f"{name} claims {count} examples in {size:,} bytes, more than the {header.block} in "
@@ -161,6 +161,6 @@ def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block
     if _CRC.unpack(told)[0] != zlib.crc32(payload):
         raise StreamError(f"{name} is damaged")
     try:
-        return Block(Coded(coded), count, checksum, payload, borrowed, growth)
+        return Block(Coded(coded), count, checksum, payload, *rest)
     except ValueError:
         raise StreamError(f"{name} is coded in a way that is not known, {coded}") from None
