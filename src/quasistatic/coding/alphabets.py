@@ -18,7 +18,7 @@ ROWS = 2**20
 """Probabilities of choices that are held at once."""
 
 REACH, MOST = 8.0, 14
-"""Deviations from the mean to which there are cells one by one, and log2 of their number at most."""
+"""Deviations from the mean up to which cells are told apart, and log2 of how many at most."""
 
 FAINT = 1e-14
 """A mass that float64 cannot tell from none, where one is taken from another."""

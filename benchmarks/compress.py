@@ -1,0 +1,228 @@
+"""Files by a model against files by general and image formats, on the same test images.
+
+    python benchmarks/compress.py [--sets digits binarized-mnist] [--images 10000] [--workers 2]
+    python benchmarks/compress.py --grow
+
+Bits per dimension, and megabytes a second of the array with a byte a pixel, of the whole set as
+one archive (or one picture, row by row of images) and of each image by itself. What is read again
+is compared with what was written. No JBIG encoder is packaged for Python, so that row is what the
+model inside JBIG1 costs at best: its ten-pixel template with adaptive (Krichevsky-Trofimov) counts
+and an ideal coder, without headers. `--grow` prints seconds and peak memory from 100 images on.
+Both keep what they print in benchmarks/results/compress.json.
+"""
+
+import argparse
+import bz2
+import gzip
+import io
+import json
+import lzma
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import torch
+from PIL import Image
+from scipy.special import gammaln
+
+import quasistatic as qs
+
+RESULTS = Path(__file__).parent / "results" / "compress.json"
+ALONE = 200
+STEPS = {"digits": 50, "binarized-mnist": 50}
+Bytes = Callable[[np.ndarray], int]
+"""Bytes that an array of images (N, H, W), uint8, takes in some format."""
+
+
+def images_of(name: str) -> tuple[qs.Diffusion, np.ndarray]:
+    """A model that comes with the library, and the test images that it never saw (N, H, W)."""
+    model = qs.load_pretrained(name)
+    if name == "digits":
+        return model, qs.data.split(qs.data.digits()).test.reshape(-1, 8, 8).astype(np.uint8)
+    return model, qs.data.binarized_mnist().test.reshape(-1, 28, 28).astype(np.uint8)
+
+
+def mosaic(x: np.ndarray) -> np.ndarray:
+    """Images (N, H, W) as one picture, about as wide as it is high; the last row is filled up."""
+    n, h, w = x.shape
+    across = int(np.ceil(n**0.5))
+    full = np.zeros((-(-n // across) * across, h, w), np.uint8)
+    full[:n] = x
+    return full.reshape(-1, across, h, w).swapaxes(1, 2).reshape(-1, across * w)
+
+
+def packed(x: np.ndarray) -> bytes:
+    return np.packbits(x).tobytes() if x.max() <= 1 else x.tobytes()
+
+
+def picture(x: np.ndarray) -> Image.Image:
+    """Two levels as a bitmap, more as grey spread over the range."""
+    image = mosaic(x)
+    return Image.fromarray(image * 255).convert("1") if x.max() <= 1 else Image.fromarray(image)
+
+
+def saved(x: np.ndarray, **how: object) -> int:
+    file, image = io.BytesIO(), picture(x)
+    if how["format"] != "PNG":  # WebP has no bitmaps
+        image = image.convert("RGB")
+    image.save(file, **how)  # type: ignore[arg-type]
+    return file.tell()
+
+
+def jbig_template(x: np.ndarray) -> int:
+    """Bytes of JBIG1's ten-pixel template with adaptive counts and an ideal coder."""
+    image = np.pad(mosaic(x), ((2, 0), (3, 3)))
+    h, w = image.shape[0] - 2, image.shape[1] - 6
+    places = [(2, -1), (2, 0), (2, 1)] + [(1, d) for d in range(-2, 3)] + [(0, -2), (0, -1)]
+    context = sum(
+        image[2 - up : 2 - up + h, 3 + d : 3 + d + w].astype(int) << i
+        for i, (up, d) in enumerate(places)
+    )
+    pixel = image[2:, 3:-3]
+    ones = np.bincount(np.ravel(context), pixel.ravel(), 1024)
+    zeros = np.bincount(np.ravel(context), 1 - pixel.ravel(), 1024)
+    nats = 2 * gammaln(0.5) + gammaln(ones + zeros + 1) - gammaln(ones + 0.5) - gammaln(zeros + 0.5)
+    return int(np.ceil(nats.sum() / np.log(2) / 8))
+
+
+PEERS: dict[str, Bytes] = {
+    "gzip -9": lambda x: len(gzip.compress(packed(x), 9)),
+    "bz2 -9": lambda x: len(bz2.compress(packed(x), 9)),
+    "xz -9e": lambda x: len(lzma.compress(packed(x), preset=9 | lzma.PRESET_EXTREME)),
+    "zstd -19": lambda x: len(imagecodecs.zstd_encode(packed(x), level=19)),
+    "PNG": lambda x: saved(x, format="PNG", optimize=True),
+    "WebP lossless": lambda x: saved(x, format="WEBP", lossless=True, quality=100, method=6),
+    "JPEG XL": lambda x: len(
+        imagecodecs.jpegxl_encode(mosaic(x) * (255 if x.max() <= 1 else 1), lossless=True, effort=9)
+    ),
+}
+BITS_ONLY: dict[str, Bytes] = {
+    "JBIG1's template, ideal": jbig_template,
+    "CCITT group 4": lambda x: saved_fax(x),
+}
+
+
+def saved_fax(x: np.ndarray) -> int:
+    file = io.BytesIO()
+    picture(x).save(file, format="TIFF", compression="group4")
+    return file.tell()
+
+
+def row(x: np.ndarray, size: Bytes) -> dict[str, float]:
+    started = time.perf_counter()
+    whole = size(x)
+    seconds = time.perf_counter() - started
+    alone = sum(size(x[i : i + 1]) for i in range(min(ALONE, len(x))))
+    each = x[: min(ALONE, len(x))]
+    return {
+        "archive": 8 * whole / x.size,
+        "alone": 8 * alone / each.size,
+        "write_mb_s": x.nbytes / 1e6 / seconds,
+    }
+
+
+def ours(name: str, model: qs.Diffusion, x: np.ndarray, workers: int) -> dict[str, float]:
+    raw = x.reshape(len(x), *model.space.shape)
+    codec = qs.Codec(model, STEPS[name], workers=workers, verify=False)
+    file = io.BytesIO()
+    started = time.perf_counter()
+    report = codec.write(raw, file)
+    written = time.perf_counter()
+    again = codec.decompress(file.getvalue())
+    read = time.perf_counter()
+    assert np.array_equal(raw, again), "what was read is not what was written"
+    print(report, flush=True)
+    few = raw[: min(10, len(raw))]
+    alone = sum(len(codec.compress(few[i : i + 1])) for i in range(len(few)))
+    bound = model.score(raw[:2000], 16, STEPS[name], torch.Generator().manual_seed(0))
+    return {
+        "archive": report.bits_per_dim,
+        "net": report.net_bits_per_dim,
+        "bound": bound.bits_per_dim.mean().item(),
+        "bound_stderr": bound.stderr(bound.bits_per_dim),
+        "overhead_bytes": report.overhead,
+        "borrowed_bytes": report.borrowed,
+        "pays_off": report.pays_off,
+        "alone": 8 * alone / few.size,
+        "write_mb_s": x.nbytes / 1e6 / (written - started),
+        "read_mb_s": x.nbytes / 1e6 / (read - written),
+        "steps": STEPS[name],
+    }
+
+
+def keep(name: str, found: object) -> None:
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | {name: found}, indent=2) + "\n")
+
+
+def table(name: str, images: int, workers: int) -> None:
+    model, x = images_of(name)
+    x = x[:images]
+    rows = {"quasistatic": ours(name, model, x, workers)}
+    peers = PEERS | (BITS_ONLY if x.max() <= 1 else {})
+    rows |= {peer: row(x, size) for peer, size in peers.items()}
+    print(f"\n{name}: {len(x)} test images of {x[0].size} values, bits per dimension")
+    print(f"{'':<26}{'archive':>9}{'alone':>9}{'write MB/s':>12}{'read MB/s':>11}")
+    for peer, told in rows.items():
+        read = f"{told['read_mb_s']:11.4f}" if "read_mb_s" in told else ""
+        print(
+            f"{peer:<26}{told['archive']:9.4f}{told['alone']:9.3f}{told['write_mb_s']:12.4f}{read}"
+        )
+    told = rows["quasistatic"]
+    print(
+        f"net {told['net']:.4f} against the bound along the same {told['steps']} steps "
+        f"{told['bound']:.4f} +- {told['bound_stderr']:.4f}; overhead "
+        f"{told['overhead_bytes']:,} bytes, which pays off after {told['pays_off']:.3g} images"
+    )
+    keep(name, rows)
+
+
+def grow() -> None:
+    """Each size in a process of its own, whose peak memory is its own."""
+    found = []
+    for images in (100, 300, 1000, 3000, 10000):
+        words = [sys.executable, __file__, "--one", str(images)]
+        said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(said.splitlines()[-1]))
+        told = found[-1]
+        print(
+            f"{images:6} images: {told['seconds']:8.1f} s, {1000 * told['seconds'] / images:6.2f} "
+            f"ms an image, peak memory {told['mb']:.0f} MB",
+            flush=True,
+        )
+    keep("grow", found)
+
+
+def one(images: int) -> None:
+    """Ten steps, so that it is the codec and not the network that is looked at."""
+    model, x = images_of("binarized-mnist")
+    started = time.perf_counter()
+    qs.Codec(model, 10, block=500, workers=1, verify=False).write(x[:images], io.BytesIO())
+    seconds = time.perf_counter() - started
+    mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"images": images, "seconds": seconds, "mb": mb}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--grow", action="store_true")
+    parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        return one(asked.one)
+    if asked.grow:
+        return grow()
+    for name in asked.sets:
+        table(name, asked.images, asked.workers)
+
+
+if __name__ == "__main__":
+    main()
