@@ -34,7 +34,7 @@ import quasistatic as qs
 
 RESULTS = Path(__file__).parent / "results" / "compress.json"
 ALONE = 200
-STEPS = {"digits": 50, "binarized-mnist": 50}
+STEPS = {"digits": 50, "binarized-mnist": 25}
 Bytes = Callable[[np.ndarray], int]
 """Bytes that an array of images (N, H, W), uint8, takes in some format."""
 
