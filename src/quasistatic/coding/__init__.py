@@ -3,6 +3,15 @@ is checked and versioned."""
 
 from .arrays import compress_array, decompress_array
 from .codec import Codec, Report
+from .layers import LayeredCodec, Refinement
 from .stream import StreamError
 
-__all__ = ["Codec", "Report", "StreamError", "compress_array", "decompress_array"]
+__all__ = [
+    "Codec",
+    "LayeredCodec",
+    "Refinement",
+    "Report",
+    "StreamError",
+    "compress_array",
+    "decompress_array",
+]

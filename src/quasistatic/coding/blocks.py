@@ -31,6 +31,8 @@ class Coded(IntEnum):
     """Which level each value is, in 1, 8 or 16 bits, by xz."""
     raw = 3
     """The array's own bytes, by xz."""
+    layer = 4
+    """What all examples need to come from one time to the next, see `layers`."""
 
 
 @dataclass(frozen=True)

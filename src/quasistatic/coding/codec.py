@@ -28,6 +28,8 @@ STEPS = 50
 LARGEST = 2**30
 """Bytes of raw values that a block of a stream may have for it to be read."""
 
+READERS = {"examples": "Codec", "layers": "LayeredCodec"}
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -171,18 +173,7 @@ class Codec:
         blocks in memory."""
         x = self._checked(x)
         model = self.chain.model
-        header = Header(
-            model=fingerprint(model),
-            space=str(model.space),
-            shape=tuple(model.space.shape),
-            dtype=x.dtype.str,
-            count=len(x),
-            times=tuple(self.chain.times),
-            cells=CELLS,
-            together=self.together,
-            block=self.block,
-            arithmetic=here(model),
-        )
+        header = header_of(self.chain, x, self.together, self.block, "examples")
         report = Report(model.space.dims, raw=x.nbytes)
 
         def encoded(start: int) -> Block:
@@ -208,7 +199,7 @@ class Codec:
             StreamError: what is wrong, and in which block: at once, or when it comes to it.
         """
         header = read_header(file)
-        self._check(header, anyway)
+        expect(header, self.chain.model, "examples", anyway)
         return header, self._arrays(file, header)
 
     def _arrays(self, file: BinaryIO, header: Header) -> Iterator[np.ndarray]:
@@ -252,32 +243,59 @@ class Codec:
             raise TypeError(f"x must be an array of numbers, got one of {x.dtype}")
         return x
 
-    def _check(self, header: Header, anyway: bool) -> None:
-        """Whether a stream is by this model, and can be read here."""
-        model = self.chain.model
-        if header.model != (mine := fingerprint(model)):
-            raise StreamError(
-                f"the stream was written by another model ({header.space}, fingerprint "
-                f"{header.model[:12]}) than this one ({model.space}, {mine[:12]}): use that one"
-            )
-        if tuple(header.shape) != tuple(model.space.shape) or header.largest > LARGEST:
-            raise StreamError(
-                f"the stream claims blocks of {header.largest:,} bytes of shape {header.shape}, "
-                f"which this model ({model.space}) did not write"
-            )
-        if header.cells != CELLS:
-            raise StreamError(
-                f"the stream has {header.cells} cells to a deviation, and this release {CELLS}"
-            )
-        mine_too = here(model)
-        other = {k: v for k, v in header.arithmetic.items() if mine_too.get(k) != v}
-        if other and not anyway:
-            told = ", ".join(f"{k} {v} (here {mine_too.get(k)})" for k, v in sorted(other.items()))
-            raise StreamError(
-                f"the stream was written with {told}: floats may differ in their last bits, and "
-                "nothing could be read. Read it where it was written, or try anyway: values that "
-                "come out wrong are found by their checksums"
-            )
+
+def header_of(chain: Chain, x: np.ndarray, together: int, block: int, order: str) -> Header:
+    """What a stream of x by a chain says of itself."""
+    model = chain.model
+    return Header(
+        model=fingerprint(model),
+        space=str(model.space),
+        shape=tuple(model.space.shape),
+        dtype=x.dtype.str,
+        count=len(x),
+        times=tuple(chain.times),
+        cells=CELLS,
+        together=together,
+        block=block,
+        order=order,
+        arithmetic=here(model),
+    )
+
+
+def expect(header: Header, model: Model, order: str, anyway: bool) -> None:
+    """Whether a stream is by this model, in that order, and can be read here.
+
+    Raises:
+        StreamError: if not, why.
+    """
+    if header.order != order:
+        raise StreamError(
+            f"the stream is in the order of {header.order}, not of {order}: read it with "
+            f"{READERS.get(header.order, 'a newer release')}"
+        )
+    if header.model != (mine := fingerprint(model)):
+        raise StreamError(
+            f"the stream was written by another model ({header.space}, fingerprint "
+            f"{header.model[:12]}) than this one ({model.space}, {mine[:12]}): use that one"
+        )
+    if tuple(header.shape) != tuple(model.space.shape) or header.largest > LARGEST:
+        raise StreamError(
+            f"the stream claims blocks of {header.largest:,} bytes of shape {header.shape}, "
+            f"which this model ({model.space}) did not write"
+        )
+    if header.cells != CELLS:
+        raise StreamError(
+            f"the stream has {header.cells} cells to a deviation, and this release {CELLS}"
+        )
+    mine_too = here(model)
+    other = {k: v for k, v in header.arithmetic.items() if mine_too.get(k) != v}
+    if other and not anyway:
+        told = ", ".join(f"{k} {v} (here {mine_too.get(k)})" for k, v in sorted(other.items()))
+        raise StreamError(
+            f"the stream was written with {told}: floats may differ in their last bits, and "
+            "nothing could be read. Read it where it was written, or try anyway: values that "
+            "come out wrong are found by their checksums"
+        )
 
 
 def _alone() -> None:

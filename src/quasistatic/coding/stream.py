@@ -1,6 +1,6 @@
 r"""The container of compressed blocks; `docs/format.md` gives it byte by byte."""
 
-__all__ = ["VERSION", "Header", "StreamError", "read_blocks", "read_header", "write_blocks"]
+__all__ = ["VERSION", "CutShort", "Header", "StreamError", "read_blocks", "read_header", "write_blocks"]
 
 import json
 import math
@@ -29,6 +29,10 @@ class StreamError(ValueError):
     """A stream that cannot be read, and why."""
 
 
+class CutShort(StreamError):
+    """A stream that ends before it says that it does."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a reader needs besides the model.
@@ -43,6 +47,7 @@ class Header:
         cells: of a latent value to its least deviation.
         together: examples that the network may see at once.
         block: examples that a block holds at most.
+        order: "examples", a block of them after the other, or "layers", of all of them.
         arithmetic: what its numbers depend on, by name.
     """
 
@@ -55,6 +60,7 @@ class Header:
     cells: float
     together: int
     block: int
+    order: str
     arithmetic: dict[str, str]
 
     @property
@@ -129,13 +135,15 @@ def read_blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
     while True:
         number += 1
         kind = file.read(1)
-        if kind == b"\0":
+        if kind in (b"", b"\0"):
             break
         yield _read_block(file, kind, f"block {number}", header)
     rest = kind + file.read(_END.size - 1)
     told = file.read(_CRC.size)
-    if len(told) < _CRC.size or _CRC.unpack(told)[0] != zlib.crc32(rest):
-        raise StreamError(f"the end of the stream, after block {number - 1}, is damaged or missing")
+    if len(told) < _CRC.size:
+        raise CutShort(f"the stream is cut short at its end, after block {number - 1}")
+    if _CRC.unpack(told)[0] != zlib.crc32(rest):
+        raise StreamError(f"the end of the stream, after block {number - 1}, is damaged")
     if _END.unpack(rest)[1] != number - 1:
         raise StreamError(f"blocks are missing: {_END.unpack(rest)[1]} were written")
     if file.read(1):
@@ -146,7 +154,7 @@ def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block
     head = kind + file.read(_BLOCK.size - 1)
     told = file.read(_CRC.size)
     if len(told) < _CRC.size:
-        raise StreamError(f"the stream is cut short in the head of {name}")
+        raise CutShort(f"the stream is cut short in the head of {name}")
     if _CRC.unpack(told)[0] != zlib.crc32(head):
         raise StreamError(f"the head of {name} is damaged")
     coded, count, checksum, size, *rest = _BLOCK.unpack(head)
@@ -157,7 +165,7 @@ def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block
         )
     payload, told = file.read(size), file.read(_CRC.size)
     if len(told) < _CRC.size:
-        raise StreamError(f"the stream is cut short in {name}")
+        raise CutShort(f"the stream is cut short in {name}")
     if _CRC.unpack(told)[0] != zlib.crc32(payload):
         raise StreamError(f"{name} is damaged")
     try:
