@@ -2,13 +2,16 @@
 
     python benchmarks/compress.py [--sets digits binarized-mnist] [--images 10000] [--workers 2]
     python benchmarks/compress.py --grow
+    python benchmarks/compress.py --layers [--images 100]
 
 Bits per dimension, and megabytes a second of the array with a byte a pixel, of the whole set as
 one archive (or one picture, row by row of images) and of each image by itself. What is read again
 is compared with what was written. No JBIG encoder is packaged for Python, so that row is what the
 model inside JBIG1 costs at best: its ten-pixel template with adaptive (Krichevsky-Trofimov) counts
-and an ideal coder, without headers. `--grow` prints seconds and peak memory from 100 images on.
-Both keep what they print in benchmarks/results/compress.json.
+and an ideal coder, without headers. `--grow` prints seconds and peak memory from 100 images on;
+`--layers` prints and draws (runs/layers.png) what is left of the error after so many bytes of a
+layered stream, beside what an ideal coder would need. All keep what they print in
+benchmarks/results/compress.json.
 """
 
 import argparse
@@ -31,8 +34,10 @@ from PIL import Image
 from scipy.special import gammaln
 
 import quasistatic as qs
+from quasistatic.figures import layered_stream
 
 RESULTS = Path(__file__).parent / "results" / "compress.json"
+PICTURE = Path("runs") / "layers.png"
 ALONE = 200
 STEPS = {"digits": 50, "binarized-mnist": 25}
 Bytes = Callable[[np.ndarray], int]
@@ -198,6 +203,27 @@ def grow() -> None:
     keep("grow", found)
 
 
+def layers(images: int, steps: int = 12) -> None:
+    """Real bytes of a layered stream, and the sum of KLs along the same chain."""
+    model, x = images_of("binarized-mnist")
+    raw = x[:images]
+    file = io.BytesIO()
+    codec = qs.LayeredCodec(model, steps)
+    codec.write(raw, file)
+    ideal = qs.progressive.code_progressively(model, raw, None, steps)
+    steps_ = list(codec.read(io.BytesIO(file.getvalue())))
+    kls = [0.0, *(ideal.bits_per_dim * raw.size / 8).tolist()[1:]]
+    found = []
+    for step, least in zip(steps_, kls, strict=True):
+        error = float(((step.array.astype(float) - raw) ** 2).mean() ** 0.5)
+        found.append({"t": step.t, "bytes": step.size, "rmse": error, "ideal_bytes": least})
+        print(f"t = {step.t:4}: {step.size:6,} bytes (KLs {least:7.1f}), error {error:.4f}")
+    assert np.array_equal(steps_[-1].array, raw), "what was read is not what was written"
+    keep("layers", found)
+    PICTURE.parent.mkdir(exist_ok=True)
+    layered_stream(steps_, raw, (28, 28), kls).savefig(PICTURE, dpi=150)
+
+
 def one(images: int) -> None:
     """Ten steps, so that it is the codec and not the network that is looked at."""
     model, x = images_of("binarized-mnist")
@@ -214,12 +240,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grow", action="store_true")
+    parser.add_argument("--layers", action="store_true")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         return one(asked.one)
     if asked.grow:
         return grow()
+    if asked.layers:
+        return layers(min(asked.images, 100))
     for name in asked.sets:
         table(name, asked.images, asked.workers)
 

@@ -462,3 +462,32 @@ def test_methods_refuse_what_they_cannot_do(run, refused):
     assert "score by the bound" in refused("score", run, "--method", "flow")
     importance = refused("score", run, "--method", "importance", "--evaluations", "3")
     assert "has a cost of its own" in importance
+
+
+def test_compress_and_decompress(run, say, refused, tmp_path):
+    x = (np.arange(20) % 5 == np.arange(40)[:, None] % 5).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    target = tmp_path / "x.qs"
+    told = say("compress", run, tmp_path / "x.npy", "-o", target, "--times", 5)
+    assert told["bytes"] == target.stat().st_size
+    assert told["examples"] == 40
+    again = say("decompress", run, target, "-o", tmp_path / "y.npy")
+    assert again["shape"] == [40, 20]
+    assert np.array_equal(np.load(tmp_path / "y.npy"), x)
+    assert "no stream" in refused("decompress", run, tmp_path / "x.npy")
+    assert "no file" in refused("decompress", run, tmp_path / "z.qs")
+    told = say("compress", run, tmp_path / "x.npy", "-o", target, "--layers", 4)
+    whole = target.read_bytes()
+    target.write_bytes(whole[: len(whole) - 40])
+    again = say("decompress", run, target, "-o", tmp_path / "y.npy")
+    assert again["t"] > 0
+    target.write_bytes(whole)
+    assert say("decompress", run, target, "-o", tmp_path / "y.npy")["t"] == 0
+    assert np.array_equal(np.load(tmp_path / "y.npy"), x)
+
+
+def test_compress_takes_the_run_s_test_data(run, say, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = say("compress", run, "--times", 3, "--no-verify")
+    assert told["out"] == "test.npy.qs"
+    assert told["net_bits_per_dim"] <= told["bits_per_dim"]

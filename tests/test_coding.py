@@ -13,12 +13,14 @@ from hypothesis.extra import numpy as arrays
 from torch import nn
 
 import quasistatic as qs
-from conftest import FAMILIES, Silent, Wrong, member
+from conftest import FAMILIES, Silent, Wrong, assert_mean, member
 from quasistatic.coding import alphabets, arithmetic, blocks, chain, codec, packing, stream
 from quasistatic.coding.alphabets import Cells, Choices
 from quasistatic.coding.blocks import Coded, batches
 from quasistatic.coding.chain import Chain
+from quasistatic.coding.channel import Channel
 from quasistatic.coding.stack import Stack
+from quasistatic.families import Gaussian
 from quasistatic.oracles import GaussianOracle, HeartbeatOracle
 
 
@@ -347,7 +349,7 @@ def model_blocks(model: qs.Diffusion, data: bytes) -> None:
     """Reads a stream up to its values: where damage must have been seen."""
     file = io.BytesIO(data)
     header = stream.read_header(file)
-    qs.Codec(model)._check(header, anyway=False)
+    codec.expect(header, model, "examples", anyway=False)
     list(stream.read_blocks(file, header))
 
 
@@ -512,3 +514,80 @@ def test_a_wrong_network_only_costs_length():
     made = blocks._push_all(Chain(model), space.check(x), 64)
     block = blocks.Block(Coded.chain, 50, zlib.crc32(x.tobytes()), *made)
     assert np.array_equal(blocks.decode(Chain(model), block, x.dtype, 64), x)
+
+
+# Layers.
+
+
+@every_model
+def test_layers_end_in_what_was_written(name):
+    model = MODELS[name]()
+    x = random_raw(model, 6)
+    layered = qs.LayeredCodec(model, None, bits=6)
+    if "exact" in name:
+        with pytest.raises(TypeError, match="Exact"):
+            layered.compress(x)
+        return
+    data = layered.compress(x)
+    found = list(layered.read(io.BytesIO(data)))
+    assert [step.t for step in found] == [*range(model.steps, 0, -1), 0]
+    assert found[-1].array.dtype == x.dtype
+    assert np.array_equal(found[-1].array, x)
+
+
+def test_a_beginning_of_layers_is_a_guess_that_gets_better():
+    oracle = HeartbeatOracle(20, 5)
+    kernel = qs.BinomialKernel(qs.schedules.erase_evenly(10), mean=0.2)
+    model = qs.Diffusion(**oracle.parts(kernel))
+    x = oracle.sample(100, torch.Generator().manual_seed(0)).numpy()
+    layered = qs.LayeredCodec(model, 6)
+    data = layered.compress(x)
+    error = []
+    for step in layered.read(io.BytesIO(data)):
+        error.append(((step.array - x) ** 2).mean())
+        # Whatever is cut off after a layer, it is what that layer gives.
+        for end in (step.size, min(step.size + 7, len(data))):
+            assert np.array_equal(layered.decompress(data[:end]).array, step.array)
+    assert error == sorted(error, reverse=True)
+    assert error[-1] == 0
+    altered = bytearray(data)
+    altered[-20] ^= 4
+    with pytest.raises(qs.StreamError):
+        layered.decompress(bytes(altered))
+
+
+def test_an_index_is_a_draw_and_tells_it():
+    """Candidates by p and their choice make draws of q: the mean and the spread of a thousand."""
+    p = Gaussian(torch.zeros(1, 3), torch.ones(1, 3))
+    q = Gaussian(torch.tensor([[0.9, -0.5, 0.0]]), torch.full((1, 3), 0.5))
+    rng, drawn, index = np.random.default_rng(0), [], []
+    bits = q.kl(p).sum().item() / math.log(2)
+    for row in range(1000):
+        sent = Channel((1, row, 0), p).send(q, bits + 3, rng)
+        assert torch.equal(Channel((1, row, 0), p).receive(sent[0]), sent[1])
+        index.append(sent[0])
+        drawn.append(sent[1])
+    found = torch.stack(drawn)
+    assert_mean(found, q.loc[0])
+    assert_mean((found - q.loc) ** 2, q.variance[0])
+    # About the KL, its logarithm and a bit: Li and El Gamal's bound on the log of an index.
+    assert np.log2(np.array(index) + 1.0).mean() < bits + 1
+
+
+def test_candidates_are_the_same_however_many_are_made():
+    p = Gaussian(torch.zeros(1, 5), torch.ones(1, 5))
+    channel = Channel((2, 7, 1), p)
+    many = channel.candidates(0, 50)
+    assert torch.equal(many[17:30], channel.candidates(17, 13))
+    assert not torch.equal(many, Channel((2, 8, 1), p).candidates(0, 50))
+
+
+def test_each_order_has_its_reader():
+    _, model = heartbeat()
+    x = np.zeros((3, 20))
+    with pytest.raises(qs.StreamError, match="LayeredCodec"):
+        model.decompress(qs.LayeredCodec(model, 4).compress(x))
+    with pytest.raises(qs.StreamError, match="Codec"):
+        qs.LayeredCodec(model, 4).decompress(model.compress(x))
+    with pytest.raises(ValueError, match="bits"):
+        qs.LayeredCodec(model, 4, bits=40)

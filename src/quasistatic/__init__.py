@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
 from .anomalies import Anomalies, AnomalyDetector
-from .coding import Codec, StreamError
+from .coding import Codec, LayeredCodec, StreamError
 from .diffusion import Diffusion
 from .factors import Anything, Label, Linear, Observed, Smooth
 from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
@@ -46,6 +46,7 @@ __all__ = [
     "Clean",
     "Codec",
     "Label",
+    "LayeredCodec",
     "Linear",
     "Observed",
     "Posterior",

@@ -10,11 +10,12 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from ..coding import Codec, compress_array, decompress_array
+from .. import files
+from ..coding import Codec, LayeredCodec, compress_array, decompress_array, order_of
 from ..data import image_folder
 from ..display import Display
 from ..runs import Opened, open_run
-from .words import Along, Folder, along, load_array, parse
+from .words import Along, Folder, along, load_array, parse, save_array
 
 
 @dataclasses.dataclass
@@ -30,6 +31,10 @@ class _Compress:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     times: Annotated[int | None, tyro.conf.arg(help="Even steps of the chain; default: 50.")] = None
     path: Along = None
+    layers: Annotated[
+        int | None,
+        tyro.conf.arg(help="So many, from rough to exact: a file whose beginning can be read."),
+    ] = None
     block: Annotated[int, tyro.conf.arg(help="Examples that are read by themselves.")] = 2048
     together: Annotated[int, tyro.conf.arg(help="Examples that the network sees at once.")] = 64
     workers: Annotated[int | None, tyro.conf.arg(help="Blocks at a time; default: cores.")] = None
@@ -42,6 +47,10 @@ def compress_(words: Sequence[str]) -> None:
     asked: _Compress = parse(_Compress, "compress", words)
     display, opened = Display(asked.json), open_run(asked.run)
     x = _data(asked.file, opened)
+    name = "test.npy" if asked.file is None else asked.file.name
+    path = asked.out or Path(f"{name}.qs")
+    if asked.layers is not None:
+        return _compress_in_layers(asked, opened, np.asarray(x), path, display)
     times = along(asked.times, asked.path, opened)
     codec = Codec(
         opened.model,
@@ -51,8 +60,6 @@ def compress_(words: Sequence[str]) -> None:
         workers=asked.workers,
         verify=asked.verify,
     )
-    name = "test.npy" if asked.file is None else asked.file.name
-    path = asked.out or Path(f"{name}.qs")
     report = compress_array(codec, x, path)
     display.say(f"wrote {path}: {report}")
     display.result(
@@ -65,6 +72,16 @@ def compress_(words: Sequence[str]) -> None:
         blocks=report.blocks,
         examples=report.examples,
     )
+
+
+def _compress_in_layers(
+    asked: _Compress, opened: Opened, x: np.ndarray, path: Path, display: Display
+) -> None:
+    codec = LayeredCodec(opened.model, asked.layers)
+    with files.writing(path) as file:
+        size = codec.write(x, file)
+    display.say(f"wrote {path}: {len(x)} examples in {size:,} bytes, in {asked.layers} layers")
+    display.result(out=str(path), bytes=size, layers=asked.layers, examples=len(x))
 
 
 @dataclasses.dataclass
@@ -86,11 +103,23 @@ def decompress_(words: Sequence[str]) -> None:
     asked: _Decompress = parse(_Decompress, "decompress", words)
     display, opened = Display(asked.json), open_run(asked.run)
     path = asked.out or Path(asked.file.name.removesuffix(".qs")).with_suffix(".npy")
+    if order_of(asked.file) == "layers":
+        return _decompress_layers(asked, opened, path, display)
     codec = Codec(opened.model, workers=asked.workers)
     header = decompress_array(codec, asked.file, path, asked.anyway)
     shape = [header.count, *header.shape]
     display.say(f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}")
     display.result(out=str(path), shape=shape, dtype=header.dtype)
+
+
+def _decompress_layers(asked: _Decompress, opened: Opened, path: Path, display: Display) -> None:
+    found = LayeredCodec(opened.model).decompress(asked.file.read_bytes(), asked.anyway)
+    save_array(path, found.array)
+    exact = (
+        "to the last bit" if found.t == 0 else f"the guess at time {found.t}: the file ends there"
+    )
+    display.say(f"wrote {path}: {found.array.shape}, {exact}")
+    display.result(out=str(path), shape=list(found.array.shape), t=found.t)
 
 
 def _data(file: Path | None, opened: Opened) -> np.ndarray:

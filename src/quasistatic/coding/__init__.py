@@ -1,7 +1,7 @@
 r"""A file as short as the bound says: bits-back coding along a model's chain, in a container that
 is checked and versioned."""
 
-from .arrays import compress_array, decompress_array
+from .arrays import compress_array, decompress_array, order_of
 from .codec import Codec, Report
 from .layers import LayeredCodec, Refinement
 from .stream import StreamError
@@ -14,4 +14,5 @@ __all__ = [
     "StreamError",
     "compress_array",
     "decompress_array",
+    "order_of",
 ]

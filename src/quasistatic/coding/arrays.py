@@ -1,6 +1,6 @@
 r"""Arrays on disk to streams on disk and back, a few blocks at a time."""
 
-__all__ = ["compress_array", "decompress_array"]
+__all__ = ["compress_array", "decompress_array", "order_of"]
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import files
 from .codec import Codec, Report
-from .stream import Header, StreamError
+from .stream import Header, StreamError, read_header
 
 
 def compress_array(codec: Codec, x: np.ndarray, target: str | Path) -> Report:
@@ -47,3 +47,20 @@ def decompress_array(
         except StreamError as error:
             raise StreamError(f"{source}: {error}") from None
     return header
+
+
+def order_of(source: str | Path) -> str:
+    """Whether a stream is in the order of "examples" or of "layers".
+
+    Raises:
+        FileNotFoundError: if there is no stream.
+        StreamError: if it is none.
+    """
+    source = Path(source)
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no file {source}")
+    with source.open("rb") as stream:
+        try:
+            return read_header(stream).order
+        except StreamError as error:
+            raise StreamError(f"{source}: {error}") from None

@@ -1,4 +1,4 @@
-r"""Draws by one law, told as draws by another that is known to both sides: relative entropy coding."""
+r"""Draws by one law, told as draws by another that both sides know: relative entropy coding."""
 
 __all__ = ["Channel"]
 

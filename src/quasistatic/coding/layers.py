@@ -40,12 +40,13 @@ class Refinement:
     Args:
         size: bytes read.
         t: the time that was reached, 0 for the data.
-        x: E[x_0 | x_t] by the model in raw units, (N, *); at t = 0 the data themselves.
+        array: E[x_0 | x_t] by the model in raw units, (N, *); at t = 0 the data themselves, of the
+            type that was written.
     """
 
     size: int
     t: int
-    x: Tensor
+    array: np.ndarray
 
 
 class LayeredCodec:
@@ -128,7 +129,9 @@ class LayeredCodec:
             index, x_t = self._send(k, laws, x_t, rng)
             yield Block(Coded.layer, len(x), 0, _pack(index))
         stack = Stack.start(0)
-        for here, given in reversed(list(zip(*(_batches(model, y) for y in (x_t, x_0)), strict=True))):
+        for here, given in reversed(
+            list(zip(*(_batches(model, y) for y in (x_t, x_0)), strict=True))
+        ):
             self.chain.alphabets[0].push(stack, model.last(here, _at(here, times[0])), given)
         words = stack.payload().astype("<u4").tobytes()
         yield Block(Coded.layer, len(x), zlib.crc32(np.ascontiguousarray(x).tobytes()), words)
@@ -173,24 +176,24 @@ class LayeredCodec:
                 return
             yield Refinement(file.tell(), 0, self._exactly(last, x_t, times[0], header))
 
-    def _exactly(self, layer: Block, x_t: Tensor, t: int, header: Header) -> Tensor:
+    def _exactly(self, layer: Block, x_t: Tensor, t: int, header: Header) -> np.ndarray:
         model = self.chain.model
         stack = Stack.resume(np.frombuffer(layer.payload, "<u4"))
-        raw = torch.cat([
-            model.space.decode(
-                self.chain.alphabets[0].pop(stack, model.last(here, _at(here, t)), here)
-            )
-            for here in _batches(model, x_t)
-        ])
+        raw = torch.cat(
+            [
+                model.space.decode(
+                    self.chain.alphabets[0].pop(stack, model.last(here, _at(here, t)), here)
+                )
+                for here in _batches(model, x_t)
+            ]
+        )
         written = np.ascontiguousarray(raw.numpy().astype(header.dtype))
         if zlib.crc32(written.tobytes()) != layer.checksum or not stack.given_back(0):
             raise StreamError("the last layer: its values are not those that were written")
-        return raw
+        return written
 
 
-def _receive(
-    model: Model, x_t: Tensor, s: int, t: int, k: int, index: np.ndarray
-) -> Tensor:
+def _receive(model: Model, x_t: Tensor, s: int, t: int, k: int, index: np.ndarray) -> Tensor:
     """x_s, of which the groups are candidates of that index."""
     x_s, row = torch.empty_like(x_t).flatten(1), 0
     for here in _batches(model, x_t):
@@ -213,10 +216,10 @@ def _noise(model: Model, times: Sequence[int], n: int) -> Tensor:
     return x.view_as(model.blank(n))
 
 
-def _guess(model: Model, x_t: Tensor, t: int) -> Tensor:
+def _guess(model: Model, x_t: Tensor, t: int) -> np.ndarray:
     """E[x_0 | x_t] in raw units."""
     found = [model.estimate(here, _at(here, t)) for here in _batches(model, x_t)]
-    return model.space.in_raw_units(torch.cat(found))
+    return model.space.in_raw_units(torch.cat(found)).numpy()
 
 
 def _batches(model: Model, x: Tensor) -> tuple[Tensor, ...]:

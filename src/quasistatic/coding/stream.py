@@ -1,6 +1,14 @@
 r"""The container of compressed blocks; `docs/format.md` gives it byte by byte."""
 
-__all__ = ["VERSION", "CutShort", "Header", "StreamError", "read_blocks", "read_header", "write_blocks"]
+__all__ = [
+    "VERSION",
+    "CutShort",
+    "Header",
+    "StreamError",
+    "read_blocks",
+    "read_header",
+    "write_blocks",
+]
 
 import json
 import math

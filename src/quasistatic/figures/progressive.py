@@ -1,6 +1,6 @@
 """What a chain shows on its way: its rate and distortion, its estimates, and its mixes."""
 
-__all__ = ["generation_panel", "interpolation_panel", "rate_distortion"]
+__all__ = ["generation_panel", "interpolation_panel", "layered_stream", "rate_distortion"]
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from quasistatic.coding import Refinement
 from quasistatic.progressive import Coding, Generation
 
 from .pictures import canvas, limits_of, pictures
@@ -59,6 +60,52 @@ def rate_distortion(coding: Coding) -> Figure:
 def _band(ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray) -> None:
     ax.fill_between(x, y - error, y + error, color=BLUE, alpha=0.25, linewidth=0)
     ax.plot(x, y, color=BLUE, linewidth=1.6)
+
+
+def layered_stream(
+    refinements: Sequence[Refinement],
+    truth: object,
+    shape: Sequence[int],
+    ideal: Sequence[float] | None = None,
+    rows: int = 3,
+) -> Figure:
+    """Above, the error of who has read so many bytes of a layered stream; below, what they hold of
+    the first examples.
+
+    Args:
+        refinements: what :meth:`quasistatic.LayeredCodec.read` gave, one after each layer.
+        truth: what was written, with shape (N, *).
+        shape: of a picture, as in :func:`image_grid`.
+        ideal: bytes that an ideal coder would need for the same layers.
+        rows: how many examples to show.
+    """
+    raw = as_numpy(truth).astype(float)
+    held = [as_numpy(step.array).astype(float) for step in refinements]
+    error = [float(((each - raw) ** 2).mean() ** 0.5) for each in held]
+    size = np.array([step.size for step in refinements]) / len(raw)
+    title = f"{size[-1]:.3g} bytes an example, and less for less"
+    figure = new_figure("layered_stream", 8.4, 2.6 + 0.75 * rows, title)
+    above, below = figure.subplots(2, 1, height_ratios=(2.4, 0.8 * rows))
+    above.plot(size, error, "o-", color=BLUE, markersize=4, label="the file")
+    if ideal is not None:
+        least = np.asarray(ideal) / len(raw)
+        above.plot(least, error, "o--", color=ORANGE, markersize=3, label="KL of its steps")
+        above.legend(frameon=False, fontsize=8)
+    above.set(xlabel="bytes read, an example", ylabel="error (RMSE)")
+    above.set_ylim(bottom=0)
+    above.set_xlim(left=0)
+    tidy(above)
+    columns = np.stack([pictures(each[:rows], shape, limits_of(raw)) for each in held], 1)
+    n, m, high, wide = columns.shape[:4]
+    gap = np.ones((n, m, high + 2, wide + 2, 4))
+    gap[:, :, 1:-1, 1:-1] = columns
+    below.imshow(gap.transpose(0, 2, 1, 3, 4).reshape(n * (high + 2), m * (wide + 2), 4))
+    centres = (np.arange(m) + 0.5) * (wide + 2)
+    below.set_xticks(centres, [f"t = {step.t}" for step in refinements], fontsize=7)
+    below.tick_params(axis="x", length=0, labelcolor=GREY)
+    below.set_yticks([])
+    below.spines[:].set_visible(False)
+    return figure
 
 
 def generation_panel(
