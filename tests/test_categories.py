@@ -316,19 +316,16 @@ def test_the_belief_over_classes_is_bayes_by_enumeration(kernel, masked, rng):
 def test_the_bound_closes_on_the_truth_from_below(kernel, masked, rng):
     """E[K] <= E[importance-weighted] <= E[log p] on rows from the joint. The beliefs are exact and
     the steps are not, as the columns draw by themselves: K closes as the chain grows."""
-    model, which = (
-        exact(kernel, masked),
-        torch.multinomial(JOINT.flatten(), 3000, True, generator=rng),
-    )
+    model = exact(kernel, masked)
+    which = torch.multinomial(JOINT.flatten(), 12_000, True, generator=rng)
     raw, truth = rows()[which], JOINT.flatten().log()[which]
-    short = truth - bound(model, raw, times=5, rng=rng).nats
-    weighted = truth - importance(model, raw, 16, times=5, rng=rng).nats
-    long = truth - bound(model, raw, times=60, rng=rng).nats
+    short = truth - bound(model, raw, times=4, rng=rng).nats
+    weighted = truth[:4000] - importance(model, raw[:4000], 16, times=4, rng=rng).nats
+    long = truth[:4000] - bound(model, raw[:4000], times=40, rng=rng).nats
     error = [gap.std() / len(gap) ** 0.5 for gap in (short, weighted, long)]
     assert short.mean() > 5 * error[0]
-    assert weighted.mean() < short.mean() - 3 * error[0]
-    assert weighted.mean() > -5 * error[1]
-    assert -5 * error[2] < long.mean() < short.mean() / 2
+    for better, noise in ((weighted, error[1]), (long, error[2])):
+        assert -5 * noise < better.mean() < 0.6 * short.mean()
 
 
 @every_chain

@@ -19,15 +19,28 @@ from . import data, grids, information, networks, oracles, pacing, progressive, 
 from .anomalies import Anomalies, AnomalyDetector
 from .diffusion import Diffusion
 from .factors import Anything, Label, Linear, Observed, Smooth
-from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
-from .kernels import BinomialKernel, GaussianKernel
+from .heads import (
+    Classes,
+    Clean,
+    Equilibrium,
+    Exact,
+    Levels,
+    Mean,
+    Natural,
+    Noise,
+    ProductHead,
+    Spread,
+    Velocity,
+)
+from .kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
 from .likelihood import Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .soundness import Report, check
-from .spaces import Binary, Continuous, Dequantized, Quantized
+from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Table
+from .tabular import tabular
 from .training import Fit, NonFiniteLoss, fit
 from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
 
@@ -41,11 +54,16 @@ __all__ = [
     "Binary",
     "BinomialKernel",
     "Bound",
+    "CategoricalKernel",
+    "Classes",
     "Clean",
     "Label",
     "Linear",
     "Observed",
+    "OneHot",
     "Posterior",
+    "ProductHead",
+    "ProductKernel",
     "Smooth",
     "Continuous",
     "Dequantized",
@@ -73,6 +91,7 @@ __all__ = [
     "Sigmoid",
     "Simple",
     "Spread",
+    "Table",
     "Velocity",
     "check",
     "cite",
@@ -89,4 +108,5 @@ __all__ = [
     "progressive",
     "quality",
     "schedules",
+    "tabular",
 ]

@@ -83,20 +83,22 @@ def written(
     series = []
     for name, column in values.items():
         made = nw.new_series(name, list(column), backend=source)
-        # pandas has no whole numbers and no bits with holes among them: they stay as they are.
-        if name not in missing and str(made.dtype) != dtypes[name]:
-            made = made.cast(_NARWHALS.get(dtypes[name], made.dtype))
-        elif dtypes[name] in ("Categorical", "Enum"):
-            made = made.cast(nw.Categorical)
-        series.append(made)
+        kind = _NARWHALS.get(dtypes[name], made.dtype)
+        # pandas has no whole numbers and no bits with holes among them: those stay as they are.
+        whole = kind in _WHOLE and name in missing and source == "pandas"
+        series.append(made if whole or made.dtype == kind else made.cast(kind))
     return nw.concat([each.to_frame() for each in series], how="horizontal").to_native()
 
 
+_WHOLE = (
+    *(nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64),
+    nw.Boolean,
+)
 _NARWHALS: dict[str, Any] = {
     str(each()): each
     for each in (
-        *(nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64),
-        *(nw.Float32, nw.Float64, nw.Boolean, nw.String, nw.Categorical),
+        *_WHOLE,
+        *(nw.Float32, nw.Float64, nw.String, nw.Categorical),
     )
 } | {"Enum": nw.Categorical}
 
@@ -154,7 +156,9 @@ def _of_objects(name: str, dtype: str, objects: list) -> Series:
     """Objects that are all numbers are numbers; else they are names, and NaN is none of them."""
     plain = [None if _is_missing(each) else each for each in objects]
     there = [each for each in plain if each is not None]
-    if there and all(isinstance(each, int | float) and each is not True for each in there):
+    if not there:
+        return Series(name, dtype, numbers=np.full(len(plain), np.nan))
+    if all(isinstance(each, int | float) and each is not True for each in there):
         numbers = [np.nan if each is None else float(each) for each in plain]
         if not any(isinstance(each, bool) for each in there):
             return Series(name, dtype, numbers=np.array(numbers, dtype=np.float64))
