@@ -317,7 +317,7 @@ def test_the_bound_closes_on_the_truth_from_below(kernel, masked, rng):
     """E[K] <= E[importance-weighted] <= E[log p] on rows from the joint. The beliefs are exact and
     the steps are not, as the columns draw by themselves: K closes as the chain grows."""
     model = exact(kernel, masked)
-    which = torch.multinomial(JOINT.flatten(), 12_000, True, generator=rng)
+    which = torch.multinomial(JOINT.flatten(), 9_000, True, generator=rng)
     raw, truth = rows()[which], JOINT.flatten().log()[which]
     short = truth - bound(model, raw, times=4, rng=rng).nats
     weighted = truth[:4000] - importance(model, raw[:4000], 16, times=4, rng=rng).nats
@@ -330,7 +330,7 @@ def test_the_bound_closes_on_the_truth_from_below(kernel, masked, rng):
 
 @every_chain
 def test_draws_have_the_joint_s_probabilities(kernel, masked, rng):
-    raw = exact(kernel, masked).sample(6_000, rng=rng)
+    raw = exact(kernel, masked).sample(4_000, rng=rng)
     count = (raw[:, None] == rows()).all(-1).double()
     assert_mean(count, JOINT.flatten(), slack=0.006)  # 60 steps: the columns draw by themselves
 
@@ -340,7 +340,7 @@ def test_a_class_that_is_known_comes_back_and_the_evidence_is_its_probability(ke
     """P(second | first) and log P(first), against the joint."""
     model = exact(kernel, masked)
     x = torch.tensor([[0.0, math.nan], [1.0, math.nan], [math.nan, 1.0]])
-    found = model.impute(x, draws=400, particles=200, repeats=4, rng=rng)
+    found = model.impute(x, draws=400, particles=200, repeats=4, times=30, rng=rng)
     known = ~x.isnan()
     assert torch.equal(found.draws[known[:, None].expand_as(found.draws)],
                        x[known][:, None].expand(-1, 400).flatten())  # fmt: skip

@@ -14,6 +14,7 @@ __all__ = [
     "generation_panel",
     "image_grid",
     "interpolation_panel",
+    "marginals",
     "plane_trajectories",
     "posterior_from_draws",
     "rate_distortion",
@@ -31,6 +32,7 @@ from .images import (
     image_grid,
     posterior_from_draws,
 )
+from .marginals import marginals
 from .progressive import generation_panel, interpolation_panel, rate_distortion
 from .schedules import schedule_comparison
 from .trajectories import bit_trajectories, plane_trajectories

@@ -40,9 +40,6 @@ class BinomialKernel(Kernel):
     def binary(self) -> bool:
         return True
 
-    def accepts(self, levels: Tensor | None) -> bool:
-        return levels is not None and levels.tolist() == [0.0, 1.0]
-
     @property
     def alike(self) -> bool:
         return not isinstance(self.mean, tuple)

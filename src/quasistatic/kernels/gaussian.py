@@ -19,9 +19,6 @@ class GaussianKernel(SignalNoise):
     def binary(self) -> bool:
         return False
 
-    def accepts(self, levels: Tensor | None) -> bool:
-        return True
-
     def signal(self, t: Tensor, like: Tensor) -> Tensor:
         return (0.5 * self.at(self.schedule.log_alpha_bar, t, like)).exp().to(like.dtype)
 

@@ -40,10 +40,10 @@ class Kernel(abc.ABC):
     def binary(self) -> bool:
         """Whether each value of x is 0 or 1; otherwise some are real numbers."""
 
-    @abc.abstractmethod
     def accepts(self, levels: Tensor | None) -> bool:
         """Whether x_0 can be data of which each value by itself is one of `levels` (L,), or a real
         number (None)."""
+        return not self.binary or (levels is not None and levels.tolist() == [0.0, 1.0])
 
     def anywhere(self, like: Tensor) -> Tensor:
         """Some x that can be, with the shape of `like` (B, *)."""

@@ -82,7 +82,7 @@ def written(
         return _as_array(source, values, dtypes, missing)
     series = []
     for name, column in values.items():
-        made = nw.new_series(name, list(column), backend=source)
+        made: Any = nw.new_series(name, list(column), backend=source)  # type: ignore[arg-type]
         kind = _NARWHALS.get(dtypes[name], made.dtype)
         # pandas has no whole numbers and no bits with holes among them: those stay as they are.
         whole = kind in _WHOLE and name in missing and source == "pandas"

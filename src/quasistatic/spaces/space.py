@@ -62,10 +62,10 @@ class Space(abc.ABC):
         and where they are not the same for all."""
 
     @property
-    @abc.abstractmethod
     def first_term(self) -> int:
         """The first term of the bound that a network decides: 0 is p(raw | x_1), 1 the first
         transition, where p(raw | x_1) is fixed in advance."""
+        return int(self.levels is None)
 
     def require(self, kernel: Kernel) -> None:
         """Nothing, if the kernel can diffuse these data.
@@ -111,10 +111,10 @@ class Space(abc.ABC):
     def decode(self, x_0: Tensor) -> Tensor:
         """x_0 (B, *state) to raw data (B, *shape)."""
 
-    @abc.abstractmethod
     def settle(self, x_0: Tensor) -> Tensor:
         """The x_0 that data at x_0 have, (B, *state): the level that it decodes to, where there
         are levels."""
+        return x_0 if self.first_term else self.encode(self.decode(x_0))
 
     @abc.abstractmethod
     def in_raw_units(self, x_0: Tensor) -> Tensor:
@@ -137,15 +137,18 @@ class Space(abc.ABC):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         """log p(raw) where x_0 has the law p, (B, *state), in nats of the raw data's own units."""
 
-    @abc.abstractmethod
     def decided(self, p: Family, x_0: Tensor) -> Tensor:
         """:meth:`log_prob` of the values whose last step p is the network's to decide, (B, *state),
         in nats; zero where it is fixed in advance, and the edge has it."""
+        return torch.zeros_like(x_0) if self.first_term else self.log_prob(p, x_0)
 
-    @abc.abstractmethod
     def log_whole(self, p: Family, like: Tensor) -> Tensor | None:
         """log of the sum of p(raw) over all raw values, in nats: zeros, of some shape, if it is a
         probability of each; None on a continuum. `like` is an x_0 (B, *state)."""
+        if self.levels is None:
+            return None
+        each = [self.log_prob(p, torch.full_like(like, level)) for level in self.levels.tolist()]
+        return torch.stack(each).logsumexp(0)
 
     @abc.abstractmethod
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
@@ -164,19 +167,6 @@ class OnContinuum(Space):
     def levels(self) -> None:
         return None
 
-    @property
-    def first_term(self) -> int:
-        return 1
-
-    def settle(self, x_0: Tensor) -> Tensor:
-        return x_0
-
-    def decided(self, p: Family, x_0: Tensor) -> Tensor:
-        return torch.zeros_like(x_0)
-
-    def log_whole(self, p: Family, like: Tensor) -> None:
-        return None
-
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         # E log T(x_0 | x_t) = E log q(x_t | x_0) + log pi(x_0) - E log pi(x_t). SD15 B.2 takes
         # the last two for equal, which holds for data of unit variance only: both are kept.
@@ -193,17 +183,6 @@ class OnLevels(Space):
     @property
     def first_term(self) -> int:
         return 0
-
-    def settle(self, x_0: Tensor) -> Tensor:
-        return self.encode(self.decode(x_0))
-
-    def decided(self, p: Family, x_0: Tensor) -> Tensor:
-        return self.log_prob(p, x_0)
-
-    def log_whole(self, p: Family, like: Tensor) -> Tensor | None:
-        assert self.levels is not None  # a space whose levels differ says itself what they are
-        each = [self.log_prob(p, torch.full_like(like, level)) for level in self.levels.tolist()]
-        return torch.stack(each).logsumexp(0)
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         return torch.zeros_like(x_0)
