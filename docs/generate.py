@@ -14,7 +14,10 @@ DOCS = Path(__file__).resolve().parent
 SOURCE = DOCS.parent / "src" / "quasistatic"
 TARGET = DOCS / "equations.md"
 # Where the abstract methods live that the families, heads and factors implement.
-ABSTRACT = ("families/family.py", "kernels.py", "spaces.py", "heads/head.py", "factors/factor.py")
+ABSTRACT = (
+    *("families/family.py", "kernels/kernel.py", "spaces/space.py"),
+    *("heads/head.py", "factors/factor.py"),
+)
 
 HEAD = """# Equations to code
 

@@ -8,8 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from quasistatic import schedules
-from quasistatic.families import Bernoulli, Family, Gaussian, Lattice, LogisticMixture
-from quasistatic.kernels import BinomialKernel, GaussianKernel, Kernel
+from quasistatic.families import (
+    Bernoulli,
+    Categorical,
+    Family,
+    Gaussian,
+    Groups,
+    Lattice,
+    LogisticMixture,
+    Product,
+)
+from quasistatic.kernels import (
+    BinomialKernel,
+    CategoricalKernel,
+    GaussianKernel,
+    Kernel,
+    ProductKernel,
+)
+from quasistatic.spaces import Binary, Continuous, OneHot, Space, Table
+from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
 # The tensors here are small: threads that wait for each other on a busy machine cost more time
 # than all that they compute.
@@ -36,7 +53,7 @@ def rng():
     return torch.Generator().manual_seed(0)
 
 
-FAMILIES = ["gaussian", "bernoulli", "lattice", "logistics"]
+FAMILIES = ["gaussian", "bernoulli", "lattice", "logistics", "categorical", "product"]
 
 KERNELS = {
     "gaussian": GaussianKernel(schedules.linear(40, 1e-3, 0.2)),
@@ -47,8 +64,26 @@ KERNELS = {
     "bits-each": BinomialKernel(schedules.linear(40, 1e-3, 0.2), mean=(0.1, 0.5, 0.8)),
 }
 
+GROUPED = {
+    "classes": CategoricalKernel(schedules.cosine(40), (3,)),
+    "classes-rare": CategoricalKernel(schedules.erase_evenly(40), (3,), (0.7, 0.2, 0.1)),
+    "absorbing-nearly": CategoricalKernel.absorbing(schedules.cosine(40), (3,), leak=0.01),
+    "absorbing": CategoricalKernel.absorbing(schedules.erase_evenly(40), (3,)),
+    "mixed": ProductKernel(
+        (
+            GaussianKernel(schedules.linear(40, 1e-3, 0.2)),
+            CategoricalKernel(schedules.erase_evenly(40), (2,), (0.3, 0.7)),
+        ),
+        (1, 2),
+    ),
+}
+"""Kernels under which some of the three values hang together."""
+
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
+every_kernel_at_all = pytest.mark.parametrize(
+    "kernel", (KERNELS | GROUPED).values(), ids=(KERNELS | GROUPED).keys()
+)
 
 
 def member(family: str, rng: torch.Generator, *shape: int) -> Family:
@@ -61,6 +96,12 @@ def member(family: str, rng: torch.Generator, *shape: int) -> Family:
         return Gaussian(draw(), draw().exp())
     if family == "bernoulli":
         return Bernoulli(2 * draw())
+    if family == "categorical":
+        return Categorical(2 * draw(), Groups(shape[-1:]))
+    if family == "product":
+        normal = Gaussian(draw()[..., :1], draw()[..., :1].exp())
+        rest = Groups((shape[-1] - 1,))
+        return Product((normal, Categorical(draw()[..., 1:], rest)), (1, shape[-1] - 1))
     if family == "logistics":
         return LogisticMixture(draw(2), draw(2), draw(2), torch.linspace(-1.5, 2.5, 5))
     return Lattice(draw(5), torch.tensor([-1.5, -0.25, 0.0, 1.0, 3.0]))
@@ -68,8 +109,31 @@ def member(family: str, rng: torch.Generator, *shape: int) -> Family:
 
 def copies(p: Family, n: int) -> Family:
     """n copies of a batch of one."""
-    stacked = {f.name: getattr(p, f.name) for f in fields(p) if f.name != "values"}
+    if isinstance(p, Product):
+        return replace(p, parts=tuple(copies(part, n) for part in p.parts))
+    stacked = {f.name: getattr(p, f.name) for f in fields(p) if f.name not in ("values", "groups")}
     return replace(p, **{k: v.expand(n, *v.shape[1:]) for k, v in stacked.items()})
+
+
+def each_scalar(of: str | Family | Kernel, x: Tensor) -> Tensor:
+    """x (B, 3) summed over the values that hang together: what is said of a class is the sum of
+    the shares of its one-hot values."""
+    if isinstance(of, Categorical | CategoricalKernel) or of == "categorical":
+        return x.sum(-1, keepdim=True)
+    if isinstance(of, Product | ProductKernel) or of == "product":
+        return torch.cat([x[..., :1], x[..., 1:].sum(-1, keepdim=True)], -1)
+    return x
+
+
+def space_for(kernel: Kernel) -> Space:
+    """A space of three values of x_0 that the kernel can diffuse."""
+    if isinstance(kernel, CategoricalKernel):
+        masked = kernel.stationary is not None and kernel.stationary[-1] > 0.9
+        return OneHot((2,) if masked else (3,), masked=masked)
+    if isinstance(kernel, ProductKernel):
+        line = NumericColumn("line", 0.0, "", (-1.0, 1.0), (-1.0, 1.0), -9.0, 9.0)
+        return Table((line, CategoryColumn("class", 0.0, "", ("a", "b"), (0.5, 0.5))))
+    return Binary(3) if kernel.binary else Continuous(3)
 
 
 def data_like_noise(kernel: Kernel, n: int, rng: torch.Generator) -> Tensor:
@@ -79,6 +143,12 @@ def data_like_noise(kernel: Kernel, n: int, rng: torch.Generator) -> Tensor:
 
 def random_data(kernel: Kernel, n: int, rng: torch.Generator) -> Tensor:
     """x_0 of some other law that the kernel can diffuse, with shape (n, 3)."""
+    if isinstance(kernel, CategoricalKernel):
+        count = space_for(kernel).counts[0]
+        return torch.eye(3)[torch.randint(count, (n,), generator=rng)]
+    if isinstance(kernel, ProductKernel):
+        line = 0.5 + 2 * torch.randn(n, 1, generator=rng)
+        return torch.cat([line, torch.eye(2)[torch.randint(2, (n,), generator=rng)]], 1)
     if kernel.binary:
         return (torch.rand(n, 3, generator=rng) < 0.4).double()
     return 0.5 + 2 * torch.randn(n, 3, generator=rng)

@@ -21,15 +21,28 @@ from .anomalies import Anomalies, AnomalyDetector
 from .coding import Codec, LayeredCodec, StreamError
 from .diffusion import Diffusion
 from .factors import Anything, Label, Linear, Observed, Smooth
-from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
-from .kernels import BinomialKernel, GaussianKernel
+from .heads import (
+    Classes,
+    Clean,
+    Equilibrium,
+    Exact,
+    Levels,
+    Mean,
+    Natural,
+    Noise,
+    ProductHead,
+    Spread,
+    Velocity,
+)
+from .kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
 from .likelihood import Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
 from .references import cite
 from .soundness import Report, check
-from .spaces import Binary, Continuous, Dequantized, Quantized
+from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Table
+from .tabular import tabular
 from .training import Fit, NonFiniteLoss, fit
 from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
 
@@ -43,13 +56,18 @@ __all__ = [
     "Binary",
     "BinomialKernel",
     "Bound",
+    "CategoricalKernel",
+    "Classes",
     "Clean",
     "Codec",
     "Label",
     "LayeredCodec",
     "Linear",
     "Observed",
+    "OneHot",
     "Posterior",
+    "ProductHead",
+    "ProductKernel",
     "Smooth",
     "Continuous",
     "Dequantized",
@@ -78,6 +96,7 @@ __all__ = [
     "Simple",
     "Spread",
     "StreamError",
+    "Table",
     "Velocity",
     "check",
     "cite",
@@ -94,4 +113,5 @@ __all__ = [
     "progressive",
     "quality",
     "schedules",
+    "tabular",
 ]

@@ -25,7 +25,7 @@ from .samplers import ancestral
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, kernels, variances, heads, networks)
+    for room in (spaces, spaces.columns, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -280,7 +280,7 @@ class Diffusion(Model):
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
         hidden = hidden.bool().cpu()
-        filled = torch.where(hidden, torch.zeros((), dtype=array.dtype), array.cpu())
+        filled = torch.where(hidden, self.space.filler.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)
 
 

@@ -3,6 +3,7 @@ r"""The chain: a space, a kernel, a head and a network make p(x_s | x_t)."""
 __all__ = ["Model"]
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -24,7 +25,7 @@ class Model(nn.Module):
         kernel: what the forward process does to one value.
         head: what the network's output means.
         network: called with x_t of shape (B, *) and the time t / T of shape (B,), it returns
-            (B, *, head.outputs).
+            (B, *, head.outputs). Where the space allows for holes, NaN in x_t is one.
 
     Raises:
         TypeError: if the four do not fit together: the message says which and what would.
@@ -32,18 +33,7 @@ class Model(nn.Module):
 
     def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
         super().__init__()
-        if kernel.binary and (space.levels is None or space.levels.tolist() != [0.0, 1.0]):
-            raise TypeError(
-                f"{type(kernel).__name__} diffuses bits, but {type(space).__name__} holds other "
-                "values: use GaussianKernel, or a Binary space"
-            )
-        try:
-            kernel.prior(torch.zeros(1, *space.shape))
-        except RuntimeError:
-            raise TypeError(
-                f"the mean activity of {type(kernel).__name__} does not fit data of shape "
-                f"{space.shape}: give one number, or one for each value"
-            ) from None
+        space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a part, so that a schedule may learn with the rest
         self.head = head.bind(space, kernel)
@@ -58,12 +48,12 @@ class Model(nn.Module):
     def together(self) -> int:
         """How many examples are scored or drawn at once, so that memory does not grow with how
         many are asked for."""
-        return max(1, min(4096, 2**18 // self.space.dims))
+        return max(1, min(4096, 2**18 // math.prod(self.space.state)))
 
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""
         parameter = next(self.network.parameters(), torch.zeros(()))
-        return torch.zeros(n, *self.space.shape, dtype=parameter.dtype, device=parameter.device)
+        return torch.zeros(n, *self.space.state, dtype=parameter.dtype, device=parameter.device)
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:
         """What the network says of x_t (B, *) at times t (B,): (B, *, head.outputs)."""
@@ -126,12 +116,19 @@ class Model(nn.Module):
     @torch.no_grad()
     def _check_network(self) -> None:
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
+        x[0] = torch.nan if self.space.holes else 0.0
         with evaluating(self.network):
-            got = tuple(self.network(x, (t / self.steps).to(x)).shape)
+            output = self.network(x, (t / self.steps).to(x))
+        got = tuple(output.shape)
         expected = (*x.shape, self.head.outputs)
         if got != expected:
             raise TypeError(
                 f"for x of shape {tuple(x.shape)} the network gives {got}, but "
                 f"{type(self.head).__name__} on {type(self.space).__name__} needs {expected}: "
                 f"build the network with outputs={self.head.outputs} for data of that shape"
+            )
+        if self.space.holes and not output.isfinite().all():
+            raise TypeError(
+                f"{type(self.network).__name__} says nothing finite of values that are missing: "
+                "build it so that NaN means that (MLP takes holes=True)"
             )

@@ -41,7 +41,7 @@ def each_term_of(
     term = torch.zeros_like(x_0)
     if model.space.first_term == 0:
         p = model.head.last(model.kernel, output[last], x_t[last], t[last])
-        term[last] = -model.space.log_prob(p, x_0[last])
+        term[last] = -model.space.decided(p, x_0[last])
     rest = ~last
     if rest.any():
         term[rest] = model.head.divergence(

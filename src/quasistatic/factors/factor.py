@@ -1,6 +1,6 @@
 """What every factor is, the factor that says nothing, and the product of several."""
 
-__all__ = ["Anything", "Factor", "Product", "of_each", "raw_scale"]
+__all__ = ["Anything", "Factor", "Product", "of_each"]
 
 import abc
 from dataclasses import dataclass
@@ -170,23 +170,6 @@ class Product(Factor):
 
 def _parts(factor: Factor) -> tuple[Factor, ...]:
     return factor.factors if isinstance(factor, Product) else (factor,)
-
-
-def raw_scale(space: Space, like: Tensor) -> tuple[Tensor, Tensor]:
-    """(offset, scale) with raw = offset + scale x_0, each (1, *).
-
-    Raises:
-        ValueError: if the space maps raw data otherwise, so that noise on them is none on x_0.
-    """
-    zero = like.new_zeros(1, *space.shape)
-    offset, one, two = (space.in_raw_units(zero + k) for k in (0, 1, 2))
-    scale = one - offset
-    if not torch.allclose(two, offset + 2 * scale):
-        raise ValueError(
-            f"{type(space).__name__} does not map raw data to x_0 by a shift and a scale, so that "
-            "only values that are known exactly can be observed in it"
-        )
-    return offset, scale
 
 
 def of_each(variance: Tensor, y: Tensor) -> Tensor:

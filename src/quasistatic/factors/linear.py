@@ -13,7 +13,7 @@ from ..checks import as_tensor
 from ..families import Family, Gaussian, total
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from .factor import Factor, of_each, raw_scale
+from .factor import Factor, of_each
 
 TOLERANCE, LOOSE = 1e-8, 1e-4
 """The residual at which conjugate gradients stop, and by how much an adjoint may be wrong."""
@@ -65,7 +65,7 @@ class Linear(Factor):
 
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Linear":
         one = torch.zeros(1, *space.shape, dtype=torch.float64)
-        offset, scale = raw_scale(space, one)
+        offset, scale = space.affine(one)
         forward = _checked(self.operator, self.adjoint, self.y, space.shape)
         constant = forward(offset)
         return Linear(

@@ -12,7 +12,7 @@ from ..checks import as_tensor
 from ..families import Family, Gaussian, total
 from ..kernels import Kernel
 from ..spaces import Space
-from .factor import Factor, of_each, raw_scale
+from .factor import Factor, of_each
 
 SURE = 1e10
 """The precision with which a belief is tilted to a value that is known, in units of x_0: what it
@@ -74,10 +74,11 @@ class Observed(Factor):
             )
         sure = self._variance == 0
         noisy = self._noisy
-        encoded = space.encode(space.check(torch.where(sure, self.y, 0), "y"), rng).double()
+        filled = torch.where(sure, self.y, space.filler.to(self.y))
+        encoded = space.encode(space.check(filled, "y"), rng).double()
         if not noisy.any():
-            return Observed(encoded, self._variance.double(), 0.0)
-        offset, scale = raw_scale(space, encoded)
+            return Observed(encoded, space.per_state(self._variance.double()), 0.0)
+        offset, scale = space.affine(encoded)
         y = torch.where(sure, encoded, (self.y.double() - offset) / scale)
         variance = torch.where(sure, 0.0, self._variance.double() / scale**2)
         return Observed(y, variance, scale.abs().log().expand_as(y))

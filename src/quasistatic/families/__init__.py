@@ -7,19 +7,25 @@ a *tilt*. A consumer uses the verbs of :class:`Family` and never asks which memb
 
 __all__ = [
     "Bernoulli",
+    "Categorical",
     "Family",
     "Gaussian",
+    "Groups",
     "Lattice",
     "LogisticMixture",
     "NoisyLattice",
     "OnLattice",
+    "Product",
     "total",
 ]
 
 from .bernoulli import Bernoulli
+from .categorical import Categorical
 from .family import Family, total
 from .gaussian import Gaussian
+from .groups import Groups
 from .lattice import Lattice
 from .logistic import LogisticMixture
 from .noisy import NoisyLattice
 from .on_lattice import OnLattice
+from .product import Product

@@ -60,6 +60,11 @@ class Family(abc.ABC):
     def tilt(self, linear: Tensor, precision: Tensor) -> Self:
         r"""The member proportional to p(x) exp(linear x - precision x^2 / 2), exactly."""
 
+    def whole(self, mask: Tensor) -> Tensor:
+        """Where a mask (B, *) holds for all scalars that hang together with one, (B, *): they can
+        be taken from one member or from another together only. Most hang together with none."""
+        return mask
+
     def to(self, dtype: torch.dtype) -> Self:
         """The same member with its parameters in another floating type."""
         return type(self)(*(getattr(self, field.name).to(dtype) for field in fields(self)))  # type: ignore[arg-type]

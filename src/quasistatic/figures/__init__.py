@@ -15,6 +15,7 @@ __all__ = [
     "image_grid",
     "interpolation_panel",
     "layered_stream",
+    "marginals",
     "plane_trajectories",
     "posterior_from_draws",
     "rate_distortion",
@@ -32,6 +33,7 @@ from .images import (
     image_grid,
     posterior_from_draws,
 )
+from .marginals import marginals
 from .progressive import generation_panel, interpolation_panel, layered_stream, rate_distortion
 from .schedules import schedule_comparison
 from .trajectories import bit_trajectories, plane_trajectories

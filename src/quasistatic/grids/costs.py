@@ -144,7 +144,7 @@ def analytic(
     """
     head, times = _belief_head(model), _candidates(model, candidates)
     x_0 = _encoded(model, raw, rng)
-    table = torch.zeros(len(times), *model.space.shape, dtype=torch.float64)
+    table = torch.zeros(len(times), *model.space.state, dtype=torch.float64)
     with evaluating(model):
         for x in x_0.split(model.together):
             for j, t in enumerate(times.tolist()):

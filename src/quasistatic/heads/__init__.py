@@ -8,6 +8,7 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 
 __all__ = [
     "BeliefHead",
+    "Classes",
     "Clean",
     "Equilibrium",
     "Exact",
@@ -16,14 +17,17 @@ __all__ = [
     "Mean",
     "Natural",
     "Noise",
+    "ProductHead",
     "Regression",
     "Spread",
     "Velocity",
     "WithVariance",
 ]
 
+from .classes import Classes
 from .estimates import Clean, Noise, Velocity
 from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels
+from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural
 from .wrapped import Exact, Spread

@@ -41,9 +41,8 @@ def importance(
         # Each path has a draw of its own of whatever the space adds to the data, too.
         rows = checked.repeat_interleave(paths, 0).split(model.together)
         drawn = [forward_weight(model, model.space.encode(batch, rng), grid, rng) for batch in rows]
-    null = total(
-        model.space.log_prob(model.kernel.prior(checked), model.space.encode(checked, rng))
-    )
+    x_0 = model.space.encode(checked, rng)
+    null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
     return _score(model, drawn, null, paths, len(grid) - model.space.first_term)
 
 

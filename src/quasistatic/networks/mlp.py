@@ -42,6 +42,7 @@ class MLP(nn.Module):
         detail: octaves of Fourier features of x, for data with structure at fine scales (VDM
             Sec. 5.1); periods 2, 1, ..., 4 / 2^detail. Octaves much finer
             than the noise of most times do harm.
+        holes: whether NaN in x is a value that is missing, of which the network is told.
 
     The read-out starts at a tenth of its usual size, so that training starts near the prior.
     """
@@ -53,6 +54,7 @@ class MLP(nn.Module):
     dropout: float = 0.0
     octaves: int = 8
     detail: int = 0
+    holes: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -64,7 +66,7 @@ class MLP(nn.Module):
             nn.Linear(width, width),
             nn.SiLU(),
         )
-        self.read_in = nn.Linear(dims * (1 + 2 * self.detail), width)
+        self.read_in = nn.Linear(dims * (1 + 2 * self.detail + self.holes), width)
         self.blocks = nn.ModuleList(_Block(width, self.dropout) for _ in range(self.depth))
         self.norm = nn.LayerNorm(width)
         self.read_out = nn.Linear(width, dims * self.outputs)
@@ -79,11 +81,19 @@ class MLP(nn.Module):
         return self
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.read_in(_with_detail(x.flatten(1), self.detail))
+        h = self.read_in(self._seen(x.flatten(1)))
         told = self.time(fourier_features(time, self.octaves))
         for block in self.blocks:
             h = block(h, told)
         return self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """Features of x (B, D): itself, finer ones, and what is missing."""
+        if not self.holes:
+            return _with_detail(x, self.detail)
+        missing = x.isnan()
+        there = _with_detail(torch.where(missing, 0.0, x), self.detail)
+        return torch.cat([there, missing.to(x.dtype)], 1)
 
 
 def _with_detail(x: Tensor, octaves: int) -> Tensor:

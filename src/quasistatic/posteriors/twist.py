@@ -108,7 +108,7 @@ def proposal(
     else:
         p = head.reverse(kernel, sight.output, x_t, early, late)
     # A value of which the factor says nothing itself takes the model's own step, be it a mixture.
-    free, untold = _pulled(p, sight.pull), sight.untold
+    free, untold = _pulled(p, sight.pull), p.whole(sight.untold)
     after = kernel.member(sight.mean_after, sight.variance_after)
     told = _pulled(kernel.bridge(x_t, after, early, late), sight.pull)
     x_s = torch.where(untold, free.sample(rng), told.sample(rng))

@@ -46,8 +46,11 @@ def _share(subject: Subject) -> Finding:
 def _noise(subject: Subject) -> Finding:
     model, space = subject.model, subject.model.space
     x_0 = model.kernel.prior(model.blank(MOST_ROWS)).sample(subject.rng)
-    raw = space.decode(x_0)
-    if space.levels is None and largest(space.encode(raw, subject.rng) - x_0, x_0) > 0.01:
+    try:
+        raw = space.check(space.decode(x_0))
+    except ValueError as error:
+        raise NotApplicable(f"no raw data of this space are noise: {error}") from None
+    if largest(space.encode(raw, subject.rng) - space.settle(x_0), x_0) > 0.01:
         raise NotApplicable("no raw data of this space are noise: it rounds them")
     evaluations = min(4, subject.terms)
     above = model.score(raw, evaluations, subject.chain, subject.rng).above_null.double()
@@ -70,6 +73,7 @@ def _samples(subject: Subject) -> Finding:
 def _known(subject: Subject) -> Finding:
     raw = subject.raw[:2].cpu()
     hidden = torch.rand(raw.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    hidden |= raw.isnan()
     try:
         found = subject.model.complete(
             raw, hidden, draws=1, times=subject.chain, rng=subject.rng, particles=2

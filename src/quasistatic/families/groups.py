@@ -1,0 +1,101 @@
+"""Values that hang together in groups along the last axis: the one-hot values of a category."""
+
+__all__ = ["Groups"]
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of neighbours among the W values of the last axis.
+
+    Args:
+        sizes: how many values each has, G numbers that add up to W.
+
+    Raises:
+        ValueError: if there is no group, or one has fewer than two values.
+    """
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
+        if not self.sizes or min(self.sizes) < 2:
+            raise ValueError(
+                f"a category has two classes or more, got {self.sizes}: what is always the same "
+                "has nothing to model"
+            )
+
+    @property
+    def width(self) -> int:
+        """W, the number of values in all groups."""
+        return sum(self.sizes)
+
+    @cached_property
+    def _owner(self) -> Tensor:
+        sizes = torch.tensor(self.sizes)
+        return torch.arange(len(sizes)).repeat_interleave(sizes)
+
+    @cached_property
+    def _first(self) -> Tensor:
+        return torch.tensor(self.sizes).cumsum(0) - torch.tensor(self.sizes)
+
+    def owner(self, like: Tensor) -> Tensor:
+        """The group of each value, with shape (W,)."""
+        return self._owner.to(like.device)
+
+    def first(self, like: Tensor) -> Tensor:
+        """The first value of each group, with shape (G,)."""
+        return self._first.to(like.device)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum over each group: (*, W) to (*, G)."""
+        whole = x.new_zeros(*x.shape[:-1], len(self.sizes))
+        return whole.index_add(-1, self.owner(x), x)
+
+    def amax(self, x: Tensor) -> Tensor:
+        """The largest of each group, without a gradient: (*, W) to (*, G)."""
+        least = x.new_full((*x.shape[:-1], len(self.sizes)), -math.inf)
+        owner = self.owner(x).expand_as(x)
+        return least.scatter_reduce(-1, owner, x.detach(), "amax")
+
+    def logsumexp(self, x: Tensor) -> Tensor:
+        """log of the sum of exp(x) over each group: (*, W) to (*, G)."""
+        largest = self.amax(x)
+        largest = torch.where(largest == -math.inf, 0.0, largest)  # of nothing, it is log 0
+        return largest + self.sum((x - self.spread(largest)).exp()).log()
+
+    def log_softmax(self, x: Tensor) -> Tensor:
+        """x less the logsumexp of its group, with shape (*, W)."""
+        return x - self.spread(self.logsumexp(x))
+
+    def spread(self, each: Tensor) -> Tensor:
+        """A number for each group, as it goes with the group's values: (*, G) to (*, W)."""
+        return each.index_select(-1, self.owner(each))
+
+    def placed(self, each: Tensor) -> Tensor:
+        """A number for each group, on the group's first value, zero elsewhere: (*, G) to (*, W).
+        A sum over the values counts it once."""
+        whole = each.new_zeros(*each.shape[:-1], self.width)
+        return whole.index_copy(-1, self.first(each), each)
+
+    def one_hot(self, index: Tensor) -> Tensor:
+        """The one-hot values of the classes `index`, whole numbers from 0 of each group, in the
+        type of `index`: (*, G) to (*, W)."""
+        place = torch.arange(self.width, device=index.device)
+        return (self.spread(index + self.first(index)) == place).to(index.dtype)
+
+    def index(self, x: Tensor) -> Tensor:
+        """The class whose value is the largest, the first of equals, from 0: (*, W) to (*, G)."""
+        place = torch.arange(self.width, device=x.device, dtype=torch.float64)
+        largest = x == self.spread(self.amax(x))
+        return -self.amax(torch.where(largest, -place, -math.inf)) - self.first(x)
+
+    def every(self, mask: Tensor) -> Tensor:
+        """Whether it is so of all values of a group: (*, W) to (*, W)."""
+        return self.spread(self.sum((~mask).double())) == 0

@@ -1,0 +1,83 @@
+"""Scalars of several families side by side, some of them perhaps absent."""
+
+__all__ = ["Product"]
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .family import Family
+
+
+@dataclass(frozen=True)
+class Product(Family):
+    """Batches of scalars of different families, one after the other along the last axis.
+
+    A value may be absent, as a hole in a table is: it is NaN wherever there is a value (a draw, a
+    mean), and zero wherever there are nats: it has no entropy, no divergence and no probability.
+
+    Args:
+        parts: the families, with shapes (B, W_i).
+        widths: each W_i.
+        seen: False where a value is absent, with shape (B, W); None if all are there.
+    """
+
+    parts: tuple[Family, ...]
+    widths: tuple[int, ...]
+    seen: Tensor | None = None
+
+    @property
+    def mean(self) -> Tensor:
+        return self._joined((part.mean for part in self.parts), math.nan)
+
+    @property
+    def variance(self) -> Tensor:  # type: ignore[override]
+        return self._joined((part.variance.expand_as(part.mean) for part in self.parts), math.nan)
+
+    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+        return self._joined((part.sample(rng) for part in self.parts), math.nan)
+
+    def icdf(self, u: Tensor) -> Tensor:
+        pairs = zip(self.parts, u.split(self.widths, -1), strict=True)
+        return self._joined((part.icdf(each) for part, each in pairs), math.nan)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self._nats((part.log_prob(each) for part, each in self._with(x)))
+
+    def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
+        return self._nats(part.log_mass(*ends) for part, *ends in self._with(lower, upper))
+
+    def entropy(self) -> Tensor:
+        return self._nats(part.entropy() for part in self.parts)
+
+    def kl(self, other: "Product") -> Tensor:
+        return self._nats(p.kl(q) for p, q in zip(self.parts, other.parts, strict=True))
+
+    def log_partition(self) -> Tensor:
+        return self._nats(part.log_partition() for part in self.parts)
+
+    def tilt(self, linear: Tensor, precision: Tensor) -> "Product":
+        tilted = tuple(part.tilt(*by) for part, *by in self._with(linear, precision))
+        return Product(tilted, self.widths, self.seen)
+
+    def whole(self, mask: Tensor) -> Tensor:
+        pairs = zip(self.parts, mask.split(self.widths, -1), strict=True)
+        return torch.cat([part.whole(each) for part, each in pairs], -1)
+
+    def to(self, dtype: torch.dtype) -> "Product":
+        return Product(tuple(part.to(dtype) for part in self.parts), self.widths, self.seen)
+
+    def _with(self, *tensors: Tensor) -> Iterable[tuple]:
+        """Each part with its own values of those tensors, zero where one is absent."""
+        filled = (x if self.seen is None else torch.where(self.seen, x, 0.0) for x in tensors)
+        return zip(self.parts, *(x.split(self.widths, -1) for x in filled), strict=True)
+
+    def _nats(self, each: Iterable[Tensor]) -> Tensor:
+        return self._joined(each, 0.0)
+
+    def _joined(self, each: Iterable[Tensor], absent: float) -> Tensor:
+        whole = torch.cat(list(each), -1)
+        return whole if self.seen is None else torch.where(self.seen, whole, absent)

@@ -1,0 +1,50 @@
+"""The head for categories: what x_t says of each class is known, and is multiplied in."""
+
+__all__ = ["Classes"]
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..families import Categorical, Groups
+from ..kernels import Kernel
+from ..spaces import OneHot, Space
+from .head import BeliefHead
+
+
+@dataclass(frozen=True)
+class Classes(BeliefHead):
+    """The network gives the logits of a prior over the classes of each column, one number for each
+    one-hot value, and q(x_t | x_0 = class), which is known, multiplies it. The step that follows
+    is the exact mixture over classes."""
+
+    groups: Groups | None = field(default=None, repr=False, compare=False)
+    excluded: Tensor | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def alike(self) -> bool:
+        return False
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        if not isinstance(space, OneHot):
+            raise TypeError(
+                f"Classes needs a space of categories (OneHot), got {type(space).__name__}: use "
+                "Levels for data with levels, and Clean, Noise or Velocity for others"
+            )
+        return replace(self, groups=space.groups, excluded=space.excluded)
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
+        assert self.groups is not None  # bound heads know them
+        assert self.excluded is not None
+        logits = output[..., 0].to(x_t.dtype)
+        logits = torch.where(self.excluded.to(logits.device), -math.inf, logits)
+        # Bayes: what x_t says of x_0 is a tilt.
+        prior = Categorical(logits, self.groups)
+        return prior.tilt(*kernel.evidence(x_t, torch.zeros_like(t), t))

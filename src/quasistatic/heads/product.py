@@ -1,0 +1,90 @@
+"""Heads side by side, one for each part of a product."""
+
+__all__ = ["ProductHead"]
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..families import Family, Product
+from ..kernels import Kernel, ProductKernel
+from ..spaces import Space
+from .head import BeliefHead
+
+
+@dataclass(frozen=True)
+class ProductHead(BeliefHead):
+    """A head for each part of a :class:`ProductKernel`, in the same order. A network gives each
+    value as many outputs as the part that asks for most, and the others leave some unread.
+
+    Args:
+        parts: heads that state a belief about x_0.
+    """
+
+    parts: tuple[BeliefHead, ...]
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return all(part.jumps for part in self.parts)
+
+    @property
+    def alike(self) -> bool:
+        return False
+
+    @property
+    def outputs(self) -> int:
+        return max(part.outputs for part in self.parts)
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        if not isinstance(kernel, ProductKernel) or len(kernel.parts) != len(self.parts):
+            raise TypeError(
+                f"a ProductHead of {len(self.parts)} parts needs a ProductKernel of as many, got "
+                f"{type(kernel).__name__}: give one head for each part"
+            )
+        wrong = [part for part in self.parts if not isinstance(part, BeliefHead)]
+        if wrong:
+            raise TypeError(
+                f"{type(wrong[0]).__name__} states no belief about x_0: use Clean, Noise, "
+                "Velocity, Levels or Classes as a part"
+            )
+        pieces = zip(self.parts, space.pieces(kernel), strict=True)
+        return replace(self, parts=tuple(p.bind(piece.space, piece.kernel) for p, piece in pieces))
+
+    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Product:
+        return self._laws(kernel, output, x_t, lambda head, k, out, x: head.belief(k, out, x, t))
+
+    def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Product:
+        return self._laws(
+            kernel, output, x_t, lambda head, k, out, x: head.reverse(k, out, x, s, t)
+        )
+
+    def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Product:
+        return self._laws(kernel, output, x_t, lambda head, k, out, x: head.last(k, out, x, t))
+
+    def divergence_of(
+        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+    ) -> Tensor:
+        kernel = _product(kernel)
+        assert isinstance(belief, Product)
+        pieces = zip(self.parts, kernel.parts, belief.parts, kernel.split(x_t, x_0), strict=True)
+        whole = torch.cat([h.divergence_of(k, b, x, y, s, t) for h, k, b, (x, y) in pieces], -1)
+        seen = kernel.seen(x_t)
+        return whole if seen is None else torch.where(seen, whole, 0.0)
+
+    def _laws(
+        self, kernel: Kernel, output: Tensor, x_t: Tensor, law: Callable[..., Family]
+    ) -> Product:
+        """The law that each head makes of what the network said to it, as one."""
+        kernel = _product(kernel)
+        told = output.split(kernel.widths, -2)
+        pieces = zip(self.parts, kernel.parts, told, kernel.split(x_t), strict=True)
+        laws = [law(head, part, out[..., : head.outputs], x) for head, part, out, (x,) in pieces]
+        return kernel.join(laws, x_t)
+
+
+def _product(kernel: Kernel) -> ProductKernel:
+    assert isinstance(kernel, ProductKernel)  # bound heads have checked it
+    return kernel

@@ -1,0 +1,187 @@
+"""The categorical kernel: a class that is drawn afresh now and then."""
+
+__all__ = ["CategoricalKernel"]
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..families import Categorical, Family, Gaussian, Groups
+from ..schedules import Schedule
+from .kernel import Kernel
+
+
+@dataclass(frozen=True)
+class CategoricalKernel(Kernel):
+    r"""A class kept with probability a, else drawn afresh: q(x_t = k | x_s) = a x_s + (1 - a) pi_k
+    (the multinomial row that SD15 Tab. App.1 has for two classes).
+
+    x (B, W) holds the one-hot values of G columns side by side.
+
+    Args:
+        sizes: how many classes each column has, G numbers that add up to W.
+        stationary: the probabilities pi of a column's classes, in one row of W; None if all
+            classes of a column have the same. :meth:`absorbing` has almost all on one of them.
+
+    Raises:
+        TypeError: if the schedule is learned.
+        ValueError: if the probabilities do not fit, or exclude a class that is still left at T.
+    """
+
+    sizes: tuple[int, ...]
+    stationary: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.schedule.learns:
+            raise TypeError(
+                "the schedule of classes cannot be learned by gradient, as x_t jumps from one to "
+                "another: use erase_evenly"
+            )
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+        if self.stationary is None:
+            return
+        pi = torch.tensor(self.stationary, dtype=torch.float64)
+        if pi.shape != (self.groups.width,) or not (pi >= 0).all():
+            raise ValueError(
+                f"stationary takes {self.groups.width} probabilities, one for each class of "
+                f"{self.sizes}, got {len(pi)}, the least {pi.min():g}"
+            )
+        if not torch.allclose(self.groups.sum(pi), torch.ones((), dtype=torch.float64), atol=1e-6):
+            raise ValueError(
+                "the stationary probabilities of each column must sum to 1, got "
+                f"{self.groups.sum(pi).tolist()}"
+            )
+        if not (pi > 0).all() and self.schedule.alpha_bar[-1] > 0:
+            raise ValueError(
+                f"schedule {self.schedule.kind!r} keeps {self.schedule.alpha_bar[-1]:.2g} of the "
+                "data at T, where a class of stationary probability 0 would then still be: use "
+                "erase_evenly, or give each class some"
+            )
+
+    @classmethod
+    def absorbing(cls, schedule: Schedule, sizes: Sequence[int], leak: float = 0.0) -> Self:
+        """The kernel whose columns fall into their last class, MASK, and stay there, but for a
+        share `leak` of fresh draws that goes to the others. Data have classes before it only:
+        `sizes` count MASK, as `OneHot(counts, masked=True)` does."""
+        columns = [[leak / (size - 1)] * (size - 1) + [1 - leak] for size in sizes]
+        return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The classes of each column."""
+        return Groups(self.sizes)
+
+    @cached_property
+    def _log_pi(self) -> Tensor:
+        if self.stationary is None:
+            pi = self.groups.spread(1 / torch.tensor(self.sizes, dtype=torch.float64))
+        else:
+            pi = torch.tensor(self.stationary, dtype=torch.float64)
+        return pi.log()
+
+    @property
+    def binary(self) -> bool:
+        return True
+
+    @property
+    def alike(self) -> bool:
+        return False
+
+    def accepts(self, levels: Tensor | None) -> bool:
+        return False  # one-hot values hang together: a space of them says itself that it fits
+
+    def anywhere(self, like: Tensor) -> Tensor:
+        first = torch.zeros_like(like)
+        first[..., self.groups.first(like)] = 1.0
+        return first
+
+    def prior(self, like: Tensor) -> Categorical:
+        return self._law(self._pi(like).expand(like.shape), like)
+
+    def marginal(self, x_0: Tensor, t: Tensor) -> Categorical:
+        table = self.schedule
+        log_a, log_gone = self.at(table.log_alpha_bar, t, x_0), self.at(table.log_noise, t, x_0)
+        return self._kept(x_0, log_a, log_gone)
+
+    def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Categorical:
+        return self._kept(x_s, *self._shares(s, t, x_s))
+
+    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        # log q(x_t | x_s = k) for each class k: x_t itself, kept or drawn anew, or only the latter.
+        log_a, log_gone = self._shares(s, t, x_t)
+        drawn = log_gone + self._log_pi_of(x_t)
+        linear = torch.where(x_t > 0.5, torch.logaddexp(log_a, drawn), drawn)
+        return linear.to(x_t.dtype), torch.zeros_like(x_t)
+
+    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Categorical:
+        # sum_j b_j q(i | j) q(x_t | i) / q(x_t | j), where q(i | j) = a [i = j] + (1 - a) pi_i: one
+        # sum over j, and no table of K^2. A class without belief may make x_t impossible.
+        table, groups = self.schedule, self.groups
+        log_a, log_gone = self.at(table.log_alpha_bar, s, x_t), self.at(table.log_noise, s, x_t)
+        told, _ = self.evidence(x_t.double(), torch.zeros_like(t), t)
+        log_b = belief.log_prob(torch.ones_like(x_t)).double()
+        never = log_b == -math.inf
+        log_w = torch.where(never, 0.0, log_b) - torch.where(never, 0.0, told)
+        whole = groups.logsumexp(torch.where(never, -math.inf, log_w))
+        fresh = log_gone + self._pi(x_t) + groups.spread(whole)
+        mixed = torch.where(never, fresh, torch.logaddexp(log_a + log_w, fresh))
+        logits = mixed + self.evidence(x_t.double(), s, t)[0]
+        return self._law(logits, x_t)
+
+    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
+        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, belief, s, t))
+
+    def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
+        return p
+
+    def member(self, mean: Tensor, variance: Tensor) -> Categorical:
+        return Categorical(mean.log(), self.groups)
+
+    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+        return mean * (1 - mean)
+
+    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # log r(k) for each class k, then the mean of r over q(x_0 | x_t = k), which has the form
+        # of q(x_t | x_0). Where a value is unknown it says nothing of any class.
+        groups, table = self.groups, self.schedule
+        known = variance.isfinite()
+        safe = torch.where(known & (variance > 0), variance, 1.0)
+        sure = known & (variance == 0)
+        log_r = []
+        for bit in (0.0, 1.0):
+            each = Gaussian(torch.full_like(y, bit), safe).log_prob(torch.where(known, y, 0.0))
+            each = torch.where(sure, torch.where(y == bit, 0.0, -1e30), each)
+            log_r.append(torch.where(known, each, 0.0))
+        zero, one = log_r
+        of_class = (one - zero + groups.spread(groups.sum(zero))).double()
+        log_a, log_gone = self.at(table.log_alpha_bar, t, y), self.at(table.log_noise, t, y)
+        anew = groups.spread(groups.logsumexp(of_class + self._pi(y)))
+        linear = torch.logaddexp(log_a + of_class, log_gone + anew)
+        return linear.to(y.dtype), torch.zeros_like(y), torch.zeros_like(y)
+
+    def _shares(self, s: Tensor, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """log a and log (1 - a), in float64, shaped (B, 1)."""
+        log_a = self.log_share(s, t, like)
+        return log_a, (-torch.expm1(log_a)).log()
+
+    def _pi(self, like: Tensor) -> Tensor:
+        """log pi of each class, in float64, with shape (W,)."""
+        return self._log_pi.to(like.device)
+
+    def _log_pi_of(self, x: Tensor) -> Tensor:
+        """log pi of the class that each group of x (B, W) is in, with shape (B, W)."""
+        chosen = torch.where(x > 0.5, self._pi(x), -math.inf)
+        return self.groups.spread(self.groups.amax(chosen))
+
+    def _kept(self, x: Tensor, log_a: Tensor, log_gone: Tensor) -> Categorical:
+        """Classes x, kept with probability a and else drawn from pi."""
+        drawn = log_gone + self._pi(x)
+        return self._law(torch.where(x > 0.5, torch.logaddexp(log_a, drawn), drawn), x)
+
+    def _law(self, logits: Tensor, like: Tensor) -> Categorical:
+        return Categorical(logits.to(like.dtype), self.groups)

@@ -1,0 +1,175 @@
+"""Data frames and arrays of any library, as named columns of numbers or names, and back."""
+
+__all__ = ["Frame", "Series"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+ARRAY, RECORDS = "array", "records"
+"""What NumPy data are called in :attr:`Frame.source`; frames are called as their library."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One column: `numbers` in float64 with NaN for what is missing, or `names`, Python objects
+    with None for it; the other is None. `dtype` is what its library calls its type."""
+
+    name: str
+    dtype: str
+    numbers: np.ndarray | None = None
+    names: list | None = None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Where a value is missing, with shape (N,)."""
+        if self.numbers is not None:
+            return np.isnan(self.numbers)
+        return np.array([name is None for name in self.names or []], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Columns of equal length, in their order.
+
+    Args:
+        source: the library that they came from, by which they can be given back.
+    """
+
+    source: str
+    columns: tuple[Series, ...]
+
+    @classmethod
+    def of(cls, data: object) -> "Frame":
+        """A data frame of pandas, polars or pyarrow; a structured NumPy array; or an array (N, C)
+        of numbers or objects, whose columns are named 0, 1, and so on.
+
+        Raises:
+            TypeError: if it is none of these, or a column has a type that is no number and no name.
+            ValueError: if it has no columns or no rows.
+        """
+        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        if isinstance(frame, nw.DataFrame):
+            named = [_of_frame(frame.get_column(name)) for name in frame.columns]
+            source = frame.implementation.name.lower()
+        else:
+            array = np.asarray(data)
+            if array.dtype.names:
+                named = [_of_array(name, array[name]) for name in array.dtype.names]
+                source = RECORDS
+            elif array.ndim == 2:
+                named = [_of_array(str(k), array[:, k]) for k in range(array.shape[1])]
+                source = ARRAY
+            else:
+                raise TypeError(
+                    "a table is a data frame, a structured array, or an array (rows, columns), got "
+                    f"{type(data).__name__} of shape {array.shape}"
+                )
+        if not named or len(named[0].missing) == 0:
+            raise ValueError("the table is empty: pass at least one row and one column")
+        return cls(source, tuple(named))
+
+
+def written(
+    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+) -> Any:
+    """Columns of Python values as what `source` calls a table; `missing` names those in which None
+    stands for some."""
+    if source in (ARRAY, RECORDS):
+        return _as_array(source, values, dtypes, missing)
+    series = []
+    for name, column in values.items():
+        made: Any = nw.new_series(name, list(column), backend=source)  # type: ignore[arg-type]
+        kind = _NARWHALS.get(dtypes[name], made.dtype)
+        # pandas has no whole numbers and no bits with holes among them: those stay as they are.
+        whole = kind in _WHOLE and name in missing and source == "pandas"
+        series.append(made if whole or made.dtype == kind else made.cast(kind))
+    return nw.concat([each.to_frame() for each in series], how="horizontal").to_native()
+
+
+_WHOLE = (
+    *(nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64),
+    nw.Boolean,
+)
+_NARWHALS: dict[str, Any] = {
+    str(each()): each
+    for each in (
+        *_WHOLE,
+        *(nw.Float32, nw.Float64, nw.String, nw.Categorical),
+    )
+} | {"Enum": nw.Categorical}
+
+
+def _as_array(
+    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+) -> np.ndarray:
+    kinds = {name: np.dtype(dtypes[name]) for name in values}
+    for name in missing:
+        if kinds[name].kind in "iub":
+            kinds[name] = np.dtype(np.float64)
+    filled = {
+        name: [np.nan if v is None and kinds[name].kind == "f" else v for v in column]
+        for name, column in values.items()
+    }
+    if source == RECORDS:
+        whole = np.empty(len(next(iter(filled.values()))), dtype=list(kinds.items()))
+        for name, column in filled.items():
+            whole[name] = column
+        return whole
+    kind = np.result_type(*kinds.values()) if len(set(kinds.values())) > 1 else None
+    kind = kind or next(iter(kinds.values()))
+    whole = np.empty((len(next(iter(filled.values()))), len(filled)), dtype=kind)
+    for k, column in enumerate(filled.values()):
+        whole[:, k] = column
+    return whole
+
+
+def _of_frame(series: Any) -> Series:
+    kind = series.dtype
+    if kind.is_numeric():
+        numbers = series.cast(nw.Float64).to_numpy().astype(np.float64)
+        return Series(series.name, str(kind), numbers=numbers)
+    if kind.is_temporal():
+        raise TypeError(
+            f"column {series.name!r} holds times ({kind}): turn it into a number first, days since "
+            "some date for instance, or leave it out"
+        )
+    dtype = "Enum" if isinstance(kind, nw.Enum) else str(kind)
+    return _of_objects(str(series.name), dtype, series.to_list())
+
+
+def _of_array(name: str, column: np.ndarray) -> Series:
+    if column.dtype.kind in "iuf":
+        return Series(name, column.dtype.str, numbers=column.astype(np.float64))
+    if column.dtype.kind not in "bOUS":
+        raise TypeError(
+            f"column {name!r} holds {column.dtype}: a table takes numbers, bits and names; turn it "
+            "into one of them first, or leave it out"
+        )
+    return _of_objects(name, column.dtype.str, column.tolist())
+
+
+def _of_objects(name: str, dtype: str, objects: list) -> Series:
+    """Objects that are all numbers are numbers; else they are names, and NaN is none of them."""
+    plain = [None if _is_missing(each) else each for each in objects]
+    there = [each for each in plain if each is not None]
+    if not there:
+        return Series(name, dtype, numbers=np.full(len(plain), np.nan))
+    if all(isinstance(each, int | float) and each is not True for each in there):
+        numbers = [np.nan if each is None else float(each) for each in plain]
+        if not any(isinstance(each, bool) for each in there):
+            return Series(name, dtype, numbers=np.array(numbers, dtype=np.float64))
+    odd = next((each for each in there if not isinstance(each, str | int | float | bool)), None)
+    if odd is not None:
+        raise TypeError(
+            f"column {name!r} holds a {type(odd).__name__}, {odd!r}: a table takes numbers, bits "
+            "and names"
+        )
+    return Series(name, dtype, names=plain)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or str(value) == "<NA>"

@@ -1,0 +1,194 @@
+"""Which type a column has, from its values."""
+
+__all__ = ["TYPES", "inferred"]
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .columns import (
+    BinaryColumn,
+    CategoryColumn,
+    Column,
+    ConstantColumn,
+    IntegerColumn,
+    NumericColumn,
+)
+from .frames import Series
+
+LARGEST = 2**24
+"""Whole numbers beyond this are not exact in float32, and are real numbers here."""
+
+FEW = 16
+"""Whole numbers with at most so many between the least and the largest are diffused as classes;
+real numbers with so few different values, each of them often, are categories."""
+
+MANY = 256
+"""Names with more than this tell rows apart rather than describe them."""
+
+TAIL, SKEW, KNOTS = 6.0, 2.0, 17
+"""Deviations of the farthest value, and skewness, from which quantiles serve better than a scale;
+and at most so many of them."""
+
+
+def inferred(series: Series, kind: str | None = None) -> Column:
+    """The column for these values, of the type `kind` where one is given (a key of `TYPES`).
+
+    Raises:
+        ValueError: if a value is infinite, the values are too many to be categories or do not fit
+            the type asked for, or there is no such type.
+    """
+    if series.numbers is not None and np.isinf(series.numbers).any():
+        row = int(np.isinf(series.numbers).argmax())
+        raise ValueError(
+            f"column {series.name!r} holds {series.numbers[row]} in row {row}: remove the row, or "
+            "mark the value as missing (NaN)"
+        )
+    present = _present(series)
+    different = list(dict.fromkeys(present))
+    if len(different) < 2:
+        return ConstantColumn(*_common(series), different[0] if different else None)
+    if kind is not None:
+        if kind not in TYPES:
+            raise ValueError(
+                f"column {series.name!r} cannot be of type {kind!r}: choose one of "
+                f"{', '.join(TYPES)}"
+            )
+        return TYPES[kind](series)
+    if len(different) == 2:
+        return _binary(series)
+    if series.numbers is None:
+        return _categorical(series)
+    numbers = series.numbers[~series.missing]
+    if (numbers == np.round(numbers)).all() and np.abs(numbers).max() <= LARGEST:
+        return _integer(series)
+    if len(different) <= FEW and len(numbers) >= 20 * len(different):
+        return _categorical(series)
+    return _numeric(series)
+
+
+def _common(series: Series) -> tuple[str, float, str]:
+    return series.name, float(series.missing.mean()), series.dtype
+
+
+def _present(series: Series) -> list:
+    """The values that are there, as Python has them."""
+    if series.numbers is None:
+        return [each for each in series.names or [] if each is not None]
+    numbers = series.numbers[~series.missing]
+    return [int(v) if v == round(v) else v for v in numbers.tolist()]
+
+
+def _need_numbers(series: Series, kind: str) -> np.ndarray:
+    if series.numbers is None:
+        raise ValueError(f"column {series.name!r} holds names, and cannot be {kind}")
+    return series.numbers[~series.missing]
+
+
+def _classes(series: Series) -> tuple[tuple, tuple[float, ...]]:
+    """The classes in order, and their shares, with one more row of each."""
+    values, counts = np.unique(
+        np.array(_present(series), dtype=object).astype(str), return_counts=True
+    )
+    by_text = {str(each): each for each in _present(series)}
+    classes = [by_text[text] for text in values]
+    order = sorted(range(len(classes)), key=lambda k: _rank(classes[k]))
+    shares = (counts[order] + 1) / (counts.sum() + len(counts))
+    return tuple(classes[k] for k in order), tuple(shares.tolist())
+
+
+def _rank(value: str | int | float | bool) -> tuple:
+    """Numbers by size, and before names."""
+    return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
+
+
+def _binary(series: Series) -> BinaryColumn:
+    classes, shares = _classes(series)
+    if len(classes) != 2:
+        raise ValueError(f"column {series.name!r} has {len(classes)} values, and cannot be binary")
+    return BinaryColumn(*_common(series), classes, shares)
+
+
+def _categorical(series: Series) -> CategoryColumn:
+    classes, shares = _classes(series)
+    if len(classes) > MANY:
+        raise ValueError(
+            f"column {series.name!r} has {len(classes)} different values in "
+            f"{len(series.missing)} rows, which tell rows apart rather than describe them: leave "
+            f"it out, or group them into {MANY} or fewer"
+        )
+    return CategoryColumn(*_common(series), classes, shares)
+
+
+def _integer(series: Series) -> IntegerColumn:
+    numbers = _need_numbers(series, "integer")
+    if not (numbers == np.round(numbers)).all() or np.abs(numbers).max() > LARGEST:
+        raise ValueError(
+            f"column {series.name!r} holds numbers that are not whole, or beyond {LARGEST}: it can "
+            "be numeric"
+        )
+    low, high = int(numbers.min()), int(numbers.max())
+    shares: tuple[float, ...] = ()
+    if high - low < FEW:
+        counts = np.bincount((numbers - low).astype(np.int64)) + 1.0
+        shares = tuple((counts / counts.sum()).tolist())
+    return IntegerColumn(*_common(series), low, high, *_standard(numbers), shares)
+
+
+def _numeric(series: Series) -> NumericColumn:
+    numbers = _need_numbers(series, "numeric")
+    shift, scale = _standard(numbers)
+    z = (numbers - shift) / scale
+    plain = np.abs(z).max() <= TAIL and abs((z**3).mean()) <= SKEW
+    return _standardized(series) if plain else _by_quantiles(series)
+
+
+def _standardized(series: Series) -> NumericColumn:
+    numbers = _need_numbers(series, "numeric")
+    shift, scale = _standard(numbers)
+    ends = float(numbers.min()), float(numbers.max())
+    return NumericColumn(*_common(series), (shift - scale, shift + scale), (-1.0, 1.0), *ends)
+
+
+def _by_quantiles(series: Series) -> NumericColumn:
+    numbers = _need_numbers(series, "numeric")
+    count = min(KNOTS, max(3, len(numbers) // 20))
+    farthest = torch.special.ndtri(torch.tensor(1 - 0.5 / len(numbers), dtype=torch.float64))
+    normal = torch.linspace(-farthest, farthest, count, dtype=torch.float64)
+    quantiles = np.quantile(numbers, torch.special.ndtr(normal).numpy())
+    at, to = _rising(quantiles.tolist(), normal.tolist())
+    if len(at) < 2:
+        return _standardized(series)
+    ends = float(numbers.min()), float(numbers.max())
+    return NumericColumn(*_common(series), at, to, *ends)
+
+
+def _standard(numbers: np.ndarray) -> tuple[float, float]:
+    """The shift and the scale that give numbers mean 0 and variance 1."""
+    return float(numbers.mean()), float(numbers.std())
+
+
+def _rising(at: Sequence[float], to: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Knots that rise: of those at one place, one is left, at their mean."""
+    places: list[float] = []
+    means: list[list[float]] = []
+    width = (at[-1] - at[0]) * 1e-9
+    for place, target in zip(at, to, strict=True):
+        if places and place - places[-1] <= width:
+            means[-1].append(target)
+        else:
+            places.append(place)
+            means.append([target])
+    return tuple(places), tuple(sum(each) / len(each) for each in means)
+
+
+TYPES: dict[str, Callable[[Series], Column]] = {
+    "numeric": _numeric,
+    "standardized": _standardized,
+    "quantiles": _by_quantiles,
+    "integer": _integer,
+    "binary": _binary,
+    "categorical": _categorical,
+}
+"""The types that a column can be asked to have."""

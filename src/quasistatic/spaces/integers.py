@@ -1,0 +1,103 @@
+"""Whole numbers of unlike ranges, each with a shift and a scale of its own."""
+
+__all__ = ["Integers"]
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..checks import as_array
+from ..families import Family
+from .space import OnLevels
+
+MOST = 1024
+"""Levels of a column whose masses are added up by :meth:`Integers.log_whole`."""
+
+
+@dataclass(frozen=True)
+class Integers(OnLevels):
+    """Whole numbers (B, n) from `low` to `high` of each column: x_0 = (raw - shift) / scale is the
+    middle of a cell, and p(raw | x_1) is the mass that the last step gives to the cell, the outer
+    cells reaching to infinity (DDPM Eq. 13).
+
+    Args:
+        low, high: the least and the largest number of each column.
+        shift, scale: of each column.
+
+    Raises:
+        ValueError: if a range is empty, a scale is not positive, or there is not one of each.
+    """
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if {len(self.low), len(self.high), len(self.shift), len(self.scale)} != {self.dims}:
+            raise ValueError(f"data of shape {self.shape} take one range and scale for each column")
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"a range has two numbers or more, got {self.low} to {self.high}")
+        if not all(0 < scale < math.inf for scale in self.scale):
+            raise ValueError(f"a scale must be positive and finite, got {self.scale}")
+
+    @property
+    def levels(self) -> None:
+        return None  # they are other ones in each column
+
+    @property
+    def filler(self) -> Tensor:
+        return torch.tensor(self.low, dtype=torch.float64)
+
+    def _of(self, like: Tensor) -> list[Tensor]:
+        """low, high, shift and scale, in float64."""
+        each = (self.low, self.high, self.shift, self.scale)
+        return [torch.tensor(x, dtype=torch.float64, device=like.device) for x in each]
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        array = as_array(raw, self.shape, name)
+        if not array.is_floating_point():
+            array = array.to(torch.get_default_dtype())
+        low, high, *_ = self._of(array)
+        wrong = (array != array.round()) | (array < low) | (array > high)
+        if wrong.any():
+            row, column = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"{name} must hold whole numbers from {self.low[column]} to {self.high[column]} in "
+                f"column {column}, got {array[row, column].item():g} in row {row}: round it, or "
+                "build the space with a wider range"
+            )
+        return array
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        _, _, shift, scale = self._of(raw)
+        return ((raw - shift) / scale).to(raw.dtype)
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        low, high, shift, scale = self._of(x_0)
+        return (x_0 * scale + shift).round().clamp(low, high).to(x_0.dtype)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        _, _, shift, scale = self._of(x_0)
+        return (x_0 * scale + shift).to(x_0.dtype)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        low, high, _, scale = self._of(x_0)
+        raw, half = self.decode(x_0), (0.5 / scale).to(x_0.dtype)
+        lower = torch.where(raw == low, -math.inf, x_0 - half)
+        upper = torch.where(raw == high, math.inf, x_0 + half)
+        return p.log_mass(lower, upper)
+
+    def log_whole(self, p: Family, like: Tensor) -> Tensor:
+        """As :meth:`Space.log_whole`; a column of very many numbers is taken at its word."""
+        low, high, *_ = self._of(like)
+        few = high - low < MOST
+        each = []
+        for k in range(int((high - low)[few].max().item() if few.any() else 0) + 1):
+            raw = torch.minimum(low + k, high).expand_as(like)
+            mass = self.log_prob(p, self.encode(raw).to(like.dtype))
+            each.append(torch.where(low + k <= high, mass, -math.inf))
+        return torch.where(few, torch.stack(each).logsumexp(0), 0.0)

@@ -1,0 +1,151 @@
+"""Data with levels that are the same for each value: bits, and whole numbers from zero."""
+
+__all__ = ["Binary", "Dequantized", "Quantized"]
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..checks import as_array
+from ..families import Family
+from .space import OnContinuum, OnLevels
+
+
+@dataclass(frozen=True)
+class Binary(OnLevels):
+    """Bits: x_0 is the raw 0 or 1."""
+
+    @property
+    def levels(self) -> Tensor:
+        return torch.tensor([0.0, 1.0], dtype=torch.float64)
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        return _check_levels(raw, self.shape, 2, name, "Binary")
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        return raw
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        return (x_0 > 0.5).to(x_0.dtype)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return x_0
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        # The mass of its half of the line: a step on the reals has a probability then, too.
+        one, half = x_0 > 0.5, torch.full_like(x_0, 0.5)
+        return p.log_mass(half.where(one, -math.inf), half.where(~one, math.inf))
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """`count` equal cells from -spread to spread, each a raw whole number from 0."""
+
+    count: int
+    spread: float
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise ValueError(f"data with levels need at least 2 of them, got {self.count}")
+        if not 0 < self.spread < math.inf:
+            raise ValueError(f"spread must be positive and finite, got {self.spread}")
+
+    @property
+    def width(self) -> float:
+        return 2 * self.spread / self.count
+
+    def place(self, raw: Tensor) -> Tensor:
+        """The position of raw, where a whole number is the lower end of its cell."""
+        return (raw / self.count * 2 - 1) * self.spread
+
+    def unrounded(self, x: Tensor) -> Tensor:
+        """The raw number at a position, whole in the middle of a cell."""
+        return (x / self.spread + 1) / 2 * self.count - 0.5
+
+    def raw(self, x: Tensor) -> Tensor:
+        index = ((x / self.spread + 1) / 2 * self.count).floor()
+        return index.clamp(0, self.count - 1)
+
+
+@dataclass(frozen=True)
+class Quantized(OnLevels):
+    """Whole numbers 0 .. count - 1 (8-bit images have 256): x_0 is the middle of its cell on
+    [-spread, spread], and p(raw | x_1) is the mass that the last step gives to the cell, the
+    outer cells reaching to infinity (DDPM Eq. 13)."""
+
+    count: int = 256
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _Cells(self.count, self.spread)
+
+    @property
+    def levels(self) -> Tensor:
+        cells = _Cells(self.count, self.spread)
+        return cells.place(torch.arange(self.count, dtype=torch.float64) + 0.5)
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        return _check_levels(raw, self.shape, self.count, name, "Quantized")
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        return self.levels.to(raw)[raw.long()]
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).raw(x_0)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).unrounded(x_0)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        cells = _Cells(self.count, self.spread)
+        raw, half = cells.raw(x_0), cells.width / 2
+        lower = torch.where(raw == 0, -math.inf, x_0 - half)
+        upper = torch.where(raw == self.count - 1, math.inf, x_0 + half)
+        return p.log_mass(lower, upper)
+
+
+@dataclass(frozen=True)
+class Dequantized(OnContinuum):
+    """Whole numbers 0 .. count - 1, spread evenly over their cells: x_0 is raw + u, u uniform on
+    [0, 1), scaled to [-spread, spread]. The density of raw + u bounds the mass of raw from below
+    (SD15 footnote 3), and u has no entropy to account for."""
+
+    count: int = 256
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _Cells(self.count, self.spread)
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        return _check_levels(raw, self.shape, self.count, name, "Dequantized")
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        u = torch.rand(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
+        return _Cells(self.count, self.spread).place(raw + u)
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).raw(x_0)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return _Cells(self.count, self.spread).unrounded(x_0)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        return p.log_prob(x_0) + math.log(_Cells(self.count, self.spread).width)
+
+
+def _check_levels(raw: object, shape: tuple[int, ...], count: int, name: str, kind: str) -> Tensor:
+    array = as_array(raw, shape, name)
+    if not array.is_floating_point():  # bytes compare by their own arithmetic, bools by none
+        array = array.to(torch.get_default_dtype())
+    valid = (array == array.round()) & (array >= 0) & (array < count)
+    if not valid.all():
+        where = tuple((~valid).nonzero()[0].tolist())
+        raise ValueError(
+            f"{name} must hold whole numbers from 0 to {count - 1}, got {array[where].item():g} at "
+            f"{where}: round or rescale the data, or use another space than {kind}"
+        )
+    return array

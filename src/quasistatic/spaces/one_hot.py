@@ -1,0 +1,111 @@
+"""Categories: whole numbers that are names, diffused as one-hot values."""
+
+__all__ = ["OneHot"]
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import as_array
+from ..families import Family, Groups
+from ..kernels import CategoricalKernel, Kernel
+from .space import OnLevels, no_affine
+
+
+@dataclass(frozen=True)
+class OneHot(OnLevels):
+    """Classes (B, G) as whole numbers from `lowest`: x_0 (B, W) is their one-hot values, side by
+    side, and p(raw | x_1) is the probability that the last step gives to the class.
+
+    Args:
+        counts: how many classes each column has.
+        lowest: the number of the first class, one for all columns or one for each.
+        masked: whether each column has one more value, MASK, that no data have: the class that
+            :meth:`CategoricalKernel.absorbing` erases to.
+    """
+
+    counts: tuple[int, ...]
+    lowest: int | tuple[int, ...] = 0
+    masked: bool = False
+    shape: Any = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", tuple(self.counts))
+        object.__setattr__(self, "shape", len(self.counts))
+        super().__post_init__()
+        self._lowest(torch.zeros(len(self.counts)))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The values of each column, MASK the last of them where there is one."""
+        return Groups(tuple(count + self.masked for count in self.counts))
+
+    @property
+    def excluded(self) -> Tensor:
+        """Whether no data can have a class, with shape (W,): MASK."""
+        groups, index = self.groups, torch.tensor(self.counts)
+        return groups.one_hot(index) > 0 if self.masked else torch.zeros(groups.width).bool()
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        return (self.groups.width,)
+
+    @property
+    def levels(self) -> None:
+        return None  # a value by itself is 0 or 1, and does not stand by itself
+
+    def require(self, kernel: Kernel) -> None:
+        if not isinstance(kernel, CategoricalKernel) or kernel.groups != self.groups:
+            raise TypeError(
+                f"OneHot with {self.groups.sizes} values needs a CategoricalKernel of these sizes, "
+                f"got {kernel!r}: build the one with the other's"
+            )
+
+    @property
+    def filler(self) -> Tensor:
+        return self._lowest(torch.zeros(len(self.counts), dtype=torch.float64))
+
+    def per_state(self, each: Tensor) -> Tensor:
+        return self.groups.spread(each)
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        array = as_array(raw, self.shape, name)
+        if not array.is_floating_point():
+            array = array.to(torch.get_default_dtype())
+        index = array - self._lowest(array)
+        counts = torch.tensor(self.counts, device=array.device)
+        wrong = (index != index.round()) | (index < 0) | (index >= counts)
+        if wrong.any():
+            row, column = wrong.nonzero()[0].tolist()
+            first = int(self._lowest(array).expand(len(counts))[column])
+            raise ValueError(
+                f"{name} must hold classes from {first} to {first + self.counts[column] - 1} in "
+                f"column {column}, got {array[row, column].item():g} in row {row}: number the "
+                "classes so, or build the space with more of them"
+            )
+        return array
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        return self.groups.one_hot((raw - self._lowest(raw)).long()).to(raw.dtype)
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        return self.groups.index(x_0).to(x_0.dtype) + self._lowest(x_0)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return self.decode(x_0)
+
+    def affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        raise no_affine(self)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        return p.log_prob(x_0)
+
+    def log_whole(self, p: Family, like: Tensor) -> Tensor:
+        return self.groups.logsumexp(p.log_prob(torch.ones_like(like)))
+
+    def _lowest(self, like: Tensor) -> Tensor:
+        lowest = torch.as_tensor(self.lowest, device=like.device).to(like.dtype)
+        return lowest.expand(len(self.counts))
