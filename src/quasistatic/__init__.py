@@ -19,7 +19,18 @@ from . import data, grids, information, networks, oracles, pacing, progressive, 
 from .anomalies import Anomalies, AnomalyDetector
 from .diffusion import Diffusion
 from .factors import Anything, Label, Linear, Observed, Smooth
-from .heads import Clean, Equilibrium, Exact, Levels, Mean, Natural, Noise, Spread, Velocity
+from .heads import (
+    Clean,
+    Corrected,
+    Equilibrium,
+    Exact,
+    Levels,
+    Mean,
+    Natural,
+    Noise,
+    Spread,
+    Velocity,
+)
 from .kernels import BinomialKernel, GaussianKernel
 from .likelihood import Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
@@ -48,6 +59,7 @@ __all__ = [
     "Posterior",
     "Smooth",
     "Continuous",
+    "Corrected",
     "Dequantized",
     "Diffusion",
     "Equilibrium",

@@ -9,6 +9,7 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 __all__ = [
     "BeliefHead",
     "Clean",
+    "Corrected",
     "Equilibrium",
     "Exact",
     "Head",
@@ -22,6 +23,7 @@ __all__ = [
     "WithVariance",
 ]
 
+from .corrected import Corrected
 from .estimates import Clean, Noise, Velocity
 from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels
