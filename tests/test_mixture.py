@@ -11,6 +11,7 @@ from quasistatic import schedules
 from quasistatic.kernels import GaussianKernel
 from quasistatic.networks import MixtureDenoiser, MixtureMLP
 from quasistatic.networks import mixture as module
+from quasistatic.networks.mixture import Part
 from quasistatic.oracles import MixtureOracle, Moments
 
 WEIGHTS = (0.2, 0.5, 0.3)
@@ -27,13 +28,14 @@ def rotations(count: int, rng: torch.Generator) -> torch.Tensor:
     return torch.linalg.qr(torch.randn(count, 3, 3, generator=rng))[0]
 
 
-def started(network, basis: torch.Tensor, chain: GaussianKernel, means=MEANS):
-    told = [torch.as_tensor(each) for each in (WEIGHTS, means, VARIANCES)]
-    return network.start_at(*told, basis, chain.schedule.log_snr[1:])
+def pieces(basis: torch.Tensor, means=MEANS) -> list[Part]:
+    log_weight = torch.tensor(WEIGHTS).log()
+    return [Part(log_weight, torch.as_tensor(means), torch.tensor(VARIANCES), basis)]
 
 
 def denoiser(basis: torch.Tensor, chain: GaussianKernel, means=MEANS) -> MixtureDenoiser:
-    return started(MixtureDenoiser(3, 3, chain.steps, len(basis)), basis, chain, means)
+    network = MixtureDenoiser(3, ((3, len(basis)),), chain.steps)
+    return network.start_at(pieces(basis, means), chain.schedule.log_snr[1:])
 
 
 def noisy(chain: GaussianKernel, rng: torch.Generator, n: int = 60):
@@ -42,8 +44,8 @@ def noisy(chain: GaussianKernel, rng: torch.Generator, n: int = 60):
 
 
 def model_of(basis: torch.Tensor, chain: GaussianKernel) -> qs.Diffusion:
-    network = MixtureMLP(3, 3, chain.steps, len(basis), width=8)
-    started(network.mixture, basis, chain)
+    network = MixtureMLP(3, ((3, len(basis)),), chain.steps, width=8)
+    network.mixture.start_at(pieces(basis), chain.schedule.log_snr[1:])
     return qs.Diffusion(qs.Continuous(3), chain, qs.Corrected(), network)
 
 
@@ -102,11 +104,27 @@ def test_one_basis_for_all_is_the_same_as_one_for_each(rng):
     assert close(shared.log_prob(x_t), own.log_prob(x_t))
 
 
+def test_a_mixture_in_parts_is_the_mixture(rng):
+    """Components dealt out among parts, some with eigenvectors of their own."""
+    chain, basis = kernel(), rotations(3, rng)
+    (all_,) = pieces(basis)
+    parts = [
+        Part(*(each[rows] for each in (all_.log_weight, all_.mean, all_.variance, basis)))
+        for rows in (slice(0, 1), slice(1, 3))
+    ]
+    network = MixtureDenoiser(3, ((1, 1), (2, 2)), chain.steps)
+    network.start_at(parts, chain.schedule.log_snr[1:])
+    x_t, t = noisy(chain, rng)
+    whole = denoiser(basis, chain)
+    assert close(network(x_t, t / chain.steps), whole(x_t, t / chain.steps))
+    assert close(network.log_prob(x_t), whole.log_prob(x_t))
+
+
 def test_pieces_change_nothing(rng, monkeypatch):
     chain, basis = kernel(), rotations(3, rng)
     x_t, t = noisy(chain, rng)
     whole = denoiser(basis, chain)(x_t, t / chain.steps)
-    monkeypatch.setattr(module, "LARGEST", 3 * 3 * 7)
+    monkeypatch.setattr(module, "LARGEST", 3 * 3 * 7)  # seven examples
     assert close(denoiser(basis, chain)(x_t, t / chain.steps), whole)
 
 
@@ -133,7 +151,6 @@ def test_before_training_the_model_is_the_mixture(rng):
     ours, its = model.reverse(x_t, t - 1, t), exact.reverse(x_t, t - 1, t)
     assert close(ours.mean, its.mean)
     assert close(ours.variance, its.variance)
-    assert torch.equal(model.output(x_t, t), model.network.uncorrected(x_t, t / chain.steps))
     qs.Bound()(model, x_t, rng).sum().backward()
     read_out = model.network.correction.read_out
     assert (read_out.weight.grad.abs().sum(1) > 0).all()
@@ -177,9 +194,10 @@ def test_a_model_comes_back_from_its_folder(rng, tmp_path):
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(ValueError, match="4 components have 1 basis or 4, got bases=2"):
-        MixtureDenoiser(3, 4, 10, 2)
+    with pytest.raises(ValueError, match=r"pairs \(components, bases\) .* got \(\(4, 2\),\)"):
+        MixtureDenoiser(3, ((4, 2),), 10)
+    network, log_snr = MixtureDenoiser(3, ((3, 1),), 40), kernel().schedule.log_snr[1:]
     with pytest.raises(ValueError, match=r"mean must be finite and have shape \(3, 3\)"):
-        started(MixtureDenoiser(3, 3, 40), torch.eye(3)[None], kernel(), torch.zeros(3, 2))
+        network.start_at(pieces(torch.eye(3)[None], torch.zeros(3, 2)), log_snr)
     with pytest.raises(TypeError, match="Corrected needs a kernel with signal and noise"):
         qs.Corrected().bind(qs.Binary(3), qs.BinomialKernel(schedules.erase_evenly(5)))

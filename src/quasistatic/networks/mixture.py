@@ -1,8 +1,9 @@
 r"""A mixture of normals as a denoiser in closed form, and a network that stands on one."""
 
-__all__ = ["MixtureDenoiser", "MixtureMLP"]
+__all__ = ["MixtureDenoiser", "MixtureMLP", "Part"]
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,72 @@ from torch import Tensor, nn
 
 from .mlp import MLP
 
-LARGEST = 2**21
+LARGEST = 2**20
 """Elements of the largest table over examples, components and values: more go in pieces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Normal components that share their eigenvectors, or have some of their own each.
+
+    Args:
+        log_weight: with shape (K,); over all parts of a mixture the weights sum to 1.
+        mean: with shape (K, D).
+        variance: along the eigenvectors, with shape (K, D).
+        basis: the eigenvectors as columns, (K, D, D), or (1, D, D) that all share.
+    """
+
+    log_weight: Tensor
+    mean: Tensor
+    variance: Tensor
+    basis: Tensor
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Components and bases."""
+        return len(self.mean), len(self.basis)
+
+    def joint(self, x: Tensor, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log w_k + log p(x | k), (K, B); U_k' (x - signal m_k) and v_k, both (K, B, D)."""
+        off = (x - signal * self.mean[:, None]) @ self.basis
+        spread = signal**2 * self.variance[:, None] + noise**2
+        square = (off**2 / spread + (2 * math.pi * spread).log()).sum(-1)
+        return self.log_weight[:, None] - square / 2, off, spread
+
+    def moments(
+        self, off: Tensor, spread: Tensor, signal: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """E[x_0 | x_t, k] and Var[x_0 | x_t, k], both (K, B, D)."""
+        ratio, turned = self.variance[:, None] / spread, self.basis.mT
+        mean = self.mean[:, None] + (signal * ratio * off) @ turned
+        return mean, (noise**2 * ratio) @ turned**2
+
+
+class _Held(nn.Module):
+    """The numbers of a part as buffers; a standard normal until they are filled."""
+
+    log_weight: Tensor
+    mean: Tensor
+    variance: Tensor
+    basis: Tensor
+
+    def __init__(self, components: int, bases: int, dims: int, share: float) -> None:
+        super().__init__()
+        log_weight = torch.full((components,), math.log(share / components))
+        self.register_buffer("log_weight", log_weight)
+        self.register_buffer("mean", torch.zeros(components, dims))
+        self.register_buffer("variance", torch.ones(components, dims))
+        self.register_buffer("basis", torch.eye(dims).repeat(bases, 1, 1))
+
+    @property
+    def part(self) -> Part:
+        return Part(self.log_weight, self.mean, self.variance, self.basis)
+
+    def fill(self, part: Part) -> None:
+        for name in ("log_weight", "mean", "variance", "basis"):
+            _fill(getattr(self, name), getattr(part, name), name)
+        if not (self.variance > 0).all():
+            raise ValueError(f"variances must be positive, got {self.variance.min().item():g}")
 
 
 @dataclass(eq=False)
@@ -30,68 +95,48 @@ class MixtureDenoiser(nn.Module):
 
     Args:
         shape: the shape of one example; a whole number means one axis. It has D values.
-        components: K.
+        parts: for each part of the mixture, how many components it has, and how many sets of
+            eigenvectors: as many, or 1 that all of the part share.
         steps: T of the schedule.
-        bases: how many sets of eigenvectors there are: K, or 1 if all components share them.
 
-    The mixture starts as one standard normal, K times over; :meth:`start_at` gives it its law. It
-    has no weights to train: its numbers are buffers, which are saved with a model.
+    It starts as a standard normal; :meth:`start_at` gives it its law. It has no weights to train:
+    its numbers are buffers, which are saved with a model.
     """
 
     shape: Any
-    components: int
+    parts: Any
     steps: int
-    bases: int = 1
 
     def __post_init__(self) -> None:
         super().__init__()
         self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        K, D = self.components, math.prod(self.shape)
-        if self.bases not in (1, K):
-            raise ValueError(f"{K} components have 1 basis or {K}, got bases={self.bases}")
-        self.log_weight: Tensor
-        self.mean: Tensor
-        self.variance: Tensor
-        self.basis: Tensor
+        self.parts = tuple((int(count), int(bases)) for count, bases in self.parts)
+        if not self.parts or any(bases not in (1, count) for count, bases in self.parts):
+            raise ValueError(
+                f"parts are pairs (components, bases) with 1 basis or one a component, got "
+                f"{self.parts}"
+            )
+        dims = math.prod(self.shape)
+        share = 1 / len(self.parts)
+        self.held = nn.ModuleList(_Held(k, bases, dims, share) for k, bases in self.parts)
         self.log_snr: Tensor
-        self.register_buffer("log_weight", torch.full((K,), -math.log(K)))
-        self.register_buffer("mean", torch.zeros(K, D))
-        self.register_buffer("variance", torch.ones(K, D))
-        self.register_buffer("basis", torch.eye(D).repeat(self.bases, 1, 1))
         self.register_buffer("log_snr", torch.zeros(self.steps))
 
-    def start_at(
-        self, weight: Tensor, mean: Tensor, variance: Tensor, basis: Tensor, log_snr: Tensor
-    ) -> "MixtureDenoiser":
-        """Takes the law of x_0 and the schedule.
+    @property
+    def law(self) -> list[Part]:
+        """The mixture, part by part."""
+        return [held.part for held in self.held]  # type: ignore[misc]
 
-        Args:
-            weight: of the components, with shape (K,), summing to 1.
-            mean: m_k, with shape (K, D).
-            variance: lambda_k, the variances along the eigenvectors, with shape (K, D).
-            basis: U_k, with eigenvectors as columns, (bases, D, D).
-            log_snr: of the times 1..T, with shape (T,).
+    def start_at(self, law: Sequence[Part], log_snr: Tensor) -> "MixtureDenoiser":
+        """Takes the law of x_0, one :class:`Part` for each of `parts`, and the log-SNR of the
+        times 1..T, with shape (T,).
 
         Raises:
-            ValueError: if a shape is another, or a weight or a variance is not positive.
+            ValueError: if a shape is another, or a variance is not positive.
         """
-        given = {
-            "log_weight": torch.as_tensor(weight).log(),
-            "mean": torch.as_tensor(mean),
-            "variance": torch.as_tensor(variance),
-            "basis": torch.as_tensor(basis),
-            "log_snr": torch.as_tensor(log_snr),
-        }
-        for name, value in given.items():
-            buffer = getattr(self, name)
-            if value.shape != buffer.shape or not value.isfinite().all():
-                raise ValueError(
-                    f"{name} must be finite and have shape {tuple(buffer.shape)}, got "
-                    f"{tuple(value.shape)}"
-                )
-            buffer.copy_(value)
-        if not (self.variance > 0).all():
-            raise ValueError(f"variances must be positive, got {self.variance.min().item():g}")
+        _fill(self.log_snr, log_snr, "log_snr")
+        for held, part in zip(self.held, law, strict=True):
+            held.fill(part)  # type: ignore[operator]
         return self
 
     def scales(self, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,31 +154,42 @@ class MixtureDenoiser(nn.Module):
         """log p(x_0) of x_0 (B, *), with shape (B,), in nats."""
         flat = x_0.flatten(1)
         one = torch.ones_like(flat[:, :1])
-        return torch.cat(
-            [self._joint(*p)[0].logsumexp(0) for p in self._pieces(flat, one, 0 * one)]
-        )
-
-    def _joint(self, x: Tensor, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k + log p(x | k), (K, B); U_k' (x - signal m_k) and v_k, both (K, B, D)."""
-        off = (x - signal * self.mean[:, None]) @ self.basis
-        spread = signal**2 * self.variance[:, None] + noise**2
-        square = (off**2 / spread + (2 * math.pi * spread).log()).sum(-1)
-        return self.log_weight[:, None] - square / 2, off, spread
+        found = []
+        for piece in self._pieces(flat, one, 0 * one):
+            joint = torch.cat([part.joint(*piece)[0] for part in self.law])
+            found.append(joint.logsumexp(0))
+        return torch.cat(found)
 
     def _moments(self, x: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-        log_joint, off, spread = self._joint(x, signal, noise)
-        share = log_joint.softmax(0)[..., None]
-        ratio = self.variance[:, None] / spread
-        turned = self.basis.transpose(1, 2)
-        mean = self.mean[:, None] + (signal * ratio * off) @ turned
-        within = (noise**2 * ratio) @ turned**2
-        whole = (share * mean).sum(0)
-        variance = (share * (within + (mean - whole) ** 2)).sum(0)
+        told = [part.joint(x, signal, noise) for part in self.law]
+        log_all = torch.cat([joint for joint, _, _ in told]).logsumexp(0)
+        shares = [(joint - log_all).exp()[..., None] for joint, _, _ in told]
+        each = [
+            part.moments(off, spread, signal, noise)
+            for part, (_, off, spread) in zip(self.law, told, strict=True)
+        ]
+        whole = torch.zeros_like(x)
+        for share, (mean, _) in zip(shares, each, strict=True):
+            whole = whole + (share * mean).sum(0)
+        # About the mean, for at high SNR the variance has none of the mean square's digits.
+        variance = torch.zeros_like(x)
+        for share, (mean, within) in zip(shares, each, strict=True):
+            variance = variance + (share * (within + (mean - whole) ** 2)).sum(0)
         return torch.stack([whole, variance], -1)
 
     def _pieces(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        rows = max(1, LARGEST // self.mean.numel())
+        numbers = sum(part.mean.numel() for part in self.law)
+        rows = max(1, LARGEST // numbers)
         return list(zip(*(tensor.split(rows) for tensor in tensors), strict=True))
+
+
+def _fill(buffer: Tensor, value: Any, name: str) -> None:
+    value = torch.as_tensor(value)
+    if value.shape != buffer.shape or not value.isfinite().all():
+        raise ValueError(
+            f"{name} must be finite and have shape {tuple(buffer.shape)}, got {tuple(value.shape)}"
+        )
+    buffer.copy_(value)
 
 
 @dataclass(eq=False)
@@ -145,14 +201,13 @@ class MixtureMLP(nn.Module):
     its read-out starts at zero: before training, the model is the mixture.
 
     Args:
-        shape, components, steps, bases: of :class:`MixtureDenoiser`.
+        shape, parts, steps: of :class:`MixtureDenoiser`.
         width, depth, dropout, octaves: of :class:`MLP`.
     """
 
     shape: Any
-    components: int
+    parts: Any
     steps: int
-    bases: int = 1
     width: int = 128
     depth: int = 2
     dropout: float = 0.0
@@ -160,28 +215,23 @@ class MixtureMLP(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.mixture = MixtureDenoiser(self.shape, self.components, self.steps, self.bases)
-        self.shape = self.mixture.shape
-        self.correction = MLP(
-            (2, *self.shape), self.width, self.depth, 1, self.dropout, self.octaves
-        )
+        self.mixture = MixtureDenoiser(self.shape, self.parts, self.steps)
+        self.shape, self.parts = self.mixture.shape, self.mixture.parts
+        size = self.width, self.depth, 1, self.dropout, self.octaves
+        self.correction = MLP((2, *self.shape), *size)
         nn.init.zeros_(self.correction.read_out.weight)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """E[x_0 | x_t] and Var[x_0 | x_t] under the mixture, the shift of the mean in deviations
         and the change of the log-variance: (B, *, 4)."""
-        known = self.uncorrected(x, time)
-        signal, noise = (self._beside(x, each) for each in self.mixture.scales(time))
-        clean = known[..., 0]
-        seen = torch.stack([clean, (x - signal * clean) / noise], 1)
+        mean, variance = self.mixture(x, time).unbind(-1)
+        return torch.stack([mean, variance, *self.corrections(x, time, mean)], -1)
+
+    def corrections(self, x: Tensor, time: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """What is to be changed where the mixture says that mean: two tensors (B, *)."""
+        signal, noise = (
+            each.reshape(-1, *[1] * (x.ndim - 1)) for each in self.mixture.scales(time)
+        )
+        seen = torch.stack([mean, (x - signal * mean) / noise], 1)
         shift, widening = self.correction(seen, time)[..., 0].unbind(1)
-        return torch.stack([clean, known[..., 1], shift, widening], -1)
-
-    def uncorrected(self, x: Tensor, time: Tensor) -> Tensor:
-        """The same with no correction, from which it differs in the last two numbers."""
-        known = self.mixture(x, time)
-        return torch.cat([known, torch.zeros_like(known)], -1)
-
-    @staticmethod
-    def _beside(x: Tensor, scale: Tensor) -> Tensor:
-        return scale.reshape(-1, *[1] * (x.ndim - 1))
+        return shift, widening

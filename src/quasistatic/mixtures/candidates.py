@@ -1,0 +1,106 @@
+"""Mixtures of normals that may suit a table, each a way to fit one to rows."""
+
+__all__ = ["Candidate", "Normals", "Tied", "Wide", "candidates"]
+
+import abc
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from ..networks.mixture import Part
+
+NUMBERS = 2**21
+"""The most numbers that the covariances of a candidate take."""
+
+MANY = 2000
+"""Rows from which more components are tried."""
+
+
+class Candidate(abc.ABC):
+    """A mixture to be fitted to rows z (N, D) of mean 0 and covariance 1, in float64."""
+
+    @abc.abstractmethod
+    def suits(self, rows: int, dims: int) -> bool:
+        """Whether there are rows enough for it, and dimensions few enough."""
+
+    @abc.abstractmethod
+    def fit(self, z: Tensor, seed: int) -> Part:
+        """The mixture, whose weights sum to 1."""
+
+
+@dataclass(frozen=True)
+class Normals(Candidate):
+    """Components with a covariance of their own each, by expectation maximisation.
+
+    Args:
+        components: how many.
+        floor: added to every variance, in units of the whole data's.
+    """
+
+    components: int
+    floor: float
+
+    def suits(self, rows: int, dims: int) -> bool:
+        return rows >= 8 * self.components and self.components * dims**2 <= NUMBERS
+
+    def fit(self, z: Tensor, seed: int) -> Part:
+        found = _maximised(z, "full", self.components, self.floor, seed)
+        variance, basis = torch.linalg.eigh(torch.from_numpy(found.covariances_))
+        return _part(found.weights_, found.means_, variance, basis)
+
+
+@dataclass(frozen=True)
+class Tied(Candidate):
+    """Components with one covariance for all of them."""
+
+    components: int
+    floor: float
+
+    def suits(self, rows: int, dims: int) -> bool:
+        return rows >= 4 * self.components and self.components * dims**2 <= NUMBERS
+
+    def fit(self, z: Tensor, seed: int) -> Part:
+        found = _maximised(z, "tied", self.components, self.floor, seed)
+        variance, basis = torch.linalg.eigh(torch.from_numpy(found.covariances_))
+        variance = variance.expand(len(found.means_), -1)
+        return _part(found.weights_, found.means_, variance, basis[None])
+
+
+@dataclass(frozen=True)
+class Wide(Candidate):
+    """One normal of that many times the data's variance: for what lies far out."""
+
+    factor: float
+
+    def suits(self, rows: int, dims: int) -> bool:
+        return True
+
+    def fit(self, z: Tensor, seed: int) -> Part:
+        mean = torch.zeros(1, z.shape[1]).double()
+        return _part(np.ones(1), mean, mean + self.factor, torch.eye(z.shape[1]).double()[None])
+
+
+def candidates(rows: int, dims: int) -> list[Candidate]:
+    """Those that suit a table of that size."""
+    counts = (2, 4, 8) if rows < MANY else (4, 8, 16, 32)
+    each: list[Candidate] = [Normals(k, floor) for k in counts for floor in (0.001, 0.01, 0.1)]
+    each += [Tied(16, 0.01), Tied(32, 0.01)]
+    each += [Wide(factor) for factor in (1.0, 4.0, 16.0)]
+    return [one for one in each if one.suits(rows, dims)]
+
+
+def _maximised(z: Tensor, kind: str, components: int, floor: float, seed: int) -> GaussianMixture:
+    how = {"covariance_type": kind, "reg_covar": floor, "max_iter": 30, "tol": 1e-2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it
+        return GaussianMixture(components, random_state=seed, **how).fit(z.numpy())
+
+
+def _part(weight: np.ndarray, mean: object, variance: Tensor, basis: Tensor) -> Part:
+    mean = torch.as_tensor(mean)
+    return Part(torch.from_numpy(weight).log(), mean, variance.clamp(min=1e-12), basis)
