@@ -41,6 +41,7 @@ from .soundness import Report, check
 from .spaces import Binary, Continuous, Dequantized, Quantized
 from .training import Fit, NonFiniteLoss, fit
 from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+from .warps import YeoJohnson
 
 load = Diffusion.load
 
@@ -86,6 +87,7 @@ __all__ = [
     "Simple",
     "Spread",
     "Velocity",
+    "YeoJohnson",
     "check",
     "cite",
     "data",

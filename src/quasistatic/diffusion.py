@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import config, files, heads, kernels, networks, schedules, spaces, variances
+from . import config, files, heads, kernels, networks, schedules, spaces, variances, warps
 from .checkpoints import FORMAT
 from .checks import as_array, as_tensor
 from .factors import Factor, Observed
@@ -23,7 +23,7 @@ from .samplers import ancestral
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, kernels, variances, heads, networks)
+    for room in (spaces, warps, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
