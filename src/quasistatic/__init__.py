@@ -32,7 +32,7 @@ from .heads import (
     Velocity,
 )
 from .kernels import BinomialKernel, GaussianKernel
-from .likelihood import Flow, Importance, Sandwich, Score
+from .likelihood import ContinuousTime, Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
@@ -60,6 +60,7 @@ __all__ = [
     "Posterior",
     "Smooth",
     "Continuous",
+    "ContinuousTime",
     "Corrected",
     "Dequantized",
     "Diffusion",

@@ -64,7 +64,8 @@ class Diffusion(Model):
             stderr: of the mean over the examples, in bits a value, for as few evaluations as it
                 takes; they are allotted to where the noise is (:func:`likelihood.bound_to`).
             each: `stderr` is that of each example's own value.
-            method: another way to score, `Importance(paths)` or `Flow()`, which has its own cost.
+            method: another way to score, `Importance(paths)`, `Flow()` or `ContinuousTime()`,
+                which has its own cost.
 
         Raises:
             TypeError: if the model's kernel cannot serve the method: which can.

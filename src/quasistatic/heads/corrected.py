@@ -5,6 +5,7 @@ __all__ = ["Corrected"]
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from ..families import Gaussian
@@ -37,3 +38,7 @@ class Corrected(BeliefHead):
         mean, variance, shift, widening = output.unbind(-1)
         change = FARTHEST * (widening / FARTHEST).tanh()
         return Gaussian(mean + variance.sqrt() * shift, variance * change.exp())
+
+    def uncorrected(self, output: Tensor) -> Tensor:
+        """The output (B, *, 4) of a network that has nothing to correct."""
+        return torch.cat([output[..., :2], torch.zeros_like(output[..., 2:])], -1)

@@ -4,7 +4,7 @@ __all__ = ["MixtureDenoiser", "MixtureMLP", "Part"]
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -36,6 +36,10 @@ class Part:
     def sizes(self) -> tuple[int, int]:
         """Components and bases."""
         return len(self.mean), len(self.basis)
+
+    def to(self, like: Tensor) -> "Part":
+        """The same, of the type and on the device of a tensor."""
+        return Part(*(getattr(self, field.name).to(like) for field in fields(self)))
 
     def joint(self, x: Tensor, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log w_k + log p(x | k), (K, B); U_k' (x - signal m_k) and v_k, both (K, B, D)."""
@@ -151,12 +155,12 @@ class MixtureDenoiser(nn.Module):
         return torch.cat([self._moments(*piece) for piece in pieces]).reshape(*x.shape, 2)
 
     def log_prob(self, x_0: Tensor) -> Tensor:
-        """log p(x_0) of x_0 (B, *), with shape (B,), in nats."""
+        """log p(x_0) of x_0 (B, *), with shape (B,), in nats, computed in its type."""
         flat = x_0.flatten(1)
         one = torch.ones_like(flat[:, :1])
         found = []
         for piece in self._pieces(flat, one, 0 * one):
-            joint = torch.cat([part.joint(*piece)[0] for part in self.law])
+            joint = torch.cat([part.to(x_0).joint(*piece)[0] for part in self.law])
             found.append(joint.logsumexp(0))
         return torch.cat(found)
 
@@ -220,6 +224,11 @@ class MixtureMLP(nn.Module):
         size = self.width, self.depth, 1, self.dropout, self.octaves
         self.correction = MLP((2, *self.shape), *size)
         nn.init.zeros_(self.correction.read_out.weight)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it corrects anything: not before training."""
+        return any(bool(weight.any()) for weight in self.correction.read_out.parameters())
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """E[x_0 | x_t] and Var[x_0 | x_t] under the mixture, the shift of the mean in deviations
