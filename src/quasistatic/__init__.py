@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
 from .anomalies import Anomalies, AnomalyDetector
 from .diffusion import Diffusion
+from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
 from .factors import Anything, Label, Linear, Observed, Smooth
 from .heads import (
     Clean,
@@ -64,6 +65,9 @@ __all__ = [
     "Corrected",
     "Dequantized",
     "Diffusion",
+    "DiffusionDensity",
+    "DiffusionImputer",
+    "DiffusionOutliers",
     "Equilibrium",
     "Exact",
     "Fit",

@@ -28,13 +28,13 @@ class Stacked:
 
     Args:
         law: its parts, in the units of the rows.
-        names: of the candidates and their shares, the largest first.
+        shares: of the candidates, by name, the largest first.
         held_out: log p of rows by mixtures that had not seen them, in nats.
         rows: which rows these are, with shape (len(held_out),).
     """
 
     law: list[Part]
-    names: dict[str, float]
+    shares: dict[str, float]
     held_out: np.ndarray
     rows: np.ndarray
 
@@ -98,8 +98,8 @@ def stacked(x: Tensor, seed: int = 0) -> Stacked:
     for i, weight in zip(kept, share, strict=True):
         part = whitener.colour(each[i].fit(z, seed))
         law.append(replace(part, log_weight=part.log_weight + np.log(weight)))
-    names = {str(each[i]): float(weight) for i, weight in zip(kept, share, strict=True)}
-    return Stacked(law, names, _nested(table), rows[judged])
+    shares = {str(each[i]): float(weight) for i, weight in zip(kept, share, strict=True)}
+    return Stacked(law, shares, _nested(table), rows[judged])
 
 
 def _judged(each: list[Candidate], x: Tensor, out: Tensor, seed: int) -> np.ndarray:

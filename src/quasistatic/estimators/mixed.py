@@ -1,0 +1,130 @@
+r"""Rows of real numbers: a mixture of normals, and a network that corrects it.
+
+A small table is won by a good start and lost by a network. So the model starts as a mixture in
+closed form, its shares and its space decided by held-out rows. A network then corrects it, if
+there are rows enough to learn from, and what it learned is kept only if rows that it has not seen
+are likelier for it: else the model is the mixture.
+"""
+
+__all__ = ["FittedMixture", "fit_mixture"]
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..diffusion import Diffusion
+from ..families import total
+from ..heads import Corrected
+from ..kernels import GaussianKernel
+from ..likelihood import ContinuousTime
+from ..mixtures import Stacked, completed, drawn, stacked
+from ..networks import MixtureMLP
+from ..schedules import linear_log_snr
+from ..spaces import Continuous, Space
+from ..training import Fit
+from ..warps import YeoJohnson
+from .fitted import Fitted, Plan, Story, generator
+
+STEPS, LAST = 1000, -8.0
+"""T of the chain, and the log-SNR that it ends at."""
+
+ENOUGH = 2000
+"""Rows from which a network is tried unless it is asked for."""
+
+JUDGES = 1000
+"""Validation rows that are looked at, at most."""
+
+TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedMixture(Fitted):
+    """A chain that stands on a mixture of normals. Where nothing is corrected, its answers are the
+    mixture's, in closed form."""
+
+    about = (
+        "a lower bound on log p(x) in continuous time; the exact density where nothing is corrected"
+    )
+
+    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        method = ContinuousTime(evaluations)
+        return self.model.score(x, method=method, rng=generator(seed)).nats.numpy()
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        rng = generator(seed)
+        if self._network.speaks:
+            return self.model.sample(n, rng=rng).double().numpy()
+        return self.model.space.decode(drawn(self._network.mixture.law, n, rng).double()).numpy()
+
+    def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
+        rng, space = generator(seed), self.model.space
+        rows = torch.from_numpy(x)
+        if self._network.speaks:
+            found = self.model.impute(rows, draws, 100, rng, particles=particles)
+            return found.draws.double().numpy()
+        hidden = rows.isnan()
+        x_0 = space.encode(torch.where(hidden, 0.0, rows)).masked_fill(hidden, math.nan)
+        filled = completed(self._network.mixture.law, x_0, draws, rng)
+        raw = space.decode(filled.flatten(0, 1)).reshape(filled.shape)
+        return torch.where(hidden[:, None], raw, rows[:, None]).numpy()
+
+    @property
+    def _network(self) -> MixtureMLP:
+        network = self.model.network
+        assert isinstance(network, MixtureMLP)  # as it was built
+        return network
+
+
+def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
+    """Fits rows (N, D) of finite numbers."""
+    x = torch.from_numpy(rows)
+    asked = plan.steps is not None or len(x) >= ENOUGH
+    if not asked or plan.steps == 0 or len(x) < 4:
+        start, space = _start(x, plan)
+        return FittedMixture(_standing_on(start, space, plan).eval(), Story(start.shares))
+    train, valid = plan.split(len(x))
+    start, space = _start(x[train], plan)
+    model = _standing_on(start, space, plan)
+    judges = x[valid[:JUDGES]]
+    steps = plan.train(model, rows[train], judges.numpy(), TRAINED)
+    won = model.score(judges, method=ContinuousTime(), rng=generator(plan.seed)).terms["correction"]
+    gain, error = won.mean().item(), won.std().item() / len(won) ** 0.5
+    story = Story(start.shares, gain, gain > error, steps)
+    if not story.kept:  # and the rows that judged may be learned from
+        model = _standing_on(stacked(space.encode(x), plan.seed), space, plan)
+    return FittedMixture(model.eval(), story)
+
+
+def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:
+    """The space in which held-out rows are likeliest, in raw units, and the mixture there."""
+    spaces: list[Space] = [] if plan.space is None else [plan.space]
+    found = []
+    for space in spaces or [Continuous.standardize(rows), YeoJohnson.fit(rows)]:
+        x_0 = space.encode(rows)
+        start = stacked(x_0, plan.seed)
+        score = start.held_out.mean() + _volume(space, x_0[start.rows]).mean().item()
+        found.append((score, start, space))
+    return max(found, key=lambda each: each[0])[1:]
+
+
+def _volume(space: Space, x_0: Tensor) -> Tensor:
+    """log |dx_0 / draw| of each row, with shape (N,)."""
+    prior = GaussianKernel(linear_log_snr(2)).prior(x_0)
+    return total(space.log_prob(prior, x_0) - prior.log_prob(x_0))
+
+
+def _standing_on(start: Stacked, space: Space, plan: Plan) -> Diffusion:
+    """The chain of that mixture, from where its narrowest direction is still to be seen."""
+    narrowest = min(part.variance.min().item() for part in start.law)
+    first = min(max(4 - math.log(narrowest), 7.0), 14.0)
+    kernel = GaussianKernel(linear_log_snr(STEPS, first, LAST))
+    width = plan.width or min(max(4 * space.dims, 128), 512)
+    sizes = [part.sizes for part in start.law]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        network = MixtureMLP(space.shape, sizes, STEPS, width, depth=2, dropout=0.1)
+    network.mixture.start_at(start.law, kernel.schedule.log_snr[1:])
+    return Diffusion(space, kernel, Corrected(), network)
