@@ -15,7 +15,7 @@ from .families import Family
 from .kernels import Kernel
 from .spaces import Continuous, Space
 
-LOOKED_AT = 10_000
+LOOKED_AT = 2000
 """Rows that powers are fitted to."""
 
 

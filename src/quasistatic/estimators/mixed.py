@@ -9,7 +9,7 @@ are likelier for it: else the model is the mixture.
 __all__ = ["FittedMixture", "fit_mixture"]
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ ENOUGH = 2000
 
 JUDGES = 1000
 """Validation rows that are looked at, at most."""
+
+SURE = 2.0
+"""Standard errors by which a network must win to be kept."""
 
 TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
 
@@ -80,22 +83,28 @@ class FittedMixture(Fitted):
 
 def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
     """Fits rows (N, D) of finite numbers."""
-    x = torch.from_numpy(rows)
-    asked = plan.steps is not None or len(x) >= ENOUGH
-    if not asked or plan.steps == 0 or len(x) < 4:
-        start, space = _start(x, plan)
-        return FittedMixture(_standing_on(start, space, plan).eval(), Story(start.shares))
-    train, valid = plan.split(len(x))
-    start, space = _start(x[train], plan)
+    x, asked = torch.from_numpy(rows), plan.steps is not None or len(rows) >= ENOUGH
+    if asked and plan.steps != 0 and len(x) >= 4:
+        learned = _learned(rows, plan)
+        if learned.story.kept:
+            return learned
+        story = learned.story  # and the rows that judged it may be learned from
+    else:
+        story = Story()
+    start, space = _start(x, plan)
     model = _standing_on(start, space, plan)
-    judges = x[valid[:JUDGES]]
-    steps = plan.train(model, rows[train], judges.numpy(), TRAINED)
+    return FittedMixture(model.eval(), replace(story, start=start.shares))
+
+
+def _learned(rows: np.ndarray, plan: Plan) -> FittedMixture:
+    """A model of some rows, whose network is judged by the others."""
+    train, valid = plan.split(len(rows))
+    start, space = _start(torch.from_numpy(rows[train]), plan)
+    model, judges = _standing_on(start, space, plan), rows[valid[:JUDGES]]
+    steps = plan.train(model, rows[train], judges, TRAINED)
     won = model.score(judges, method=ContinuousTime(), rng=generator(plan.seed)).terms["correction"]
     gain, error = won.mean().item(), won.std().item() / len(won) ** 0.5
-    story = Story(start.shares, gain, gain > error, steps)
-    if not story.kept:  # and the rows that judged may be learned from
-        model = _standing_on(stacked(space.encode(x), plan.seed), space, plan)
-    return FittedMixture(model.eval(), story)
+    return FittedMixture(model.eval(), Story(start.shares, gain, gain > SURE * error, steps))
 
 
 def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:
