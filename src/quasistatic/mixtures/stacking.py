@@ -2,6 +2,7 @@ r"""A mixture of mixtures whose shares held-out rows decide."""
 
 __all__ = ["Stacked", "stacked"]
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,29 +90,37 @@ def stacked(x: Tensor, seed: int = 0) -> Stacked:
         held_out.append(np.flatnonzero(out))
         log_p.append(_judged(each, x[~out], x[out], seed))
     table, judged = np.concatenate(log_p), np.concatenate(held_out)
-    share = _shares(table)
-    kept = [i for i in np.argsort(-share) if share[i] > LEAST]
-    share = share[kept] / share[kept].sum()
-    whitener = _Whitener.of(x)
-    z = whitener.white(x)
-    law = []
-    for i, weight in zip(kept, share, strict=True):
-        part = whitener.colour(each[i].fit(z, seed))
-        law.append(replace(part, log_weight=part.log_weight + np.log(weight)))
-    shares = {str(each[i]): float(weight) for i, weight in zip(kept, share, strict=True)}
+    law, shares = _joined(each, x, _shares(table), seed)
     return Stacked(law, shares, _nested(table), rows[judged])
 
 
 def _judged(each: list[Candidate], x: Tensor, out: Tensor, seed: int) -> np.ndarray:
-    """log p of rows (M, D) by each candidate fitted to others, (M, candidates), in nats."""
+    """log p of rows (M, D) by each mixture fitted to others, (M, mixtures), in nats."""
     whitener = _Whitener.of(x)
     z, at = whitener.white(x), whitener.white(out)
     one = torch.ones_like(at[:, :1])
-    found = []
-    for candidate in each:
-        part = candidate.fit(z, seed)
-        found.append(part.joint(at, one, 0 * one)[0].logsumexp(0) + whitener.log_volume)
+    found = [
+        part.joint(at, one, 0 * one)[0].logsumexp(0) + whitener.log_volume
+        for candidate in each
+        for part in candidate.fit(z, seed).values()
+    ]
     return torch.stack(found, 1).numpy()
+
+
+def _joined(
+    each: list[Candidate], x: Tensor, share: np.ndarray, seed: int
+) -> tuple[list[Part], dict[str, float]]:
+    """One mixture of all that have a share worth keeping, fitted to all rows, and those shares."""
+    whitener = _Whitener.of(x)
+    z = whitener.white(x)
+    fitted = {name: part for one in each for name, part in one.fit(z, seed).items()}
+    kept = {name: weight for name, weight in zip(fitted, share, strict=True) if weight > LEAST}
+    shares = {name: float(weight / sum(kept.values())) for name, weight in kept.items()}
+    law = []
+    for name, weight in shares.items():
+        part = whitener.colour(fitted[name])
+        law.append(replace(part, log_weight=part.log_weight + math.log(weight)))
+    return law, dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def _shares(log_p: np.ndarray, rounds: int = 300) -> np.ndarray:
