@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..mixtures import made_whole
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -57,6 +59,11 @@ class Columns:
         out = np.broadcast_to(whole, (*rows.shape[:-1], len(whole))).copy()
         out[..., self.varying] = rows
         return out
+
+    def completed(self, x: np.ndarray, seed: int) -> np.ndarray:
+        """Rows (N, D) whose holes are drawn, so that they can be learned from: see
+        :func:`quasistatic.mixtures.made_whole`."""
+        return self.put(made_whole(self.take(x), seed))
 
     def agree(self, x: np.ndarray) -> np.ndarray:
         """Which rows (N, D) have the constants, with shape (N,); NaN agrees."""

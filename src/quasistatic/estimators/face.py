@@ -15,8 +15,8 @@ from .. import config, files
 from ..diffusion import KNOWN, Diffusion
 from .columns import Columns
 from .fitted import Fitted, Plan, Story
-from .mixed import FittedMixture, fit_mixture
-from .whole import FittedLevels, fit_levels, levels_of
+from .mixed import FittedMixture, fit_mixture, plan_mixture
+from .whole import FittedLevels, fit_levels, levels_of, plan_levels
 
 FORMAT = 1
 FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedMixture, FittedLevels)}
@@ -46,6 +46,17 @@ class Face(BaseEstimator):
     def story_(self) -> Story:
         """How it came to be."""
         return self.fitted_.story
+
+    @classmethod
+    def of(cls, other: "Face", **parameters: Any) -> Self:
+        """This kind of estimator on what another was fitted to: a density imputes as well."""
+        check_is_fitted(other)
+        made = cls(**parameters)
+        made.fitted_, made.columns_ = other.fitted_, other.columns_
+        made.n_features_in_ = other.n_features_in_
+        if "feature_names_in_" in vars(other):
+            made.feature_names_in_ = vars(other)["feature_names_in_"]
+        return made
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted estimator to a folder, as JSON and safetensors."""
@@ -103,6 +114,14 @@ class Face(BaseEstimator):
         rows, plan = self.columns_.take(x), self._plan()
         count = levels_of(rows) if plan.space is None else None
         self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
+
+    def planned(self, x: np.ndarray) -> str:
+        """What :meth:`fit` would do with rows x (N, D), where NaN is a hole, in a sentence."""
+        columns, plan = Columns.of(x), self._plan()
+        rows = columns.take(np.where(np.isnan(x), np.nanmin(x, 0), x))
+        count = levels_of(rows) if plan.space is None else None
+        how = plan_mixture(rows, plan) if count is None else plan_levels(plan, count)
+        return f"{rows.shape[1]} of {x.shape[1]} columns vary; {how}"
 
     def _plan(self) -> Plan:
         return Plan(

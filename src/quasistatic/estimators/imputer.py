@@ -9,7 +9,6 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ..mixtures import made_whole
 from ..spaces import Space
 from .columns import Columns
 from .face import Face
@@ -67,8 +66,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
                 f"draws and particles must be 1 or more, got {self.draws} and {self.particles}"
             )
         x = self._rows(X, reset=True, holes=True)
-        varying = Columns.of(x)
-        self._fit(varying.put(made_whole(varying.take(x), self._seed(self.random_state))))
+        self._fit(Columns.of(x).completed(x, self._seed(self.random_state)))
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ there are rows enough to learn from, and what it learned is kept only if rows th
 are likelier for it: else the model is the mixture.
 """
 
-__all__ = ["FittedMixture", "fit_mixture"]
+__all__ = ["FittedMixture", "fit_mixture", "plan_mixture"]
 
 import math
 from dataclasses import dataclass, replace
@@ -96,6 +96,22 @@ def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
     return FittedMixture(model.eval(), replace(story, start=start.shares))
 
 
+def plan_mixture(rows: np.ndarray, plan: Plan) -> str:
+    """What :func:`fit_mixture` would do, in a sentence."""
+    steps = TRAINED.steps if plan.steps is None else plan.steps
+    steps = steps if plan.steps is not None or len(rows) >= ENOUGH else 0
+    spaces = type(plan.space).__name__ if plan.space else "Continuous or YeoJohnson"
+    start = f"a mixture of normals in a {spaces} space, chosen by held-out rows"
+    if steps == 0:
+        return f"{start}, and no network: {ENOUGH} rows or --steps bring one"
+    network = f"an MLP of width {_width(rows.shape[1], plan)}"
+    return f"{start}, corrected by {network}, {steps} steps at most"
+
+
+def _width(dims: int, plan: Plan) -> int:
+    return plan.width or min(max(4 * dims, 128), 512)
+
+
 def _learned(rows: np.ndarray, plan: Plan) -> FittedMixture:
     """A model of some rows, whose network is judged by the others."""
     train, valid = plan.split(len(rows))
@@ -130,10 +146,10 @@ def _standing_on(start: Stacked, space: Space, plan: Plan) -> Diffusion:
     narrowest = min(part.variance.min().item() for part in start.law)
     first = min(max(4 - math.log(narrowest), 7.0), 14.0)
     kernel = GaussianKernel(linear_log_snr(STEPS, first, LAST))
-    width = plan.width or min(max(4 * space.dims, 128), 512)
     sizes = [part.sizes for part in start.law]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
+        width = _width(space.dims, plan)
         network = MixtureMLP(space.shape, sizes, STEPS, width, depth=2, dropout=0.1)
     network.mixture.start_at(start.law, kernel.schedule.log_snr[1:])
     return Diffusion(space, kernel, Corrected(), network)

@@ -74,11 +74,12 @@ class DiffusionOutliers(OutlierMixin, Face):
         order = np.random.default_rng(self._seed(self.random_state)).permutation(len(x))
         count = min(max(1, round(self.calibration * len(x))), len(x) - 1)
         self._fit(x[order[count:]])
-        self._calibrate(self._log_prob(x[order[:count]], self.evaluations))
-        return self
+        return self.calibrate(self._log_prob(x[order[:count]], self.evaluations))
 
-    def _calibrate(self, ordinary: np.ndarray) -> None:
-        self.calibration_ = np.sort(ordinary)
+    def calibrate(self, log_prob: np.ndarray) -> Self:
+        """Takes log-densities (n,), in nats, of ordinary rows that were not learned from for what
+        p-values stand on."""
+        self.calibration_ = ordinary = np.sort(log_prob)
         # p = (1 + #{calibration <= score}) / (n + 1) is at most the level below the k-th of them.
         k = math.floor(self.level * (len(ordinary) + 1) + 1e-9)
         if k == 0:
@@ -88,6 +89,7 @@ class DiffusionOutliers(OutlierMixin, Face):
                 stacklevel=3,
             )
         self.offset_ = float(self.calibration_[k - 1]) if k else -math.inf
+        return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """log p of each row, with shape (N,), in nats: lower is stranger."""
@@ -113,4 +115,4 @@ class DiffusionOutliers(OutlierMixin, Face):
     def _take(self, more: dict[str, Any]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it was said when it was fitted
-            self._calibrate(np.array(more["calibration"]))
+            self.calibrate(np.array(more["calibration"]))

@@ -1,6 +1,6 @@
 """Rows of small whole numbers: a network's prior over the levels of each value."""
 
-__all__ = ["FittedLevels", "fit_levels", "levels_of"]
+__all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels"]
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from ..spaces import Quantized
 from ..training import Fit
 from .fitted import Fitted, Plan, Story, generator
 
-STEPS, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 32, 500, 2
-"""T of the chain; and the tables that are taken for whole numbers."""
+STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 384, 32, 500, 2
+"""T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
 TRAINED = Fit(steps=600, weight_decay=0.1, validations=12, patience=3, evaluations=40)
 
@@ -55,13 +55,20 @@ def levels_of(rows: np.ndarray) -> int | None:
     return count if count >= 2 else None
 
 
+def plan_levels(plan: Plan, count: int) -> str:
+    """What :func:`fit_levels` would do, in a sentence."""
+    steps = TRAINED.steps if plan.steps is None else plan.steps
+    width = plan.width or WIDTH
+    return f"{count} levels a value, by an MLP of width {width}, {steps} steps at most"
+
+
 def fit_levels(rows: np.ndarray, plan: Plan, count: int) -> FittedLevels:
     """Fits rows (N, D) of whole numbers below `count`."""
     train, valid = plan.split(len(rows))
     dims = rows.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        network = MLP(dims, plan.width or 384, 3, outputs=count, dropout=0.4)
+        network = MLP(dims, plan.width or WIDTH, 3, outputs=count, dropout=0.4)
     share = np.stack([(rows[train] == level).mean(0) for level in range(count)], -1)
     network.start_at(torch.from_numpy(np.log(share + 1e-3)))
     kernel = GaussianKernel(linear_log_snr(STEPS, 7.0, -7.0))
