@@ -11,7 +11,7 @@ SOURCE = Path(quasistatic.__file__).parent
 ABOVE_THE_KERNELS = [
     *("model", "terms", "objectives", "likelihood", "samplers", "posteriors"),
     *("entropy", "pacing", "grids", "progressive", "training", "diffusion", "soundness"),
-    *("bands", "anomalies", "runs", "recipes", "report", "cli"),
+    *("bands", "anomalies", "estimators", "runs", "recipes", "report", "cli"),
 ]
 MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"}
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from conftest import assert_mean, close
-from quasistatic.mixtures import completed, drawn, stacked
+from quasistatic.mixtures import completed, drawn, made_whole, stacked
 from quasistatic.mixtures import stacking as module
+from quasistatic.mixtures.candidates import Wide
 from quasistatic.networks import MixtureDenoiser
 from quasistatic.networks.mixture import Part
 
@@ -117,3 +118,21 @@ def test_shares_are_those_of_greatest_likelihood(rng):
 def test_few_rows_and_many_columns_have_a_mixture_too(rows, dims, rng):
     found = stacked(torch.randn(rows, dims, generator=rng))
     assert density(found.law).log_prob(torch.randn(9, dims, generator=rng)).isfinite().all()
+
+
+def test_rows_with_holes_are_made_whole_as_their_law_has_it(rng, monkeypatch):
+    """The regression of one column on another, of which one half has holes, is that of the rows as
+    they were, and the spread about it too; rows without holes are left alone."""
+    monkeypatch.setattr(module, "candidates", lambda rows, dims: [Wide(1.0)])
+    z = torch.randn(1200, 2, generator=rng).numpy()
+    x = np.stack([z[:, 0], 10 + 5 * (0.8 * z[:, 0] + 0.6 * z[:, 1])], 1)
+    holed = x.copy()
+    holed[600:, 1] = np.nan
+    whole = made_whole(holed)
+    assert np.array_equal(whole[:600], x[:600])
+    assert np.array_equal(whole[:, 0], x[:, 0])
+    slope, at_zero = np.polyfit(*whole[600:].T, 1)
+    assert slope == pytest.approx(4, abs=0.5)
+    assert at_zero == pytest.approx(10, abs=0.5)
+    assert np.std(whole[600:, 1] - slope * whole[600:, 0]) == pytest.approx(3, abs=0.4)
+    assert made_whole(x) is x

@@ -34,6 +34,9 @@ STEPS, LAST = 1000, -8.0
 ENOUGH = 2000
 """Rows from which a network is tried unless it is asked for."""
 
+LOOKED_AT = 20_000
+"""Rows that space and mixture are chosen by, at most."""
+
 JUDGES = 1000
 """Validation rows that are looked at, at most."""
 
@@ -125,6 +128,9 @@ def _learned(rows: np.ndarray, plan: Plan) -> FittedMixture:
 
 def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:
     """The space in which held-out rows are likeliest, in raw units, and the mixture there."""
+    if len(rows) > LOOKED_AT:  # so that memory does not grow with the table
+        chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:LOOKED_AT]
+        rows = rows[np.sort(chosen)]
     spaces: list[Space] = [] if plan.space is None else [plan.space]
     found = []
     for space in spaces or [Continuous.standardize(rows), YeoJohnson.fit(rows)]:

@@ -19,7 +19,7 @@ from .fitted import Fitted, Plan, Story, generator
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 384, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
-TRAINED = Fit(steps=600, weight_decay=0.1, validations=12, patience=3, evaluations=40)
+TRAINED = Fit(steps=600, weight_decay=0.1, validations=12, patience=3)
 
 
 @dataclass(frozen=True, eq=False)
