@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import quasistatic as qs
-from quasistatic import config, heads, kernels, networks, schedules, spaces, variances
+from quasistatic import config, heads, kernels, networks, schedules, spaces, variances, warps
 from quasistatic.diffusion import KNOWN
 from quasistatic.recipes import RECIPES
 from quasistatic.runs import KNOWN as RECIPES_KNOWN
@@ -31,6 +31,7 @@ SPACES = [
     spaces.Binary((2, 2)),
     spaces.Quantized(3, 17, 2.0),
     spaces.Dequantized(3, 256, 1.5),
+    warps.YeoJohnson(2, (0.5, 1 / 3), 0.1, (1.5, 2.5), 0.2, 3.5),
 ]
 KERNELS = [
     kernels.GaussianKernel(SCHEDULES["linear"]),
@@ -49,6 +50,7 @@ HEADS = [
     heads.Levels(3),
     heads.Equilibrium(variances.FixedLarge()),
     heads.Exact(heads.Levels()),
+    heads.Corrected(),
     heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
@@ -74,7 +76,7 @@ def test_spaces_kernels_and_heads_come_back_equal(thing):
 
 def test_none_is_left_out():
     """The lists above hold one of each kind that there is."""
-    assert {type(space).__name__ for space in SPACES} == concrete(spaces)
+    assert {type(space).__name__ for space in SPACES} == concrete(spaces) | concrete(warps)
     assert {type(kernel).__name__ for kernel in KERNELS} == concrete(kernels)
     assert {type(head).__name__ for head in HEADS} == concrete(heads)
     widths = {type(head.variance).__name__ for head in HEADS if hasattr(head, "variance")}
@@ -95,6 +97,8 @@ NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
+    networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
+    networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
 ]
 

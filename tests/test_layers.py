@@ -11,7 +11,7 @@ SOURCE = Path(quasistatic.__file__).parent
 ABOVE_THE_KERNELS = [
     *("model", "terms", "objectives", "likelihood", "samplers", "posteriors"),
     *("entropy", "pacing", "grids", "progressive", "training", "diffusion", "soundness"),
-    *("bands", "anomalies", "runs", "recipes", "report", "cli", "tabular"),
+    *("bands", "anomalies", "estimators", "runs", "recipes", "report", "cli", "tabular", "coding"),
 ]
 MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"}
 MEMBERS |= {"Categorical", "Groups"}

@@ -20,10 +20,12 @@ from . import data, grids, information, networks, oracles, pacing, progressive, 
 from .anomalies import Anomalies, AnomalyDetector
 from .coding import Codec, LayeredCodec, StreamError
 from .diffusion import Diffusion
+from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
 from .factors import Anything, Label, Linear, Observed, Smooth
 from .heads import (
     Classes,
     Clean,
+    Corrected,
     Equilibrium,
     Exact,
     Levels,
@@ -35,7 +37,7 @@ from .heads import (
     Velocity,
 )
 from .kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
-from .likelihood import Flow, Importance, Sandwich, Score
+from .likelihood import ContinuousTime, Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
 from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
@@ -45,6 +47,7 @@ from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Table
 from .tabular import tabular
 from .training import Fit, NonFiniteLoss, fit
 from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+from .warps import YeoJohnson
 
 load = Diffusion.load
 
@@ -70,8 +73,13 @@ __all__ = [
     "ProductKernel",
     "Smooth",
     "Continuous",
+    "ContinuousTime",
+    "Corrected",
     "Dequantized",
     "Diffusion",
+    "DiffusionDensity",
+    "DiffusionImputer",
+    "DiffusionOutliers",
     "Equilibrium",
     "Exact",
     "Fit",
@@ -98,6 +106,7 @@ __all__ = [
     "StreamError",
     "Table",
     "Velocity",
+    "YeoJohnson",
     "check",
     "cite",
     "data",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import config, files, heads, kernels, networks, schedules, spaces, variances
+from . import config, files, heads, kernels, networks, schedules, spaces, variances, warps
 from .checkpoints import FORMAT
 from .checks import as_array, as_tensor
 from .coding import Codec
@@ -25,7 +25,7 @@ from .samplers import ancestral
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, spaces.columns, kernels, variances, heads, networks)
+    for room in (spaces, spaces.columns, warps, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -66,7 +66,8 @@ class Diffusion(Model):
             stderr: of the mean over the examples, in bits a value, for as few evaluations as it
                 takes; they are allotted to where the noise is (:func:`likelihood.bound_to`).
             each: `stderr` is that of each example's own value.
-            method: another way to score, `Importance(paths)` or `Flow()`, which has its own cost.
+            method: another way to score, `Importance(paths)`, `Flow()` or `ContinuousTime()`,
+                which has its own cost.
 
         Raises:
             TypeError: if the model's kernel cannot serve the method: which can.

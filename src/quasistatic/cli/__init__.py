@@ -13,15 +13,19 @@ from .answers import complete_, sample_, score_
 from .coding import compress_, decompress_
 from .insight import budget_, check_, grid_, sandwich_
 from .showing import cite_, demo_, report_, schedule_
+from .tables import fit_, impute_, outliers_
 from .training import train_
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train_,
+    "fit": fit_,
     "sample": sample_,
     "score": score_,
     "complete": complete_,
     "compress": compress_,
     "decompress": decompress_,
+    "impute": impute_,
+    "outliers": outliers_,
     "sandwich": sandwich_,
     "grid": grid_,
     "budget": budget_,

@@ -15,6 +15,7 @@ from ..display import Display
 from ..likelihood import Flow, Importance, Score
 from ..pages import assess
 from ..runs import Opened, open_run
+from .tables import is_table, sample_table, score_table
 from .words import Along, Folder, Seed, Times, along, load_array, parse, save_array
 
 
@@ -32,9 +33,12 @@ class _Sample:
 
 
 def sample_(words: Sequence[str]) -> None:
-    """Draw from a run and write the draws as .npy."""
+    """Draw from a run and write the draws as .npy, or from a fitted table."""
     asked: _Sample = parse(_Sample, "sample", words)
     display = Display(asked.json)
+    if is_table(asked.run):
+        sample_table(asked.run, asked.n, asked.out, asked.seed, display)
+        return
     opened = open_run(asked.run)
     with opened.threads():
         rng = torch.Generator().manual_seed(asked.seed)
@@ -74,9 +78,13 @@ _UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
 
 
 def score_(words: Sequence[str]) -> None:
-    """Score held-out data, or a .npy file, in nats and bits."""
+    """Score held-out data, a .npy file, or a table, in nats and bits."""
     asked: _Score = parse(_Score, "score", words)
-    display, opened = Display(asked.json), open_run(asked.run)
+    display = Display(asked.json)
+    if is_table(asked.run):
+        score_table(asked.run, asked.data, asked.out, display)
+        return
+    opened = open_run(asked.run)
     x = opened.experiment.data.test if asked.data is None else load_array(asked.data)
     with opened.threads():
         score = _scored(asked, opened, x)

@@ -10,6 +10,7 @@ __all__ = [
     "BeliefHead",
     "Classes",
     "Clean",
+    "Corrected",
     "Equilibrium",
     "Exact",
     "Head",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 from .classes import Classes
+from .corrected import Corrected
 from .estimates import Clean, Noise, Velocity
 from .head import BeliefHead, Head, Regression, WithVariance
 from .levels import Levels

@@ -1,6 +1,6 @@
 """Ways to score other than the bound, as objects: `model.score(x, method=Importance(16))`."""
 
-__all__ = ["Flow", "Importance", "Method"]
+__all__ = ["ContinuousTime", "Flow", "Importance", "Method"]
 
 import abc
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..model import Model
+from .continuous import continuous
 from .ode import flow
 from .score import Score
 from .weighted import importance
@@ -69,3 +70,26 @@ class Flow(Method):
         rng: torch.Generator | None,
     ) -> Score:
         return flow(model, raw, times, self.probes, self.draws, rng)
+
+
+@dataclass(frozen=True)
+class ContinuousTime(Method):
+    """The bound as steps get shorter without end, for a network that corrects a known law:
+    :func:`continuous`. It has no steps of its own: `times` must be left out.
+
+    Args:
+        evaluations: of the network, for each example.
+    """
+
+    evaluations: int = 64
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None,
+        rng: torch.Generator | None,
+    ) -> Score:
+        if times is not None:
+            raise ValueError("the bound in continuous time visits no times: leave them out")
+        return continuous(model, raw, self.evaluations, rng)

@@ -1,7 +1,7 @@
 r"""What a likelihood is told as: nats, bits and bits a dimension of each example, named terms, how
 much the estimate leaves open, and what it cost."""
 
-__all__ = ["BoundScore", "FlowScore", "ImportanceScore", "Score"]
+__all__ = ["BoundScore", "ContinuousScore", "FlowScore", "ImportanceScore", "Score"]
 
 import math
 from dataclasses import dataclass, field
@@ -123,3 +123,11 @@ class FlowScore(Score):
     log q(x_1 | x_0); and `reweighting`, what averaging weights adds to averaging logs."""
 
     about = "log p(x) of the probability flow (SSDE21 Sec. 4.3), not a bound"
+
+
+@dataclass(frozen=True)
+class ContinuousScore(Score):
+    r"""The bound in continuous time of a network that corrects a known law. Its terms: `mixture`,
+    that law's exact log-density, and `correction`, what the network wins."""
+
+    about = "a lower bound on log p(x), in continuous time (VDM)"

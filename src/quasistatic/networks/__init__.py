@@ -1,7 +1,8 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
-__all__ = ["MLP", "RBF", "Multiscale", "UNet"]
+__all__ = ["MLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "UNet"]
 
+from .mixture import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
 from .rbf import RBF
