@@ -431,7 +431,7 @@ def test_a_newer_version_is_refused(small):
 def test_real_numbers_have_no_code():
     oracle = GaussianOracle((0.0, 1.0), (1.0, 0.5))
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(qs.schedules.cosine(10))))
-    with pytest.raises(TypeError, match=r"Binary, Quantized"):
+    with pytest.raises(TypeError, match=r"Binary and Quantized"):
         model.compress(np.zeros((2, 2)))
 
 

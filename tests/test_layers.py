@@ -43,6 +43,10 @@ def named(path: Path) -> set[str]:
     return names | {each.name for each in imports}
 
 
+OTHERS = {"coding/stack.py": {"Categorical"}}
+"""Names of another library that are those of members, by the file that has them."""
+
+
 def label(path: Path) -> str:
     return str(path.relative_to(SOURCE))
 
@@ -50,7 +54,7 @@ def label(path: Path) -> str:
 @pytest.mark.parametrize("path", files(*ABOVE_THE_KERNELS), ids=label)
 def test_nothing_above_the_kernels_asks_which_family_it_holds(path):
     """A consumer is written once: it knows `Family` and its verbs, and no member by name."""
-    assert not named(path) & MEMBERS
+    assert not (named(path) - OTHERS.get(label(path), set())) & MEMBERS
 
 
 def test_the_rule_has_something_to_hold_for():

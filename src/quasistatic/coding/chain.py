@@ -27,14 +27,14 @@ class Chain:
     unlike its posteriors, needs no x_T first). Reading walks back and returns every bit.
 
     Raises:
-        TypeError: if the space has no levels: a real number has no code of finite length.
+        TypeError: if the space has no levels that all its values share.
     """
 
     def __init__(self, model: Model, times: int | Sequence[int] | Tensor | None = None) -> None:
         if model.space.levels is None:
             raise TypeError(
-                f"{type(model.space).__name__} holds real numbers, which have no code of finite "
-                "length: compress takes a model of whole numbers (Binary, Quantized)"
+                f"{type(model.space).__name__} is no space of whole numbers that are alike: real "
+                "numbers have no code of finite length, and compress takes Binary and Quantized"
             )
         self.model, self.times = model, model.times(times).tolist()
         raw = Choices(model.space.levels, model.space.log_prob)
