@@ -32,11 +32,33 @@ SPACES = [
     spaces.Quantized(3, 17, 2.0),
     spaces.Dequantized(3, 256, 1.5),
     warps.YeoJohnson(2, (0.5, 1 / 3), 0.1, (1.5, 2.5), 0.2, 3.5),
+    spaces.Warped(2, ((0.1, 1 / 3), (-1.0, 0.0, 2.5)), ((-1.0, 1.0), (-0.7, 0.1, 0.9))),
+    spaces.Integers(2, (0, -3), (9, 200), (4.5, 1 / 3), (2.0, 0.1)),
+    spaces.OneHot((3, 2), lowest=(0, 5), masked=True),
+    spaces.Table(
+        (
+            spaces.columns.NumericColumn("a", 0.1, "Float64", (0.0, 1 / 3), (-1.0, 1.0), -2.0, 3.0),
+            spaces.columns.IntegerColumn("b", 0.0, "Int8", 1, 300, 7.5, 1 / 3),
+            spaces.columns.IntegerColumn("c", 0.0, "Int64", 1, 3, 2.0, 0.5, (0.2, 0.3, 0.5)),
+            spaces.columns.BinaryColumn("d", 0.0, "Boolean", (False, True), (0.4, 0.6)),
+            spaces.columns.CategoryColumn("e", 0.2, "String", ("x", "y", "z"), (0.1, 0.3, 0.6)),
+            spaces.columns.ConstantColumn("f", 1.0, "Float64", None),
+        ),
+        "polars",
+    ),
 ]
 KERNELS = [
     kernels.GaussianKernel(SCHEDULES["linear"]),
     kernels.BinomialKernel(SCHEDULES["cosine"], mean=0.2),
     kernels.BinomialKernel(SCHEDULES["custom"], mean=(0.1, 0.5)),
+    kernels.CategoricalKernel(SCHEDULES["cosine"], (2, 3), (0.3, 0.7, 0.1, 0.2, 0.7)),
+    kernels.ProductKernel(
+        (
+            kernels.GaussianKernel(SCHEDULES["linear"]),
+            kernels.CategoricalKernel(SCHEDULES["erase_evenly"], (2, 2)),
+        ),
+        (3, 4),
+    ),
 ]
 HEADS = [
     heads.Clean(),
@@ -48,6 +70,8 @@ HEADS = [
     heads.Natural(variances.Sigmoid()),
     heads.Levels(),
     heads.Levels(3),
+    heads.Classes(),
+    heads.ProductHead((heads.Velocity(variances.Interpolated()), heads.Classes())),
     heads.Equilibrium(variances.FixedLarge()),
     heads.Exact(heads.Levels()),
     heads.Corrected(),
@@ -94,7 +118,7 @@ def test_schedules_come_back_bit_for_bit(schedule):
 
 
 NETWORKS = [
-    networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2),
+    networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2, holes=True),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
     networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
