@@ -9,7 +9,8 @@ the training rows. The 20 % of test rows are scored once, by settings that the o
 mixtures by 15 % of them and then fitted to all, kernel densities by cross-validation, flows
 stopped by the 15 %; quasistatic is handed all of them and chooses for itself. Digits are whole
 numbers: all methods see them spread evenly over their cells, by the same draw, and quasistatic also
-as they are; both bound the log-probability from below, and come in bits a pixel besides.
+as they are; both bound the log-probability from below, and come in bits a pixel besides. Fit times
+are CPU seconds on one thread, which other work on the machine does not change much.
 
 `--grow` fits a table of ten columns at 1000 to 1 000 000 rows, each in a process of its own, and
 tells time and peak memory. Keeps all of it in benchmarks/results/density.json.
@@ -187,15 +188,15 @@ def compare(name: str) -> dict[str, dict]:
     task = Task.of(table(name))
     dims, rows = task.train.shape[1], {}
     for method, fit in METHODS.items():
-        started = time.perf_counter()
+        started = time.process_time()
         density, setting = fit(task)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         rows[method] = told(density(task.test), seconds, setting)
     if name == "digits":
         whole = qs.data.split(np.floor(table(name)), valid=0.15, test=0.2)
-        started = time.perf_counter()
+        started = time.process_time()
         density = qs.DiffusionDensity().fit(np.concatenate([whole.train, whole.valid]))
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         nats = density.score_samples(whole.test) + task.log_scale
         rows["quasistatic, whole numbers"] = told(nats, seconds, f"{density.story_.steps} steps")
         for row in rows.values():
@@ -230,9 +231,9 @@ def grow_one(rows: int, minutes: float | None) -> dict:
     """One fit, in this process."""
     x, new = grown(rows), grown(2000, 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    started = time.perf_counter()
+    started = time.process_time()
     density = qs.DiffusionDensity(minutes=minutes).fit(x)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     nats = density.score_samples(new)
     start = density.score(new) - density.story_.gain

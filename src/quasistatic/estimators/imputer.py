@@ -77,7 +77,9 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
         out = x.copy()
         if holed.any():
             pieces = np.array_split(x[holed], -(-int(holed.sum()) // TOGETHER))
-            found = np.concatenate([self._drawn(piece, self.draws).mean(1) for piece in pieces])
+            found = np.concatenate(
+                [self._drawn(piece, self.draws, i).mean(1) for i, piece in enumerate(pieces)]
+            )
             out[holed] = np.where(np.isnan(x[holed]), found, x[holed])
         return out
 
@@ -87,8 +89,8 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
         check_is_fitted(self)
         return self._drawn(self._rows(X, holes=True), draws or self.draws)
 
-    def _drawn(self, x: np.ndarray, draws: int) -> np.ndarray:
-        seed, rows = self._seed(self.random_state), self.columns_.take(x)
+    def _drawn(self, x: np.ndarray, draws: int, piece: int = 0) -> np.ndarray:
+        seed, rows = self._seed(self.random_state) + piece, self.columns_.take(x)
         found = self.columns_.put(self.fitted_.complete(rows, draws, self.particles, seed))
         return np.where(np.isnan(x)[:, None], found, x[:, None])
 

@@ -16,7 +16,7 @@ from ..spaces import Quantized
 from ..training import Fit
 from .fitted import Fitted, Plan, Story, generator
 
-STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 384, 32, 500, 2
+STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
 TRAINED = Fit(steps=600, weight_decay=0.1, validations=12, patience=3)
