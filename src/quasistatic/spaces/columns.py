@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from ..checks import nearest
 from .frames import Series
@@ -91,6 +92,10 @@ class Column(abc.ABC):
             raise ValueError(f"column {self.name!r} holds names, and it takes {self.takes}")
         return series.numbers
 
+    def typical(self, draws: Tensor) -> Tensor:
+        """One number for the draws (N, n) of each row, (N,): the one that comes most often."""
+        return draws.mode(1).values
+
     def values(self, numbers: np.ndarray) -> list:
         """Numbers (N,) as Python values, None for NaN."""
         return [None if each != each else each for each in numbers.tolist()]
@@ -126,6 +131,10 @@ class NumericColumn(Column):
     @property
     def filler(self) -> float:
         return self.at[0]
+
+    def typical(self, draws: Tensor) -> Tensor:
+        """The mean."""
+        return draws.mean(1)
 
     def wrong(self, numbers: np.ndarray) -> np.ndarray:
         return ~np.isfinite(numbers)
@@ -168,6 +177,10 @@ class IntegerColumn(Column):
     @property
     def filler(self) -> float:
         return self.low
+
+    def typical(self, draws: Tensor) -> Tensor:
+        """The median, a number that was drawn."""
+        return draws.median(1).values
 
     def wrong(self, numbers: np.ndarray) -> np.ndarray:
         return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)

@@ -45,8 +45,7 @@ def inferred(series: Series, kind: str | None = None) -> Column:
             f"column {series.name!r} holds {series.numbers[row]} in row {row}: remove the row, or "
             "mark the value as missing (NaN)"
         )
-    present = _present(series)
-    different = list(dict.fromkeys(present))
+    different = _different(series)
     if len(different) < 2:
         return ConstantColumn(*_common(series), different[0] if different else None)
     if kind is not None:
@@ -77,6 +76,14 @@ def _present(series: Series) -> list:
     if series.numbers is None:
         return [each for each in series.names or [] if each is not None]
     numbers = series.numbers[~series.missing]
+    return [int(v) if v == round(v) else v for v in numbers.tolist()]
+
+
+def _different(series: Series) -> list:
+    """The values that are there, once each."""
+    if series.numbers is None:
+        return list(dict.fromkeys(_present(series)))
+    numbers = np.unique(series.numbers[~series.missing])
     return [int(v) if v == round(v) else v for v in numbers.tolist()]
 
 

@@ -22,7 +22,6 @@ from .blocks import Block, blocks_of
 from .columns import Column
 from .frames import ARRAY, Frame, written
 from .inference import inferred
-from .integers import Integers
 from .space import Piece, Space, no_affine
 
 WIDTH = 100
@@ -176,14 +175,8 @@ class Table(Space):
     def typical(self, draws: Tensor) -> Tensor:
         """One row for the draws (N, n, C) of each: the mean of numeric columns, the median of
         integers, and the class that came most often; shape (N, C)."""
-        rows = draws.mode(1).values
-        for block in self.blocks:
-            index = list(block.columns)
-            if block.space.first_term:
-                rows[:, index] = draws[..., index].mean(1)
-            elif isinstance(block.space, Integers):
-                rows[:, index] = draws[..., index].median(1).values
-        return rows
+        each = [column.typical(draws[..., k]) for k, column in enumerate(self.columns)]
+        return torch.stack(each, 1)
 
     def check(self, raw: object, name: str = "x") -> Tensor:
         """Rows as numbers, in floating point, or an error that names the column. A data frame, and
