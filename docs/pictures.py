@@ -1,6 +1,6 @@
 """Draws the panels of docs/complete.md into docs/pictures, with the weights that come along:
 
-    python docs/pictures.py
+python docs/pictures.py
 """
 
 from collections.abc import Callable
