@@ -19,7 +19,10 @@ from .fitted import Fitted, Plan, Story, generator
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
-TRAINED = Fit(steps=600, weight_decay=0.1, validations=12, patience=3)
+LOOKS = 16
+"""Evaluations of each validation row that tell what training won."""
+
+TRAINED = Fit(steps=450, weight_decay=0.1, validations=12, patience=3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ def fit_levels(rows: np.ndarray, plan: Plan, count: int) -> FittedLevels:
     network.start_at(torch.from_numpy(np.log(share + 1e-3)))
     kernel = GaussianKernel(linear_log_snr(STEPS, 7.0, -7.0))
     model = Diffusion(Quantized(dims, count, spread=2.0), kernel, Levels(), network)
-    before = model.score(rows[valid], rng=generator(plan.seed)).nats
+    before = model.score(rows[valid], LOOKS, rng=generator(plan.seed)).nats
     steps = 0 if plan.steps == 0 else plan.train(model, rows[train], rows[valid], TRAINED)
-    won = model.score(rows[valid], rng=generator(plan.seed)).nats - before
+    won = model.score(rows[valid], LOOKS, rng=generator(plan.seed)).nats - before
     return FittedLevels(model.eval(), Story({}, won.mean().item(), True, steps))
