@@ -22,7 +22,7 @@ STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 LOOKS = 16
 """Evaluations of each validation row that tell what training won."""
 
-TRAINED = Fit(steps=450, weight_decay=0.1, validations=12, patience=3)
+TRAINED = Fit(steps=450, weight_decay=0.1, validations=9, patience=3, evaluations=12)
 
 
 @dataclass(frozen=True, eq=False)

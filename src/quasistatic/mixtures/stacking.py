@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from ..networks.mixture import Part
@@ -18,6 +19,9 @@ SMALL = 5000
 
 LEAST = 0.01
 """The share below which a candidate is left out."""
+
+ENOUGH = 5
+"""Rows for each value from which their covariance is taken as it is; of fewer, it is shrunk."""
 
 MOST = 20_000
 """Rows that are looked at, and fewer of wide tables."""
@@ -52,8 +56,11 @@ class _Whitener:
     def of(cls, x: Tensor) -> "_Whitener":
         shift = x.mean(0)
         centred = x - shift
-        variance, basis = torch.linalg.eigh(centred.T @ centred / len(x))
-        # Fewer rows than values, or values that follow from others, leave some directions empty.
+        covariance = centred.T @ centred / len(x)
+        if len(x) < ENOUGH * x.shape[1]:  # of few rows the empirical one is far too sure
+            covariance = torch.from_numpy(ledoit_wolf(centred.numpy(), assume_centered=True)[0])
+        variance, basis = torch.linalg.eigh(covariance)
+        # Values that follow from others leave some directions empty.
         variance = variance.clamp(min=1e-6 * variance[-1].item() + 1e-12)
         scale = variance.sqrt()
         return cls(shift, basis * scale, (basis / scale).T)
