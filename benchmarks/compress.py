@@ -144,7 +144,9 @@ def ours(name: str, model: qs.Diffusion, x: np.ndarray, workers: int) -> dict[st
     print(report, flush=True)
     few = raw[: min(10, len(raw))]
     alone = sum(len(codec.compress(few[i : i + 1])) for i in range(len(few)))
-    bound = model.score(raw[:2000], 16, STEPS[name], torch.Generator().manual_seed(0))
+    # MNIST's rows are in the order of their digits: a share of all of them.
+    some = raw[:: max(1, len(raw) // 5000)]
+    bound = model.score(some, 8, STEPS[name], torch.Generator().manual_seed(0))
     return {
         "archive": report.bits_per_dim,
         "net": report.net_bits_per_dim,
