@@ -1,6 +1,6 @@
 r"""Bits-back coding of a batch of examples along a chain: its code is as long as -K."""
 
-__all__ = ["CELLS", "Chain"]
+__all__ = ["CELLS", "Chain", "each_at"]
 
 from collections.abc import Sequence
 from functools import partial
@@ -62,12 +62,12 @@ class Chain:
 
     def _forward(self, x_s: Tensor, s: int, t: int) -> Family:
         """q(x_t | x_s), where s = 0 is data."""
-        kernel, at = self.model.kernel, partial(_at, x_s)
+        kernel, at = self.model.kernel, partial(each_at, x_s)
         return kernel.step(x_s, at(s), at(t)) if s else kernel.marginal(x_s, at(t))
 
     def _reverse(self, x_t: Tensor, s: int, t: int) -> Family:
         """p(x_s | x_t), where s = 0 is data."""
-        at = partial(_at, x_t)
+        at = partial(each_at, x_t)
         return self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
 
     def _latents(self) -> list[Alphabet]:
@@ -84,8 +84,8 @@ class Chain:
         s, t = (self.times[k - 1] if k else 0), self.times[k]
         laws = [self._forward(blank, s, t)]
         if k + 1 < len(self.times):
-            after = _at(blank, self.times[k + 1])
-            laws.append(kernel.posterior(blank, blank, _at(blank, t), after))
+            after = each_at(blank, self.times[k + 1])
+            laws.append(kernel.posterior(blank, blank, each_at(blank, t), after))
         least = min(law.variance.min().item() for law in laws)
         # A power of two: an index times the width is exact.
         return float(2.0 ** torch.tensor(least**0.5 / CELLS).log2().floor())
@@ -95,5 +95,6 @@ def _mass(law: Family, x: Tensor) -> Tensor:
     return law.log_prob(x)
 
 
-def _at(like: Tensor, t: int) -> Tensor:
+def each_at(like: Tensor, t: int) -> Tensor:
+    """One time for each example of `like` (B, *), with shape (B,)."""
     return torch.full((len(like),), t, device=like.device)

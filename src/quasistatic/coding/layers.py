@@ -18,7 +18,7 @@ from ..families import Family
 from ..model import Model
 from .arithmetic import computing
 from .blocks import Block, Coded
-from .chain import Chain
+from .chain import Chain, each_at
 from .channel import LARGEST, Channel
 from .codec import expect, header_of
 from .stack import Stack
@@ -123,7 +123,7 @@ class LayeredCodec:
         for k in range(len(times) - 1, 0, -1):
             laws = []
             for here, given in zip(_batches(model, x_t), _batches(model, x_0), strict=True):
-                s, t = _at(here, times[k - 1]), _at(here, times[k])
+                s, t = each_at(here, times[k - 1]), each_at(here, times[k])
                 p = model.reverse(here, s, t).to(torch.float64)
                 laws.append((p, model.kernel.posterior(here, given, s, t).to(torch.float64)))
             index, x_t = self._send(k, laws, x_t, rng)
@@ -132,7 +132,7 @@ class LayeredCodec:
         for here, given in reversed(
             list(zip(*(_batches(model, y) for y in (x_t, x_0)), strict=True))
         ):
-            self.chain.alphabets[0].push(stack, model.last(here, _at(here, times[0])), given)
+            self.chain.alphabets[0].push(stack, model.last(here, each_at(here, times[0])), given)
         words = stack.payload().astype("<u4").tobytes()
         yield Block(Coded.layer, len(x), zlib.crc32(np.ascontiguousarray(x).tobytes()), words)
 
@@ -182,7 +182,7 @@ class LayeredCodec:
         raw = torch.cat(
             [
                 model.space.decode(
-                    self.chain.alphabets[0].pop(stack, model.last(here, _at(here, t)), here)
+                    self.chain.alphabets[0].pop(stack, model.last(here, each_at(here, t)), here)
                 )
                 for here in _batches(model, x_t)
             ]
@@ -197,7 +197,7 @@ def _receive(model: Model, x_t: Tensor, s: int, t: int, k: int, index: np.ndarra
     """x_s, of which the groups are candidates of that index."""
     x_s, row = torch.empty_like(x_t).flatten(1), 0
     for here in _batches(model, x_t):
-        p = model.reverse(here, _at(here, s), _at(here, t)).to(torch.float64)
+        p = model.reverse(here, each_at(here, s), each_at(here, t)).to(torch.float64)
         for i in range(len(here)):
             for j, values in enumerate(_groups(x_s.shape[1], index.shape[1])):
                 channel = Channel((k, row, j), _part(p, i, values))
@@ -218,7 +218,7 @@ def _noise(model: Model, times: Sequence[int], n: int) -> Tensor:
 
 def _guess(model: Model, x_t: Tensor, t: int) -> np.ndarray:
     """E[x_0 | x_t] in raw units."""
-    found = [model.estimate(here, _at(here, t)) for here in _batches(model, x_t)]
+    found = [model.estimate(here, each_at(here, t)) for here in _batches(model, x_t)]
     return model.space.in_raw_units(torch.cat(found)).numpy()
 
 
@@ -242,10 +242,6 @@ def _part(law: Family, row: int, values: slice) -> Family:
     return type(law)(*(p.flatten(1)[row : row + 1, values] for p in parameters))
 
 
-def _at(like: Tensor, t: int) -> Tensor:
-    return torch.full((len(like),), t, device=like.device)
-
-
 def _pack(index: np.ndarray) -> bytes:
     """Indices (N, G): how many groups, the mean length of an index, and the indices by lengths of
     a binomial law with that mean, each in so many bits."""
@@ -258,8 +254,11 @@ def _pack(index: np.ndarray) -> bytes:
 
 
 def _unpack(payload: bytes, n: int) -> np.ndarray:
-    groups, mean = _LAYER.unpack_from(payload)
-    stack = Stack.resume(np.frombuffer(payload[_LAYER.size :], "<u4"))
+    try:
+        groups, mean = _LAYER.unpack_from(payload)
+        stack = Stack.resume(np.frombuffer(payload[_LAYER.size :], "<u4"))
+    except (struct.error, ValueError) as error:
+        raise StreamError(f"a layer cannot be read: {error}") from None
     length = stack.pop_choices(_lengths(mean, n * groups))
     index = (1 << length) - 1 + stack.pop_below(1 << length)
     if not stack.given_back(0):
