@@ -15,7 +15,8 @@ from ..display import Display
 from ..likelihood import Flow, Importance, Score
 from ..pages import assess
 from ..runs import Opened, open_run
-from .tables import is_table, sample_table, score_table
+from .opened_table import is_table
+from .tables import sample_table, score_table
 from .words import Along, Folder, Seed, Times, along, load_array, parse, save_array
 
 

@@ -9,12 +9,16 @@ from typing import Annotated
 
 import numpy as np
 import tyro
+from torch import Tensor
 
 from .. import files
-from ..coding import Codec, LayeredCodec, compress_array, decompress_array, order_of
+from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
 from ..data import image_folder
+from ..diffusion import Diffusion
 from ..display import Display
 from ..runs import Opened, open_run
+from .opened_table import OpenedTable, is_table
+from .table_coding import compress_table, decompress_table
 from .words import Along, Folder, along, load_array, parse, save_array
 
 
@@ -45,22 +49,18 @@ class _Compress:
 def compress_(words: Sequence[str]) -> None:
     """Write an array as a file as short as the bound says, lossless."""
     asked: _Compress = parse(_Compress, "compress", words)
-    display, opened = Display(asked.json), open_run(asked.run)
-    x = _data(asked.file, opened)
+    display = Display(asked.json)
     name = "test.npy" if asked.file is None else asked.file.name
     path = asked.out or Path(f"{name}.qs")
-    if asked.layers is not None:
-        return _compress_in_layers(asked, opened, np.asarray(x), path, display)
-    times = along(asked.times, asked.path, opened)
-    codec = Codec(
-        opened.model,
-        ... if times is None else times,
-        block=asked.block,
-        together=asked.together,
-        workers=asked.workers,
-        verify=asked.verify,
-    )
-    report = compress_array(codec, x, path)
+    if is_table(asked.run):
+        report = _compressed_table(asked, path)
+    else:
+        opened = open_run(asked.run)
+        x = _data(asked.file, opened)
+        if asked.layers is not None:
+            return _compress_in_layers(asked, opened, np.asarray(x), path, display)
+        times = along(asked.times, asked.path, opened)
+        report = compress_array(_codec(asked, opened.model, times), x, path)
     display.say(f"wrote {path}: {report}")
     display.result(
         out=str(path),
@@ -72,6 +72,27 @@ def compress_(words: Sequence[str]) -> None:
         blocks=report.blocks,
         examples=report.examples,
     )
+
+
+def _codec(asked: _Compress, model: Diffusion, times: int | Tensor | None) -> Codec:
+    return Codec(
+        model,
+        ... if times is None else times,
+        block=asked.block,
+        together=asked.together,
+        workers=asked.workers,
+        verify=asked.verify,
+    )
+
+
+def _compressed_table(asked: _Compress, path: Path) -> Report:
+    if asked.file is None or asked.layers is not None or asked.path is not None:
+        raise ValueError(
+            "a fitted table compresses a table in a file, neither in layers nor --path"
+        )
+    table = OpenedTable.open(asked.run)
+    codec = _codec(asked, table.density.model_, asked.times)
+    return compress_table(table, codec, asked.file, path)
 
 
 def _compress_in_layers(
@@ -99,9 +120,12 @@ class _Decompress:
 
 
 def decompress_(words: Sequence[str]) -> None:
-    """Read what compress wrote, to the last bit, as .npy."""
+    """Read what compress wrote, to the last bit: an array as .npy, a table by the ending."""
     asked: _Decompress = parse(_Decompress, "decompress", words)
-    display, opened = Display(asked.json), open_run(asked.run)
+    display = Display(asked.json)
+    if is_table(asked.run):
+        return _decompress_table(asked, display)
+    opened = open_run(asked.run)
     path = asked.out or Path(asked.file.name.removesuffix(".qs")).with_suffix(".npy")
     if order_of(asked.file) == "layers":
         return _decompress_layers(asked, opened, path, display)
@@ -110,6 +134,15 @@ def decompress_(words: Sequence[str]) -> None:
     shape = [header.count, *header.shape]
     display.say(f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}")
     display.result(out=str(path), shape=shape, dtype=header.dtype)
+
+
+def _decompress_table(asked: _Decompress, display: Display) -> None:
+    table = OpenedTable.open(asked.run)
+    path = asked.out or Path(asked.file.name.removesuffix(".qs"))
+    codec = Codec(table.density.model_, workers=asked.workers)
+    header = decompress_table(table, codec, asked.file, path, asked.anyway)
+    display.say(f"wrote {path}: {header.count} rows of {len(table.types)} columns")
+    display.result(out=str(path), shape=[header.count, len(table.types)])
 
 
 def _decompress_layers(asked: _Decompress, opened: Opened, path: Path, display: Display) -> None:

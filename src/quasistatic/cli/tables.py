@@ -1,35 +1,29 @@
 """The verbs on tables in files: fit, impute, outliers; and what score and sample do of them."""
 
-__all__ = ["fit_", "impute_", "is_table", "outliers_", "sample_table", "score_table"]
+__all__ = ["fit_", "impute_", "outliers_", "sample_table", "score_table"]
 
 import dataclasses
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import polars as pl
 import tyro
 
-from .. import files
 from ..display import Display
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
-from ..estimators.columns import Columns
-from ..frames import Frame, read_frame, write_frame
+from ..spaces import Table
+from ..table_files import open_table, write_table
+from .opened_table import PIECE, OpenedTable
 from .words import Seed, parse
 
 Data = Annotated[
-    Path, tyro.conf.Positional, tyro.conf.arg(help="A table: CSV, NPY, NPZ or Parquet.")
+    Path, tyro.conf.Positional, tyro.conf.arg(help="A table: CSV, TSV, NPY, NPZ or Parquet.")
 ]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="What `quasistatic fit` wrote.")]
 Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
-HEADER = ("column", "taken for", "least", "most", "missing")
-
-
-def is_table(folder: Path) -> bool:
-    """Whether that is what :func:`fit_` wrote."""
-    return (folder / "table.json").is_file()
+HEADER = ("column", "type", "values", "missing")
 
 
 @dataclasses.dataclass
@@ -39,6 +33,17 @@ class _Fit:
 
     data: Data
     out: Out = None
+    types: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            help="Of columns whose values do not say it: sex=binary, year=categorical; or numeric, "
+            "standardized, quantiles, integer."
+        ),
+    ] = ()
+    leave_out: Annotated[tuple[str, ...], tyro.conf.arg(help="Columns to pass over.")] = ()
+    rows: Annotated[
+        int, tyro.conf.arg(help="Of the file that are looked at, drawn by the seed, at most.")
+    ] = 1_000_000
     steps: Annotated[int | None, tyro.conf.arg(help="Of training; 0 for none.")] = None
     minutes: Annotated[float | None, tyro.conf.arg(help="That training may take.")] = None
     calibration: Annotated[float, tyro.conf.arg(help="Share of rows held back.")] = 0.1
@@ -48,48 +53,70 @@ class _Fit:
 
 
 def fit_(words: Sequence[str]) -> None:
-    """Fit a model to a table in a file (CSV, NPY, NPZ, Parquet)."""
+    """Fit a model to a table in a file (CSV, TSV, NPY, NPZ, Parquet)."""
     asked: _Fit = parse(_Fit, "fit", words)
     if not 0 <= asked.calibration < 1:
         raise ValueError(f"--calibration is a share of the rows, got {asked.calibration}")
-    display, frame = Display(asked.json), read_frame(asked.data)
-    folder = asked.out or Path("runs") / asked.data.stem
-    display.table(f"{asked.data}: {len(frame.values)} rows", HEADER, frame.described())
+    display, folder = Display(asked.json), asked.out or Path("runs") / asked.data.stem
+    types = _types(asked.types)
+    file = open_table(asked.data)
+    frame = _without(file.drawn(asked.rows, asked.seed), asked.leave_out)
+    columns = _described(frame, types)
+    looked = "" if len(frame) == file.rows else f", {len(frame)} of them looked at"
+    display.table(f"{asked.data}: {file.rows} rows{looked}", HEADER, columns)
     density = DiffusionDensity(
-        steps=asked.steps, minutes=asked.minutes, random_state=asked.seed, verbose=True
+        steps=asked.steps,
+        minutes=asked.minutes,
+        types=types or None,
+        random_state=asked.seed,
+        verbose=True,
     )
-    order = np.random.default_rng(asked.seed).permutation(len(frame.values))
-    held_back, rows = np.split(frame.values[order], [round(asked.calibration * len(order))])
+    order = np.random.default_rng(asked.seed).permutation(len(frame))
+    held_back, rows = np.split(order, [round(asked.calibration * len(order))])
     if asked.dry_run:
-        plan = density.planned(rows)
+        plan = density.planned(frame[np.sort(rows)])
         display.say(f"would fit {len(rows)} rows, and write {folder}: {plan}")
-        display.result(run=str(folder), columns=frame.described(), plan=plan)
+        display.result(run=str(folder), columns=columns, plan=plan)
         return
-    whole = Columns.of(rows).completed(rows, asked.seed)
-    density.fit(whole)
-    ordinary = held_back[~np.isnan(held_back).any(1)]
-    log_prob = density.score_samples(ordinary) if len(ordinary) else np.empty(0)
-    density.save(folder)
-    files.write_bytes(folder / "calibration.npy", _npy(np.sort(log_prob)))
-    about = {"columns": list(frame.names), "whole": list(frame.whole)}
-    files.write_text(folder / "table.json", json.dumps(about, indent=2) + "\n")
+    density.fit(frame[np.sort(rows)])
+    ordinary = density.score_samples(frame[held_back]) if len(held_back) else np.empty(0)
+    OpenedTable.of(folder, density, frame).save(ordinary)
     story = density.story_
     display.say(
         f"wrote {folder}: {type(density.model_.space).__name__} space, {story.steps} steps of "
         f"training, {'kept' if story.kept else 'not kept'}; {story.gain:.3f} nats a row won"
     )
-    display.result(run=str(folder), rows=len(rows), calibration=len(log_prob), **story.facts())
+    display.result(run=str(folder), rows=len(rows), calibration=len(ordinary), **story.facts())
+
+
+def _types(words: Sequence[str]) -> dict[str, str]:
+    """Columns and types of words like sex=binary."""
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"--types takes words like sex=binary, got {word!r}")
+    return dict(word.rsplit("=", 1) for word in words)
+
+
+def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    return frame.drop(*names, strict=True) if names else frame
+
+
+def _described(frame: pl.DataFrame, types: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """Of each column its name, its type, its values, and how many are missing, as text."""
+    columns = Table.infer(frame, types).columns
+    return [(each.name, each.kind, each.range, f"{each.missing:.1%}") for each in columns]
 
 
 @dataclasses.dataclass
 class _Impute:
-    """Fill what is missing in a table: by the mean of draws given the rest of each row, or by a
-    single draw. Columns of whole numbers stay so, and known values come back as they are."""
+    """Fill what is missing in a table: by one value for the draws given the rest of each row (the
+    mean of numbers, the median of whole ones, the class that comes most often), or by a single
+    draw. Known values come back as they are."""
 
     run: Folder
     data: Data
-    draws: Annotated[int, tyro.conf.arg(help="That the mean is of.")] = 64
-    one: Annotated[bool, tyro.conf.arg(help="A single draw instead of the mean.")] = False
+    draws: Annotated[int, tyro.conf.arg(help="That the value stands for.")] = 64
+    one: Annotated[bool, tyro.conf.arg(help="A single draw instead.")] = False
     out: Out = None
     seed: Seed = 0
     json: bool = False
@@ -98,15 +125,25 @@ class _Impute:
 def impute_(words: Sequence[str]) -> None:
     """Fill missing values of a table in a file."""
     asked: _Impute = parse(_Impute, "impute", words)
-    display, density, frame = _opened(asked.run, asked.data, asked.json)
-    imputer = DiffusionImputer.of(
-        density, draws=1 if asked.one else asked.draws, random_state=asked.seed
-    )
-    filled = frame.like(imputer.transform(frame.values))
-    path = write_frame(asked.out or asked.run / f"imputed{asked.data.suffix}", filled)
-    count = int(np.isnan(frame.values).sum())
-    display.say(f"wrote {path}: {count} missing values of {len(frame.values)} rows filled")
-    display.result(imputed=str(path), filled=count, rows=len(frame.values))
+    display, table = Display(asked.json), OpenedTable.open(asked.run)
+    draws, count = 1 if asked.one else asked.draws, 0
+
+    def filled() -> Iterator[pl.DataFrame]:
+        nonlocal count
+        for number, piece in enumerate(table.pieces(asked.data)):
+            seed = asked.seed + number
+            imputer = DiffusionImputer.of(table.density, draws=draws, random_state=seed)
+            found = table.frame(imputer.transform(piece))
+            count += sum(each.null_count() for each in piece)
+            # What is known is taken from the file itself, to the last digit.
+            yield piece.select(
+                each.zip_with(each.is_not_null(), found[each.name]) for each in piece
+            )
+
+    path = asked.out or asked.run / f"imputed{asked.data.suffix}"
+    rows = write_table(path, filled())
+    display.say(f"wrote {path}: {count} missing values of {rows} rows filled")
+    display.result(imputed=str(path), filled=count, rows=rows)
 
 
 @dataclasses.dataclass
@@ -124,83 +161,73 @@ class _Outliers:
 def outliers_(words: Sequence[str]) -> None:
     """Find the strange rows of a table in a file."""
     asked: _Outliers = parse(_Outliers, "outliers", words)
-    display, density, frame = _opened(asked.run, asked.data, asked.json)
-    ordinary = np.load(asked.run / "calibration.npy", allow_pickle=False)
-    if not len(ordinary):
-        raise ValueError(
-            f"{asked.run} holds no calibration rows: fit again with a larger --calibration"
-        )
-    detector = DiffusionOutliers.of(density, level=asked.level).calibrate(ordinary)
-    known = ~np.isnan(frame.values).any(1)
-    told = np.full((len(known), 3), np.nan)
-    rows = frame.values[known]
-    told[known, 0], told[known, 1] = detector.score_samples(rows), detector.p_values(rows)
-    told[known, 2] = detector.predict(rows) == -1
-    found = Frame.of(["log_prob", "p_value", "outlier"], told)
-    path = write_frame(asked.out or asked.run / "outliers.csv", found)
-    count = int(np.nansum(told[:, 2]))
+    display, table = Display(asked.json), OpenedTable.open(asked.run)
+    detector = DiffusionOutliers.of(table.density, level=asked.level)
+    detector.calibrate(table.calibration)
+    count = 0
+
+    def judged() -> Iterator[pl.DataFrame]:
+        nonlocal count
+        for piece in table.pieces(asked.data):
+            log_prob = detector.score_samples(piece)
+            told = {"log_prob": log_prob, "p_value": detector.p_values_of(log_prob)}
+            strange = log_prob < detector.offset_
+            count += int(strange.sum())
+            yield pl.DataFrame(told | {"outlier": strange.astype(np.int64)})
+
+    path = asked.out or asked.run / "outliers.csv"
+    rows = write_table(path, judged())
     display.say(
-        f"wrote {path}: {count} of {int(known.sum())} rows without holes are outliers at level "
-        f"{asked.level:g}, by {len(ordinary)} calibration rows"
+        f"wrote {path}: {count} of {rows} rows are outliers at level {asked.level:g}, by "
+        f"{len(table.calibration)} calibration rows"
     )
-    display.result(outliers=str(path), found=count, rows=int(known.sum()))
+    display.result(outliers=str(path), found=count, rows=rows)
 
 
 def score_table(folder: Path, data: Path | None, out: Path | None, display: Display) -> None:
     """Scores the rows of a table, and says their mean."""
     if data is None:
         raise ValueError("a fitted table holds no test rows: give some by --data")
-    _, density, frame = _opened(folder, data, display.script)
-    known = ~np.isnan(frame.values).any(1)
-    told = np.full(len(known), np.nan)
-    told[known] = density.score_samples(frame.values[known])
-    if out is not None:
-        path = write_frame(out, Frame.of(["log_prob"], told[:, None]))
-        display.say(f"wrote {path}: the score of each row, in nats")
-    mean, count = float(np.mean(told[known])), int(known.sum())
-    error = float(np.std(told[known], ddof=1) / count**0.5) if count > 1 else float("nan")
-    per_dim = np.log(2) * frame.values.shape[1]
-    display.say(density.fitted_.about)
+    table = OpenedTable.open(folder)
+    moments = np.zeros(3)  # how many, their sum, and that of their squares
+
+    def scored() -> Iterator[pl.DataFrame]:
+        for piece in table.pieces(data):
+            nats = table.density.score_samples(piece)
+            moments[:] += len(nats), nats.sum(), (nats**2).sum()
+            yield pl.DataFrame({"log_prob": nats})
+
+    if out is None:
+        for _ in scored():
+            pass
+    else:
+        write_table(out, scored())
+        display.say(f"wrote {out}: the score of each row, in nats")
+    count, mean = int(moments[0]), moments[1] / moments[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = (max(moments[2] / count - mean**2, 0.0) / (count - 1)) ** 0.5
+    per_dim = np.log(2) * len(table.types)
+    display.say(table.density.fitted_.about)
     display.table(
-        f"{count} rows without holes",
+        f"{count} rows",
         ("unit", "mean", "s.e."),
         [
             ("nats", f"{mean:.4f}", f"{error:.4f}"),
             ("bits per dimension", f"{-mean / per_dim:.4f}", f"{error / per_dim:.4f}"),
         ],
     )
-    display.result(nats=mean, stderr=error, bits_per_dim=float(-mean / per_dim), rows=count)
+    display.result(
+        nats=float(mean), stderr=float(error), bits_per_dim=float(-mean / per_dim), rows=count
+    )
 
 
 def sample_table(folder: Path, n: int, out: Path | None, seed: int, display: Display) -> None:
-    """Draws rows, and writes them with the names of the columns."""
-    about, density = _about(folder), DiffusionDensity.load(folder)
-    drawn = Frame(tuple(about["columns"]), density.sample(n, seed), tuple(about["whole"]))
-    path = write_frame(out or folder / "samples.csv", drawn.like(drawn.values))
-    display.say(f"wrote {path}: {n} rows of {len(drawn.names)} columns")
-    display.result(samples=str(path), shape=list(drawn.values.shape))
-
-
-def _opened(folder: Path, data: Path, script: bool) -> tuple[Display, DiffusionDensity, Frame]:
-    """The model in a folder, and a table with the columns that it knows, in its order."""
-    about, density, frame = _about(folder), DiffusionDensity.load(folder), read_frame(data)
-    frame = frame.ordered(tuple(about["columns"]))
-    return Display(script), density, Frame(frame.names, frame.values, tuple(about["whole"]))
-
-
-def _about(folder: Path) -> dict:
-    path = folder / "table.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}: `quasistatic fit` writes such folders")
-    try:
-        about = json.loads(path.read_text())
-        about["columns"], about["whole"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
-    return about
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+    """Draws rows, and writes them with the names and the types of the columns."""
+    table, path = OpenedTable.open(folder), out or folder / "samples.csv"
+    sizes = [min(PIECE, n - start) for start in range(0, n, PIECE)]
+    drawn = (
+        table.frame(table.density.sample(size, seed + number)) for number, size in enumerate(sizes)
+    )
+    write_table(path, drawn)
+    display.say(f"wrote {path}: {n} rows of {len(table.types)} columns")
+    display.result(samples=str(path), shape=[n, len(table.types)])

@@ -1,0 +1,169 @@
+"""A fitted table in its folder: the estimator, and what files look like that it knows."""
+
+__all__ = ["OpenedTable", "is_table"]
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from .. import files
+from ..checks import nearest
+from ..estimators import DiffusionDensity
+from ..table_files import open_table
+
+ABOUT, CALIBRATION = "table.json", "calibration.npy"
+
+PIECE = 10_000
+"""Rows of a file that are looked at together."""
+
+_WHOLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+TYPES: dict[str, Any] = {
+    str(kind()): kind()
+    for kind in (*_WHOLE, pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Categorical)
+}
+"""The types that columns are written in."""
+
+
+def is_table(folder: Path) -> bool:
+    """Whether that is what `quasistatic fit` wrote of a table."""
+    return (folder / ABOUT).is_file()
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedTable:
+    """A fitted table.
+
+    Args:
+        folder: that it is in.
+        density: the estimator.
+        types: of the columns that it was fitted to, by name and in their order, as polars has
+            them.
+        whole: the columns of numbers that held whole ones only, and are written so.
+    """
+
+    folder: Path
+    density: DiffusionDensity
+    types: dict[str, Any]
+    whole: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame) -> Self:
+        """Of an estimator that was fitted to such rows."""
+        whole = {each.name for each in rows if _is_whole(each)}
+        types = {name: TYPES[_named(kind)] for name, kind in rows.schema.items()}
+        return cls(folder, density, types, frozenset(whole))
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """What :meth:`save` kept.
+
+        Raises:
+            FileNotFoundError: if the folder holds none.
+            ValueError: if it is damaged.
+        """
+        path = folder / ABOUT
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no {path}: `quasistatic fit` writes such folders")
+        try:
+            about = json.loads(path.read_text())
+            types = {name: TYPES[kind] for name, kind in about["types"].items()}
+            whole = frozenset(about["whole"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
+        return cls(folder, DiffusionDensity.load(folder), types, whole)
+
+    def save(self, calibration: np.ndarray) -> None:
+        """Keeps it, with the log-densities, in nats, of rows that were held back."""
+        self.density.save(self.folder)
+        with files.writing(self.folder / CALIBRATION) as file:
+            np.save(file, np.sort(calibration))
+        types = {name: _named(kind) for name, kind in self.types.items()}
+        about = {"types": types, "whole": sorted(self.whole)}
+        files.write_text(self.folder / ABOUT, json.dumps(about, indent=2) + "\n")
+
+    @cached_property
+    def calibration(self) -> np.ndarray:
+        """Log-densities of rows that were held back, ascending, in nats.
+
+        Raises:
+            ValueError: if none were.
+        """
+        found = np.load(self.folder / CALIBRATION, allow_pickle=False)
+        if not len(found):
+            raise ValueError(
+                f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
+            )
+        return found
+
+    def pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
+        """A file's rows, so many at a time, with the columns that were fitted, in their order.
+
+        Raises:
+            ValueError: if one of them is missing, or the file is damaged: where.
+        """
+        names = [name for name, kind in self.types.items() if kind == pl.String]
+        file = open_table(data, dict.fromkeys(names, pl.String()))
+        for name in self.types:
+            if name not in file.names:
+                raise ValueError(f"there is no column {name!r}: {nearest(name, file.names)}")
+        for piece in file.pieces(rows):
+            yield piece.select(self._widened(piece[name]) for name in self.types)
+
+    def numbers(self, piece: pl.DataFrame) -> np.ndarray:
+        """Rows as the model has them, (n, C') in float64; NaN is missing.
+
+        Raises:
+            ValueError: if one is none that the model knows: which.
+        """
+        return self.density.numbers(piece)
+
+    def rows(self, numbers: np.ndarray) -> Any:
+        """Rows as an estimator gives them, of numbers as the model has them."""
+        return self.density.rows(numbers)
+
+    def frame(self, rows: Any) -> pl.DataFrame:
+        """Rows as an estimator gives them, an array (N, C) or a frame, with names and types."""
+        if isinstance(rows, np.ndarray):
+            rows = pl.DataFrame(dict(zip(self.types, rows.T, strict=True)))
+        return rows.select(self._typed(rows[name]) for name in self.types)
+
+    def _widened(self, column: pl.Series) -> pl.Series:
+        """A column of a file as it was typed when it was fitted, where that loses nothing: one
+        that happens to hold whole numbers only, or nothing."""
+        kind = self.types[column.name]
+        loses = column.null_count() < len(column) and not (
+            column.dtype.is_integer() and kind.is_float()
+        )
+        return column if loses else column.cast(kind)
+
+    def _typed(self, column: pl.Series) -> pl.Series:
+        """A column as it was typed when it was fitted; NaN is missing."""
+        kind = self.types[column.name]
+        if column.dtype.is_float():
+            column = column.fill_nan(None)
+            column = column.round() if column.name in self.whole else column
+        if kind in _WHOLE:
+            span = np.iinfo(str(kind).lower())
+            column = column.clip(span.min, span.max)
+        return column.cast(kind)
+
+
+def _is_whole(column: pl.Series) -> bool:
+    """Whether it holds numbers, and whole ones only."""
+    kind = column.dtype
+    return kind.is_integer() or (kind.is_float() and bool((column == column.round()).all()))
+
+
+def _named(kind: Any) -> str:
+    """The type that a column of polars' type `kind` is written in."""
+    if str(kind) in TYPES:
+        return str(kind)
+    if isinstance(kind, pl.Enum | pl.Categorical):
+        return str(pl.Categorical())
+    return str(pl.Float64() if kind.is_numeric() else pl.String())

@@ -1,0 +1,90 @@
+"""A table in a file, of which a piece at a time is in memory."""
+
+__all__ = ["ArrayFile", "ScannedFile", "TableFile", "first_line"]
+
+import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile(abc.ABC):
+    """A table in a file, of which a piece at a time is in memory.
+
+    Args:
+        path: of the file.
+        rows: how many it has.
+    """
+
+    path: Path
+    rows: int
+
+    @property
+    @abc.abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+
+    @abc.abstractmethod
+    def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
+        """The table, so many rows at a time; null is missing."""
+
+    def drawn(self, most: int, seed: int, rows: int = 100_000) -> pl.DataFrame:
+        """All rows, or `most` of them that the seed draws, in their order; looked for `rows` at a
+        time."""
+        if self.rows <= most:
+            return pl.concat(list(self.pieces(rows)))
+        chosen = np.random.default_rng(seed).choice(self.rows, most, replace=False)
+        wanted = np.zeros(self.rows, dtype=bool)
+        wanted[chosen] = True
+        start, found = 0, []
+        for piece in self.pieces(rows):
+            found.append(piece.filter(pl.Series(wanted[start : start + len(piece)])))
+            start += len(piece)
+        return pl.concat(found)
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedFile(TableFile):
+    """A file that polars reads."""
+
+    frame: pl.LazyFrame
+    schema: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.schema)
+
+    def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
+        try:
+            for piece in self.frame.collect_batches(chunk_size=rows, maintain_order=True):
+                yield piece.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{self.path} cannot be read: {first_line(error)}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile(TableFile):
+    """A NumPy array, (N,), (N, C), or of more axes, whose columns are numbered."""
+
+    array: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"x{i}" for i in range(int(np.prod(self.array.shape[1:]))))
+
+    def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
+        for start in range(0, len(self.array), rows):
+            part = np.array(self.array[start : start + rows])
+            columns = part.reshape(len(part), -1).T
+            frame = pl.DataFrame(dict(zip(self.names, columns, strict=True)))
+            yield frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+
+
+def first_line(error: Exception) -> str:
+    """What an error of polars says, without its advice."""
+    return str(error).split("\n")[0]
