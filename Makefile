@@ -22,7 +22,7 @@ demo: .venv/.installed ## train, sample, score and complete, then write runs/dem
 	$(BIN)/quasistatic demo --out runs/demo
 
 test: .venv/.installed ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/.installed ## lint, formatting, types, import layers, and whether the docs are current
 	$(BIN)/ruff check

@@ -87,9 +87,7 @@ def _codec(asked: _Compress, model: Diffusion, times: int | Tensor | None) -> Co
 
 def _compressed_table(asked: _Compress, path: Path) -> Report:
     if asked.file is None or asked.layers is not None or asked.path is not None:
-        raise ValueError(
-            "a fitted table compresses a table in a file, neither in layers nor --path"
-        )
+        raise ValueError("a fitted table takes a table in a file, and neither --layers nor --path")
     table = OpenedTable.open(asked.run)
     codec = _codec(asked, table.density.model_, asked.times)
     return compress_table(table, codec, asked.file, path)

@@ -4,10 +4,11 @@ is checked and versioned."""
 from .arrays import compress_array, decompress_array, order_of
 from .codec import Codec, Report
 from .layers import LayeredCodec, Refinement
-from .stream import StreamError
+from .stream import Header, StreamError
 
 __all__ = [
     "Codec",
+    "Header",
     "LayeredCodec",
     "Refinement",
     "Report",

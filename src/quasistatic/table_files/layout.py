@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-MISSING = ("", "?", "NA", "N/A", "NaN", "NAN", "NULL", "Null", "None", "NONE", "n/a", "na")
-MISSING += ("nan", "null", "none", "#N/A")
+MISSING = (
+    *("", "?", "NA", "na", "N/A", "n/a", "#N/A"),
+    *("NaN", "NAN", "nan", "NULL", "Null", "null", "None", "NONE", "none"),
+)
 """How a text file says that a value is missing."""
 
 SEPARATORS = ",;\t|"
