@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..randomness import uniform
 from .family import Family, times
 
 _NODES = [(0.5 + x / 2, w / 2) for x, w in zip(*np.polynomial.legendre.leggauss(6), strict=True)]
@@ -32,8 +33,8 @@ class Bernoulli(Family):
 
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
         like = self.logit
-        uniform = torch.rand(like.shape, generator=rng, dtype=like.dtype, device=like.device)
-        return (uniform < self.mean).to(like.dtype)
+        u = uniform(like.shape, rng, like)
+        return (u < self.mean).to(like.dtype)
 
     def icdf(self, u: Tensor) -> Tensor:
         return (u > (-self.logit).sigmoid()).to(self.logit.dtype)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..randomness import uniform
 from .bernoulli import Bernoulli
 from .family import Family, times
 from .groups import Groups
@@ -44,8 +45,7 @@ class Categorical(Family):
 
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
         shape = (*self.logits.shape[:-1], len(self.groups.sizes))
-        device = self.logits.device
-        return self._at(torch.rand(shape, generator=rng, dtype=torch.float64, device=device))
+        return self._at(uniform(shape, rng, self.logits, torch.float64))
 
     def icdf(self, u: Tensor) -> Tensor:
         """As :meth:`Family.icdf`, where the u of a group's first value tells for all of it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..randomness import normal
 from .family import Family
 
 
@@ -24,7 +25,7 @@ class Gaussian(Family):
 
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
         like = self.loc
-        noise = torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)
+        noise = normal(like.shape, rng, like)
         return like + self.variance.sqrt() * noise
 
     def icdf(self, u: Tensor) -> Tensor:

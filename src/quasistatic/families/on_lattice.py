@@ -17,6 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from ..randomness import choice
 from .family import Family, times
 from .moments import rows_at_once
 
@@ -129,7 +130,7 @@ class OnLattice(Family):
     @torch.no_grad()
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
         def draw(p: "OnLattice") -> Tensor:
-            return torch.multinomial(p.probs, 1, replacement=True, generator=rng)[:, 0]
+            return choice(p.probs, rng)
 
         return self.values[self._by_rows(draw)]
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..families import total
 from ..model import Model
+from ..randomness import below, uniform
 from ..terms import each_term_of, term_of
 
 BINS, REPEATS, STANDINS = 32, 3, 8
@@ -97,10 +98,10 @@ class Visit:
         they cost there, which knows nothing of the noise here."""
         x_0, x_t, output = self._dear(model, other)
         q = model.kernel.marginal(x_0, self.t).to(torch.float64)
-        uniform = torch.rand(x_0.shape, generator=rng, dtype=torch.float64, device=x_0.device)
+        u = uniform(x_0.shape, rng, x_0, torch.float64)
         mean = x_0.new_zeros(len(x_0))
         for k in range(STANDINS):
-            drawn = q.icdf(((k + uniform) / STANDINS).clamp(1e-15, 1 - 1e-15)).to(x_0.dtype)
+            drawn = q.icdf(((k + u) / STANDINS).clamp(1e-15, 1 - 1e-15)).to(x_0.dtype)
             mean += term_of(model, output, x_0, drawn, self.s, self.t) / STANDINS
         return term_of(model, output, x_0, x_t, self.s, self.t) - mean
 
@@ -127,7 +128,7 @@ def measured(
     bins = len(edges) - 1
     deviation, control = (torch.zeros(bins, dtype=torch.float64) for _ in range(2))
     for k, (low, high) in enumerate(pairwise(edges)):
-        index = first + torch.randint(low, high, (len(x_0),), generator=rng).to(x_0.device)
+        index = first + low + below(high - low, len(x_0), rng, x_0)
         s, t = ladder[index], ladder[index + 1]
         visits = [Visit.make(model, x_0, s, t, rng) for _ in range(REPEATS)]
         term = torch.stack([visit.term for visit in visits]).double()

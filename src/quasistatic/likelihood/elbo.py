@@ -12,6 +12,7 @@ from torch import Tensor
 from ..families import total
 from ..model import Model
 from ..modes import evaluating
+from ..randomness import permutation, uniform
 from ..terms import fixed_part
 from .allotment import Allotment, Visit
 from .score import BoundScore
@@ -146,10 +147,8 @@ def _visits(
     first = model.space.first_term
     ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
     # Spread evenly over the examples too, so that few evaluations of many tell their mean.
-    device = None if rng is None else rng.device  # a generator draws on its own device only
-    uniform = torch.rand(1, generator=rng, dtype=torch.float64, device=device)
-    order = torch.randperm(len(x_0), generator=rng, device=device)
-    within = ((order + uniform) / len(x_0)).to(x_0.device)
+    start = uniform((1,), rng, x_0, torch.float64)
+    within = (permutation(len(x_0), rng, x_0) + start) / len(x_0)
     for share in range(shares):
         # Neighbours are antithetic: what a slope adds to one it takes from the next.
         place = within if share % 2 == 0 else 1 - within

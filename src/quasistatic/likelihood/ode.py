@@ -12,6 +12,7 @@ from ..families import total
 from ..kernels import SignalNoise
 from ..model import Model
 from ..modes import evaluating
+from ..randomness import uniform
 from .paths import last
 from .score import FlowScore
 
@@ -152,5 +153,5 @@ def _vectors(x: Tensor, probes: int | None, rng: torch.Generator | None) -> Iter
             yield unit.reshape(x.shape)
         return
     for _ in range(probes):
-        signs = torch.rand(x.shape, generator=rng, dtype=x.dtype, device=x.device) < 0.5
+        signs = uniform(x.shape, rng, x) < 0.5
         yield torch.where(signs, -1.0, 1.0).to(x) / probes**0.5

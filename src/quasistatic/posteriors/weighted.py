@@ -21,6 +21,7 @@ from ..families import Family, total
 from ..kernels import SignalNoise
 from ..model import Model
 from ..modes import evaluating
+from ..randomness import uniform
 from .twist import Sight, proposal, sighted
 
 TRUSTS = torch.linspace(0, 1, 21, dtype=torch.float64)
@@ -71,9 +72,8 @@ class Particles:
         poor = effective(log_weight) < threshold * group
         if not poor.any():
             return self
-        device = self.x.device if rng is None else rng.device
-        start = torch.rand(len(log_weight), 1, generator=rng, dtype=torch.float64, device=device)
-        points = (torch.arange(group, device=start.device) + start).to(self.x.device) / group
+        start = uniform((len(log_weight), 1), rng, log_weight, torch.float64)
+        points = (torch.arange(group, device=start.device) + start) / group
         share = log_weight.softmax(1)
         chosen = torch.searchsorted(share.cumsum(1), points).clamp(max=group - 1)
         itself = torch.arange(group, device=chosen.device).expand_as(chosen)
@@ -142,12 +142,11 @@ class Found:
         """n draws for each example in proportion to the weights, systematically and in random
         order, with shape (examples, n, *)."""
         share = self.log_weight.flatten(1).softmax(1)
-        device = share.device if rng is None else rng.device
-        start = torch.rand(len(share), 1, generator=rng, dtype=torch.float64, device=device)
-        points = (torch.arange(n, device=device) + start).to(share.device) / n
+        start = uniform((len(share), 1), rng, share, torch.float64)
+        points = (torch.arange(n, device=share.device) + start) / n
         chosen = torch.searchsorted(share.cumsum(1), points).clamp(max=share.shape[1] - 1)
-        order = torch.rand(chosen.shape, generator=rng, device=device).argsort(1)
-        chosen = chosen.gather(1, order.to(chosen.device))
+        order = uniform(chosen.shape, rng, share).argsort(1)
+        chosen = chosen.gather(1, order)
         flat = self.x_0.flatten(1, 2)
         return flat[torch.arange(len(flat), device=flat.device)[:, None], chosen]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..kernels import SignalNoise
 from ..model import Model
+from ..randomness import normal
 from ..samplers import Free, State, descend
 
 
@@ -70,7 +71,7 @@ def _mixed(
 ) -> Tensor:
     """Mixes of a and b (n, *) at time t, with shape (n, len(shares), *)."""
     at = torch.full((len(a),), t, device=a.device)
-    eps = torch.randn(a.shape, generator=rng, dtype=a.dtype, device=a.device)
+    eps = normal(a.shape, rng, a)
     x_a, x_b = (kernel.signal(at, x) * x + kernel.noise(at, x) * eps for x in (a, b))
     share = shares.reshape(1, -1, *[1] * (a.ndim - 1))
     return (1 - share) * x_a[:, None] + share * x_b[:, None]

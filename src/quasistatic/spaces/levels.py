@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..checks import as_array
 from ..families import Family
+from ..randomness import uniform
 from .space import OnContinuum, OnLevels
 
 
@@ -124,7 +125,7 @@ class Dequantized(OnContinuum):
         return _check_levels(raw, self.shape, self.count, name, "Dequantized")
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        u = torch.rand(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
+        u = uniform(raw.shape, rng, raw)
         return _Cells(self.count, self.spread).place(raw + u)
 
     def decode(self, x_0: Tensor) -> Tensor:
