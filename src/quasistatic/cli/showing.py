@@ -19,14 +19,18 @@ from ..pages import assess, sections
 from ..references import PAPERS, cite
 from ..report import save_figure, write_page
 from ..runs import open_run
+from .opened_table import is_table
+from .table_report import report_table
 from .words import Seed, parse
 
 
 @dataclasses.dataclass
 class _Report:
-    """One page for one run or several, by their folders or the names of pretrained models."""
+    """One page for one run or several, by their folders or the names of pretrained models; or for
+    a fitted table, and rows in a file."""
 
     runs: tyro.conf.Positional[list[Path]]
+    data: Annotated[Path | None, tyro.conf.arg(help="Rows beside a fitted table's draws.")] = None
     out: Path | None = None
     evaluations: int | None = 100
     seed: Seed = 0
@@ -38,6 +42,8 @@ def report_(words: Sequence[str]) -> None:
     asked: _Report = parse(_Report, "report", words)
     if not asked.runs:
         raise ValueError("name at least one run folder")
+    if is_table(asked.runs[0]):
+        return _report_table(asked)
     display, page = Display(asked.json), []
     every = [open_run(run) for run in asked.runs]
     rng = torch.Generator().manual_seed(asked.seed)
@@ -50,6 +56,12 @@ def report_(words: Sequence[str]) -> None:
     path = write_page(asked.out or every[0].result("report.html"), title, page)
     display.say(f"wrote {path}")
     display.result(report=str(path))
+
+
+def _report_table(asked: _Report) -> None:
+    if len(asked.runs) > 1 or asked.data is None:
+        raise ValueError("a fitted table has a page of its own, beside rows of a file: give --data")
+    report_table(asked.runs[0], asked.data, asked.out, asked.seed, Display(asked.json))
 
 
 @dataclasses.dataclass
