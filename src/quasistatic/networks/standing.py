@@ -1,0 +1,150 @@
+r"""Latent classes as a denoiser in closed form, and a network that stands on one."""
+
+__all__ = ["LatentDenoiser", "LatentMLP"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .latent import LatentClasses
+from .mixture import Part
+from .mlp import MLP
+
+
+@dataclass(eq=False)
+class LatentDenoiser(nn.Module):
+    r"""What :class:`LatentClasses` say of x_0 given x_t, exactly: E[x_0 | x_t] and Var[x_0 | x_t]
+    of real values, and of each class the logarithm of its probability given the other columns,
+    which the head multiplies by what x_t says of it. Values that are NaN are absent.
+
+    Args:
+        shape: of x_0, one axis: D real values, then the one-hot values of classes.
+        sizes: how many classes each column has.
+        components: how many there are.
+        steps: T of the schedule.
+
+    It starts with components that are alike, standard normal and with even classes;
+    :meth:`start_at` gives it its law. Its numbers are buffers, which are saved with a model.
+    """
+
+    shape: Any
+    sizes: Any
+    components: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.sizes = tuple(int(size) for size in self.sizes)
+        count, classes = self.components, sum(self.sizes)
+        dims = self.shape[0] - classes
+        if dims < 0:
+            raise ValueError(f"classes {self.sizes} are more than the {self.shape[0]} values")
+        even = [math.log(1 / size) for size in self.sizes for _ in range(size)]
+        buffers = {
+            "log_weight": torch.full((count,), math.log(1 / count)),
+            "mean": torch.zeros(count, dims),
+            "variance": torch.ones(count, dims),
+            "basis": torch.eye(dims).repeat(count, 1, 1),
+            "log_share": torch.tensor(even).repeat(count, 1),
+            "log_pi": torch.tensor(even),
+            "log_snr": torch.zeros(self.steps),
+            "keep": torch.zeros(self.steps),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+
+    @property
+    def law(self) -> LatentClasses:
+        """Of x_0."""
+        names = ("log_weight", "mean", "variance", "basis")
+        part = Part(*(self._own(name) for name in names))
+        return LatentClasses(part, self._own("log_share"), self._own("log_pi"), self.sizes)
+
+    def start_at(self, law: LatentClasses, log_snr: Tensor, keep: Tensor) -> "LatentDenoiser":
+        """Takes the law of x_0, and of the times 1..T the log-SNR of real values and the
+        probability with which a class has been kept, each (T,).
+
+        Raises:
+            ValueError: if a shape is another, or a number is not finite.
+        """
+        whole = vars(law.normals) | {"log_share": law.log_share, "log_pi": law.log_pi}
+        for name, value in (whole | {"log_snr": log_snr, "keep": keep}).items():
+            own = self._own(name)
+            if value.shape != own.shape or not value.isfinite().all():
+                raise ValueError(
+                    f"{name} must be finite and have shape {tuple(own.shape)}, got "
+                    f"{tuple(value.shape)}"
+                )
+            own.copy_(value)
+        return self
+
+    def scales(self, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """signal, noise and keep at t / T (B,), each (B, 1)."""
+        index = (time * self.steps).round().long() - 1
+        log_snr, keep = self._own("log_snr")[index, None], self._own("keep")[index, None]
+        return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt(), keep
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """As :meth:`LatentClasses.denoised` has it, of x_t (B, W) and t / T (B,): (B, W, 2)."""
+        return self.law.denoised(x, *self.scales(time.to(self._own("log_snr"))))
+
+    def _own(self, name: str) -> Tensor:
+        return self.get_buffer(name)
+
+
+@dataclass(eq=False)
+class LatentMLP(nn.Module):
+    r"""The word of latent classes on x_0, and a multilayer perceptron's word on how far off that
+    is: (B, W, 4), of real values what the :class:`Corrected` head takes, and of classes what the
+    :class:`Classes` head takes, logits, and zeros.
+
+    The perceptron sees what the denoiser says: of real values E[x_0 | x_t] and the noise that
+    would then be in x_t, of classes their probabilities given the other columns, and x_t. So it
+    sees something of absent values too. Its read-out starts at zero: before training, the model is
+    the mixture.
+
+    Args:
+        shape, sizes, components, steps: of :class:`LatentDenoiser`.
+        width, depth, dropout, octaves: of :class:`MLP`.
+    """
+
+    shape: Any
+    sizes: Any
+    components: int
+    steps: int
+    width: int = 128
+    depth: int = 2
+    dropout: float = 0.0
+    octaves: int = 8
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.mixture = LatentDenoiser(self.shape, self.sizes, self.components, self.steps)
+        self.shape, self.sizes = self.mixture.shape, self.mixture.sizes
+        size = self.width, self.depth, 1, self.dropout, self.octaves
+        self.correction = MLP((2, *self.shape), *size)
+        nn.init.zeros_(self.correction.read_out.weight)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it corrects anything: not before training."""
+        return any(bool(weight.any()) for weight in self.correction.read_out.parameters())
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """What the heads take of x_t (B, W) and t / T (B,): (B, W, 4)."""
+        told, other = self.mixture(x, time).unbind(-1)
+        signal, noise, _ = self.mixture.scales(time)
+        dims = self.shape[0] - sum(self.sizes)
+        seen = x.nan_to_num()
+        left = torch.where(x.isnan(), 0.0, seen - signal * told)[:, :dims] / noise
+        first = torch.cat([told[:, :dims], told[:, dims:].exp()], 1)
+        second = torch.cat([left, seen[:, dims:]], 1)
+        shift, widening = self.correction(torch.stack([first, second], 1), time)[..., 0].unbind(1)
+        zero = torch.zeros_like(shift)
+        real = torch.stack([told, other, shift, widening], -1)
+        classes = torch.stack([told + shift, zero, zero, zero], -1)
+        return torch.cat([real[:, :dims], classes[:, dims:]], 1)
