@@ -9,12 +9,13 @@ __all__ = [
     "drawn",
     "drawn_rows",
     "made_whole",
+    "marginal",
     "stacked",
     "stacked_classes",
 ]
 
 from .given import completed_rows, drawn_rows
 from .holes import made_whole
-from .law import completed, drawn
+from .law import completed, drawn, marginal
 from .stacking import Stacked, stacked
 from .tables import StackedClasses, stacked_classes

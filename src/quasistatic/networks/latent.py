@@ -111,9 +111,7 @@ class LatentClasses:
         mean = (share * middle).sum(0)
         # About the mean, for at high SNR the variance has none of the mean square's digits.
         variance = (share * (within + (middle - mean) ** 2)).sum(0)
-        others = (log_joint[..., None] - of_class)[..., self.owner]
-        prior = (others + self.log_share[:, None]).logsumexp(0)
-        prior = prior - others.logsumexp(0)
+        prior = self._priors(log_joint[..., None] - of_class)
         real = torch.stack([mean, variance], -1)
         return torch.cat([real, torch.stack([prior, torch.zeros_like(prior)], -1)], 1)
 
@@ -128,11 +126,21 @@ class LatentClasses:
         return log_normal + of_class.sum(-1), of_class, mean, variance
 
     def _of_classes(self, one_hot: Tensor, keep: Tensor) -> Tensor:
-        fresh = (1 - keep) * self.log_pi.exp()
-        p = keep * self.log_share.exp()[:, None] + fresh
-        chosen = torch.where(one_hot > 0.5, p, 1.0).log()  # of NaN, nothing is chosen
-        whole = chosen.new_zeros(*chosen.shape[:-1], len(self.sizes))
-        return whole.index_add(-1, self.owner, chosen)
+        if not self.sizes:
+            return one_hot.new_zeros(len(self.log_share), len(one_hot), 0)
+        columns = one_hot.split(self.sizes, 1)
+        first = torch.tensor(self.sizes).cumsum(0) - torch.tensor(self.sizes)
+        index = torch.stack([column.argmax(1) for column in columns], 1) + first.to(one_hot.device)
+        hidden = torch.stack([column[:, 0].isnan() for column in columns], 1)
+        p = keep * self.log_share.exp()[:, index] + (1 - keep) * self.log_pi.exp()[index]
+        return torch.where(hidden, 1.0, p).log()
+
+    def _priors(self, others: Tensor) -> Tensor:
+        """log sum_k p(k | the other columns) p_ki, (B, V), for log-weights (K, B, G)."""
+        weight = others.softmax(0).unbind(-1)
+        shares = self.log_share.exp().split(self.sizes, 1)
+        each = [(w.T @ share).log() for w, share in zip(weight, shares, strict=True)]
+        return torch.cat(each, 1) if each else others.new_zeros(others.shape[1], 0)
 
     def _of_normals(
         self, x: Tensor, signal: Tensor, noise: Tensor

@@ -99,7 +99,7 @@ class LatentDenoiser(nn.Module):
 @dataclass(eq=False)
 class LatentMLP(nn.Module):
     r"""The word of latent classes on x_0, and a multilayer perceptron's word on how far off that
-    is: (B, W, 4), of real values what the :class:`Corrected` head takes, and of classes what the
+    is: (B, W, 4), or (B, W, 1) if there are no real values: of these what the :class:`Corrected` head takes, and of classes what the
     :class:`Classes` head takes, logits, and zeros.
 
     The perceptron sees what the denoiser says: of real values E[x_0 | x_t] and the noise that
@@ -147,4 +147,5 @@ class LatentMLP(nn.Module):
         zero = torch.zeros_like(shift)
         real = torch.stack([told, other, shift, widening], -1)
         classes = torch.stack([told + shift, zero, zero, zero], -1)
-        return torch.cat([real[:, :dims], classes[:, dims:]], 1)
+        whole = torch.cat([real[:, :dims], classes[:, dims:]], 1)
+        return whole if dims else whole[..., :1]
