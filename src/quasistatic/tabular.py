@@ -4,6 +4,8 @@ __all__ = ["standing", "tabular"]
 
 import math
 
+import torch
+
 from .diffusion import Diffusion
 from .heads import BeliefHead, Classes, Corrected, ProductHead, Velocity
 from .kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
@@ -69,7 +71,10 @@ def standing(
     components = len(law.normals.log_weight)
     network = LatentMLP(table.state, law.sizes, components, steps, width, depth, dropout)
     schedules = linear_log_snr(steps, first, CORRECTED_LAST), erase_evenly(steps)
-    network.mixture.start_at(law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:])
+    lattice = torch.tensor([each for b in table.blocks for each in b.lattices]).reshape(-1, 3).T
+    network.mixture.start_at(
+        law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice
+    )
     return Diffusion(table, kernel, head, network)
 
 

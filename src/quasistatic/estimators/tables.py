@@ -149,7 +149,8 @@ def _start(rows: np.ndarray, plan: Plan, table: Table) -> StackedClasses:
     blocks = table.blocks
     sizes = tuple(size for block in blocks for size in block.sizes)
     share = torch.tensor([p for block in blocks for p in block.shares], dtype=torch.float64)
-    cell = torch.tensor([c for block in blocks for c in block.cells], dtype=torch.float64)
+    cells = [cell for block in blocks for _, cell, _ in block.lattices]
+    cell = torch.tensor(cells, dtype=torch.float64)
     x_0 = table.encode(torch.from_numpy(rows))
     return stacked_classes(x_0, share.log(), sizes, cell, plan.seed)
 

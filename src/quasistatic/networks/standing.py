@@ -13,12 +13,20 @@ from .latent import LatentClasses
 from .mixture import Part
 from .mlp import MLP
 
+NEAR, LEAST = 4, 1e-3
+"""Numbers on either side of the nearest that a narrow normal can be on, and the deviation, in cells,
+that it is left with."""
+
 
 @dataclass(eq=False)
 class LatentDenoiser(nn.Module):
     r"""What :class:`LatentClasses` say of x_0 given x_t, exactly: E[x_0 | x_t] and Var[x_0 | x_t]
     of real values, and of each class the logarithm of its probability given the other columns,
     which the head multiplies by what x_t says of it. Values that are NaN are absent.
+
+    Whole numbers are normal on their lattice: once the noise is of the size of a cell, E[x_0 | x_t]
+    is drawn to the numbers that there are. A chain that did not know of them would go on to tell
+    apart what is the same.
 
     Args:
         shape: of x_0, one axis: D real values, then the one-hot values of classes.
@@ -53,6 +61,7 @@ class LatentDenoiser(nn.Module):
             "log_pi": torch.tensor(even),
             "log_snr": torch.zeros(self.steps),
             "keep": torch.zeros(self.steps),
+            "lattice": torch.zeros(3, dims),
         }
         for name, value in buffers.items():
             self.register_buffer(name, value)
@@ -64,15 +73,20 @@ class LatentDenoiser(nn.Module):
         part = Part(*(self._own(name) for name in names))
         return LatentClasses(part, self._own("log_share"), self._own("log_pi"), self.sizes)
 
-    def start_at(self, law: LatentClasses, log_snr: Tensor, keep: Tensor) -> "LatentDenoiser":
-        """Takes the law of x_0, and of the times 1..T the log-SNR of real values and the
-        probability with which a class has been kept, each (T,).
+    def start_at(
+        self, law: LatentClasses, log_snr: Tensor, keep: Tensor, lattice: Tensor | None = None
+    ) -> "LatentDenoiser":
+        """Takes the law of x_0; of the times 1..T the log-SNR of real values and the probability
+        with which a class has been kept, each (T,); and where the numbers of each real column
+        begin, how far apart they are, 0 on a continuum, and where they end, (3, D).
 
         Raises:
             ValueError: if a shape is another, or a number is not finite.
         """
         whole = vars(law.normals) | {"log_share": law.log_share, "log_pi": law.log_pi}
-        for name, value in (whole | {"log_snr": log_snr, "keep": keep}).items():
+        lattice = torch.zeros_like(self._own("lattice")) if lattice is None else lattice
+        whole |= {"log_snr": log_snr, "keep": keep, "lattice": lattice}
+        for name, value in whole.items():
             own = self._own(name)
             if value.shape != own.shape or not value.isfinite().all():
                 raise ValueError(
@@ -90,10 +104,33 @@ class LatentDenoiser(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """As :meth:`LatentClasses.denoised` has it, of x_t (B, W) and t / T (B,): (B, W, 2)."""
-        return self.law.denoised(x, *self.scales(time.to(self._own("log_snr"))))
+        found = self.law.denoised(x, *self.scales(time.to(self._own("log_snr"))))
+        dims = self.shape[0] - sum(self.sizes)
+        real = _on_lattice(*found[:, :dims].unbind(-1), self._own("lattice"))
+        return torch.cat([torch.stack(real, -1), found[:, dims:]], 1)
 
     def _own(self, name: str) -> Tensor:
         return self.get_buffer(name)
+
+
+def _on_lattice(mean: Tensor, variance: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the variance of normals (B, D) on the numbers of a lattice (3, D), where they
+    are narrow enough for that to be another one."""
+    low, cell, high = lattice.to(mean)
+    narrow = (cell > 0) & (variance < cell**2)
+    if not narrow.any():
+        return mean, variance
+    cell = torch.where(cell > 0, cell, 1.0)
+    last = ((high - low) / cell).round()
+    nearest = torch.minimum(((mean - low) / cell).round().clamp(min=0), last)
+    index = nearest[..., None] + torch.arange(-NEAR, NEAR + 1).to(mean)
+    inside = (index >= 0) & (index <= last[:, None])
+    at = low[:, None] + index * cell[:, None]
+    log_weight = -((at - mean[..., None]) ** 2) / (2 * variance[..., None])
+    weight = torch.where(inside, log_weight, -math.inf).softmax(-1)
+    middle = (weight * at).sum(-1)
+    spread = (weight * (at - middle[..., None]) ** 2).sum(-1) + (LEAST * cell) ** 2
+    return torch.where(narrow, middle, mean), torch.where(narrow, spread, variance)
 
 
 @dataclass(eq=False)

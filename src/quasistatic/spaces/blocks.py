@@ -15,14 +15,14 @@ from .warped import Warped
 class Block(NamedTuple):
     """Columns of one kind: the space that they make, and which they are.
 
-    `cells` has for each of their real values how far apart in x_0 its numbers are, 0 on a
-    continuum; `sizes` for each column of classes how many there are, and `shares` what they have
+    `lattices` has for each of their real values where in x_0 its numbers begin, how far
+    apart they are, 0 on a continuum, and where they end; `sizes` for each column of classes how many there are, and `shares` what they have
     of the data.
     """
 
     space: Space
     columns: tuple[int, ...]
-    cells: tuple[float, ...] = ()
+    lattices: tuple[tuple[float, float, float], ...] = ()
     sizes: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
 
@@ -39,13 +39,16 @@ def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
 
 def _warped(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     space = Warped(len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns))
-    return Block(space, index, cells=(0.0,) * len(columns))
+    return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
 def _integers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     each = (tuple(getattr(c, name) for c in columns) for name in ("low", "high", "shift", "scale"))
     space = Integers(len(columns), *each)
-    return Block(space, index, cells=tuple(1 / scale for scale in space.scale))
+    lattices = tuple(
+        ((c.low - c.shift) / c.scale, 1 / c.scale, (c.high - c.shift) / c.scale) for c in columns
+    )
+    return Block(space, index, lattices=lattices)
 
 
 def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
