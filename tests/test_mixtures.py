@@ -107,7 +107,7 @@ def test_shares_are_those_of_greatest_likelihood(rng):
     """At the maximum every candidate that is used has a mean ratio p_j / p of one, others less."""
     log_p = torch.randn(400, 5, generator=rng).numpy()
     log_p[:, 4] -= 8
-    share = module._shares(log_p, 3000)
+    share = module.shares_of(log_p, 3000)
     ratio = (np.exp(log_p) / (np.exp(log_p) @ share)[:, None]).mean(0)
     assert share.sum() == pytest.approx(1)
     assert np.allclose(ratio[share > 1e-3], 1, atol=1e-4)

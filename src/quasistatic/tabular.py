@@ -1,20 +1,25 @@
 r"""The model of a table in one call: a kernel and a head for each kind of column."""
 
-__all__ = ["tabular"]
+__all__ = ["standing", "tabular"]
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+
+import torch
 
 from .diffusion import Diffusion
-from .heads import BeliefHead, Classes, ProductHead, Velocity
+from .heads import BeliefHead, Classes, Corrected, ProductHead, Velocity
 from .kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
-from .networks import MLP
+from .networks import MLP, LatentMLP
+from .networks.latent import LatentClasses
 from .schedules import erase_evenly, linear_log_snr
-from .spaces import Integers, OneHot, Space, Table, Warped
+from .spaces import Table
 from .variances import Interpolated
 
 FIRST, LAST = 9.0, -9.0
 """Log-SNR at both ends of the chain of a real value. The first is e^-4.5, a ninetieth, of noise."""
+
+CORRECTED_LAST = -8.0
+"""The last one of a chain that stands on a law."""
 
 
 def tabular(
@@ -35,28 +40,54 @@ def tabular(
         steps: T, the steps of the chain.
         width, depth, dropout: of the network, an :class:`MLP`.
     """
-    parts = [
-        _PARTS[type(b.space)](steps, [table.columns[k] for k in b.columns]) for b in table.blocks
-    ]
-    kernel = ProductKernel(tuple(kernel for kernel, _ in parts), table.widths)
-    head = ProductHead(tuple(head for _, head in parts))
+    kernel, head = _product(table, steps, FIRST, LAST, Velocity(Interpolated()))
     outputs = head.bind(table, kernel).outputs
     network = MLP(table.state, width, depth, outputs=outputs, dropout=dropout, holes=table.holes)
     return Diffusion(table, kernel, head, network)
 
 
-def _real(steps: int, columns: Sequence[Any]) -> tuple[Kernel, BeliefHead]:
-    return GaussianKernel(linear_log_snr(steps, FIRST, LAST)), Velocity(Interpolated())
+def standing(
+    table: Table,
+    law: LatentClasses,
+    *,
+    steps: int = 1000,
+    width: int = 128,
+    depth: int = 2,
+    dropout: float = 0.1,
+) -> Diffusion:
+    """A model of the rows of a table that starts as a law of x_0, known in closed form, and whose
+    network learns what is wrong with it: before training, the chain is that of the law.
+
+    Args:
+        law: its real values, and the shares of its classes, are those of `table.blocks`.
+        steps: T, the steps of the chain. It begins where the law's narrowest direction is still
+            to be seen.
+        width, depth, dropout: of the network, a :class:`LatentMLP`.
+    """
+    variance = law.normals.variance
+    narrowest = variance.min().item() if variance.numel() else 1.0
+    first = min(max(4 - math.log(narrowest), 7.0), 14.0)
+    kernel, head = _product(table, steps, first, CORRECTED_LAST, Corrected())
+    components = len(law.normals.log_weight)
+    network = LatentMLP(table.state, law.sizes, components, steps, width, depth, dropout)
+    schedules = linear_log_snr(steps, first, CORRECTED_LAST), erase_evenly(steps)
+    lattice = torch.tensor([each for b in table.blocks for each in b.lattices]).reshape(-1, 3).T
+    network.mixture.start_at(
+        law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice
+    )
+    return Diffusion(table, kernel, head, network)
 
 
-def _classes(steps: int, columns: Sequence[Any]) -> tuple[Kernel, BeliefHead]:
-    sizes = tuple(len(column.shares) for column in columns)
-    shares = tuple(share for column in columns for share in column.shares)
-    return CategoricalKernel(erase_evenly(steps), sizes, shares), Classes()
-
-
-_PARTS: dict[type[Space], Callable[[int, Sequence[Any]], tuple[Kernel, BeliefHead]]] = {
-    Warped: _real,
-    Integers: _real,
-    OneHot: _classes,
-}
+def _product(
+    table: Table, steps: int, first: float, last: float, real: BeliefHead
+) -> tuple[ProductKernel, ProductHead]:
+    """A kernel and a head for each block of a table: `real` for real values, classes for classes."""
+    of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
+    parts: list[tuple[Kernel, BeliefHead]] = [
+        (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), Classes())
+        if block.sizes
+        else of_real
+        for block in table.blocks
+    ]
+    kernels, heads = zip(*parts, strict=True)
+    return ProductKernel(kernels, table.widths), ProductHead(heads)

@@ -1,17 +1,61 @@
-"""Which columns of a table vary: the others carry no density, and are given back as they were."""
+"""The columns of a table as an estimator has them: which rows a model sees, and what is made of
+what it gives back."""
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "Layout", "MixedColumns"]
 
+import abc
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from ..mixtures import made_whole
+from ..spaces import Table
+
+
+class Layout(abc.ABC):
+    """The columns of rows (N, D) of numbers, where NaN is a hole."""
+
+    @property
+    def table(self) -> Table | None:
+        """Of mixed columns; None of numbers."""
+        return None
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int:
+        """D, how many columns there are."""
+
+    @abc.abstractmethod
+    def take(self, x: np.ndarray) -> np.ndarray:
+        """What a model sees of rows (*, D)."""
+
+    @abc.abstractmethod
+    def put(self, rows: np.ndarray) -> np.ndarray:
+        """All columns, (*, D), of rows as a model has them."""
+
+    @abc.abstractmethod
+    def agree(self, x: np.ndarray) -> np.ndarray:
+        """Which rows (N, D) are possible, with shape (N,); a hole is."""
+
+    @abc.abstractmethod
+    def typical(self, draws: np.ndarray) -> np.ndarray:
+        """One row for the draws (N, n, D) of each, with shape (N, D)."""
+
+    @abc.abstractmethod
+    def given(self, x: np.ndarray) -> Any:
+        """Rows (N, D) as what the user's table was."""
+
+    @abc.abstractmethod
+    def facts(self) -> list:
+        """What a folder keeps of them, as JSON values."""
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns of a table of D.
+class Columns(Layout):
+    """Columns of numbers: those that are constant carry no density, and are given back as they
+    were.
 
     Args:
         values: of each column its one value, or None where it varies, D in all.
@@ -45,16 +89,18 @@ class Columns:
         return cls(values)
 
     @property
+    def count(self) -> int:
+        return len(self.values)
+
+    @property
     def varying(self) -> np.ndarray:
         """Which columns vary, with shape (D,)."""
         return np.array([value is None for value in self.values])
 
     def take(self, x: np.ndarray) -> np.ndarray:
-        """The varying columns of rows (*, D)."""
         return np.ascontiguousarray(x[..., self.varying])
 
     def put(self, rows: np.ndarray) -> np.ndarray:
-        """All columns, (*, D), of rows that have the varying ones."""
         whole = np.array([0.0 if value is None else value for value in self.values])
         out = np.broadcast_to(whole, (*rows.shape[:-1], len(whole))).copy()
         out[..., self.varying] = rows
@@ -66,7 +112,55 @@ class Columns:
         return self.put(made_whole(self.take(x), seed))
 
     def agree(self, x: np.ndarray) -> np.ndarray:
-        """Which rows (N, D) have the constants, with shape (N,); NaN agrees."""
         held = ~self.varying
         constant = np.array([value for value in self.values if value is not None])
         return ((x[:, held] == constant) | np.isnan(x[:, held])).all(1)
+
+    def typical(self, draws: np.ndarray) -> np.ndarray:
+        """The means."""
+        return draws.mean(1)
+
+    def given(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def facts(self) -> list:
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class MixedColumns(Layout):
+    """Columns of several types, as numbers; infinity stands for what a column cannot hold.
+
+    Args:
+        of: the table.
+    """
+
+    of: Table
+
+    @property
+    def table(self) -> Table:
+        return self.of
+
+    @property
+    def count(self) -> int:
+        return len(self.of.columns)
+
+    def take(self, x: np.ndarray) -> np.ndarray:
+        return np.where(np.isinf(x), np.nan, x)
+
+    def put(self, rows: np.ndarray) -> np.ndarray:
+        return rows
+
+    def agree(self, x: np.ndarray) -> np.ndarray:
+        return ~np.isinf(x).any(1)
+
+    def typical(self, draws: np.ndarray) -> np.ndarray:
+        """Means, medians of integers, and the classes that came most often."""
+        return self.of.typical(torch.from_numpy(draws)).numpy()
+
+    def given(self, x: np.ndarray) -> Any:
+        """A data frame of the library that the table came from."""
+        return self.of.write(torch.from_numpy(x))
+
+    def facts(self) -> list:
+        return []  # the model's space has them

@@ -3,38 +3,45 @@
 __all__ = ["Face"]
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import config, files
 from ..diffusion import KNOWN, Diffusion
-from .columns import Columns
+from ..spaces import Table
+from .choice import mixed_table, numbers_described
+from .columns import Columns, Layout, MixedColumns
 from .fitted import Fitted, Plan, Story
 from .mixed import FittedMixture, fit_mixture, plan_mixture
+from .tables import FittedTable, fit_table, plan_table
 from .whole import FittedLevels, fit_levels, levels_of, plan_levels
 
 FORMAT = 1
-FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedMixture, FittedLevels)}
+FITTED: dict[str, type[Fitted]] = {
+    each.__name__: each for each in (FittedMixture, FittedLevels, FittedTable)
+}
 
 
 class Face(BaseEstimator):
-    """An estimator of a table (N, D) of numbers."""
+    """An estimator of a table: of numbers (N, D), or of mixed columns."""
 
     steps: int | None
     minutes: float | None
     width: int | None
     validation: float
     space: Any
+    types: Mapping[str, str] | None
     random_state: Any
     verbose: bool
 
     fitted_: Fitted
-    columns_: Columns
+    columns_: Layout
     n_features_in_: int
 
     @property
@@ -46,6 +53,11 @@ class Face(BaseEstimator):
     def story_(self) -> Story:
         """How it came to be."""
         return self.fitted_.story
+
+    @property
+    def table_(self) -> Table | None:
+        """The :class:`Table` of mixed columns, by which rows are read; None of numbers."""
+        return self.columns_.table
 
     @classmethod
     def of(cls, other: "Face", **parameters: Any) -> Self:
@@ -67,7 +79,7 @@ class Face(BaseEstimator):
             "format": FORMAT,
             "is": type(self).__name__,
             "parameters": {k: config.describe(v) for k, v in self.get_params().items()},
-            "columns": list(self.columns_.values),
+            "columns": self.columns_.facts(),
             "names": [str(name) for name in getattr(self, "feature_names_in_", [])],
             "fitted": type(self.fitted_).__name__,
             "story": self.story_.facts(),
@@ -91,12 +103,12 @@ class Face(BaseEstimator):
             )
         parameters = {k: config.build(v, KNOWN) for k, v in stored["parameters"].items()}
         made = cls(**parameters)
-        made.columns_ = Columns(tuple(stored["columns"]))
-        made.n_features_in_ = len(made.columns_.values)
+        kind, model = FITTED[stored["fitted"]], Diffusion.load(folder)
+        made.fitted_ = kind(model, Story(**stored["story"]))
+        made.columns_ = kind.layout(model, stored["columns"])
+        made.n_features_in_ = made.columns_.count
         if stored["names"]:
             made.feature_names_in_ = np.array(stored["names"], dtype=object)
-        kind = FITTED[stored["fitted"]]
-        made.fitted_ = kind(Diffusion.load(folder), Story(**stored["story"]))
         made._take(stored["more"])
         return made
 
@@ -107,21 +119,35 @@ class Face(BaseEstimator):
     def _take(self, more: dict[str, Any]) -> None:
         """Takes up what :meth:`_more` gave."""
 
-    def _fit(self, x: np.ndarray) -> None:
-        """Fits checked rows (N, D) of finite numbers."""
-        # One place for what a table may be: a space of mixed columns will be a third of these.
-        self.columns_ = Columns.of(x)
-        rows, plan = self.columns_.take(x), self._plan()
-        count = levels_of(rows) if plan.space is None else None
-        self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
+    def described(self, X: Any) -> list[tuple[str, str, str, str]]:
+        """Of each column of a table that :meth:`fit` could take its name, what it is taken for,
+        its values and the share that is missing, as text."""
+        table = mixed_table(X, self.types)
+        return numbers_described(X) if table is None else table.described()
 
-    def planned(self, x: np.ndarray) -> str:
-        """What :meth:`fit` would do with rows x (N, D), where NaN is a hole, in a sentence."""
-        columns, plan = Columns.of(x), self._plan()
+    def planned(self, X: Any) -> str:
+        """What :meth:`fit` would do with a table, in a sentence. A hole in numbers is NaN."""
+        plan, table = self._plan(), mixed_table(X, self.types)
+        if table is not None:
+            varying = f"{table.dims} of {len(table.columns)} columns vary"
+            return f"{varying}, mixed; {plan_table(len(X), plan, table)}"
+        x = np.asarray(X, dtype=np.float64)
+        columns = Columns.of(x)
         rows = columns.take(np.where(np.isnan(x), np.nanmin(x, 0), x))
         count = levels_of(rows) if plan.space is None else None
         how = plan_mixture(rows, plan) if count is None else plan_levels(plan, count)
         return f"{rows.shape[1]} of {x.shape[1]} columns vary; {how}"
+
+    def _fit(self, x: np.ndarray, table: Table | None) -> None:
+        """Fits checked rows (N, D), NaN a hole."""
+        plan = self._plan()
+        if table is not None:
+            self.columns_, self.fitted_ = MixedColumns(table), fit_table(x, plan, table)
+            return
+        self.columns_ = columns = Columns.of(x)
+        rows = columns.take(columns.completed(x, plan.seed))
+        count = levels_of(rows) if plan.space is None else None
+        self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
 
     def _plan(self) -> Plan:
         return Plan(
@@ -134,23 +160,47 @@ class Face(BaseEstimator):
             bool(self.verbose),
         )
 
-    def _rows(self, X: Any, reset: bool = False, holes: bool = False) -> np.ndarray:
-        """A table of any kind as (N, D) in float64, checked."""
+    def _read(self, X: Any) -> tuple[np.ndarray, Table | None]:
+        """A table to be fitted, as rows (N, D) in float64, and as a table if it is mixed."""
+        table = mixed_table(X, self.types)
+        if table is None:
+            return self._numbers(X, reset=True), None
+        rows = table.read(X).numpy()
+        if len(rows) < 2:
+            raise ValueError("a table of 1 row cannot be fitted: a minimum of 2 is required")
+        self.n_features_in_ = len(table.columns)
+        self.feature_names_in_ = np.array([each.name for each in table.columns], dtype=object)
+        return rows, table
+
+    def _rows(self, X: Any, strict: bool = False) -> np.ndarray:
+        """A table of any kind as (N, D) in float64, NaN a hole. What mixed columns cannot hold is
+        infinity, or an error if that is `strict`."""
+        table = self.columns_.table
+        if table is None:
+            return self._numbers(X)
+        return (table.read(X) if strict else table.judged(X)).numpy()
+
+    def _numbers(self, X: Any, reset: bool = False) -> np.ndarray:
         return validate_data(
             self,
             X,
             reset=reset,
             dtype=np.float64,
             ensure_min_samples=2 if reset else 1,
-            ensure_all_finite="allow-nan" if holes else True,
+            ensure_all_finite="allow-nan",
         )
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of checked rows, with shape (N,), in nats; minus infinity where a column that was
-        constant is something else."""
+        """log p of what is there of checked rows, with shape (N,), in nats; minus infinity where a
+        row is not possible."""
         seed = self._seed(self.random_state)
         found = self.fitted_.log_prob(self.columns_.take(x), evaluations, seed)
         return np.where(self.columns_.agree(x), found, -np.inf)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     @staticmethod
     def _seed(random_state: Any) -> int:

@@ -1,6 +1,6 @@
 """What a table is fitted by, and what is asked of it: log-densities, draws, and what is missing."""
 
-__all__ = ["Fitted", "Plan", "Story"]
+__all__ = ["Fitted", "OfNumbers", "Plan", "Story", "evidence", "generator"]
 
 import abc
 from collections.abc import Mapping
@@ -14,6 +14,11 @@ from ..diffusion import Diffusion
 from ..display import Display
 from ..spaces import Space
 from ..training import Fit, fit
+from .columns import Columns, Layout
+
+
+WALKED, PARTICLES = 100, 128
+"""Times that a walk visits for what is there of a row, and how many walk in each of two sets."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,15 @@ class Fitted(abc.ABC):
     about: ClassVar[str]
     """What kind of number a log-density is, for a person."""
 
+    @classmethod
+    def layout(cls, model: Diffusion, stored: list) -> Layout:
+        """The columns that the rows of a stored model have, by what :meth:`Layout.facts` gave."""
+        return Columns(tuple(stored))
+
     @abc.abstractmethod
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        """A lower bound on log p of each row, with shape (N,), in nats of the rows' own units."""
+        """A lower bound on log p of what is there of each row (N, D), NaN a hole, with shape (N,),
+        in nats of the rows' own units."""
 
     @abc.abstractmethod
     def sample(self, n: int, seed: int) -> np.ndarray:
@@ -118,6 +129,35 @@ class Fitted(abc.ABC):
     @abc.abstractmethod
     def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
         """Draws of what is NaN in each row given the rest, with shape (N, draws, D)."""
+
+
+class OfNumbers(Fitted):
+    """A model of rows without holes; what is there of the others has a way of its own."""
+
+    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        holed, found = np.isnan(x).any(1), np.zeros(len(x))
+        told = ~np.isnan(x).all(1)  # of a row of holes alone p is 1
+        if not holed.all():
+            found[~holed] = self.whole(x[~holed], evaluations, seed)
+        if (holed & told).any():
+            found[holed & told] = self.holed(x[holed & told], seed)
+        return found
+
+    @abc.abstractmethod
+    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        """log p of rows (N, D) without holes, with shape (N,), N not 0."""
+
+    @abc.abstractmethod
+    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
+        """log p of what is there of rows (N, D), NaN a hole, with shape (N,), N not 0."""
+
+
+def evidence(model: Diffusion, x: np.ndarray, seed: int) -> np.ndarray:
+    """log p of what is there of each row of x (N, D), with shape (N,), in nats, by particles: an
+    estimate whose exponential is unbiased."""
+    rows = torch.from_numpy(x)
+    found = model.impute(rows, 1, WALKED, generator(seed), particles=PARTICLES)
+    return found.log_evidence.double().numpy()
 
 
 def generator(seed: int) -> torch.Generator:

@@ -20,13 +20,13 @@ from ..families import total
 from ..heads import Corrected
 from ..kernels import GaussianKernel
 from ..likelihood import ContinuousTime
-from ..mixtures import Stacked, completed, drawn, stacked
+from ..mixtures import Stacked, completed, drawn, marginal, stacked
 from ..networks import MixtureMLP
 from ..schedules import linear_log_snr
 from ..spaces import Continuous, Space
 from ..training import Fit
 from ..warps import YeoJohnson
-from .fitted import Fitted, Plan, Story, generator
+from .fitted import OfNumbers, Plan, Story, evidence, generator
 
 STEPS, LAST = 1000, -8.0
 """T of the chain, and the log-SNR that it ends at."""
@@ -47,7 +47,7 @@ TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMixture(Fitted):
+class FittedMixture(OfNumbers):
     """A chain that stands on a mixture of normals. Where nothing is corrected, its answers are the
     mixture's, in closed form."""
 
@@ -55,9 +55,19 @@ class FittedMixture(Fitted):
         "a lower bound on log p(x) in continuous time; the exact density where nothing is corrected"
     )
 
-    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         method = ContinuousTime(evaluations)
         return self.model.score(x, method=method, rng=generator(seed)).nats.numpy()
+
+    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
+        """The mixture's marginal, exactly; of a network's correction, evidence by particles."""
+        if self._network.speaks:
+            return evidence(self.model, x, seed)
+        space, rows = self.model.space, torch.from_numpy(x)
+        hidden = rows.isnan()
+        x_0 = space.encode(torch.where(hidden, 0.0, rows))
+        found = marginal(self._network.mixture.law, x_0.masked_fill(hidden, math.nan))
+        return (found + torch.where(hidden, 0.0, _volumes(space, x_0)).sum(1)).numpy()
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = generator(seed)
@@ -143,8 +153,13 @@ def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:
 
 def _volume(space: Space, x_0: Tensor) -> Tensor:
     """log |dx_0 / draw| of each row, with shape (N,)."""
+    return total(_volumes(space, x_0))
+
+
+def _volumes(space: Space, x_0: Tensor) -> Tensor:
+    """The same value by value, (N, D)."""
     prior = GaussianKernel(linear_log_snr(2)).prior(x_0)
-    return total(space.log_prob(prior, x_0) - prior.log_prob(x_0))
+    return space.log_prob(prior, x_0) - prior.log_prob(x_0)
 
 
 def _standing_on(start: Stacked, space: Space, plan: Plan) -> Diffusion:

@@ -4,6 +4,7 @@ __all__ = ["DiffusionOutliers"]
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ class DiffusionOutliers(OutlierMixin, Face):
     Args:
         level: the share of ordinary rows that may be called outliers.
         calibration: share of the rows that p-values stand on.
-        steps, minutes, width, validation, evaluations, space, random_state, verbose: of
+        steps, minutes, width, validation, evaluations, space, types, random_state, verbose: of
             :class:`DiffusionDensity`.
 
     Attributes:
@@ -46,6 +47,7 @@ class DiffusionOutliers(OutlierMixin, Face):
         validation: float = 0.15,
         evaluations: int = 64,
         space: Space | None = None,
+        types: Mapping[str, str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -57,11 +59,12 @@ class DiffusionOutliers(OutlierMixin, Face):
         self.validation = validation
         self.evaluations = evaluations
         self.space = space
+        self.types = types
         self.random_state = random_state
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fits a table (N, D) of finite numbers, nearly all of its rows ordinary ones.
+        """Fits a table as :meth:`DiffusionDensity.fit` does, nearly all of its rows ordinary ones.
 
         Raises:
             ValueError: if the table does not do (:meth:`DiffusionDensity.fit`), or a share is not
@@ -70,10 +73,10 @@ class DiffusionOutliers(OutlierMixin, Face):
         for name, share in (("level", self.level), ("calibration", self.calibration)):
             if not 0 < share < 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {share}")
-        x = self._rows(X, reset=True)
+        x, table = self._read(X)
         order = np.random.default_rng(self._seed(self.random_state)).permutation(len(x))
         count = min(max(1, round(self.calibration * len(x))), len(x) - 1)
-        self._fit(x[order[count:]])
+        self._fit(x[order[count:]], table)
         return self.calibrate(self._log_prob(x[order[:count]], self.evaluations))
 
     def calibrate(self, log_prob: np.ndarray) -> Self:
@@ -92,7 +95,8 @@ class DiffusionOutliers(OutlierMixin, Face):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p of each row, with shape (N,), in nats: lower is stranger."""
+        """log p of what is there of each row, with shape (N,), in nats: lower is stranger, and minus
+        infinity cannot be (:meth:`DiffusionDensity.score_samples`)."""
         check_is_fitted(self)
         return self._log_prob(self._rows(X), self.evaluations)
 

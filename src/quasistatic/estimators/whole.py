@@ -14,7 +14,7 @@ from ..networks import MLP
 from ..schedules import linear_log_snr
 from ..spaces import Quantized
 from ..training import Fit
-from .fitted import Fitted, Plan, Story, generator
+from .fitted import OfNumbers, Plan, Story, evidence, generator
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
@@ -26,19 +26,25 @@ TRAINED = Fit(steps=450, weight_decay=0.1, validations=9, patience=3, evaluation
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLevels(Fitted):
+class FittedLevels(OfNumbers):
     """A chain on whole numbers."""
 
     about = "a lower bound on the log-probability of whole numbers"
 
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         count = len(self.model.space.levels)  # type: ignore[arg-type]
-        possible = ((x == np.round(x)) & (x >= 0) & (x < count)).all(1)
+        level = (x == np.round(x)) & (x >= 0) & (x < count)
+        possible = (level | np.isnan(x)).all(1)
         found = np.full(len(x), -np.inf)
-        if possible.any():
-            score = self.model.score(x[possible], evaluations, rng=generator(seed))
-            found[possible] = score.nats.double().numpy()
+        found[possible] = super().log_prob(x[possible], evaluations, seed)
         return found
+
+    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        return self.model.score(x, evaluations, rng=generator(seed)).nats.double().numpy()
+
+    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
+        """The evidence of what is there, by particles."""
+        return evidence(self.model, x, seed)
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         return self.model.sample(n, rng=generator(seed)).double().numpy()

@@ -1,7 +1,8 @@
 """What a mixture of normals answers in closed form: draws, and draws of a part given the rest."""
 
-__all__ = ["completed", "drawn"]
+__all__ = ["completed", "drawn", "marginal"]
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -39,9 +40,7 @@ def completed(law: Sequence[Part], x: Tensor, draws: int, rng: torch.Generator) 
         a, b = hidden.nonzero()[:, 0], (~hidden).nonzero()[:, 0]
         given, gain, spread = _given(covariance, a, b)
         off = x[rows][:, b] - mean[:, None, b]  # (K, N, observed)
-        stretched = torch.linalg.solve_triangular(given, off.mT, upper=False)
-        volume = given.diagonal(dim1=1, dim2=2).log().sum(1)
-        log_share = (log_weight - volume)[:, None] - stretched.square().sum(1) / 2
+        log_share = log_weight[:, None] + _log_normal(given, off)
         k = torch.multinomial(log_share.softmax(0).T, draws, replacement=True, generator=rng)
         middle = mean[:, None, a] + off @ gain.mT
         noise = torch.randn(len(rows), draws, len(a), generator=rng, dtype=x.dtype)
@@ -49,6 +48,27 @@ def completed(law: Sequence[Part], x: Tensor, draws: int, rng: torch.Generator) 
         found = each + (spread[k] @ noise[..., None])[..., 0]
         out[rows[:, None], :, a] = found.transpose(1, 2)
     return out
+
+
+def marginal(law: Sequence[Part], x: Tensor) -> Tensor:
+    """log p of the values that are there of x (N, D), NaN a hole, with shape (N,), in nats. Rows
+    with the same holes are taken together."""
+    mean, covariance, log_weight = _components(law, x)
+    out = x.new_empty(len(x))
+    patterns, which = x.isnan().unique(dim=0, return_inverse=True)
+    for i, hidden in enumerate(patterns):
+        rows, b = (which == i).nonzero()[:, 0], (~hidden).nonzero()[:, 0]
+        seen = torch.linalg.cholesky(covariance[:, b[:, None], b])
+        out[rows] = (log_weight[:, None] + _log_normal(seen, x[rows][:, b] - mean[:, None, b])).logsumexp(0)
+    return out
+
+
+def _log_normal(root: Tensor, off: Tensor) -> Tensor:
+    """log N(off; 0, root root') for off (K, N, d) and roots (K, d, d), with shape (K, N)."""
+    stretched = torch.linalg.solve_triangular(root, off.mT, upper=False)
+    volume = root.diagonal(dim1=1, dim2=2).log().sum(1)
+    constant = off.shape[2] * math.log(2 * math.pi) / 2
+    return -stretched.square().sum(1) / 2 - volume[:, None] - constant
 
 
 def _components(law: Sequence[Part], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,6 @@
 r"""A mixture of mixtures whose shares held-out rows decide."""
 
-__all__ = ["Stacked", "stacked"]
+__all__ = ["Stacked", "nested", "shares_of", "stacked"]
 
 import math
 from dataclasses import dataclass, replace
@@ -97,8 +97,8 @@ def stacked(x: Tensor, seed: int = 0) -> Stacked:
         held_out.append(np.flatnonzero(out))
         log_p.append(_judged(each, x[~out], x[out], seed))
     table, judged = np.concatenate(log_p), np.concatenate(held_out)
-    law, shares = _joined(each, x, _shares(table), seed)
-    return Stacked(law, shares, _nested(table), rows[judged])
+    law, shares = _joined(each, x, shares_of(table), seed)
+    return Stacked(law, shares, nested(table), rows[judged])
 
 
 def _judged(each: list[Candidate], x: Tensor, out: Tensor, seed: int) -> np.ndarray:
@@ -130,7 +130,7 @@ def _joined(
     return law, dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def _shares(log_p: np.ndarray, rounds: int = 300) -> np.ndarray:
+def shares_of(log_p: np.ndarray, rounds: int = 300) -> np.ndarray:
     """The shares w that make sum over rows of log sum_j w_j p_j largest, by expectation
     maximisation; the function is concave."""
     p = np.exp(log_p - log_p.max(1, keepdims=True))
@@ -141,11 +141,11 @@ def _shares(log_p: np.ndarray, rounds: int = 300) -> np.ndarray:
     return share
 
 
-def _nested(log_p: np.ndarray) -> np.ndarray:
+def nested(log_p: np.ndarray) -> np.ndarray:
     """log p of each row by shares in which it had no say."""
     out, fold = np.empty(len(log_p)), np.arange(len(log_p)) % FOLDS
     for k in range(FOLDS):
         top = log_p[fold == k].max(1)
         p = np.exp(log_p[fold == k] - top[:, None])
-        out[fold == k] = top + np.log(p @ _shares(log_p[fold != k]))
+        out[fold == k] = top + np.log(p @ shares_of(log_p[fold != k]))
     return out

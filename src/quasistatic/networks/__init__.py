@@ -1,9 +1,10 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
-__all__ = ["MLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "UNet"]
+__all__ = ["MLP", "LatentDenoiser", "LatentMLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "UNet"]
 
 from .mixture import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
 from .rbf import RBF
+from .standing import LatentDenoiser, LatentMLP
 from .unet import UNet

@@ -13,10 +13,18 @@ from .warped import Warped
 
 
 class Block(NamedTuple):
-    """Columns of one kind: the space that they make, and which they are."""
+    """Columns of one kind: the space that they make, and which they are.
+
+    `lattices` has for each of their real values where in x_0 its numbers begin, how far
+    apart they are, 0 on a continuum, and where they end; `sizes` for each column of classes how many there are, and `shares` what they have
+    of the data.
+    """
 
     space: Space
     columns: tuple[int, ...]
+    lattices: tuple[tuple[float, float, float], ...] = ()
+    sizes: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
@@ -25,26 +33,33 @@ def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
     for kind, build in _BUILT.items():
         index = tuple(k for k, each in enumerate(columns) if each.space is kind)
         if index:
-            found.append(Block(build([columns[k] for k in index]), index))
+            found.append(build([columns[k] for k in index], index))
     return tuple(found)
 
 
-def _warped(columns: Sequence[Any]) -> Warped:
-    return Warped(len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns))
+def _warped(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    space = Warped(len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns))
+    return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
-def _integers(columns: Sequence[Any]) -> Integers:
+def _integers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     each = (tuple(getattr(c, name) for c in columns) for name in ("low", "high", "shift", "scale"))
-    return Integers(len(columns), *each)
+    space = Integers(len(columns), *each)
+    lattices = tuple(
+        ((c.low - c.shift) / c.scale, 1 / c.scale, (c.high - c.shift) / c.scale) for c in columns
+    )
+    return Block(space, index, lattices=lattices)
 
 
-def _one_hot(columns: Sequence[Any]) -> OneHot:
-    return OneHot(tuple(len(c.shares) for c in columns), tuple(c.lowest for c in columns))
+def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    sizes = tuple(len(c.shares) for c in columns)
+    space = OneHot(sizes, tuple(c.lowest for c in columns))
+    return Block(space, index, sizes=sizes, shares=tuple(p for c in columns for p in c.shares))
 
 
-_BUILT: dict[type[Space], Callable[[Sequence[Any]], Space]] = {
+_BUILT: dict[type[Space], Callable[[Sequence[Any], tuple[int, ...]], Block]] = {
     Warped: _warped,
     Integers: _integers,
     OneHot: _one_hot,
 }
-"""How columns of one kind make a space, in the order of their values in x_0."""
+"""How columns of one kind make a block, in the order of their values in x_0: real ones first."""

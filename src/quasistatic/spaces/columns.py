@@ -65,10 +65,16 @@ class Column(abc.ABC):
     def takes(self) -> str:
         """What it can hold, and what to do about other things: the end of an error message."""
 
-    def check(self, numbers: np.ndarray) -> None:
-        """ValueError if one of the numbers (N,) is none of this column: in which row."""
+    @property
+    def named(self) -> bool:
+        """Whether its values are names, or bits, rather than numbers."""
+        return False
+
+    def check(self, numbers: np.ndarray, incomplete: bool = False) -> None:
+        """ValueError if one of the numbers (N,) is none of this column: in which row. Holes are
+        none if there were none when it was inferred, unless it may be `incomplete`."""
         missing = np.isnan(numbers)
-        if missing.any() and self.missing == 0:
+        if missing.any() and self.missing == 0 and not incomplete:
             raise ValueError(
                 f"column {self.name!r} lacks a value in row {int(missing.argmax())}, and lacked "
                 "none when the table was inferred: fill it by `impute`, or infer the table from "
@@ -91,6 +97,13 @@ class Column(abc.ABC):
         if series.numbers is None:
             raise ValueError(f"column {self.name!r} holds names, and it takes {self.takes}")
         return series.numbers
+
+    def judged(self, series: Series) -> np.ndarray:
+        """The same, where infinity stands for what the column cannot hold."""
+        numbers = self.numbers(series)
+        missing = np.isnan(numbers)
+        wrong = ~missing & self.wrong(np.where(missing, self.filler, numbers))
+        return np.where(wrong, np.inf, numbers)
 
     def typical(self, draws: Tensor) -> Tensor:
         """One number for the draws (N, n) of each row, (N,): the one that comes most often."""
@@ -230,17 +243,24 @@ class _Named(Column):
             "Table.read"
         )
 
+    @property
+    def named(self) -> bool:
+        return True
+
+    def judged(self, series: Series) -> np.ndarray:
+        number = {each: float(k) for k, each in enumerate(self.classes)}
+        values = self.as_python(series)
+        found = [np.nan if value is None else number.get(value, np.inf) for value in values]
+        return np.array(found, dtype=np.float64)
+
     def numbers(self, series: Series) -> np.ndarray:
-        number = {each: k for k, each in enumerate(self.classes)}
-        values = series.names if series.numbers is None else self.as_python(series.numbers)
-        found = [np.nan if v is None else number.get(v, -1.0) for v in values or []]
-        numbers = np.array(found, dtype=np.float64)
-        if (numbers < 0).any():
-            row = int((numbers < 0).argmax())
-            known = nearest(str((values or [])[row]), map(str, self.classes))
+        numbers = self.judged(series)
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).argmax())
+            value = self.as_python(series)[row]
             raise ValueError(
-                f"column {self.name!r} holds {(values or [])[row]!r} in row {row}, which was not "
-                f"there when the table was inferred: {known}"
+                f"column {self.name!r} holds {value!r} in row {row}, which was not there when the "
+                f"table was inferred: {nearest(str(value), map(str, self.classes))}"
             )
         return numbers
 
@@ -248,11 +268,13 @@ class _Named(Column):
         return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
 
     @staticmethod
-    def as_python(numbers: np.ndarray) -> list:
-        """Numbers as Python has them, whole ones as int, None for NaN."""
+    def as_python(series: Series) -> list:
+        """Values as Python has them, whole numbers as int, None for what is missing."""
+        if series.numbers is None:
+            return series.names or []
         return [
             None if v != v else (int(v) if v == round(v) else v) if abs(v) < 2**53 else v
-            for v in numbers.tolist()
+            for v in series.numbers.tolist()
         ]
 
 
@@ -307,15 +329,24 @@ class ConstantColumn(Column):
     def takes(self) -> str:
         return f"{self.range} only: leave it out, or infer the table from rows that have more"
 
+    @property
+    def named(self) -> bool:
+        return isinstance(self.value, str | bool)
+
+    def judged(self, series: Series) -> np.ndarray:
+        values = _Named.as_python(series)
+        number = {None: np.nan, self.value: self.filler}
+        return np.array([number.get(value, np.inf) for value in values], dtype=np.float64)
+
     def numbers(self, series: Series) -> np.ndarray:
-        values = series.names if series.numbers is None else _Named.as_python(series.numbers)
-        numbers = np.array([np.nan if v is None else self._number for v in values or []])
-        for row, value in enumerate(values or []):
-            if value is not None and value != self.value:
-                raise ValueError(
-                    f"column {self.name!r} holds {value!r} in row {row}, and it takes {self.takes}"
-                )
-        return numbers.astype(np.float64)
+        numbers = self.judged(series)
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).argmax())
+            raise ValueError(
+                f"column {self.name!r} holds {_Named.as_python(series)[row]!r} in row {row}, and "
+                f"it takes {self.takes}"
+            )
+        return numbers
 
     def values(self, numbers: np.ndarray) -> list:
         return [None if each != each else self.value for each in numbers.tolist()]

@@ -42,6 +42,14 @@ class Frame:
     source: str
     columns: tuple[Series, ...]
 
+    @staticmethod
+    def has_names(data: object) -> bool:
+        """Whether data are a data frame, or an array whose fields have names."""
+        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        return isinstance(frame, nw.DataFrame) or bool(
+            isinstance(data, np.ndarray) and data.dtype.names
+        )
+
     @classmethod
     def of(cls, data: object) -> "Frame":
         """A data frame of pandas, polars or pyarrow; a structured NumPy array; or an array (N, C)

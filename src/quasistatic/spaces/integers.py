@@ -84,6 +84,10 @@ class Integers(OnLevels):
         _, _, shift, scale = self._of(x_0)
         return (x_0 * scale + shift).to(x_0.dtype)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        *_, scale = self._of(x_0)
+        return -scale.log().to(x_0.dtype).expand_as(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         low, high, _, scale = self._of(x_0)
         raw, half = self.decode(x_0), (0.5 / scale).to(x_0.dtype)

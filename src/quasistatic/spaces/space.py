@@ -116,6 +116,11 @@ class Space(abc.ABC):
         are levels."""
         return x_0 if self.first_term else self.encode(self.decode(x_0))
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        """The logarithm of what turns a density of x_0 (B, *) into one of raw data, or into a mass
+        where they are whole numbers, value by value; 0 for classes, which have a mass already."""
+        return torch.zeros_like(x_0)
+
     @abc.abstractmethod
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         """An estimate of x_0 on the raw data's scale, not rounded to a raw value, (B, *shape)."""

@@ -20,9 +20,12 @@ from ..families import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
 from .columns import Column
-from .frames import ARRAY, Frame, written
+from .frames import ARRAY, Frame, Series, written
 from .inference import inferred
 from .space import Piece, Space, no_affine
+
+DESCRIBED = ("column", "type", "values", "missing")
+"""What :meth:`Table.described` says of each column."""
 
 WIDTH = 100
 """Of a table printed as text, in characters."""
@@ -42,6 +45,7 @@ class Table(Space):
         columns: in the order of the data.
         source: the library that :meth:`write` makes a table for: "pandas", "polars", "pyarrow",
             "array" for NumPy, or "records" for NumPy with named fields.
+        incomplete: whether any column may have holes, also one that had none when it was inferred.
 
     Raises:
         ValueError: if two columns have one name, or none of them varies.
@@ -49,6 +53,7 @@ class Table(Space):
 
     columns: tuple[Column, ...]
     source: str = ARRAY
+    incomplete: bool = False
     shape: Any = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +111,9 @@ class Table(Space):
 
     @cached_property
     def holes(self) -> bool:  # type: ignore[override]
-        return any(each.missing > 0 for each in self.columns if each.space is not None)
+        return self.incomplete or any(
+            each.missing > 0 for each in self.columns if each.space is not None
+        )
 
     @property
     def levels(self) -> None:
@@ -153,15 +160,30 @@ class Table(Space):
         Raises:
             ValueError: if a column is missing, or holds what it cannot: which, and in which row.
         """
+        found = self._found(data)
+        numbers = [each.numbers(series) for each, series in zip(self.columns, found, strict=True)]
+        return self.check(torch.from_numpy(np.stack(numbers, 1)))
+
+    def judged(self, data: object) -> Tensor:
+        """The same for rows that may hold what no row of this table can, a class that was not
+        there or a number out of range: it stands as infinity.
+
+        Raises:
+            ValueError: if a column is missing, or holds names where numbers belong.
+        """
+        found = self._found(data)
+        each = [column.judged(series) for column, series in zip(self.columns, found, strict=True)]
+        return torch.from_numpy(np.stack(each, 1))
+
+    def _found(self, data: object) -> list[Series]:
+        """The columns of some data, in the table's order."""
         found = {series.name: series for series in Frame.of(data).columns}
-        numbers = []
         for column in self.columns:
             if column.name not in found:
                 raise ValueError(
                     f"the data have no column {column.name!r}: {nearest(column.name, found)}"
                 )
-            numbers.append(column.numbers(found[column.name]))
-        return self.check(torch.from_numpy(np.stack(numbers, 1)))
+        return [found[column.name] for column in self.columns]
 
     def write(self, raw: Tensor, source: str | None = None) -> Any:
         """Rows (B, C) as the kind of table that the columns came from, or that of another
@@ -195,7 +217,7 @@ class Table(Space):
             array = array.to(torch.get_default_dtype())
         numbers = array.detach().cpu().numpy()
         for k, column in enumerate(self.columns):
-            column.check(numbers[:, k])
+            column.check(numbers[:, k], self.incomplete)
         return array
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
@@ -216,6 +238,11 @@ class Table(Space):
 
     def affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
         raise no_affine(self)
+
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        """The logarithm of what turns a density of the real values of x_0 (B, W) into one of raw
+        data, or into a mass where they are whole numbers: (B,), of what is there."""
+        return self._nats(x_0, lambda space, x: space.log_volume(x)).sum(1)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))
@@ -263,15 +290,20 @@ class Table(Space):
             raw[:, list(block.columns)] = f(block.space, x)
         return torch.where(self.per_column(absent.to(x_0.dtype)) > 0, torch.nan, raw)
 
+    def described(self) -> list[tuple[str, str, str, str]]:
+        """Of each column its name, its type, its values and the share that is missing, as text."""
+        return [
+            (each.name, each.kind, each.range, f"{each.missing:.1%}" if each.missing else "")
+            for each in self.columns
+        ]
+
     def __rich__(self) -> Printed:
         printed = Printed(title=f"{len(self.columns)} columns", title_justify="left")
-        for name in ("column", "type", "values"):
+        for name in DESCRIBED[:-1]:
             printed.add_column(name)
-        printed.add_column("missing", justify="right")
-        for each in self.columns:
-            printed.add_row(
-                each.name, each.kind, each.range, f"{each.missing:.1%}" if each.missing else ""
-            )
+        printed.add_column(DESCRIBED[-1], justify="right")
+        for row in self.described():
+            printed.add_row(*row)
         return printed
 
     def __str__(self) -> str:

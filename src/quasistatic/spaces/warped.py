@@ -79,10 +79,12 @@ class Warped(OnContinuum):
             raise no_affine(self)
         return super().affine(like)
 
-    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+    def log_volume(self, x_0: Tensor) -> Tensor:
         _, to, slope = (each.to(x_0.device) for each in self._knots)
-        volume = _of(slope.log(), _segment(to, x_0.detach()))
-        return p.log_prob(x_0) + volume.to(x_0.dtype)
+        return _of(slope.log(), _segment(to, x_0.detach())).to(x_0.dtype)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
 def _lengthened(knots: tuple[float, ...], count: int) -> Tensor:

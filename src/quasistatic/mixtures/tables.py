@@ -1,0 +1,104 @@
+r"""Latent classes for a table of mixed columns, whose shares held-out rows decide."""
+
+__all__ = ["StackedClasses", "stacked_classes"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ..networks.latent import LatentClasses
+from .expectation import clustered, maximised, one_class
+from .stacking import FOLDS, LEAST, nested, shares_of
+
+FLOORS = (0.1, 0.01, 0.001)
+"""Added to the variances, falling: each mixture starts where the one before has come to."""
+
+WIDE = (1.0, 4.0, 16.0)
+"""Times the variances of columns by themselves: for rows that hang together as no others do."""
+
+NUMBERS = 2**21
+"""The most numbers that the covariances of a candidate take."""
+
+MOST = 10_000
+"""Rows that are looked at."""
+
+MANY = 2000
+"""Rows from which more components are tried, and one fifth of them is held out instead of each."""
+
+
+@dataclass(frozen=True, eq=False)
+class StackedClasses:
+    """A mixture for a table.
+
+    Args:
+        law: of x_0.
+        shares: of the candidates, by name, the largest first.
+        held_out: log p of rows of x_0 by mixtures that had not seen them, in nats.
+        rows: which rows these are, with shape (len(held_out),).
+    """
+
+    law: LatentClasses
+    shares: dict[str, float]
+    held_out: np.ndarray
+    rows: np.ndarray
+
+
+def stacked_classes(
+    x: Tensor, log_pi: Tensor, sizes: tuple[int, ...], cell: Tensor, seed: int = 0
+) -> StackedClasses:
+    """Candidates fitted to x (N, D + V), in float64, NaN a hole, with shares that make held-out
+    rows likeliest, as :func:`stacked` has it.
+
+    Args:
+        log_pi: the log-probabilities of classes in the whole table, with shape (V,).
+        sizes: how many classes each column has.
+        cell: how far apart the numbers of a real column are, with shape (D,); 0 on a continuum.
+            A normal is not made narrower than they are told apart by.
+    """
+    rows = np.random.default_rng(seed).permutation(len(x))[:MOST]
+    x = x[rows]
+    fold = np.arange(len(x)) % FOLDS
+    counts = _counts(len(x) * (FOLDS - 1) // FOLDS, len(cell))
+    held_out, log_p = [], []
+    for k in range(FOLDS if len(x) < MANY else 1):
+        out = fold == k
+        held_out.append(np.flatnonzero(out))
+        laws = _fitted(x[~out], counts, log_pi, sizes, cell, seed)
+        log_p.append(np.stack([law.log_prob(x[out]).numpy() for law in laws.values()], 1))
+    table, judged = np.concatenate(log_p), np.concatenate(held_out)
+    if len(x) < MANY:  # of so many, four fifths tell as much as all
+        laws = _fitted(x, counts, log_pi, sizes, cell, seed)
+    share = dict(zip(laws, shares_of(table).tolist(), strict=True))
+    kept = {name: weight for name, weight in share.items() if weight > LEAST}
+    shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+    law = LatentClasses.joined([laws[name] for name in shares], list(shares.values()))
+    ordered = dict(sorted(shares.items(), key=lambda item: -item[1]))
+    return StackedClasses(law, ordered, nested(table), rows[judged])
+
+
+def _counts(rows: int, dims: int) -> list[int]:
+    """How many components are tried on so many rows with so many real columns."""
+    counts = (2, 4, 8, 16) if rows < MANY else (4, 8, 16, 32)
+    return [1] + [k for k in counts if rows >= 8 * k and k * dims**2 <= NUMBERS]
+
+
+def _fitted(
+    x: Tensor,
+    counts: list[int],
+    log_pi: Tensor,
+    sizes: tuple[int, ...],
+    cell: Tensor,
+    seed: int,
+) -> dict[str, LatentClasses]:
+    """The candidates by name; `counts` are of their components."""
+    found = {f"columns alone, {f:g} x": one_class(x, log_pi, sizes, f) for f in WIDE}
+    alone = next(iter(found.values()))
+    for k in counts:
+        law = None
+        for floor in FLOORS if alone.dims else FLOORS[:1]:
+            least = floor * alone.normals.variance[0] + cell**2 / 2
+            law = clustered(x, k, alone, least, seed) if law is None else law
+            law = maximised(x, law, alone, least)
+            found[f"{k} classes, floor {floor:g}"] = law
+    return found
