@@ -72,9 +72,7 @@ def standing(
     network = LatentMLP(table.state, law.sizes, components, steps, width, depth, dropout)
     schedules = linear_log_snr(steps, first, CORRECTED_LAST), erase_evenly(steps)
     lattice = torch.tensor([each for b in table.blocks for each in b.lattices]).reshape(-1, 3).T
-    network.mixture.start_at(
-        law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice
-    )
+    network.mixture.start_at(law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice)
     return Diffusion(table, kernel, head, network)
 
 

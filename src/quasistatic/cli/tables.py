@@ -3,7 +3,7 @@
 __all__ = ["fit_", "impute_", "outliers_", "sample_table", "score_table"]
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import tyro
 
+from ..checks import nearest
 from ..display import Display
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
-from ..spaces import Table
 from ..table_files import open_table, write_table
 from .opened_table import PIECE, OpenedTable
 from .words import Seed, parse
@@ -61,9 +61,7 @@ def fit_(words: Sequence[str]) -> None:
     types = _types(asked.types)
     file = open_table(asked.data)
     frame = _without(file.drawn(asked.rows, asked.seed), asked.leave_out)
-    columns = _described(frame, types)
     looked = "" if len(frame) == file.rows else f", {len(frame)} of them looked at"
-    display.table(f"{asked.data}: {file.rows} rows{looked}", HEADER, columns)
     density = DiffusionDensity(
         steps=asked.steps,
         minutes=asked.minutes,
@@ -71,6 +69,8 @@ def fit_(words: Sequence[str]) -> None:
         random_state=asked.seed,
         verbose=True,
     )
+    columns = density.described(frame)
+    display.table(f"{asked.data}: {file.rows} rows{looked}", HEADER, columns)
     order = np.random.default_rng(asked.seed).permutation(len(frame))
     held_back, rows = np.split(order, [round(asked.calibration * len(order))])
     if asked.dry_run:
@@ -98,13 +98,10 @@ def _types(words: Sequence[str]) -> dict[str, str]:
 
 
 def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    return frame.drop(*names, strict=True) if names else frame
-
-
-def _described(frame: pl.DataFrame, types: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    """Of each column its name, its type, its values, and how many are missing, as text."""
-    columns = Table.infer(frame, types).columns
-    return [(each.name, each.kind, each.range, f"{each.missing:.1%}") for each in columns]
+    for name in names:
+        if name not in frame.columns:
+            raise ValueError(f"there is no column {name!r}: {nearest(name, frame.columns)}")
+    return frame.drop(*names)
 
 
 @dataclasses.dataclass

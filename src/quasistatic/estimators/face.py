@@ -138,6 +138,29 @@ class Face(BaseEstimator):
         how = plan_mixture(rows, plan) if count is None else plan_levels(plan, count)
         return f"{rows.shape[1]} of {x.shape[1]} columns vary; {how}"
 
+    def numbers(self, X: Any) -> np.ndarray:
+        """A table as :attr:`model_` has its rows, (N, D') in float64, NaN a hole.
+
+        Raises:
+            ValueError: if a row is not possible: a class that never was, or a column that was
+                constant and is something else.
+        """
+        check_is_fitted(self)
+        x = self._rows(X, strict=True)
+        odd = np.flatnonzero(~self.columns_.agree(x))
+        if len(odd):
+            raise ValueError(
+                f"row {odd[0]} has another value in a column that was constant when the model was "
+                "fitted: leave that row out, or fit again with such rows"
+            )
+        return self.columns_.take(x)
+
+    def rows(self, numbers: np.ndarray) -> Any:
+        """The table that :meth:`numbers` has made numbers of: an array (N, D), or where columns are
+        mixed a data frame."""
+        check_is_fitted(self)
+        return self.columns_.given(self.columns_.put(numbers))
+
     def _fit(self, x: np.ndarray, table: Table | None) -> None:
         """Fits checked rows (N, D), NaN a hole."""
         plan = self._plan()

@@ -106,7 +106,12 @@ class DiffusionOutliers(OutlierMixin, Face):
 
     def p_values(self, X: Any) -> np.ndarray:
         """The chance that an ordinary row is this unlikely or unlikelier, with shape (N,)."""
-        below = np.searchsorted(self.calibration_, self.score_samples(X), side="right")
+        return self.p_values_of(self.score_samples(X))
+
+    def p_values_of(self, log_prob: np.ndarray) -> np.ndarray:
+        """The same of rows that are scored already: the rank of log_prob (N,) among those of the
+        calibration rows."""
+        below = np.searchsorted(self.calibration_, log_prob, side="right")
         return (1 + below) / (len(self.calibration_) + 1)
 
     def predict(self, X: Any) -> np.ndarray:
