@@ -72,16 +72,14 @@ def standing(
     network = LatentMLP(table.state, law.sizes, components, steps, width, depth, dropout)
     schedules = linear_log_snr(steps, first, CORRECTED_LAST), erase_evenly(steps)
     lattice = torch.tensor([each for b in table.blocks for each in b.lattices]).reshape(-1, 3).T
-    network.mixture.start_at(
-        law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice
-    )
+    network.mixture.start_at(law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice)
     return Diffusion(table, kernel, head, network)
 
 
 def _product(
     table: Table, steps: int, first: float, last: float, real: BeliefHead
 ) -> tuple[ProductKernel, ProductHead]:
-    """A kernel and a head for each block of a table: `real` for real values, classes for classes."""
+    """A kernel and a head for each block of a table, of which `real` is for real values."""
     of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
     parts: list[tuple[Kernel, BeliefHead]] = [
         (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), Classes())

@@ -37,7 +37,9 @@ def _completed(law: LatentClasses, x: Tensor, draws: int, rng: torch.Generator) 
         # others given the observed.
         there = ~real.isnan()
         gain = _gains(law.covariance, there)[k, torch.arange(len(x))[:, None]]
-        off = torch.where(there, real, 0.0)[:, None] - torch.where(there[:, None], drawn[..., : law.dims], 0.0)
+        off = torch.where(there, real, 0.0)[:, None] - torch.where(
+            there[:, None], drawn[..., : law.dims], 0.0
+        )
         drawn[..., : law.dims] += (gain @ off[..., None])[..., 0]
     return torch.where(x.isnan()[:, None], drawn, x[:, None])
 

@@ -59,7 +59,9 @@ def marginal(law: Sequence[Part], x: Tensor) -> Tensor:
     for i, hidden in enumerate(patterns):
         rows, b = (which == i).nonzero()[:, 0], (~hidden).nonzero()[:, 0]
         seen = torch.linalg.cholesky(covariance[:, b[:, None], b])
-        out[rows] = (log_weight[:, None] + _log_normal(seen, x[rows][:, b] - mean[:, None, b])).logsumexp(0)
+        out[rows] = (
+            log_weight[:, None] + _log_normal(seen, x[rows][:, b] - mean[:, None, b])
+        ).logsumexp(0)
     return out
 
 

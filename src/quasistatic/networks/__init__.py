@@ -1,6 +1,15 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
-__all__ = ["MLP", "LatentDenoiser", "LatentMLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "UNet"]
+__all__ = [
+    "MLP",
+    "LatentDenoiser",
+    "LatentMLP",
+    "MixtureDenoiser",
+    "MixtureMLP",
+    "RBF",
+    "Multiscale",
+    "UNet",
+]
 
 from .mixture import MixtureDenoiser, MixtureMLP
 from .mlp import MLP

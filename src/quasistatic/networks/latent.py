@@ -187,4 +187,3 @@ class LatentClasses:
         log_p = -stretched.square().sum(-1) / 2 - volume - constant
         mean = self.normals.mean[:, None] + (taken * stretched[..., None]).sum(2)
         return self.normals.log_weight[:, None] + log_p, mean, taken
-
