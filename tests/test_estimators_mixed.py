@@ -13,8 +13,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import quasistatic as qs
-from quasistatic.estimators import tables
-from quasistatic.estimators.whole import FittedLevels
+from quasistatic.estimators import tables, whole
+from quasistatic.mixtures import stacking
+from quasistatic.mixtures.candidates import Wide
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=4), qs.DiffusionOutliers()]
 every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
@@ -57,7 +58,9 @@ def penguins():
 # which tables are mixed
 
 
-def test_a_frame_is_mixed_if_a_column_has_names_or_two_values():
+def test_a_frame_is_mixed_if_a_column_has_names_or_two_values(monkeypatch):
+    monkeypatch.setattr(stacking, "candidates", lambda rows, dims: [Wide(1.0)])
+    monkeypatch.setattr(whole, "STEPS", 100)
     x = np.random.default_rng(0).normal(size=(30, 2))
     numbers = pd.DataFrame(x, columns=["a", "b"])
     fit = qs.DiffusionDensity().fit
@@ -69,10 +72,12 @@ def test_a_frame_is_mixed_if_a_column_has_names_or_two_values():
     assert fit(numbers.assign(name="one")).table_.columns[2].kind == "constant"
     typed = qs.DiffusionDensity(types={"0": "quantiles"}).fit(x)
     assert [column.kind for column in typed.table_.columns] == ["numeric", "numeric"]
-    digits = pd.DataFrame(np.random.default_rng(0).integers(0, [2, 5], (500, 2)), columns=["a", "b"])
-    plan = qs.DiffusionDensity(steps=1).fit(digits)
+    digits = pd.DataFrame(
+        np.random.default_rng(0).integers(0, [2, 5], (500, 2)), columns=["a", "b"]
+    )
+    plan = qs.DiffusionDensity(steps=1, width=8).fit(digits)
     assert plan.table_ is None
-    assert isinstance(plan.fitted_, FittedLevels)
+    assert isinstance(plan.fitted_, whole.FittedLevels)
 
 
 def test_what_would_be_done_is_said_before_it_is_done():
@@ -196,9 +201,10 @@ def test_columns_are_found_by_name():
 
 def test_draws_are_rows_of_the_table():
     frame = shop(1000)
-    drawn = qs.DiffusionDensity().fit(frame).sample(4000, random_state=1)
+    density = qs.DiffusionDensity().fit(frame)
+    drawn, count = density.sample(4000, random_state=1), density.table_.columns[2]
     assert (drawn.dtypes == frame.dtypes).all()
-    assert drawn["count"].between(frame["count"].min(), frame["count"].max()).all()
+    assert drawn["count"].between(count.low, count.high).all()
     assert (drawn["kind"] == "b").mean() == pytest.approx((frame["kind"] == "b").mean(), abs=0.03)
     for kind in "ab":
         of_data, of_model = (each.loc[each["kind"] == kind] for each in (frame, drawn))
@@ -277,21 +283,22 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
     assert 0.01 < gain == pytest.approx(learned.story_.gain, abs=0.05)
 
 
-def test_a_network_that_speaks_samples_and_completes():
+def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     """Its word is hardly one: the answers are those of the closed form, step by step."""
-    frame = shop(300)
+    monkeypatch.setattr(tables, "STEPS", 50)
+    monkeypatch.setattr(tables, "WALKED", 25)
+    frame, new = shop(200), shop(20, 1)
     learned = qs.DiffusionDensity().fit(frame)
     exact = learned.score(frame)
-    new = shop(60, 1)
     with torch.no_grad():
         learned.model_.network.correction.read_out.bias += 1e-9
     assert learned.score(frame) == pytest.approx(exact, abs=1e-3)
     drawn = learned.sample(200)
     assert (drawn.dtypes == frame.dtypes).all()
     assert (drawn["kind"] == "b").mean() == pytest.approx(0.6, abs=0.15)
-    spoilt = new[:20].assign(kind=None)
+    spoilt = new.assign(kind=None)
     filled = qs.DiffusionImputer.of(learned, draws=8, particles=16).transform(spoilt)["kind"]
-    assert (filled == new[:20]["kind"]).mean() >= 0.6
+    assert (filled == new["kind"]).mean() >= 0.6
 
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
@@ -309,11 +316,11 @@ def test_a_silent_network_s_chain_is_the_closed_form(float64):
     """Its bound, its draws and its evidence are those of the mixture, holes included."""
     frame = holed(shop(400), 0.1).infer_objects()
     fitted = qs.DiffusionDensity().fit(frame).fitted_
-    rows = fitted.table.read(frame[:60])
+    rows = fitted.table.read(frame[:40])
     exact = fitted.log_prob(rows.numpy(), 64, 0)
     rng = torch.Generator().manual_seed(0)
     off = fitted.model.score(rows, None, rng=rng).nats.numpy() - exact
-    assert abs(off.mean()) < 4 * off.std() / 60**0.5 + 0.02
+    assert abs(off.mean()) < 4 * off.std() / 40**0.5 + 0.02
     found = fitted.model.impute(rows[:20], 4, 40, rng, particles=64)
     error = np.sqrt((found.evidence_stderr.numpy() ** 2).mean() / 20)
     assert abs((found.log_evidence.numpy() - exact[:20]).mean()) < 5 * error + 0.03
@@ -384,8 +391,6 @@ def test_whole_numbers_have_room_where_hardly_a_row_is_at_the_end():
     frame = shop(300).assign(capped=np.minimum(np.arange(300), 200))
     density = qs.DiffusionDensity().fit(frame)
     high, low = frame["count"].max(), frame["count"].min()
-    beyond = frame[:4].assign(
-        count=[high + 1, low - 1, 10 * high, 15], capped=[50, 50, 50, 201]
-    )
+    beyond = frame[:4].assign(count=[high + 1, low - 1, 10 * high, 15], capped=[50, 50, 50, 201])
     assert np.isneginf(density.score_samples(beyond)).tolist() == [False, low == 0, True, True]
     assert density.described(frame)[2][2] == f"{low} to {high}"

@@ -14,8 +14,8 @@ from .mixture import Part
 from .mlp import MLP
 
 NEAR, LEAST = 4, 1e-3
-"""Numbers on either side of the nearest that a narrow normal can be on, and the deviation that it is
-left with, in cells."""
+"""How many numbers on either side of the nearest a narrow normal is spread over, and the least
+deviation that it has then, in cells."""
 
 
 @dataclass(eq=False)

@@ -24,7 +24,7 @@ from .space import Space
 from .warped import Warped
 
 ROOM = 0.01
-"""The share of rows at an end of a range up to which more may lie beyond it."""
+"""The share of rows at an end of a range, or three of few, up to which more may lie beyond it."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class IntegerColumn(Column):
         an end, or numbers are few, there is no more."""
         if self.shares:
             return self
-        most = max(1.0, ROOM * np.isfinite(numbers).sum())
+        most = max(3.0, ROOM * np.isfinite(numbers).sum())
         room = (self.high - self.low + 1) // 2
         low = self.low if (numbers == self.low).sum() > most else self.low - room
         high = self.high if (numbers == self.high).sum() > most else self.high + room
