@@ -79,7 +79,7 @@ def standing(
 def _product(
     table: Table, steps: int, first: float, last: float, real: BeliefHead
 ) -> tuple[ProductKernel, ProductHead]:
-    """A kernel and a head for each block of a table: `real` for real values, classes for classes."""
+    """A kernel and a head for each block of a table, of which `real` is for real values."""
     of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
     parts: list[tuple[Kernel, BeliefHead]] = [
         (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), Classes())

@@ -19,7 +19,8 @@ def mixed_table(X: Any, types: Mapping[str, str] | None) -> Table | None:
     binary or categorical; None if it is one of numbers. A frame of small whole numbers alone is of
     numbers, whatever the range of each column.
 
-    Any column of it may have holes, also one that has none in X.
+    Any column of it may have holes, also one that has none in X, and whole numbers of a wide range
+    have some room beyond their ends (:meth:`Column.with_room`).
 
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, which say which column does not do.
@@ -31,7 +32,9 @@ def mixed_table(X: Any, types: Mapping[str, str] | None) -> Table | None:
     table = Table.infer(X, types)
     if types is None and not any(column.named for column in table.columns):
         return None
-    return replace(table, incomplete=True)
+    numbers = table.read(X).numpy().T
+    columns = [each.with_room(n) for each, n in zip(table.columns, numbers, strict=True)]
+    return replace(table, columns=tuple(columns), incomplete=True)
 
 
 def numbers_described(X: Any) -> list[tuple[str, str, str, str]]:

@@ -122,8 +122,9 @@ class Face(BaseEstimator):
     def described(self, X: Any) -> list[tuple[str, str, str, str]]:
         """Of each column of a table that :meth:`fit` could take its name, what it is taken for,
         its values and the share that is missing, as text."""
-        table = mixed_table(X, self.types)
-        return numbers_described(X) if table is None else table.described()
+        if mixed_table(X, self.types) is None:
+            return numbers_described(X)
+        return Table.infer(X, self.types).described()
 
     def planned(self, X: Any) -> str:
         """What :meth:`fit` would do with a table, in a sentence. A hole in numbers is NaN."""

@@ -16,7 +16,6 @@ from ..spaces import Space
 from ..training import Fit, fit
 from .columns import Columns, Layout
 
-
 WALKED, PARTICLES = 100, 128
 """Times that a walk visits for what is there of a row, and how many walk in each of two sets."""
 

@@ -95,8 +95,8 @@ class DiffusionOutliers(OutlierMixin, Face):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p of what is there of each row, with shape (N,), in nats: lower is stranger, and minus
-        infinity cannot be (:meth:`DiffusionDensity.score_samples`)."""
+        """log p of what is there of each row, with shape (N,), in nats: lower is stranger, and what
+        cannot be has minus infinity (:meth:`DiffusionDensity.score_samples`)."""
         check_is_fitted(self)
         return self._log_prob(self._rows(X), self.evaluations)
 

@@ -52,7 +52,7 @@ def one_class(x: Tensor, log_pi: Tensor, sizes: tuple[int, ...], factor: float) 
 def clustered(
     x: Tensor, components: int, alone: LatentClasses, floor: Tensor, seed: int
 ) -> LatentClasses:
-    """Components to start from: clusters of the rows, in which a hole stands at its column's mean."""
+    """Components to start from: clusters of the rows, a hole at the mean of its column."""
     middle = torch.cat([alone.normals.mean[0], alone.log_pi.exp()])
     scale = torch.cat([alone.normals.variance[0].sqrt(), torch.ones_like(alone.log_pi)])
     filled = torch.where(x.isnan(), middle, x)

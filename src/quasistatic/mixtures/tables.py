@@ -11,6 +11,9 @@ from ..networks.latent import LatentClasses
 from .expectation import clustered, maximised, one_class
 from .stacking import FOLDS, LEAST, nested, shares_of
 
+COUNTS = (2, 4, 8, 16)
+"""Components of a mixture of few rows; of many there are twice as many."""
+
 FLOORS = (0.1, 0.01, 0.001)
 """Added to the variances, falling: each mixture starts where the one before has come to."""
 
@@ -79,7 +82,7 @@ def stacked_classes(
 
 def _counts(rows: int, dims: int) -> list[int]:
     """How many components are tried on so many rows with so many real columns."""
-    counts = (2, 4, 8, 16) if rows < MANY else (4, 8, 16, 32)
+    counts = COUNTS if rows < MANY else tuple(2 * k for k in COUNTS)
     return [1] + [k for k in counts if rows >= 8 * k and k * dims**2 <= NUMBERS]
 
 

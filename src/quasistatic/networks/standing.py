@@ -14,8 +14,8 @@ from .mixture import Part
 from .mlp import MLP
 
 NEAR, LEAST = 4, 1e-3
-"""Numbers on either side of the nearest that a narrow normal can be on, and the deviation, in cells,
-that it is left with."""
+"""How many numbers on either side of the nearest a narrow normal is spread over, and the least
+deviation that it has then, in cells."""
 
 
 @dataclass(eq=False)
@@ -106,8 +106,9 @@ class LatentDenoiser(nn.Module):
         """As :meth:`LatentClasses.denoised` has it, of x_t (B, W) and t / T (B,): (B, W, 2)."""
         found = self.law.denoised(x, *self.scales(time.to(self._own("log_snr"))))
         dims = self.shape[0] - sum(self.sizes)
-        real = _on_lattice(*found[:, :dims].unbind(-1), self._own("lattice"))
-        return torch.cat([torch.stack(real, -1), found[:, dims:]], 1)
+        mean, variance = found[:, :dims].unbind(-1)
+        real = torch.stack(_on_lattice(mean, variance, self._own("lattice")), -1)
+        return torch.cat([real, found[:, dims:]], 1)
 
     def _own(self, name: str) -> Tensor:
         return self.get_buffer(name)
@@ -136,8 +137,8 @@ def _on_lattice(mean: Tensor, variance: Tensor, lattice: Tensor) -> tuple[Tensor
 @dataclass(eq=False)
 class LatentMLP(nn.Module):
     r"""The word of latent classes on x_0, and a multilayer perceptron's word on how far off that
-    is: (B, W, 4), or (B, W, 1) if there are no real values: of these what the :class:`Corrected` head takes, and of classes what the
-    :class:`Classes` head takes, logits, and zeros.
+    is: (B, W, 4), of real values what the :class:`Corrected` head takes, and of classes what the
+    :class:`Classes` head takes, logits, and zeros. Without real values it is (B, W, 1).
 
     The perceptron sees what the denoiser says: of real values E[x_0 | x_t] and the noise that
     would then be in x_t, of classes their probabilities given the other columns, and x_t. So it

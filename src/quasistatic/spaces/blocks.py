@@ -15,9 +15,9 @@ from .warped import Warped
 class Block(NamedTuple):
     """Columns of one kind: the space that they make, and which they are.
 
-    `lattices` has for each of their real values where in x_0 its numbers begin, how far
-    apart they are, 0 on a continuum, and where they end; `sizes` for each column of classes how many there are, and `shares` what they have
-    of the data.
+    `lattices` has for each of their real values where in x_0 its numbers begin, how far apart they
+    are, 0 on a continuum, and where they end; `sizes` for each column of classes how many there
+    are, and `shares` what each class has of the data.
     """
 
     space: Space

@@ -10,7 +10,7 @@ __all__ = [
 ]
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +22,9 @@ from .integers import Integers
 from .one_hot import OneHot
 from .space import Space
 from .warped import Warped
+
+ROOM = 0.01
+"""The share of rows at an end of a range, or three of few, up to which more may lie beyond it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class Column(abc.ABC):
     def named(self) -> bool:
         """Whether its values are names, or bits, rather than numbers."""
         return False
+
+    def with_room(self, numbers: np.ndarray) -> "Column":
+        """The column for rows like these numbers (N,), which may go a little beyond them."""
+        return self
 
     def check(self, numbers: np.ndarray, incomplete: bool = False) -> None:
         """ValueError if one of the numbers (N,) is none of this column: in which row. Holes are
@@ -190,6 +197,18 @@ class IntegerColumn(Column):
     @property
     def filler(self) -> float:
         return self.low
+
+    def with_room(self, numbers: np.ndarray) -> "IntegerColumn":
+        """A wide range goes on for half its width beyond an end that hardly a row is at, but not
+        below 0 if none is: the next rows have a new extreme now and then. Where many rows are at
+        an end, or numbers are few, there is no more."""
+        if self.shares:
+            return self
+        most = max(3.0, ROOM * np.isfinite(numbers).sum())
+        room = (self.high - self.low + 1) // 2
+        low = self.low if (numbers == self.low).sum() > most else self.low - room
+        high = self.high if (numbers == self.high).sum() > most else self.high + room
+        return replace(self, low=max(low, min(self.low, 0)), high=high)
 
     def typical(self, draws: Tensor) -> Tensor:
         """The median, a number that was drawn."""
