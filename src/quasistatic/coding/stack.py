@@ -22,6 +22,16 @@ def borrowed_words(count: int) -> np.ndarray:
     return words[::-1].astype(np.uint32)
 
 
+DIGIT = 24
+"""Bits of the largest number that the coder takes at once."""
+
+
+def _digits(size: np.ndarray) -> np.ndarray:
+    """Bits of the numbers below `size` (n,) that the coder's largest number leaves over, (n,)."""
+    upper = (size.astype(np.int64) - 1) >> DIGIT  # below 2^39, which float64 holds
+    return np.frexp(upper.astype(np.float64))[1].astype(np.int64)
+
+
 class Stack:
     """Words of 32 bits, of which the lowest are borrowed: made, and known to whoever reads.
 
@@ -81,13 +91,34 @@ class Stack:
         return self._popped(self._coder.decode(_choices, probs)).astype(np.int64)
 
     def push_below(self, x: np.ndarray, size: np.ndarray) -> None:
-        """Whole numbers 0 <= x < size <= 2^24, all alike probable, (n,) both."""
+        """Whole numbers 0 <= x < size < 2^63, all alike probable (to a 2^23rd), (n,) both. Those
+        of more than 24 bits have their lower ones in digits of their own."""
+        lower = _digits(size)
+        if not lower.any():
+            return self._push_digit(x, size)
+        first = np.minimum(lower, DIGIT)
+        second = lower - first
+        self._push_digit(x & ((1 << first) - 1), 1 << first)
+        self._push_digit((x >> first) & ((1 << second) - 1), 1 << second)
+        self._push_digit(x >> lower, ((size - 1) >> lower) + 1)
+
+    def pop_below(self, size: np.ndarray) -> np.ndarray:
+        lower = _digits(size)
+        if not lower.any():
+            return self._pop_digit(size)
+        first = np.minimum(lower, DIGIT)
+        second = lower - first
+        x = self._pop_digit(((size - 1) >> lower) + 1) << lower
+        x += self._pop_digit(1 << second) << first
+        return x + self._pop_digit(1 << first)
+
+    def _push_digit(self, x: np.ndarray, size: np.ndarray) -> None:
         several = size > 1
         self._coder.encode_reverse(
             x[several].astype(np.int32), _uniform, size[several].astype(np.int32)
         )
 
-    def pop_below(self, size: np.ndarray) -> np.ndarray:
+    def _pop_digit(self, size: np.ndarray) -> np.ndarray:
         several, x = size > 1, np.zeros(len(size), dtype=np.int64)
         popped = self._coder.decode(_uniform, size[several].astype(np.int32))
         x[several] = self._popped(popped)
