@@ -5,6 +5,7 @@ __all__ = ["Alphabet", "Cells", "Choices", "Classes", "SideBySide"]
 import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,12 +109,19 @@ class Classes(Alphabet):
     def _by_size(self, law: Family, like: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """For each number of classes L: the columns that have so many (g,), their probabilities
         (B, g, L), and where there is a value (B, g)."""
-        groups, log_p = self.support.groups, law.log_prob(torch.ones_like(like)).double()
-        sizes, first = torch.tensor(groups.sizes), groups.first(like)
+        log_p = law.log_prob(torch.ones_like(like)).double()
+        for columns, places in self._sizes:
+            yield columns, log_p[:, places].softmax(-1), ~like[:, places[:, 0]].isnan()
+
+    @cached_property
+    def _sizes(self) -> list[tuple[Tensor, Tensor]]:
+        """For each number of classes L: the columns (g,), and where their values are, (g, L)."""
+        groups = self.support.groups
+        sizes, found = torch.tensor(groups.sizes), []
         for size in sorted(set(groups.sizes)):
             columns = (sizes == size).nonzero()[:, 0]
-            places = first[columns, None] + torch.arange(size)
-            yield columns, log_p[:, places].softmax(-1), ~like[:, first[columns]].isnan()
+            found.append((columns, groups.first(sizes)[columns, None] + torch.arange(size)))
+        return found
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,7 @@ def header_of(chain: Chain, x: np.ndarray, together: int, block: int, order: str
     model = chain.model
     return Header(
         model=fingerprint(model),
-        space=str(model.space),
+        space=chain.values.words(model.space),
         shape=tuple(model.space.shape),
         dtype=x.dtype.str,
         count=len(x),
@@ -281,12 +281,13 @@ def expect(header: Header, model: Model, order: str, anyway: bool) -> None:
     if header.model != (mine := fingerprint(model)):
         raise StreamError(
             f"the stream was written by another model ({header.space}, fingerprint "
-            f"{header.model[:12]}) than this one ({model.space}, {mine[:12]}): use that one"
+            f"{header.model[:12]}) than this one ({values_of(model.space).words(model.space)}, {mine[:12]}): "
+            "use that one"
         )
     if tuple(header.shape) != tuple(model.space.shape) or header.largest > LARGEST:
         raise StreamError(
             f"the stream claims blocks of {header.largest:,} bytes of shape {header.shape}, "
-            f"which this model ({model.space}) did not write"
+            f"which this model ({values_of(model.space).words(model.space)}) did not write"
         )
     try:
         values_of(model.space, header.values)

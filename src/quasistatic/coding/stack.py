@@ -22,14 +22,17 @@ def borrowed_words(count: int) -> np.ndarray:
     return words[::-1].astype(np.uint32)
 
 
-DIGIT = 24
-"""Bits of the largest number that the coder takes at once."""
+DIGIT, UPPER = 24, 12
+"""Bits of the largest number that the coder takes at once; bits that are told first of others."""
 
 
-def _digits(size: np.ndarray) -> np.ndarray:
-    """Bits of the numbers below `size` (n,) that the coder's largest number leaves over, (n,)."""
-    upper = (size.astype(np.int64) - 1) >> DIGIT  # below 2^39, which float64 holds
-    return np.frexp(upper.astype(np.float64))[1].astype(np.int64)
+def _lower(size: np.ndarray) -> np.ndarray:
+    """How many bits of the numbers below `size` (n,) have digits of their own, (n,). The coder's
+    probabilities are multiples of 2^-24: a size that divides it is told as it is, and any other by
+    few bits, of which none is much likelier than it should be."""
+    bits = np.frexp(((size - 1) >> UPPER).astype(np.float64))[1].astype(np.int64)
+    whole = (size & (size - 1)) == 0
+    return np.where(whole, np.maximum(bits + UPPER - DIGIT, 0), bits)
 
 
 class Stack:
@@ -91,26 +94,21 @@ class Stack:
         return self._popped(self._coder.decode(_choices, probs)).astype(np.int64)
 
     def push_below(self, x: np.ndarray, size: np.ndarray) -> None:
-        """Whole numbers 0 <= x < size < 2^63, all alike probable (to a 2^23rd), (n,) both. Those
-        of more than 24 bits have their lower ones in digits of their own."""
-        lower = _digits(size)
-        if not lower.any():
-            return self._push_digit(x, size)
-        first = np.minimum(lower, DIGIT)
-        second = lower - first
-        self._push_digit(x & ((1 << first) - 1), 1 << first)
-        self._push_digit((x >> first) & ((1 << second) - 1), 1 << second)
+        """Whole numbers 0 <= x < size < 2^63, all alike probable, (n,) both."""
+        size = size.astype(np.int64)
+        lower = _lower(size)
+        for first in range(0, int(lower.max(initial=0)), DIGIT):
+            digit = 1 << np.clip(lower - first, 0, DIGIT)
+            self._push_digit((x >> first) & (digit - 1), digit)
         self._push_digit(x >> lower, ((size - 1) >> lower) + 1)
 
     def pop_below(self, size: np.ndarray) -> np.ndarray:
-        lower = _digits(size)
-        if not lower.any():
-            return self._pop_digit(size)
-        first = np.minimum(lower, DIGIT)
-        second = lower - first
+        size = size.astype(np.int64)
+        lower = _lower(size)
         x = self._pop_digit(((size - 1) >> lower) + 1) << lower
-        x += self._pop_digit(1 << second) << first
-        return x + self._pop_digit(1 << first)
+        for first in reversed(range(0, int(lower.max(initial=0)), DIGIT)):
+            x += self._pop_digit(1 << np.clip(lower - first, 0, DIGIT)) << first
+        return x
 
     def _push_digit(self, x: np.ndarray, size: np.ndarray) -> None:
         several = size > 1

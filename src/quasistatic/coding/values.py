@@ -35,6 +35,10 @@ class Values(abc.ABC):
     def told(self) -> dict[str, list[int]] | None:
         """It, for the header; None if the model says all."""
 
+    def words(self, space: Space) -> str:
+        """The space, for messages."""
+        return f"{type(space).__name__} of shape {space.shape}"
+
     @property
     def holes(self) -> tuple[int, ...]:
         """The places, in C order, at which an example may lack a value."""
@@ -88,6 +92,9 @@ class Shared(Values):
     @property
     def told(self) -> None:
         return None
+
+    def words(self, space: Space) -> str:
+        return str(space)
 
     def seen(self, x: np.ndarray) -> Values:
         return self
