@@ -278,16 +278,16 @@ def expect(header: Header, model: Model, order: str, anyway: bool) -> None:
             f"the stream is in the order of {header.order}, not of {order}: read it with "
             f"{READERS.get(header.order, 'a newer release')}"
         )
+    space = values_of(model.space).words(model.space)
     if header.model != (mine := fingerprint(model)):
         raise StreamError(
             f"the stream was written by another model ({header.space}, fingerprint "
-            f"{header.model[:12]}) than this one ({values_of(model.space).words(model.space)}, {mine[:12]}): "
-            "use that one"
+            f"{header.model[:12]}) than this one ({space}, {mine[:12]}): use that one"
         )
     if tuple(header.shape) != tuple(model.space.shape) or header.largest > LARGEST:
         raise StreamError(
             f"the stream claims blocks of {header.largest:,} bytes of shape {header.shape}, "
-            f"which this model ({values_of(model.space).words(model.space)}) did not write"
+            f"which this model ({space}) did not write"
         )
     try:
         values_of(model.space, header.values)

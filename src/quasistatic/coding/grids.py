@@ -95,4 +95,4 @@ def _thin(v: np.ndarray) -> np.ndarray:
 
 
 def _within(places: np.ndarray, size: np.ndarray, units: float) -> np.ndarray:
-    return (places <= MOST_PLACES) & (size * 10.0**places < units)
+    return (places <= MOST_PLACES) & (size < units / 10.0**places)
