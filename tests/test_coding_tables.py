@@ -63,7 +63,7 @@ def frame(n: int, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def of_table(n: int = 150, steps: int = 6) -> tuple[qs.Diffusion, np.ndarray]:
+def of_table(n: int = 150, steps: int = 3) -> tuple[qs.Diffusion, np.ndarray]:
     """A model of such a table that has learned nothing, and the rows."""
     rows = frame(n)
     table = Table.infer(rows, types={"price": "quantiles"})
@@ -316,7 +316,7 @@ def test_a_column_is_packed_without_a_model(places, narrow, most):
 # Whole tables and arrays.
 
 
-@pytest.mark.parametrize("n", [1, 40])
+@pytest.mark.parametrize("n", [1, 20])
 def test_rows_of_a_table_come_back_to_the_last_bit(n):
     model, x = of_table()
     by_the_chain(model, x[-n:])
@@ -379,7 +379,7 @@ def test_the_rate_is_that_of_the_density_on_a_grid():
 
 def test_the_rate_is_that_of_the_bound_on_a_table():
     """Classes, whole numbers, decimals, floats and holes, through their sum."""
-    model, x = of_table(250, steps=8)
+    model, x = of_table(250, steps=6)
     model = model.double()
     file = io.BytesIO()
     report = qs.Codec(model, None, together=250, workers=1, verify=False).write(x, file)
@@ -563,7 +563,7 @@ def test_floats_that_do_not_repeat_cost_length_and_no_value(small):
             return self.inner(x, time) + 0.1 * torch.randn_like(x)[..., None]
 
     restless = qs.Diffusion(model.space, model.kernel, model.head, Restless(model.network))
-    rows = np.tile(x, (3, 1))
+    rows = np.tile(x, (2, 1))
     file = io.BytesIO()
     qs.Codec(restless, workers=1).write(rows, file)
     assert restless.decompress(file.getvalue()).tobytes() == rows.tobytes()
@@ -571,8 +571,8 @@ def test_floats_that_do_not_repeat_cost_length_and_no_value(small):
 
 def test_what_a_column_cannot_hold_is_refused(small):
     model, _, x = small
-    wrong = x.copy()
-    wrong[30, 3] = 1e6
+    wrong = x[20:].copy()
+    wrong[15, 3] = 1e6
     with pytest.raises(ValueError, match="whole"):
         model.compress(wrong, block=10)
     with pytest.raises(ValueError, match=r"finite|inf"):
