@@ -244,7 +244,9 @@ FRAMES: dict[str, Callable[[], pd.DataFrame]] = {
 
 def parquet(frame: pd.DataFrame) -> int:
     file = io.BytesIO()
-    pl.from_pandas(frame).write_parquet(file, compression="zstd", compression_level=22)
+    columns = {name: frame[name].astype(object).where(frame[name].notna(), None) for name in frame}
+    table = pl.DataFrame({name: column.tolist() for name, column in columns.items()})
+    table.write_parquet(file, compression="zstd", compression_level=22)
     return file.tell()
 
 

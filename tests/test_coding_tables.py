@@ -2,6 +2,7 @@
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quasistatic as qs
-from conftest import member
+from conftest import Silent, member
 from quasistatic.coding import blocks, codec, stream
 from quasistatic.coding.alphabets import Classes
 from quasistatic.coding.blocks import Coded
@@ -26,9 +27,16 @@ from quasistatic.coding.stack import Stack
 from quasistatic.coding.values import values_of
 from quasistatic.families import Categorical, Gaussian, Grouped, Groups
 from quasistatic.heads import Classes as ClassesHead
-from quasistatic.kernels import CategoricalKernel
+from quasistatic.heads import ProductHead
+from quasistatic.kernels import CategoricalKernel, ProductKernel
 from quasistatic.oracles import GaussianOracle
 from quasistatic.spaces import Continuous, Integers, OneHot, Table, Warped
+from quasistatic.spaces.columns import (
+    CategoryColumn,
+    ConstantColumn,
+    IntegerColumn,
+    NumericColumn,
+)
 from quasistatic.tabular import tabular
 from quasistatic.warps import YeoJohnson
 
@@ -40,6 +48,15 @@ SPACES = {
     ),
 }
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+
+
+VALUES = {
+    "places": [-1, -1, 2, 0, 0, 0, 2, 3],
+    "narrow": [1],
+    "minus": [],
+    "holes": [0, 2, 4],
+}
+"""What the header says of the columns of :func:`frame`."""
 
 
 def frame(n: int, seed: int = 0) -> pd.DataFrame:
@@ -360,21 +377,19 @@ def test_the_rate_is_that_of_the_density_on_a_grid():
     """Exact steps: -log2 p of each row, and log2 of the grid; of floats, log2 of their spacing."""
     oracle = GaussianOracle((10.0, -3.0), (4.0, 0.25))
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(qs.schedules.linear_log_snr(60, 8, -8))))
-    rows = oracle.sample(1000, torch.Generator().manual_seed(0)).numpy()
+    rows = oracle.sample(500, torch.Generator().manual_seed(0)).numpy()
     grid = np.stack([np.round(rows[:, 0], 2), np.round(rows[:, 1], 3)], 1)
-    thin = rows.astype("f4")
     for x, spaced in (
-        (grid, np.full(1000, 5 * math.log2(10))),
+        (grid, np.full(500, 5 * math.log2(10))),
         (rows, -np.log2(np.spacing(np.abs(rows))).sum(1)),
-        (thin, -np.log2(np.spacing(np.abs(thin)).astype(float)).sum(1)),
     ):
         payload, borrowed, *_ = blocks._push_all(
             Chain(model, 12).seeing(x), torch.from_numpy(x.astype("f8")), 500
         )
         net = 8 * (len(payload) - 4 * borrowed)
         bound = model.score(x.astype("f8"), None, 12).bits
-        # A path's own length varies about its mean: here by half a per cent over all rows.
-        assert net == pytest.approx(spaced.sum() - bound.sum().item(), rel=0.015)
+        # A path's own length varies about its mean: here by less than a per cent over all rows.
+        assert net == pytest.approx(spaced.sum() - bound.sum().item(), rel=0.02)
 
 
 def test_the_rate_is_that_of_the_bound_on_a_table():
@@ -414,9 +429,7 @@ def test_a_table_s_stream_is_of_the_second_version(small):
     model, data, x = small
     assert data[8] == 2
     header = stream.read_header(io.BytesIO(data))
-    assert header.values["places"] == [-1, -1, 2, 0, 0, 0, 2, 3]
-    assert header.values["holes"] == [0, 2, 4]
-    assert header.values["narrow"] == [1]
+    assert header.values == VALUES
     again = model.decompress(data)
     assert again.tobytes() == x.tobytes()
     assert model.space.write(torch.from_numpy(again)).equals(model.space.write(torch.from_numpy(x)))
@@ -539,16 +552,21 @@ def test_wrong_grids_are_found_by_the_values(small):
 
 def test_payloads_that_lie_are_found_and_make_no_large_thing(small):
     model, data, _ = small
-    one, two = parts_of(data)[1]
-    rng = np.random.default_rng(0)
-    payloads = [one.payload[:-8], one.payload[8:], rng.bytes(400), b"\0" * 8, b""]
-    payloads.append(blocks.squeeze(bytes(10**6)))
-    payloads.append((2**62).to_bytes(8, "little") + one.payload)
-    for payload in payloads:
-        for coded in (Coded.chain, Coded.packed, Coded.raw):
-            lying = blocks.replace(two, payload=payload, coded=coded)
-            with pytest.raises(qs.StreamError, match="block 2"):
-                model.decompress(forged(data, [one, lying]))
+    two, chain = parts_of(data)[1][1], Chain(model, None, values_of(model.space, VALUES))
+    bomb = blocks.squeeze(bytes(10**6))
+    for coded, payload in (
+        (Coded.chain, two.payload[:-8]),
+        (Coded.chain, two.payload[8:]),
+        (Coded.chain, np.random.default_rng(0).bytes(400)),
+        (Coded.chain, b""),
+        (Coded.packed, two.payload),
+        (Coded.packed, bomb),
+        (Coded.packed, (8 * 17 * 20).to_bytes(8, "little") + bomb),
+        (Coded.raw, bomb),
+    ):
+        lying = blocks.replace(two, payload=payload, coded=coded)
+        with pytest.raises(blocks.Altered):
+            blocks.decode(chain, lying, np.dtype("f8"), 16)
 
 
 def test_floats_that_do_not_repeat_cost_length_and_no_value(small):
@@ -577,3 +595,66 @@ def test_what_a_column_cannot_hold_is_refused(small):
         model.compress(wrong, block=10)
     with pytest.raises(ValueError, match=r"finite|inf"):
         model.compress(np.where(x == x[0, 1], np.inf, x))
+
+
+# A stream that was written once, and must be read for ever.
+
+
+GOLDEN = Path(__file__).parent / "golden" / "table-2.qs"
+
+
+def golden() -> tuple[qs.Diffusion, np.ndarray]:
+    """A model whose network says nothing, so that what it computes is the same everywhere but for
+    last bits; and rows of each kind of column, all made of whole numbers."""
+    common = (0.25, "Float64")
+    table = Table(
+        (
+            NumericColumn("real", *common, (-1.0, 0.0, 4.0), (-1.5, 0.0, 1.5), -1.0, 4.0),
+            NumericColumn("decimal", *common, (0.0, 10.0), (-1.0, 1.0), 0.0, 10.0),
+            IntegerColumn("whole", *common, -50, 50, 0.0, 20.0),
+            CategoryColumn("name", *common, ("u", "v", "w"), (0.5, 0.25, 0.25)),
+            ConstantColumn("same", *common, 7),
+        )
+    )
+    kernel = ProductKernel(
+        (
+            qs.GaussianKernel(qs.schedules.linear_log_snr(3, 6, -6)),
+            qs.GaussianKernel(qs.schedules.linear_log_snr(3, 6, -6)),
+            CategoricalKernel(qs.schedules.erase_evenly(3), (3,), (0.5, 0.25, 0.25)),
+        ),
+        table.widths,
+    )
+    head = ProductHead((qs.Velocity(), qs.Velocity(), ClassesHead()))
+    k = np.arange(24)
+    rows = np.stack([np.sqrt(k) - 1, k * 4.1 % 10, k * 7 % 101 - 50, k % 3, 0 * k + 7.0], 1)
+    rows[:, 1] = np.round(rows[:, 1], 1)
+    rows[k % 5 == 1, 0] = rows[k % 7 == 2, 3] = rows[k % 11 == 3, 4] = np.nan
+    return qs.Diffusion(table, kernel, head, Silent()), rows
+
+
+def golden_stream() -> bytes:
+    model, x = golden()
+    chain, file = Chain(model).seeing(x), io.BytesIO()
+    file.write(codec.header_of(chain, x, 16, 16, "examples").pack())
+    packed = blocks.encode(chain, x[16:], 16)
+    stream.write_blocks(file, [by_the_chain(model, x[:16], chain), packed])
+    return file.getvalue()
+
+
+def test_a_golden_table_is_read():
+    model, x = golden()
+    data = GOLDEN.read_bytes()
+    assert {block.coded for block in parts_of(data)[1]} == {Coded.chain, Coded.packed}
+    assert model.decompress(data, anyway=True).tobytes() == x.tobytes()
+
+
+def test_the_same_table_is_written_by_the_same_arithmetic():
+    """All but the header, which says who computed."""
+    there, made = (parts_of(data)[1] for data in (GOLDEN.read_bytes(), golden_stream()))
+    assert there == made
+    assert stream.NEWEST == 2  # a new one has golden streams of its own, beside this
+
+
+if __name__ == "__main__":  # for a new version only
+    torch.set_default_dtype(torch.float64)
+    GOLDEN.write_bytes(golden_stream())
