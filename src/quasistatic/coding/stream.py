@@ -31,7 +31,9 @@ _START = struct.Struct("<8sHI")
 _BLOCK = struct.Struct("<BIIIIII")
 _END = struct.Struct("<BI")
 _CRC = struct.Struct("<I")
-LONGEST_HEADER = 2**20
+LONGEST_HEADER, MOST_FACTS = 2**20, 2**24
+"""Bytes of a header, compressed and as it was."""
+
 SLACK = 2**16
 """Bytes that an .xz file may be longer than what it holds."""
 
@@ -86,14 +88,20 @@ class Header:
         if self.values is None:
             del facts["values"]
             version = VERSION
-        text = zlib.compress(json.dumps(facts, separators=(",", ":")).encode(), 9)
+        whole = json.dumps(facts, separators=(",", ":")).encode()
+        text = zlib.compress(whole, 9)
+        if len(whole) > MOST_FACTS or len(text) > LONGEST_HEADER:
+            raise ValueError(
+                f"examples of shape {self.shape} have more columns than a header can tell of: "
+                "write them in parts"
+            )
         start = _START.pack(MAGIC, version, len(text)) + text
         return start + _CRC.pack(zlib.crc32(start))
 
     @classmethod
     def of(cls, text: bytes) -> "Header":
         try:
-            facts = json.loads(zlib.decompressobj().decompress(text, LONGEST_HEADER))
+            facts = json.loads(zlib.decompressobj().decompress(text, MOST_FACTS))
             facts |= {name: tuple(facts[name]) for name in ("shape", "times")}
             header = cls(**facts)
             np.dtype(header.dtype)
