@@ -3,6 +3,7 @@
     python benchmarks/compress.py [--sets digits binarized-mnist] [--images 10000] [--workers 2]
     python benchmarks/compress.py --grow
     python benchmarks/compress.py --layers [--images 100]
+    python benchmarks/compress.py --tables [--steps 1500]
 
 Bits per dimension, and megabytes a second of the array with a byte a pixel, of the whole set as
 one archive (or one picture, row by row of images) and of each image by itself. What is read again
@@ -10,7 +11,9 @@ is compared with what was written. No JBIG encoder is packaged for Python, so th
 model inside JBIG1 costs at best: its ten-pixel template with adaptive (Krichevsky-Trofimov) counts
 and an ideal coder, without headers. `--grow` prints seconds and peak memory from 100 images on;
 `--layers` prints and draws (runs/layers.png) what is left of the error after so many bytes of a
-layered stream, beside what an ideal coder would need. All keep what they print in
+layered stream, beside what an ideal coder would need. `--tables` writes one half of the rows of
+small real tables by a model of the other half, beside the same rows as CSV and as Parquet; the
+model is not in the file, and its own size is printed. All keep what they print in
 benchmarks/results/compress.json.
 """
 
@@ -29,12 +32,18 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pandas as pd
+import polars as pl
+import sklearn.datasets
 import torch
+from palmerpenguins import load_penguins
 from PIL import Image
 from scipy.special import gammaln
 
 import quasistatic as qs
 from quasistatic.figures import layered_stream
+from quasistatic.spaces import Table
+from quasistatic.tabular import tabular
 
 RESULTS = Path(__file__).parent / "results" / "compress.json"
 PICTURE = Path("runs") / "layers.png"
@@ -226,6 +235,76 @@ def layers(images: int, steps: int = 12) -> None:
     layered_stream(steps_, raw, (28, 28), kls).savefig(PICTURE, dpi=150)
 
 
+FRAMES: dict[str, Callable[[], pd.DataFrame]] = {
+    "penguins": load_penguins,
+    "wine": lambda: sklearn.datasets.load_wine(as_frame=True).frame,
+    "diabetes": lambda: sklearn.datasets.load_diabetes(as_frame=True, scaled=False).frame,
+}
+
+
+def parquet(frame: pd.DataFrame) -> int:
+    file = io.BytesIO()
+    columns = {name: frame[name].astype(object).where(frame[name].notna(), None) for name in frame}
+    table = pl.DataFrame({name: column.tolist() for name, column in columns.items()})
+    table.write_parquet(file, compression="zstd", compression_level=22)
+    return file.tell()
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+FRAME_PEERS: dict[str, Callable[[pd.DataFrame], int]] = {
+    "CSV": lambda frame: len(csv(frame)),
+    "CSV, gzip -9": lambda frame: len(gzip.compress(csv(frame), 9)),
+    "CSV, xz -9e": lambda frame: len(lzma.compress(csv(frame), preset=9 | lzma.PRESET_EXTREME)),
+    "CSV, zstd -22": lambda frame: len(imagecodecs.zstd_encode(csv(frame), level=22)),
+    "Parquet, zstd -22": parquet,
+}
+
+
+def frame_model(frame: pd.DataFrame, train: pd.DataFrame, steps: int) -> qs.Diffusion:
+    """A model of the training rows, of the columns as all rows have them."""
+    space = Table.infer(frame)
+    torch.manual_seed(0)
+    model = tabular(space, width=64, depth=2, dropout=0.1)
+    rows = space.read(train).float()
+    judges = len(rows) // 5
+    qs.fit(model, rows[judges:].numpy(), rows[:judges].numpy(), steps=steps, weight_decay=0.05)
+    return model
+
+
+def tables(steps: int) -> None:
+    """Bytes of half of the rows, and what of it is the header and what was borrowed."""
+    found = {}
+    for name, load in FRAMES.items():
+        order = np.random.default_rng(0).permutation(len(load()))
+        frame = load().iloc[order].reset_index(drop=True)
+        train, test = frame[: len(frame) // 2], frame[len(frame) // 2 :]
+        model = frame_model(frame, train, steps)
+        x, file = model.space.read(test).numpy(), io.BytesIO()
+        report = qs.Codec(model, 25, workers=1).write(x, file)
+        again = torch.from_numpy(qs.Codec(model, workers=1).decompress(file.getvalue()))
+        assert again.numpy().tobytes() == x.tobytes(), "what was read is not what was written"
+        pd.testing.assert_frame_equal(
+            model.space.write(again), test.reset_index(drop=True), check_dtype=False
+        )
+        weights = sum(4 * p.numel() for p in model.network.parameters())
+        rows = {"quasistatic": report.total, "of it, values": report.payload - report.borrowed}
+        rows |= {"without the model (columns, xz)": report.plain + report.total - report.payload}
+        rows |= {peer: size(test) for peer, size in FRAME_PEERS.items()}
+        found[name] = rows | {"rows": len(test), "weights": weights, "blocks": report.blocks}
+        print(f"\n{name}: {len(test)} rows of {frame.shape[1]} columns, not seen by the model")
+        for peer, size in rows.items():
+            print(f"{peer:<34}{size:9,} bytes {8 * size / len(test):9.1f} bits a row")
+        print(
+            f"a model of {weights:,} bytes, on both sides; the stream pays off against the same "
+            f"columns without it after {report.pays_off:.0f} rows; blocks: {report.blocks}",
+            flush=True,
+        )
+    keep("tables", found)
+
+
 def one(images: int) -> None:
     """Ten steps, so that it is the codec and not the network that is looked at."""
     model, x = images_of("binarized-mnist")
@@ -243,6 +322,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grow", action="store_true")
     parser.add_argument("--layers", action="store_true")
+    parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -251,6 +332,8 @@ def main() -> None:
         return grow()
     if asked.layers:
         return layers(min(asked.images, 100))
+    if asked.tables:
+        return tables(asked.steps)
     for name in asked.sets:
         table(name, asked.images, asked.workers)
 

@@ -423,16 +423,19 @@ def test_another_machine_is_refused_and_may_be_tried(small, monkeypatch):
 def test_a_newer_version_is_refused(small):
     model, whole, _ = small
     newer = bytearray(whole)
-    newer[8] = 2
-    with pytest.raises(qs.StreamError, match="version 2"):
+    newer[8] = stream.NEWEST + 1
+    with pytest.raises(qs.StreamError, match="version 3"):
         model.decompress(bytes(newer))
 
 
-def test_real_numbers_have_no_code():
+def test_what_x_0_does_not_say_has_no_code():
+    """Levels that are spread at random over their cells; and no layers of reals."""
     oracle = GaussianOracle((0.0, 1.0), (1.0, 0.5))
-    model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(qs.schedules.cosine(10))))
+    parts = oracle.parts(qs.GaussianKernel(qs.schedules.cosine(10)))
     with pytest.raises(TypeError, match=r"Binary and Quantized"):
-        model.compress(np.zeros((2, 2)))
+        qs.Codec(qs.Diffusion(**parts | {"space": qs.spaces.Dequantized(2)}))
+    with pytest.raises(TypeError, match="in one piece"):
+        qs.LayeredCodec(qs.Diffusion(**parts))
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ class Diffusion(Model):
         to the last bit: see :class:`Codec`, which takes `times` and `how` and says what it costs.
 
         Raises:
-            TypeError: if the data are real numbers, which have no code of finite length.
+            TypeError: if raw values have no code by x_0, as those of `Dequantized`.
             ValueError: if x is not of the model's data.
         """
         return Codec(self, times, **how).compress(x)

@@ -11,7 +11,7 @@ from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
 from .checks import as_array
-from .families import Family
+from .families import Family, Reals
 from .kernels import Kernel
 from .spaces import Continuous, Space
 
@@ -72,6 +72,10 @@ class YeoJohnson(Space):
     @property
     def levels(self) -> None:
         return None
+
+    @property
+    def support(self) -> Reals:
+        return Reals()
 
     @property
     def _before(self) -> Continuous:

@@ -1,35 +1,29 @@
 r"""How the values of one time of a chain are symbols, whatever the law they have."""
 
-__all__ = ["Alphabet", "Cells", "Choices"]
+__all__ = ["Alphabet", "Cells", "Choices", "Classes", "SideBySide"]
 
 import abc
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..families import Family, Grouped
+from .cells import Even, finite, pop_cells, push_cells
 from .stack import Stack
 
 ROWS = 2**20
 """Probabilities of choices that are held at once."""
 
-REACH, MOST = 8.0, 14
-"""Deviations from the mean up to which cells are told apart, and log2 of how many at most."""
-
-FAINT = 1e-14
-"""A mass that float64 cannot tell from none, where one is taken from another."""
-
-FARTHEST = 22
-"""Bits of the number of cells by which a value may lie beyond those."""
-
 
 class Alphabet(abc.ABC):
-    """Values of shape (B, *) on a stack, by a law of the same shape. `push` and `pop` undo each
-    other if the law's parameters are the same to the last bit."""
+    """Values of shape (B, *) on a stack, by a law of the same examples. `push` and `pop` undo each
+    other if the law's parameters are the same to the last bit. A value that is NaN is absent: it
+    takes no part, and the reader knows of it beforehand."""
 
     @abc.abstractmethod
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
@@ -37,12 +31,13 @@ class Alphabet(abc.ABC):
 
     @abc.abstractmethod
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
-        """Reads values with the shape of `like`; where nothing was written, they are draws."""
+        """Reads values with the shape of `like`, which is NaN where one is absent; where nothing
+        was written, they are draws."""
 
 
 @dataclass(frozen=True)
 class Choices(Alphabet):
-    """Finitely many values.
+    """Finitely many values, for which no value is absent.
 
     Args:
         values: ascending, with shape (L,).
@@ -66,7 +61,7 @@ class Choices(Alphabet):
     def _probs(self, law: Family, like: Tensor) -> np.ndarray:
         each = [self.log_prob(law, torch.full_like(like, value)) for value in self.values.tolist()]
         probs = torch.stack([log_p.flatten() for log_p in each], -1).double().softmax(-1)
-        return _finite(probs).numpy()
+        return finite(probs).numpy()
 
     def _rows(self, n: int) -> list[slice]:
         at_once = max(1, ROWS // len(self.values))
@@ -75,103 +70,81 @@ class Choices(Alphabet):
 
 @dataclass(frozen=True)
 class Cells(Alphabet):
-    """The reals, in cells of one width; a value is the middle of its cell.
-
-    A cell is found by halves: the 2^k of them about the law's mean are cut in two k times, and
-    each time one bit says which half it is. So any law serves whose mass of a half is known. The
-    two outermost cells stand for all that lie beyond, too, and how far follows.
-    """
+    """The reals, in cells of one width; a value is the middle of its cell."""
 
     width: float
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
-        window = _Window.about(law, self.width)
-        place = (x.double() / self.width).floor().flatten() - window.start
-        inside = place.clamp(0, window.count - 1)
-        outermost = (inside == 0) | (inside == window.count - 1)
-        _push_distance(stack, (place - inside).abs()[outermost].long().numpy())
-        said: list[tuple[np.ndarray, np.ndarray]] = []
-
-        def which(upper: Tensor, middle: Tensor) -> Tensor:
-            said.append((_odds(upper), (inside >= middle).numpy()))
-            return inside >= middle
-
-        window.descend(which)
-        for odds, half in reversed(said):
-            stack.push_choices(odds, half)
+        scale = Even(self.width)
+        push_cells(stack, scale, law, scale.place(x).floor(), ~x.isnan())
 
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
-        window = _Window.about(law, self.width)
-        inside = window.descend(
-            lambda upper, middle: torch.from_numpy(stack.pop_choices(_odds(upper)) > 0)
-        )
-        below, above = inside == 0, inside == window.count - 1
-        outermost = below | above
-        distance = torch.from_numpy(_pop_distance(stack, int(outermost.sum()))).double()
-        inside[outermost] += torch.where(above[outermost], distance, -distance)
-        return ((window.start + inside + 0.5) * self.width).to(like).view_as(like)
+        there = ~like.isnan()
+        index = pop_cells(stack, Even(self.width), law, there)
+        return torch.where(there, (index + 0.5) * self.width, torch.nan).to(like)
 
 
 @dataclass(frozen=True)
-class _Window:
-    """Cells start, ..., start + count - 1 of each value, where start has shape (n,), float64."""
+class Classes(Alphabet):
+    """One-hot values (B, W), of which each group is one symbol. Groups with as many classes are
+    written together."""
 
-    law: Family
-    start: Tensor
-    count: int
-    width: float
+    support: Grouped
 
-    @classmethod
-    def about(cls, law: Family, width: float) -> "_Window":
-        law = law.to(torch.float64)
-        middle, variance = _finite(law.mean / width), _finite(law.variance)
-        half = REACH * variance.max().sqrt().item() / width
-        count = 2 ** min(MOST, math.ceil(math.log2(2 * half + 2)))
-        return cls(law, middle.floor().flatten() - count // 2, count, width)
+    def push(self, stack: Stack, law: Family, x: Tensor) -> None:
+        chosen = self.support.groups.index(x.nan_to_num())
+        for columns, probs, there in reversed(list(self._by_size(law, x))):
+            index = chosen[:, columns][there].long()
+            stack.push_choices(finite(probs[there]).numpy(), index.numpy())
 
-    def descend(self, which: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """The cell of each value, counted from start, (n,). `which` is told the probability of
-        the upper half and its first cell, (n,) both, and says whether it is that half."""
-        low, size = torch.zeros_like(self.start), self.count
-        below, above = torch.zeros_like(low), torch.ones_like(low)  # mass below low, low + size
-        while size > 1:
-            size //= 2
-            middle = low + size
-            between = self._mass_below(middle)
-            upper = (above - between + FAINT) / (above - below + 2 * FAINT)
-            up = which(upper.clamp(0, 1), middle)
-            low = torch.where(up, middle, low)
-            below, above = torch.where(up, between, below), torch.where(up, above, between)
-        return low
+    def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
+        groups = self.support.groups
+        chosen = torch.zeros(len(like), len(groups.sizes), dtype=torch.long)
+        for columns, probs, there in self._by_size(law, like):
+            part = torch.zeros_like(there, dtype=torch.long)
+            part[there] = torch.from_numpy(stack.pop_choices(finite(probs[there]).numpy()))
+            chosen[:, columns] = part
+        return torch.where(like.isnan(), like, groups.one_hot(chosen).to(like))
 
-    def _mass_below(self, cell: Tensor) -> Tensor:
-        edge = ((self.start + cell) * self.width).view_as(self.law.mean)
-        return self.law.log_mass(torch.full_like(edge, -math.inf), edge).exp().flatten()
+    def _by_size(self, law: Family, like: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each number of classes L: the columns that have so many (g,), their probabilities
+        (B, g, L), and where there is a value (B, g)."""
+        log_p = law.log_prob(torch.ones_like(like)).double()
+        for columns, places in self._sizes:
+            yield columns, log_p[:, places].softmax(-1), ~like[:, places[:, 0]].isnan()
 
-
-def _odds(upper: Tensor) -> np.ndarray:
-    return torch.stack([1 - upper, upper], -1).numpy()
-
-
-def _finite(x: Tensor) -> Tensor:
-    if not x.isfinite().all():
-        raise ArithmeticError("a step of the chain has no finite law, and cannot be coded")
-    return x
+    @cached_property
+    def _sizes(self) -> list[tuple[Tensor, Tensor]]:
+        """For each number of classes L: the columns (g,), and where their values are, (g, L)."""
+        groups = self.support.groups
+        sizes, found = torch.tensor(groups.sizes), []
+        for size in sorted(set(groups.sizes)):
+            columns = (sizes == size).nonzero()[:, 0]
+            found.append((columns, groups.first(sizes)[columns, None] + torch.arange(size)))
+        return found
 
 
-def _push_distance(stack: Stack, distance: np.ndarray) -> None:
-    """Whole numbers from 0, few bits for small ones: the length of distance + 1, then its bits."""
-    if (distance >= 2**FARTHEST - 1).any():
-        raise ArithmeticError(f"a value lies {distance.max()} cells out, too far to be coded")
-    length = np.frexp(distance + 1.0)[1] - 1
-    stack.push_below(distance + 1 - (1 << length), 1 << length)
-    stack.push_choices(_lengths(len(distance)), length)
+@dataclass(frozen=True)
+class SideBySide(Alphabet):
+    """Alphabets for parts of the values, each with its own piece of a law.
 
+    Args:
+        parts: the alphabets, in the order of the law's pieces.
+        values: an index of the values of an example that each has.
+    """
 
-def _pop_distance(stack: Stack, n: int) -> np.ndarray:
-    length = stack.pop_choices(_lengths(n))
-    return (1 << length) - 1 + stack.pop_below(1 << length)
+    parts: tuple[Alphabet, ...]
+    values: tuple[Any, ...]
 
+    def push(self, stack: Stack, law: Family, x: Tensor) -> None:
+        for part, values, piece in self._each(law):
+            part.push(stack, piece, x[:, values])
 
-def _lengths(n: int) -> np.ndarray:
-    return np.tile(0.5 ** np.arange(1, FARTHEST + 1), (n, 1))
+    def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
+        x = like.clone()
+        for part, values, piece in reversed(self._each(law)):
+            x[:, values] = part.pop(stack, piece, like[:, values])
+        return x
+
+    def _each(self, law: Family) -> list[tuple[Alphabet, Any, Family]]:
+        return list(zip(self.parts, self.values, law.pieces, strict=True))

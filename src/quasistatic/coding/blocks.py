@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..spaces import Space
 from .chain import Chain
-from .packing import pack, packed_size, squeeze, unpack, unsqueeze
+from .holes import pop_holes, push_holes
+from .packing import squeeze, unsqueeze
 from .stack import Stack
 
 AT_EASE = 2048
@@ -28,7 +28,7 @@ class Coded(IntEnum):
     chain = 1
     """By the model, on borrowed bits."""
     packed = 2
-    """Which level each value is, in 1, 8 or 16 bits, by xz."""
+    """In as few bits as hold each value, see `values`, by xz."""
     raw = 3
     """The array's own bytes, by xz."""
     layer = 4
@@ -79,9 +79,10 @@ def encode(chain: Chain, raw: np.ndarray, together: int, verify: bool = True) ->
     Raises:
         ValueError: if a value is none of the space's.
     """
-    checked = chain.model.space.check(raw)
-    plain = _plain(chain.model.space, checked, raw)
+    checked = chain.model.space.check(raw.astype(np.float64)).cpu()
+    plain = _plain(chain, checked.numpy(), raw)
     try:
+        _require_the_same(checked.numpy(), raw)
         made = _push_all(chain, checked, together)
         block = Block(Coded.chain, len(raw), plain.checksum, *made, plain=plain.plain)
         if len(block.payload) >= len(plain.payload):
@@ -103,56 +104,61 @@ def decode(chain: Chain, block: Block, dtype: np.dtype, together: int) -> np.nda
     Raises:
         Altered: if they are not those that were written.
     """
-    space = chain.model.space
-    shape = (block.count, *space.shape)
+    shape = (block.count, *chain.model.space.shape)
     try:
         if block.coded is Coded.chain:
-            raw = space.decode(_pop_all(chain, block, together)).numpy()
+            raw = _pop_all(chain, block, together).numpy()
         elif block.coded is Coded.packed:
-            data = unsqueeze(block.payload, packed_size(math.prod(shape), _levels(space)))
-            raw = unpack(data, _levels(space), shape)
+            raw = chain.values.unpack(block.payload, block.count)
         else:
             data = unsqueeze(block.payload, math.prod(shape) * dtype.itemsize)
             raw = np.frombuffer(data, dtype).reshape(shape)
     except (ArithmeticError, ValueError) as error:
         raise Altered(f"its values cannot be read: {error}") from None
-    raw = np.ascontiguousarray(raw.astype(dtype))
+    raw = _as(raw, dtype)
     if zlib.crc32(raw.tobytes()) != block.checksum:
         raise Altered("its values are not those that were written")
     return raw
 
 
-def _plain(space: Space, checked: Tensor, raw: np.ndarray) -> Block:
-    """The block that needs no model: whole numbers packed, or what is none as it is."""
+def _as(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """x in the type of an array that is written; what does not fit it is found by its bytes."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.ascontiguousarray(x.astype(dtype))
+
+
+def _require_the_same(x: np.ndarray, raw: np.ndarray) -> None:
+    if _as(x, raw.dtype).tobytes() != raw.tobytes():
+        raise ArithmeticError("float64 does not hold the values")
+
+
+def _plain(chain: Chain, checked: np.ndarray, raw: np.ndarray) -> Block:
+    """The block that needs no model: values packed, or what is none as it is."""
     data, coded = np.ascontiguousarray(raw).tobytes(), Coded.raw
-    checksum = zlib.crc32(data)
-    whole = checked.cpu().long().numpy()
-    if whole.astype(raw.dtype).tobytes() == data:  # a -0.0 is no whole number
-        data, coded = pack(whole, _levels(space)), Coded.packed
-    payload = squeeze(data)
+    checksum, payload = zlib.crc32(data), chain.values.pack(checked)
+    try:
+        coded = Coded.packed
+        _require_the_same(chain.values.unpack(payload, len(raw)), raw)  # a -0.0 is no level
+    except (ArithmeticError, ValueError):
+        payload, coded = squeeze(data), Coded.raw
     return Block(coded, len(raw), checksum, payload, plain=len(payload))
-
-
-def _levels(space: Space) -> int:
-    assert space.levels is not None  # as of every space that a chain codes
-    return len(space.levels)
 
 
 @torch.no_grad()
 def _push_all(chain: Chain, raw: Tensor, together: int) -> tuple[bytes, int, int, int]:
     """The payload of a chain's block, the words it borrowed, and how its batches grew: the least
     of them, and how fast."""
-    blank, space = chain.model.blank(1), chain.model.space
-    room = 4 * space.dims * (len(chain.times) + 1) + 16
+    room = 4 * chain.model.space.dims * (len(chain.times) + 1) + 16
     while True:
         stack = Stack.start(room)
         start = stack.bits
-        chain.push(stack, space.encode(raw[:1].to(blank)))
+        chain.push(stack, raw[:1])
         need, left = max(1, start - 32 * stack.lowest), max(1, stack.bits - start)
         least = max(1, min(AT_EASE // need, len(raw) // 16, together))
         growth = min(math.ceil(16 * MARGIN * need / left), NEVER)
         for batch in batches(len(raw), least, growth, together)[1:]:
-            chain.push(stack, space.encode(raw[batch].to(blank)))
+            chain.push(stack, raw[batch])
+        push_holes(stack, raw.isnan().flatten(1)[:, chain.values.holes].numpy())
         if stack.lowest > 0:
             payload = stack.payload().astype("<u4").tobytes()
             return payload, room - stack.lowest, least, growth
@@ -161,10 +167,13 @@ def _push_all(chain: Chain, raw: Tensor, together: int) -> tuple[bytes, int, int
 
 @torch.no_grad()
 def _pop_all(chain: Chain, block: Block, together: int) -> Tensor:
-    """x_0 of a chain's block."""
+    """The raw values of a chain's block, in float64."""
     stack = Stack.resume(np.frombuffer(block.payload, "<u4"))
+    absent = torch.zeros(block.count, *chain.model.space.shape, dtype=torch.bool)
+    holes = chain.values.holes
+    absent.flatten(1)[:, holes] = torch.from_numpy(pop_holes(stack, block.count, len(holes)))
     found = [
-        chain.pop(stack, batch.stop - batch.start)
+        chain.pop(stack, absent[batch])
         for batch in reversed(batches(block.count, block.least, block.growth, together))
     ]
     if not stack.given_back(block.borrowed):

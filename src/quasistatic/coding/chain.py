@@ -2,16 +2,21 @@ r"""Bits-back coding of a batch of examples along a chain: its code is as long a
 
 __all__ = ["CELLS", "Chain", "each_at"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..families import Family, Finite, Grouped, Reals, Support
+from ..kernels import Kernel
 from ..model import Model
-from .alphabets import Alphabet, Cells, Choices
+from .alphabets import Alphabet, Cells, Choices, Classes, SideBySide
+from .raw import raw_alphabet
 from .stack import Stack
+from .values import Values, values_of
 
 CELLS = 2
 """Cells of a latent value to a deviation of the narrowest law that it has."""
@@ -26,63 +31,87 @@ class Chain:
     (SD15 Eq. 9), and needs no more bits at a time than those of one x_t (the forward process,
     unlike its posteriors, needs no x_T first). Reading walks back and returns every bit.
 
+    Args:
+        values: what is known of the raw values beforehand; by default, what the space says.
+
     Raises:
-        TypeError: if the space has no levels that all its values share.
+        TypeError: if x_0 is more than the raw values say, so that they have no code by it.
     """
 
-    def __init__(self, model: Model, times: int | Sequence[int] | Tensor | None = None) -> None:
-        if model.space.levels is None:
-            raise TypeError(
-                f"{type(model.space).__name__} is no space of whole numbers that are alike: real "
-                "numbers have no code of finite length, and compress takes Binary and Quantized"
-            )
+    def __init__(
+        self,
+        model: Model,
+        times: int | Sequence[int] | Tensor | None = None,
+        values: Values | None = None,
+    ) -> None:
         self.model, self.times = model, model.times(times).tolist()
-        raw = Choices(model.space.levels, model.space.log_prob)
-        self.alphabets: list[Alphabet] = [raw, *self._latents()]
+        self.values = values or values_of(model.space)
+        pieces, first = model.space.pieces(model.kernel), torch.tensor(self.times[:1])
+        self.raw: Alphabet = SideBySide(
+            tuple(
+                raw_alphabet(p, self.values.grids(p.columns), model.blank(1)[:, p.values], first)
+                for p in pieces
+            ),
+            tuple(p.columns for p in pieces),
+        )
+        kernels = [(p.kernel, model.blank(1)[:, p.values]) for p in pieces]
+        index = tuple(p.values for p in pieces)
+        self.latents: list[Alphabet] = [
+            SideBySide(tuple(self._latent(k, *each) for each in kernels), index)
+            for k in range(len(self.times))
+        ]
 
-    def push(self, stack: Stack, x_0: Tensor) -> None:
-        """Writes a batch x_0 (B, *)."""
-        x_s, s = x_0, 0
-        for k, t in enumerate(self.times):
-            x_t = self.alphabets[k + 1].pop(stack, self._forward(x_s, s, t), x_s)
-            self.alphabets[k].push(stack, self._reverse(x_t, s, t), x_s)
-            x_s, s = x_t, t
-        self.alphabets[-1].push(stack, self.model.kernel.prior(x_s), x_s)
+    def seeing(self, x: np.ndarray) -> "Chain":
+        """The same chain, for what is true of the values of x (N, *shape)."""
+        return Chain(self.model, self.times, self.values.seen(x))
 
-    def pop(self, stack: Stack, n: int) -> Tensor:
-        """Reads a batch of n examples x_0, the one that was written last."""
-        blank = self.model.blank(n)
-        x_t = self.alphabets[-1].pop(stack, self.model.kernel.prior(blank), blank)
-        for k in range(len(self.times) - 1, -1, -1):
-            s, t = (self.times[k - 1] if k else 0), self.times[k]
-            x_s = self.alphabets[k].pop(stack, self._reverse(x_t, s, t), blank)
-            self.alphabets[k + 1].push(stack, self._forward(x_s, s, t), x_t)
+    def push(self, stack: Stack, raw: Tensor) -> None:
+        """Writes a batch of raw values (B, *shape) in float64, NaN where one is missing."""
+        x_s = self.model.space.encode(raw.to(self.model.blank(1)))
+        alphabet, values, s = self.raw, raw, 0
+        for latent, t in zip(self.latents, self.times, strict=True):
+            x_t = latent.pop(stack, self._forward(x_s, s, t), x_s)
+            alphabet.push(stack, self._reverse(x_t, s, t), values)
+            alphabet, values, x_s, s = latent, x_t, x_t, t
+        alphabet.push(stack, self.model.kernel.prior(x_s), x_s)
+
+    def pop(self, stack: Stack, absent: Tensor) -> Tensor:
+        """Reads the batch that was written last, (B, *shape) in float64, where `absent`, of that
+        shape, says which values are missing."""
+        space, blank = self.model.space, self.model.blank(len(absent))
+        hidden = space.per_state(absent.to(blank)) > 0
+        x_t = torch.where(hidden, torch.nan, blank)
+        x_t = self.latents[-1].pop(stack, self.model.kernel.prior(x_t), x_t)
+        for k in range(len(self.times) - 1, 0, -1):
+            s, t = self.times[k - 1], self.times[k]
+            x_s = self.latents[k - 1].pop(stack, self._reverse(x_t, s, t), x_t)
+            self.latents[k].push(stack, self._forward(x_s, s, t), x_t)
             x_t = x_s
-        return x_t
+        t, unknown = self.times[0], torch.where(absent, torch.nan, space.filler.double())
+        raw = self.raw.pop(stack, self._reverse(x_t, 0, t), unknown)
+        x_0 = space.encode(raw.to(blank))
+        self.latents[0].push(stack, self._forward(x_0, 0, t), x_t)
+        return raw
 
     def _forward(self, x_s: Tensor, s: int, t: int) -> Family:
         """q(x_t | x_s), where s = 0 is data."""
-        kernel, at = self.model.kernel, partial(each_at, x_s)
-        return kernel.step(x_s, at(s), at(t)) if s else kernel.marginal(x_s, at(t))
+        return _step(self.model.kernel, x_s, s, t)
 
     def _reverse(self, x_t: Tensor, s: int, t: int) -> Family:
         """p(x_s | x_t), where s = 0 is data."""
         at = partial(each_at, x_t)
         return self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
 
-    def _latents(self) -> list[Alphabet]:
-        """Those of x_t at each time."""
-        if self.model.kernel.binary:
-            bits = torch.tensor([0.0, 1.0], dtype=torch.float64)
-            return [Choices(bits, _mass)] * len(self.times)
-        return [Cells(self._width(k)) for k in range(len(self.times))]
+    def _latent(self, k: int, kernel: Kernel, blank: Tensor) -> Alphabet:
+        """That of the values of x_t that a kernel diffuses, at the k-th time."""
+        support = kernel.support
+        return _LATENTS[type(support)](support, partial(self._width, k, kernel, blank.double()))
 
-    def _width(self, k: int) -> float:
+    def _width(self, k: int, kernel: Kernel, blank: Tensor) -> float:
         """Of the cells of x_t: a fraction of the deviation that the forward step to t has, and of
         the least that a step of the model from the time after it could have."""
-        kernel, blank = self.model.kernel, self.model.blank(1).double()
         s, t = (self.times[k - 1] if k else 0), self.times[k]
-        laws = [self._forward(blank, s, t)]
+        laws = [_step(kernel, blank, s, t)]
         if k + 1 < len(self.times):
             after = each_at(blank, self.times[k + 1])
             laws.append(kernel.posterior(blank, blank, each_at(blank, t), after))
@@ -91,8 +120,21 @@ class Chain:
         return float(2.0 ** torch.tensor(least**0.5 / CELLS).log2().floor())
 
 
+def _step(kernel: Kernel, x_s: Tensor, s: int, t: int) -> Family:
+    at = partial(each_at, x_s)
+    return kernel.step(x_s, at(s), at(t)) if s else kernel.marginal(x_s, at(t))
+
+
 def _mass(law: Family, x: Tensor) -> Tensor:
     return law.log_prob(x)
+
+
+_LATENTS: dict[type[Support], Callable[[Any, Callable[[], float]], Alphabet]] = {
+    Finite: lambda support, width: Choices(support.values, _mass),
+    Grouped: lambda support, width: Classes(support),
+    Reals: lambda support, width: Cells(width()),
+}
+"""The alphabet of each kind of x_t; `width` is that of its cells."""
 
 
 def each_at(like: Tensor, t: int) -> Tensor:

@@ -21,6 +21,7 @@ from .arithmetic import computing, fingerprint, here
 from .blocks import Altered, Block, decode, encode
 from .chain import CELLS, Chain
 from .stream import Header, StreamError, read_blocks, read_header, write_blocks
+from .values import values_of
 
 STEPS = 50
 """Even times of a chain, if nothing is said."""
@@ -111,7 +112,9 @@ class Codec:
     the last bit; or not at all, with the reason.
 
     Args:
-        model: of whole numbers: a space with levels.
+        model: of whole numbers, reals, classes, or a table of them. A real number is written as
+            the float that it is: in as many bits as the density of its column and the grid ask
+            for, if all numbers of a column have few decimals, and else with all its digits.
         times: of the chain, see :meth:`Model.times`; by default 50 even ones. A path chosen for
             the model (`grids.measure(model, x).path(50)`) makes shorter streams.
         block: examples in a block. Blocks are read by themselves, and each borrows about what one
@@ -122,7 +125,7 @@ class Codec:
             not repeat; it takes as long again.
 
     Raises:
-        TypeError: if the model is of real numbers.
+        TypeError: if raw values have no code by x_0, as those of `Dequantized`.
         ValueError: if the times make no chain.
     """
 
@@ -172,13 +175,13 @@ class Codec:
         """Writes the stream of x (N, *shape), which may be a memory map, to a file, with a few
         blocks in memory."""
         x = self._checked(x)
-        model = self.chain.model
-        header = header_of(self.chain, x, self.together, self.block, "examples")
+        model, chain = self.chain.model, self.chain.seeing(x)
+        header = header_of(chain, x, self.together, self.block, "examples")
         report = Report(model.space.dims, raw=x.nbytes)
 
         def encoded(start: int) -> Block:
             part = np.ascontiguousarray(x[start : start + self.block])
-            return encode(self.chain, part, self.together, self.verify)
+            return encode(chain, part, self.together, self.verify)
 
         def counted(blocks: Iterable[Block]) -> Iterator[Block]:
             for block in blocks:
@@ -203,7 +206,8 @@ class Codec:
         return header, self._arrays(file, header)
 
     def _arrays(self, file: BinaryIO, header: Header) -> Iterator[np.ndarray]:
-        chain = Chain(self.chain.model, header.times)
+        model = self.chain.model
+        chain = Chain(model, header.times, values_of(model.space, header.values))
         dtype = np.dtype(header.dtype)
 
         def decoded(numbered: tuple[int, Block]) -> np.ndarray:
@@ -249,7 +253,7 @@ def header_of(chain: Chain, x: np.ndarray, together: int, block: int, order: str
     model = chain.model
     return Header(
         model=fingerprint(model),
-        space=str(model.space),
+        space=chain.values.words(model.space),
         shape=tuple(model.space.shape),
         dtype=x.dtype.str,
         count=len(x),
@@ -259,6 +263,7 @@ def header_of(chain: Chain, x: np.ndarray, together: int, block: int, order: str
         block=block,
         order=order,
         arithmetic=here(model),
+        values=chain.values.told,
     )
 
 
@@ -273,16 +278,21 @@ def expect(header: Header, model: Model, order: str, anyway: bool) -> None:
             f"the stream is in the order of {header.order}, not of {order}: read it with "
             f"{READERS.get(header.order, 'a newer release')}"
         )
+    space = values_of(model.space).words(model.space)
     if header.model != (mine := fingerprint(model)):
         raise StreamError(
             f"the stream was written by another model ({header.space}, fingerprint "
-            f"{header.model[:12]}) than this one ({model.space}, {mine[:12]}): use that one"
+            f"{header.model[:12]}) than this one ({space}, {mine[:12]}): use that one"
         )
     if tuple(header.shape) != tuple(model.space.shape) or header.largest > LARGEST:
         raise StreamError(
             f"the stream claims blocks of {header.largest:,} bytes of shape {header.shape}, "
-            f"which this model ({model.space}) did not write"
+            f"which this model ({space}) did not write"
         )
+    try:
+        values_of(model.space, header.values)
+    except ValueError as error:
+        raise StreamError(f"the header of the stream makes no sense: {error}") from None
     if header.cells != CELLS:
         raise StreamError(
             f"the stream has {header.cells} cells to a deviation, and this release {CELLS}"

@@ -75,6 +75,11 @@ class LayeredCodec:
     ) -> None:
         if not 1 <= bits <= MOST:
             raise ValueError(f"bits must be from 1 to {MOST:g}, got {bits}")
+        if model.space.levels is None:
+            raise TypeError(
+                f"{type(model.space).__name__} has no levels that all its values share, and is not "
+                "written in layers: Codec writes it in one piece"
+            )
         self.chain, self.bits = Chain(model, times), bits
 
     def compress(self, x: object) -> bytes:
@@ -90,12 +95,12 @@ class LayeredCodec:
             ValueError: if x is not of the model's data.
         """
         model = self.chain.model
-        raw = model.space.check(x)
+        raw = model.space.check(x.astype(np.float64))
         header = header_of(self.chain, x, model.together, len(x), "layers")
         with computing(model), torch.no_grad():
             size = file.write(header.pack())
             x_0 = model.space.encode(raw.to(model.blank(1)))
-            return size + write_blocks(file, self._layers(x, x_0))
+            return size + write_blocks(file, self._layers(x, raw.cpu(), x_0))
 
     def read(self, file: BinaryIO, anyway: bool = False) -> Iterator[Refinement]:
         """What a reader has after each layer, as far as the stream goes; the first is its guess
@@ -116,7 +121,7 @@ class LayeredCodec:
         assert last is not None  # there is always a first
         return last
 
-    def _layers(self, x: np.ndarray, x_0: Tensor) -> Iterator[Block]:
+    def _layers(self, x: np.ndarray, raw: Tensor, x_0: Tensor) -> Iterator[Block]:
         model, times = self.chain.model, self.chain.times
         rng = np.random.default_rng(0)
         x_t = _noise(model, times, len(x))
@@ -129,10 +134,9 @@ class LayeredCodec:
             index, x_t = self._send(k, laws, x_t, rng)
             yield Block(Coded.layer, len(x), 0, _pack(index))
         stack = Stack.start(0)
-        for here, given in reversed(
-            list(zip(*(_batches(model, y) for y in (x_t, x_0)), strict=True))
-        ):
-            self.chain.alphabets[0].push(stack, model.last(here, each_at(here, times[0])), given)
+        each = zip(_batches(model, x_t), _batches(model, raw), strict=True)
+        for here, given in reversed(list(each)):
+            self.chain.raw.push(stack, model.last(here, each_at(here, times[0])), given)
         words = stack.payload().astype("<u4").tobytes()
         yield Block(Coded.layer, len(x), zlib.crc32(np.ascontiguousarray(x).tobytes()), words)
 
@@ -181,9 +185,7 @@ class LayeredCodec:
         stack = Stack.resume(np.frombuffer(layer.payload, "<u4"))
         raw = torch.cat(
             [
-                model.space.decode(
-                    self.chain.alphabets[0].pop(stack, model.last(here, each_at(here, t)), here)
-                )
+                self.chain.raw.pop(stack, model.last(here, each_at(here, t)), here.double())
                 for here in _batches(model, x_t)
             ]
         )

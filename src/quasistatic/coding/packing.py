@@ -1,10 +1,24 @@
-r"""Arrays of whole numbers without a model: in as few bits as hold each, then by xz."""
+r"""Arrays without a model: whole numbers in as few bits as hold each, then by xz."""
 
-__all__ = ["pack", "packed_size", "squeeze", "unpack", "unsqueeze"]
+__all__ = [
+    "most_of_column",
+    "pack",
+    "pack_column",
+    "packed_size",
+    "squeeze",
+    "unpack",
+    "unpack_column",
+    "unsqueeze",
+]
 
 import lzma
+import struct
 
 import numpy as np
+
+_COLUMN = struct.Struct("<Bq")
+LACKS = 128
+"""Marks the width of a column that lacks values: 0 stands for one, and the others are 1 higher."""
 
 PRESET = 9 | lzma.PRESET_EXTREME
 
@@ -14,11 +28,11 @@ def pack(x: np.ndarray, levels: int) -> bytes:
     little-endian."""
     if levels == 2:
         return np.packbits(x.astype(np.uint8).ravel()).tobytes()
-    return x.astype(_kind(levels)).tobytes()
+    return x.astype(f"<u{_width(levels)}").tobytes()
 
 
 def unpack(data: bytes, levels: int, shape: tuple[int, ...]) -> np.ndarray:
-    """What :func:`pack` packed, int64.
+    """What :func:`pack` packed.
 
     Raises:
         ValueError: if there is too much or too little of it.
@@ -28,16 +42,65 @@ def unpack(data: bytes, levels: int, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{len(data)} bytes are not {count} values below {levels}")
     if levels == 2:
         return np.unpackbits(np.frombuffer(data, np.uint8), count=count).reshape(shape)
-    return np.frombuffer(data, _kind(levels)).reshape(shape)
+    return np.frombuffer(data, f"<u{_width(levels)}").reshape(shape)
 
 
 def packed_size(count: int, levels: int) -> int:
     """Bytes of `count` packed values."""
-    return -(-count // 8) if levels == 2 else count * _kind(levels).itemsize
+    return -(-count // 8) if levels == 2 else count * _width(levels)
 
 
-def _kind(levels: int) -> np.dtype:
-    return next(np.dtype(k) for k in ("<u1", "<u2", "<u4") if levels <= 256 ** np.dtype(k).itemsize)
+def _width(levels: int) -> int:
+    """Bytes of a whole number below `levels`."""
+    return next(width for width in (1, 2, 4, 8) if levels <= 256**width)
+
+
+def pack_column(x: np.ndarray, places: int, narrow: bool) -> bytes:
+    """Numbers (n,), float64, NaN where one is missing. A byte of width and the least in eight, then
+    whole multiples of 10^-places, less the least, in so many bytes each; or, if they are none, a
+    width of zero and the floats, their first bytes together, then their second ones."""
+    there = ~np.isnan(x)
+    index = np.rint(x[there] * 10.0 ** max(places, 0))
+    exact = index / 10.0 ** max(places, 0)
+    exact = exact.astype(np.float32).astype(np.float64) if narrow else exact
+    if places < 0 or exact.tobytes() != x[there].tobytes():
+        floats = x.astype("<f4" if narrow else "<f8")
+        shuffled = floats.view(np.uint8).reshape(len(x), -1).T
+        return _COLUMN.pack(0, 0) + shuffled.tobytes()
+    least = int(index.min()) if len(index) else 0
+    codes = np.zeros(len(x), np.int64)
+    codes[there] = index.astype(np.int64) - least + (not there.all())
+    width = _width(int(codes.max()) + 1)
+    mark = 0 if there.all() else LACKS
+    return _COLUMN.pack(mark | width, least) + codes.astype(f"<u{width}").tobytes()
+
+
+def unpack_column(data: bytes, count: int, places: int, narrow: bool) -> tuple[np.ndarray, bytes]:
+    """The first column of `count` numbers that was packed, and what follows it.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if len(data) < _COLUMN.size:
+        raise ValueError("a column is missing")
+    mark, least = _COLUMN.unpack_from(data)
+    lacks, width = mark >= LACKS, mark % LACKS
+    size = count * (width or (4 if narrow else 8))
+    body, rest = data[_COLUMN.size :][:size], data[_COLUMN.size + size :]
+    if len(body) < size or width not in (0, 1, 2, 4, 8):
+        raise ValueError("a column is cut short, or of no width")
+    if width == 0:
+        floats = np.frombuffer(body, np.uint8).reshape(-1, count).T.copy()
+        return floats.view("<f4" if narrow else "<f8")[:, 0].astype(np.float64), rest
+    codes = np.frombuffer(body, f"<u{width}").astype(np.int64)
+    found = (codes - lacks + least) / 10.0 ** max(places, 0)
+    found = found.astype(np.float32).astype(np.float64) if narrow else found
+    return np.where(codes < lacks, np.nan, found), rest
+
+
+def most_of_column(count: int) -> int:
+    """Bytes that `count` packed numbers take, at most."""
+    return _COLUMN.size + 8 * count
 
 
 def squeeze(data: bytes) -> bytes:

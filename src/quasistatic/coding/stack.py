@@ -22,6 +22,19 @@ def borrowed_words(count: int) -> np.ndarray:
     return words[::-1].astype(np.uint32)
 
 
+DIGIT, UPPER = 24, 12
+"""Bits of the largest number that the coder takes at once; bits that are told first of others."""
+
+
+def _lower(size: np.ndarray) -> np.ndarray:
+    """How many bits of the numbers below `size` (n,) have digits of their own, (n,). The coder's
+    probabilities are multiples of 2^-24: a size that divides it is told as it is, and any other by
+    few bits, of which none is much likelier than it should be."""
+    bits = np.frexp(((size - 1) >> UPPER).astype(np.float64))[1].astype(np.int64)
+    whole = (size & (size - 1)) == 0
+    return np.where(whole, np.maximum(bits + UPPER - DIGIT, 0), bits)
+
+
 class Stack:
     """Words of 32 bits, of which the lowest are borrowed: made, and known to whoever reads.
 
@@ -81,13 +94,29 @@ class Stack:
         return self._popped(self._coder.decode(_choices, probs)).astype(np.int64)
 
     def push_below(self, x: np.ndarray, size: np.ndarray) -> None:
-        """Whole numbers 0 <= x < size <= 2^24, all alike probable, (n,) both."""
+        """Whole numbers 0 <= x < size < 2^63, all alike probable, (n,) both."""
+        size = size.astype(np.int64)
+        lower = _lower(size)
+        for first in range(0, int(lower.max(initial=0)), DIGIT):
+            digit = 1 << np.clip(lower - first, 0, DIGIT)
+            self._push_digit((x >> first) & (digit - 1), digit)
+        self._push_digit(x >> lower, ((size - 1) >> lower) + 1)
+
+    def pop_below(self, size: np.ndarray) -> np.ndarray:
+        size = size.astype(np.int64)
+        lower = _lower(size)
+        x = self._pop_digit(((size - 1) >> lower) + 1) << lower
+        for first in reversed(range(0, int(lower.max(initial=0)), DIGIT)):
+            x += self._pop_digit(1 << np.clip(lower - first, 0, DIGIT)) << first
+        return x
+
+    def _push_digit(self, x: np.ndarray, size: np.ndarray) -> None:
         several = size > 1
         self._coder.encode_reverse(
             x[several].astype(np.int32), _uniform, size[several].astype(np.int32)
         )
 
-    def pop_below(self, size: np.ndarray) -> np.ndarray:
+    def _pop_digit(self, size: np.ndarray) -> np.ndarray:
         several, x = size > 1, np.zeros(len(size), dtype=np.int64)
         popped = self._coder.decode(_uniform, size[several].astype(np.int32))
         x[several] = self._popped(popped)

@@ -1,6 +1,7 @@
 r"""The container of compressed blocks; `docs/format.md` gives it byte by byte."""
 
 __all__ = [
+    "NEWEST",
     "VERSION",
     "CutShort",
     "Header",
@@ -16,19 +17,23 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .blocks import Block, Coded
 
 MAGIC = b"\x89QST\r\n\x1a\n"
-VERSION = 1
+VERSION, NEWEST = 1, 2
+"""Of a stream that says nothing of columns, and of one that does."""
+
 _START = struct.Struct("<8sHI")
 _BLOCK = struct.Struct("<BIIIIII")
 _END = struct.Struct("<BI")
 _CRC = struct.Struct("<I")
-LONGEST_HEADER = 2**20
+LONGEST_HEADER, MOST_FACTS = 2**20, 2**24
+"""Bytes of a header, compressed and as it was."""
+
 SLACK = 2**16
 """Bytes that an .xz file may be longer than what it holds."""
 
@@ -57,6 +62,7 @@ class Header:
         block: examples that a block holds at most.
         order: "examples", a block of them after the other, or "layers", of all of them.
         arithmetic: what its numbers depend on, by name.
+        values: what is known of columns, if the model does not say all of them, see `values`.
     """
 
     model: str
@@ -70,6 +76,7 @@ class Header:
     block: int
     order: str
     arithmetic: dict[str, str]
+    values: Any = None
 
     @property
     def largest(self) -> int:
@@ -77,14 +84,24 @@ class Header:
         return self.block * math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def pack(self) -> bytes:
-        text = zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode(), 9)
-        start = _START.pack(MAGIC, VERSION, len(text)) + text
+        facts, version = asdict(self), NEWEST
+        if self.values is None:
+            del facts["values"]
+            version = VERSION
+        whole = json.dumps(facts, separators=(",", ":")).encode()
+        text = zlib.compress(whole, 9)
+        if len(whole) > MOST_FACTS or len(text) > LONGEST_HEADER:
+            raise ValueError(
+                f"examples of shape {self.shape} have more columns than a header can tell of: "
+                "write them in parts"
+            )
+        start = _START.pack(MAGIC, version, len(text)) + text
         return start + _CRC.pack(zlib.crc32(start))
 
     @classmethod
     def of(cls, text: bytes) -> "Header":
         try:
-            facts = json.loads(zlib.decompressobj().decompress(text, LONGEST_HEADER))
+            facts = json.loads(zlib.decompressobj().decompress(text, MOST_FACTS))
             facts |= {name: tuple(facts[name]) for name in ("shape", "times")}
             header = cls(**facts)
             np.dtype(header.dtype)
@@ -105,10 +122,10 @@ def read_header(file: BinaryIO) -> Header:
     if len(start) < _START.size:
         raise StreamError("the stream is cut short in its header")
     _, version, length = _START.unpack(start)
-    if version != VERSION:
+    if version not in (VERSION, NEWEST):
         raise StreamError(
-            f"the stream has version {version}, and this release reads {VERSION}: use the release "
-            "that wrote it"
+            f"the stream has version {version}, and this release reads {VERSION} and {NEWEST}: use "
+            "the release that wrote it"
         )
     rest = file.read(min(length, LONGEST_HEADER) + _CRC.size)
     if length > LONGEST_HEADER or len(rest) < length + _CRC.size:

@@ -9,13 +9,18 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "Family",
+    "Finite",
     "Gaussian",
+    "Grouped",
     "Groups",
+    "Integral",
     "Lattice",
     "LogisticMixture",
     "NoisyLattice",
     "OnLattice",
     "Product",
+    "Reals",
+    "Support",
     "total",
 ]
 
@@ -29,3 +34,4 @@ from .logistic import LogisticMixture
 from .noisy import NoisyLattice
 from .on_lattice import OnLattice
 from .product import Product
+from .supports import Finite, Grouped, Integral, Reals, Support

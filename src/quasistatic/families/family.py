@@ -22,6 +22,11 @@ class Family(abc.ABC):
     """Var[x], with shape (B, *)."""
 
     @property
+    def pieces(self) -> tuple["Family", ...]:
+        """The laws that it has side by side: itself, but for a product."""
+        return (self,)
+
+    @property
     @abc.abstractmethod
     def mean(self) -> Tensor:
         """E[x], with shape (B, *)."""

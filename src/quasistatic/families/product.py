@@ -30,6 +30,10 @@ class Product(Family):
     seen: Tensor | None = None
 
     @property
+    def pieces(self) -> tuple[Family, ...]:
+        return self.parts
+
+    @property
     def mean(self) -> Tensor:
         return self._joined((part.mean for part in self.parts), math.nan)
 

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Categorical, Family, Gaussian, Groups
+from ..families import Categorical, Family, Gaussian, Grouped, Groups
 from ..schedules import Schedule
 from .kernel import Kernel
 
@@ -87,6 +87,10 @@ class CategoricalKernel(Kernel):
     @property
     def binary(self) -> bool:
         return True
+
+    @property
+    def support(self) -> Grouped:
+        return Grouped(self.groups)
 
     @property
     def alike(self) -> bool:

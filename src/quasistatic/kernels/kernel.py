@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..families import Family, OnLattice
+from ..families import Family, Finite, OnLattice, Reals, Support
 from ..schedules import Schedule
 
 
@@ -39,6 +39,12 @@ class Kernel(abc.ABC):
     @abc.abstractmethod
     def binary(self) -> bool:
         """Whether each value of x is 0 or 1; otherwise some are real numbers."""
+
+    @property
+    def support(self) -> Support:
+        """The values that each of x_t can take."""
+        bits = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        return Finite(bits) if self.binary else Reals()
 
     def accepts(self, levels: Tensor | None) -> bool:
         """Whether x_0 can be data of which each value by itself is one of `levels` (L,), or a real

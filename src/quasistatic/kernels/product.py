@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..families import Family, Product
+from ..families import Family, Product, Support
 from ..schedules import Schedule
 from .kernel import Kernel
 
@@ -51,6 +51,10 @@ class ProductKernel(Kernel):
     @property
     def binary(self) -> bool:
         return all(part.binary for part in self.parts)
+
+    @property
+    def support(self) -> Support:
+        raise TypeError("the values of a product have no one support: ask its parts")
 
     @property
     def alike(self) -> bool:

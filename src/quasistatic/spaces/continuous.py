@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
-from ..families import Family
+from ..families import Family, Reals
 from .space import OnContinuum
 
 
@@ -45,6 +45,10 @@ class Continuous(OnContinuum):
         shift, scale = checked.mean(axis), checked.std(axis)
         scale = np.where(scale > 0, scale, 1.0)
         return cls(array.shape[1:], _nested(shift.tolist()), _nested(scale.tolist()))
+
+    @property
+    def support(self) -> Reals:
+        return Reals()
 
     def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shift = torch.as_tensor(self.shift, dtype=torch.float64).to(like)

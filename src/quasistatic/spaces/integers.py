@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
-from ..families import Family
+from ..families import Family, Integral
 from .space import OnLevels
 
 MOST = 1024
@@ -47,6 +47,10 @@ class Integers(OnLevels):
     @property
     def levels(self) -> None:
         return None  # they are other ones in each column
+
+    @property
+    def support(self) -> Integral:
+        return Integral(self.low, self.high)
 
     @property
     def filler(self) -> Tensor:

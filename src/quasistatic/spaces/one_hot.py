@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
-from ..families import Family, Groups
+from ..families import Family, Grouped, Groups
 from ..kernels import CategoricalKernel, Kernel
 from .space import OnLevels, no_affine
 
@@ -56,6 +56,10 @@ class OneHot(OnLevels):
     @property
     def levels(self) -> None:
         return None  # a value by itself is 0 or 1, and does not stand by itself
+
+    @property
+    def support(self) -> Grouped:
+        return Grouped(self.groups)
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, CategoricalKernel) or kernel.groups != self.groups:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..families import Family, Finite, Support
 from ..kernels import Kernel
 
 
@@ -24,11 +24,12 @@ def _as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 class Piece(NamedTuple):
     """A part of a space that stands by itself: the space of it, the kernel that diffuses it, and
-    which raw values of an example it takes."""
+    which raw values and which values of x_0 of an example it takes."""
 
     space: "Space"
     kernel: Kernel
     columns: Any  # an index of the raw values
+    values: Any = ...  # an index of the values of x_0
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,21 @@ class Space(abc.ABC):
     def levels(self) -> Tensor | None:
         """The values that each of x_0 can take, ascending, with shape (L,); None on a continuum,
         and where they are not the same for all."""
+
+    @property
+    def support(self) -> Support:
+        """The raw values that there can be.
+
+        Raises:
+            TypeError: if x_0 is more than a raw value says, or nobody said what it is.
+        """
+        if self.levels is None:
+            raise TypeError(
+                f"{type(self).__name__} does not say which raw values x_0 stands for, and has no "
+                "code: compress takes spaces that do, Binary and Quantized for levels, Continuous "
+                "for reals, OneHot for classes, and Table for all of them"
+            )
+        return Finite(self.levels)
 
     @property
     def first_term(self) -> int:

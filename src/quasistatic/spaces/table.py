@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -136,8 +137,9 @@ class Table(Space):
 
     def pieces(self, kernel: Kernel) -> list[Piece]:
         assert isinstance(kernel, ProductKernel)  # as `require` has made sure
-        pairs = zip(self.blocks, kernel.parts, strict=True)
-        return [Piece(block.space, part, list(block.columns)) for block, part in pairs]
+        ends = pairwise(accumulate(self.widths, initial=0))
+        each = zip(self.blocks, kernel.parts, ends, strict=True)
+        return [Piece(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
     @property
     def filler(self) -> Tensor:

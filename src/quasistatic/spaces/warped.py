@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
-from ..families import Family
+from ..families import Family, Reals
 from .space import OnContinuum, no_affine
 
 
@@ -45,6 +45,10 @@ class Warped(OnContinuum):
                     f"column {column} takes two knots or more, which rise in raw values and in "
                     f"x_0, got {knots[0]} and {knots[1]}"
                 )
+
+    @property
+    def support(self) -> Reals:
+        return Reals()
 
     @cached_property
     def _knots(self) -> tuple[Tensor, Tensor, Tensor]:
