@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from ..coding import Codec, Header, Report, StreamError, compress_array
 from ..table_files import write_table
@@ -22,17 +23,30 @@ def compress_table(table: OpenedTable, codec: Codec, data: Path, target: Path) -
     with tempfile.TemporaryFile() as numbers:
         rows, width = 0, 0
         for piece in table.pieces(data):
-            array = table.numbers(piece)
-            if not table.frame(table.rows(array)).equals(piece):
-                raise ValueError(
-                    f"rows {rows} to {rows + len(piece) - 1} of {data} would not come back as they "
-                    "are, as a number has more digits than a float64: leave that column out"
-                )
+            array = _coded(table, piece, rows, data)
             rows, width = rows + len(array), array.shape[1]
             numbers.write(array.astype("<f8").tobytes())
         numbers.flush()
         mapped = np.memmap(numbers, "<f8", mode="r", shape=(rows, width))  # type: ignore[call-overload]
         return compress_array(codec, mapped, target)
+
+
+def _coded(table: OpenedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
+    """Rows as the model has them, if it has a code for them."""
+    array = table.numbers(piece)
+    holes = np.flatnonzero(np.isnan(array).any(1))
+    if len(holes) and not table.density.model_.space.holes:
+        raise ValueError(
+            f"row {first + holes[0]} of {data} lacks a value, for which a model of numbers has no "
+            "code: impute the table first, or fit it with the type of a column "
+            f"({next(iter(table.types))}=numeric), which makes it one of mixed columns"
+        )
+    if not table.frame(table.rows(array)).equals(piece):
+        raise ValueError(
+            f"rows {first} to {first + len(piece) - 1} of {data} would not come back as they are, "
+            "as a number has more digits than a float64: leave that column out"
+        )
+    return array
 
 
 def decompress_table(

@@ -36,8 +36,12 @@ class Layout(abc.ABC):
         """All columns, (*, D), of rows as a model has them."""
 
     @abc.abstractmethod
+    def possible(self, x: np.ndarray) -> np.ndarray:
+        """Which values of rows (N, D) can be, of that shape; a hole can."""
+
     def agree(self, x: np.ndarray) -> np.ndarray:
-        """Which rows (N, D) are possible, with shape (N,); a hole is."""
+        """Which rows (N, D) can be, with shape (N,)."""
+        return np.asarray(self.possible(x).all(1))
 
     @abc.abstractmethod
     def typical(self, draws: np.ndarray) -> np.ndarray:
@@ -111,10 +115,8 @@ class Columns(Layout):
         :func:`quasistatic.mixtures.made_whole`."""
         return self.put(made_whole(self.take(x), seed))
 
-    def agree(self, x: np.ndarray) -> np.ndarray:
-        held = ~self.varying
-        constant = np.array([value for value in self.values if value is not None])
-        return ((x[:, held] == constant) | np.isnan(x[:, held])).all(1)
+    def possible(self, x: np.ndarray) -> np.ndarray:
+        return np.isnan(x) | self.varying | (x == self.put(np.zeros((1, self.varying.sum()))))
 
     def typical(self, draws: np.ndarray) -> np.ndarray:
         """The means."""
@@ -151,8 +153,8 @@ class MixedColumns(Layout):
     def put(self, rows: np.ndarray) -> np.ndarray:
         return rows
 
-    def agree(self, x: np.ndarray) -> np.ndarray:
-        return ~np.isinf(x).any(1)
+    def possible(self, x: np.ndarray) -> np.ndarray:
+        return ~np.isinf(x)
 
     def typical(self, draws: np.ndarray) -> np.ndarray:
         """Means, medians of integers, and the classes that came most often."""

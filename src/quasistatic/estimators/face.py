@@ -148,11 +148,13 @@ class Face(BaseEstimator):
         """
         check_is_fitted(self)
         x = self._rows(X, strict=True)
-        odd = np.flatnonzero(~self.columns_.agree(x))
+        odd = np.argwhere(~self.columns_.possible(x))
         if len(odd):
+            row, column = odd[0]
+            name = getattr(self, "feature_names_in_", np.arange(x.shape[1]))[column]
             raise ValueError(
-                f"row {odd[0]} has another value in a column that was constant when the model was "
-                "fitted: leave that row out, or fit again with such rows"
+                f"column {name!s} holds {x[row, column]:g} in row {row}, and was constant when the "
+                "model was fitted: leave that row out, or fit again with such rows"
             )
         return self.columns_.take(x)
 
