@@ -89,8 +89,10 @@ def stacked_classes(
 
 def _work(real: Tensor) -> int:
     """What the holes of real columns (N, D) take of one component, in operations or so."""
-    holes = real.isnan().unique(dim=0)
-    return int(holes.any(1).sum()) * (real.shape[1] ** 3 + OVERHEAD)
+    holed = real.isnan().any(1)
+    if not holed.any():
+        return 0
+    return len(real[holed].isnan().unique(dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
 
 
 def _counts(rows: int, dims: int, work: int) -> list[int]:

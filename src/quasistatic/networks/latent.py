@@ -114,6 +114,8 @@ class LatentClasses:
         """Of real values of x_0 (B, D) the rows `holed` (B,), those with the same holes together:
         which they are, (b,); log w_k + log p(what is there | k), (K, b); E[x_0 | what is there,
         k], (K, b, D); and R (K, D, D), by which C_k - R'R is the covariance that is left."""
+        if not holed.any():
+            return
         index = holed.nonzero()[:, 0]
         patterns, which = real[index].isnan().unique(dim=0, return_inverse=True)
         one = torch.ones_like(real[:1, :1])
