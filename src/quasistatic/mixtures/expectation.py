@@ -94,8 +94,8 @@ def _expected(x: Tensor, law: LatentClasses) -> _Sums:
     real, one_hot = law.split(x)
     holed = real.isnan().any(1)
     sums = _whole(real[~holed], one_hot[~holed].nan_to_num(), share[:, ~holed], log_p)
-    if holed.any():
-        sums = sums + _holed(real[holed], one_hot[holed].nan_to_num(), share[:, holed], law)
+    for rows, _, mean, taken in law.by_holes(real, holed):
+        sums = sums + _holed(mean, taken, one_hot[rows].nan_to_num(), share[:, rows], law)
     return sums
 
 
@@ -105,14 +105,13 @@ def _whole(real: Tensor, one_hot: Tensor, share: Tensor, log_p: Tensor | float =
     return _Sums(share.sum(1), share @ real, square, share @ one_hot, torch.as_tensor(log_p))
 
 
-def _holed(real: Tensor, one_hot: Tensor, share: Tensor, law: LatentClasses) -> _Sums:
-    """What rows with holes are expected to add up to."""
-    one = torch.ones_like(real[:, :1])
-    _, mean, taken = law.regressed(real, one, 0 * one)
-    weighted = mean * share[..., None]
-    count = share.sum(1)
-    told = (taken * share[..., None, None]).flatten(1, 2).mT @ taken.flatten(1, 2)
-    square = weighted.mT @ mean + count[:, None, None] * law.covariance - told
+def _holed(
+    mean: Tensor, taken: Tensor, one_hot: Tensor, share: Tensor, law: LatentClasses
+) -> _Sums:
+    """What rows with the same holes are expected to add up to (:meth:`LatentClasses.by_holes`)."""
+    weighted, count = mean * share[..., None], share.sum(1)
+    left = law.covariance - taken.mT @ taken
+    square = weighted.mT @ mean + count[:, None, None] * left
     return _Sums(count, weighted.sum(1), square, share @ one_hot, torch.tensor(0.0))
 
 

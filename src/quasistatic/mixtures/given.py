@@ -22,7 +22,7 @@ def drawn_rows(law: LatentClasses, n: int, rng: torch.Generator) -> Tensor:
 def completed_rows(law: LatentClasses, x: Tensor, draws: int, rng: torch.Generator) -> Tensor:
     """Exact draws of the values that are NaN in x_0 (N, D + V) given the others, which come back
     as they are: (N, draws, D + V)."""
-    each = draws * max(law.dims**2, law.log_share.shape[1])
+    each = max(draws, len(law.log_share)) * max(law.dims**2, law.log_share.shape[1])
     pieces = x.split(max(1, AT_ONCE // each))
     return torch.cat([_completed(law, piece, draws, rng) for piece in pieces])
 

@@ -20,8 +20,13 @@ FLOORS = (0.1, 0.01, 0.001)
 WIDE = (1.0, 4.0, 16.0)
 """Times the variances of columns by themselves: for rows that hang together as no others do."""
 
-NUMBERS = 2**21
-"""The most numbers that the covariances of a candidate take."""
+OPERATIONS = 2**25
+"""The most that several components may take to turn their covariances round, or so."""
+
+LITTLE, MUCH, OVERHEAD = 2**22, 2**27, 2000
+"""What a round may take of rows with holes, of which those with the same ones go together: for each
+fifth to be held out, and at all. Where even one component takes more, columns stand alone. Then
+what goes with every kind of holes, however few columns there are."""
 
 MOST = 10_000
 """Rows that are looked at."""
@@ -62,15 +67,17 @@ def stacked_classes(
     rows = np.random.default_rng(seed).permutation(len(x))[:MOST]
     x = x[rows]
     fold = np.arange(len(x)) % FOLDS
-    counts = _counts(len(x) * (FOLDS - 1) // FOLDS, len(cell))
+    work = _work(x[:, : len(cell)])
+    counts = _counts(len(x) * (FOLDS - 1) // FOLDS, len(cell), work)
+    folds = FOLDS if len(x) < MANY and work <= LITTLE else 1
     held_out, log_p = [], []
-    for k in range(FOLDS if len(x) < MANY else 1):
+    for k in range(folds):
         out = fold == k
         held_out.append(np.flatnonzero(out))
         laws = _fitted(x[~out], counts, log_pi, sizes, cell, seed)
         log_p.append(np.stack([law.log_prob(x[out]).numpy() for law in laws.values()], 1))
     table, judged = np.concatenate(log_p), np.concatenate(held_out)
-    if len(x) < MANY:  # of so many, four fifths tell as much as all
+    if folds > 1:  # else four fifths have to do
         laws = _fitted(x, counts, log_pi, sizes, cell, seed)
     share = dict(zip(laws, shares_of(table).tolist(), strict=True))
     kept = {name: weight for name, weight in share.items() if weight > LEAST}
@@ -80,10 +87,19 @@ def stacked_classes(
     return StackedClasses(law, ordered, nested(table), rows[judged])
 
 
-def _counts(rows: int, dims: int) -> list[int]:
+def _work(real: Tensor) -> int:
+    """What the holes of real columns (N, D) take of one component, in operations or so."""
+    holed = real.isnan().any(1)
+    if not holed.any():
+        return 0
+    return len(real[holed].isnan().unique(dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
+
+
+def _counts(rows: int, dims: int, work: int) -> list[int]:
     """How many components are tried on so many rows with so many real columns."""
     counts = COUNTS if rows < MANY else tuple(2 * k for k in COUNTS)
-    return [1] + [k for k in counts if rows >= 8 * k and k * dims**2 <= NUMBERS]
+    fit = [1] + [k for k in counts if rows >= 8 * k and k * dims**3 <= OPERATIONS]
+    return [k for k in fit if k * work <= MUCH]
 
 
 def _fitted(

@@ -4,6 +4,7 @@ that are independent, and what it says of x_0 through the noise of a product ker
 __all__ = ["LatentClasses"]
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -100,10 +101,35 @@ class LatentClasses:
         real, one_hot = self.split(x_0)
         one, holed = torch.ones_like(x_0[:, :1]), real.isnan().any(1)
         log_p = self.log_share @ one_hot.nan_to_num().T
-        for rows, law in ((~holed, self.normals.joint), (holed, self.regressed)):
-            if rows.any():
-                log_p[:, rows] += law(real[rows], one[rows], 0 * one[rows])[0]
+        if not holed.all():
+            whole = self.normals.joint(real[~holed], one[~holed], 0 * one[~holed])
+            log_p[:, ~holed] += whole[0]
+        for rows, log_normal, _, _ in self.by_holes(real, holed):
+            log_p[:, rows] += log_normal
         return log_p
+
+    def by_holes(
+        self, real: Tensor, holed: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Of real values of x_0 (B, D) the rows `holed` (B,), those with the same holes together:
+        which they are, (b,); log w_k + log p(what is there | k), (K, b); E[x_0 | what is there,
+        k], (K, b, D); and R (K, D, D), by which C_k - R'R is the covariance that is left."""
+        if not holed.any():
+            return
+        index = holed.nonzero()[:, 0]
+        patterns, which = real[index].isnan().unique(dim=0, return_inverse=True)
+        one = torch.ones_like(real[:1, :1])
+        for i, hidden in enumerate(patterns):
+            rows = index[which == i]
+            # Of one row only what its holes are matters here.
+            root, taken = self._rooted(~hidden[None], one, 0 * one)
+            off = torch.where(hidden, 0.0, real[rows] - self.normals.mean[:, None])
+            stretched = torch.linalg.solve_triangular(root[:, 0], off.mT, upper=False)
+            log_p = self.normals.log_weight[:, None] - stretched.square().sum(1) / 2
+            log_p = log_p - root[:, 0].diagonal(dim1=1, dim2=2).log().sum(1)[:, None]
+            log_p = log_p - (~hidden).sum() * math.log(2 * math.pi) / 2
+            mean = self.normals.mean[:, None] + stretched.mT @ taken[:, 0]
+            yield rows, log_p, mean, taken[:, 0]
 
     def _denoised(self, x: Tensor, signal: Tensor, noise: Tensor, keep: Tensor) -> Tensor:
         log_joint, of_class, middle, within = self._told(x, signal, noise, keep)
@@ -171,19 +197,24 @@ class LatentClasses:
         """For real values x_t (B, D) with holes: log w_k + log p(what is there | k), (K, B);
         E[x_0 | x_t, k], (K, B, D); and R (K, B, D, D), by which C_k - R'R is the covariance that
         is left of x_0."""
-        there, covariance = ~x.isnan(), self.covariance[:, None]
-        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        s, n = signal[..., None], noise[..., None]
-        # What is hidden stands for itself: its rows are those of the unit matrix.
-        both = there[:, :, None] & there[:, None]
-        root = torch.linalg.cholesky(torch.where(both, s**2 * covariance + n**2 * eye, eye))
+        there = ~x.isnan()
+        root, taken = self._rooted(there, signal, noise)
         off = torch.where(there, x - signal * self.normals.mean[:, None], 0.0)
-        across = torch.where(there[:, :, None], s * covariance, 0.0)
-        both_sides = torch.cat([across, off[..., None]], -1)
-        solved = torch.linalg.solve_triangular(root, both_sides, upper=False)
-        taken, stretched = solved[..., :-1], solved[..., -1]
+        stretched = torch.linalg.solve_triangular(root, off[..., None], upper=False)[..., 0]
         volume = root.diagonal(dim1=2, dim2=3).log().sum(-1)
         constant = there.sum(1) * math.log(2 * math.pi) / 2
         log_p = -stretched.square().sum(-1) / 2 - volume - constant
         mean = self.normals.mean[:, None] + (taken * stretched[..., None]).sum(2)
         return self.normals.log_weight[:, None] + log_p, mean, taken
+
+    def _rooted(self, there: Tensor, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """L, the Cholesky factor of what components say of the values of x_t that are there, (B,
+        D), and R = L^-1 Cov[x_t, x_0], both (K, B, D, D)."""
+        covariance = self.covariance[:, None]
+        eye = torch.eye(there.shape[1], dtype=covariance.dtype, device=covariance.device)
+        s, n = signal[..., None], noise[..., None]
+        # What is hidden stands for itself: its rows are those of the unit matrix.
+        both = there[:, :, None] & there[:, None]
+        root = torch.linalg.cholesky(torch.where(both, s**2 * covariance + n**2 * eye, eye))
+        across = torch.where(there[:, :, None], s * covariance, 0.0)
+        return root, torch.linalg.solve_triangular(root, across, upper=False)
