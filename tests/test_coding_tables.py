@@ -80,7 +80,7 @@ def frame(n: int, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def of_table(n: int = 150, steps: int = 3) -> tuple[qs.Diffusion, np.ndarray]:
+def of_table(n: int = 150, steps: int = 2) -> tuple[qs.Diffusion, np.ndarray]:
     """A model of such a table that has learned nothing, and the rows."""
     rows = frame(n)
     table = Table.infer(rows, types={"price": "quantiles"})
@@ -351,14 +351,14 @@ def test_real_columns_of_any_type_come_back(space, dtype):
 
 def test_classes_alone_come_back():
     space = OneHot((3, 2, 5), lowest=(0, 1, -2), masked=True)
-    schedule = qs.schedules.erase_evenly(3)
+    schedule = qs.schedules.erase_evenly(2)
     for kernel in (
         CategoricalKernel.absorbing(schedule, (4, 3, 6)),
         CategoricalKernel(schedule, (4, 3, 6)),
     ):
         torch.manual_seed(0)
         model = qs.Diffusion(space, kernel, ClassesHead(), qs.networks.MLP(space.state, 8, 1))
-        x = np.random.default_rng(0).integers((0, 1, -2), (3, 3, 3), (20, 3))
+        x = np.random.default_rng(0).integers((0, 1, -2), (3, 3, 3), (12, 3))
         by_the_chain(model, x)
     assert np.array_equal(model.decompress(model.compress(x.astype("i1"), workers=1)), x)
 
@@ -418,7 +418,7 @@ def test_the_rate_is_that_of_the_bound_on_a_table():
 @pytest.fixture(scope="module")
 def small() -> tuple[qs.Diffusion, bytes, np.ndarray]:
     torch.set_default_dtype(torch.float64)
-    model, x = of_table(40, steps=3)
+    model, x = of_table(40)
     chain, file = Chain(model).seeing(x), io.BytesIO()
     file.write(codec.header_of(chain, x, 16, 20, "examples").pack())
     stream.write_blocks(file, [by_the_chain(model, part, chain) for part in (x[:20], x[20:])])
@@ -471,7 +471,7 @@ def test_a_memory_map_is_written_in_parts(tmp_path, small):
 
     model, x = small[0], small[2][:20]
     np.save(tmp_path / "x.npy", x)
-    writer = qs.Codec(model, 3, block=10, workers=1, verify=False)
+    writer = qs.Codec(model, block=10, workers=1, verify=False)
     compress_array(writer, np.load(tmp_path / "x.npy", mmap_mode="r"), tmp_path / "x.qs")
     assert (tmp_path / "x.qs").read_bytes() == writer.compress(x)
     decompress_array(writer, tmp_path / "x.qs", tmp_path / "y.npy")
