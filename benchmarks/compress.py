@@ -3,7 +3,7 @@
     python benchmarks/compress.py [--sets digits binarized-mnist] [--images 10000] [--workers 2]
     python benchmarks/compress.py --grow
     python benchmarks/compress.py --layers [--images 100]
-    python benchmarks/compress.py --tables [--steps 1500]
+    python benchmarks/compress.py --tables [--steps 1000]
 
 Bits per dimension, and megabytes a second of the array with a byte a pixel, of the whole set as
 one archive (or one picture, row by row of images) and of each image by itself. What is read again
@@ -323,7 +323,7 @@ def main() -> None:
     parser.add_argument("--grow", action="store_true")
     parser.add_argument("--layers", action="store_true")
     parser.add_argument("--tables", action="store_true")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:

@@ -242,9 +242,12 @@ class Codec:
     def _checked(self, x: np.ndarray) -> np.ndarray:
         """x, if it can be an array of the model's raw data; its values are looked at block by
         block."""
-        self.chain.model.space.check(x[:1])
         if x.dtype.kind not in "biuf":
-            raise TypeError(f"x must be an array of numbers, got one of {x.dtype}")
+            raise TypeError(
+                f"x must be an array of numbers, got one of {x.dtype}: Table.read makes one of a "
+                "data frame"
+            )
+        self.chain.model.space.check(x[:1])
         return x
 
 

@@ -1,6 +1,6 @@
 r"""The grid that the numbers of each column are on, and how it is found."""
 
-__all__ = ["MOST_PLACES", "Grids", "look"]
+__all__ = ["MOST_PLACES", "Grids", "look", "multiples"]
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -55,13 +55,21 @@ def look(x: np.ndarray) -> Look:
         holes |= np.isnan(v).any(0)
         minus |= ((v == 0) & np.signbit(v)).any(0)
         low, high = np.fmin(low, np.fmin.reduce(v)), np.fmax(high, np.fmax.reduce(v))
-        narrow &= _same(_thin(v), v)
-        wide, thin = _places(v, wide, np.float64), _places(v, thin, np.float32)
+        narrow &= _same(multiples(v, 0, True), v)
+        wide, thin = _places(v, wide, False), _places(v, thin, True)
     largest = np.maximum(abs(low), abs(high))
     wide_ok = _within(wide, high - low, RANGE) & _within(wide, largest, LARGEST)
     thin_ok = narrow & ~wide_ok & _within(thin, largest, NARROW)
     places = np.where(wide_ok, wide, np.where(thin_ok, thin, -1))
     return Look(places, narrow & ~wide_ok, minus, holes)
+
+
+def multiples(index: np.ndarray, places: int, narrow: bool) -> np.ndarray:
+    """Whole multiples of 10^-places, float64: the nearest float to each decimal, of 32 bits if
+    narrow."""
+    value = index / 10.0**places
+    with np.errstate(over="ignore"):
+        return value.astype(np.float32).astype(np.float64) if narrow else value
 
 
 def _parts(x: np.ndarray, dims: int) -> Iterator[np.ndarray]:
@@ -71,7 +79,7 @@ def _parts(x: np.ndarray, dims: int) -> Iterator[np.ndarray]:
         yield np.asarray(x[start : start + rows], dtype=np.float64).reshape(-1, dims)
 
 
-def _places(v: np.ndarray, least: np.ndarray, dtype: type) -> np.ndarray:
+def _places(v: np.ndarray, least: np.ndarray, narrow: bool) -> np.ndarray:
     """Decimals after the point that each column needs, from `least` on, (D,); one too many if
     none suffice. More than suffice do so too."""
     found = least.copy()
@@ -79,19 +87,14 @@ def _places(v: np.ndarray, least: np.ndarray, dtype: type) -> np.ndarray:
         columns = (found == k).nonzero()[0]
         w = v[:, columns]
         with np.errstate(over="ignore"):
-            rounded: np.ndarray = (np.rint(w * 10.0**k) / 10.0**k).astype(dtype)
-        found[columns] += ~_same(rounded, w)
+            index = np.rint(w * 10.0**k)
+        found[columns] += ~_same(multiples(index, k, narrow), w)
     return found
 
 
 def _same(a: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Whether a is v in a whole column, but for what v lacks, (D,)."""
     return ((a == v) | np.isnan(v)).all(0)
-
-
-def _thin(v: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return v.astype(np.float32)
 
 
 def _within(places: np.ndarray, size: np.ndarray, units: float) -> np.ndarray:

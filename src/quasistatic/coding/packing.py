@@ -16,6 +16,8 @@ import struct
 
 import numpy as np
 
+from .grids import multiples
+
 _COLUMN = struct.Struct("<Bq")
 LACKS = 128
 """Marks the width of a column that lacks values: 0 stands for one, and the others are 1 higher."""
@@ -61,9 +63,7 @@ def pack_column(x: np.ndarray, places: int, narrow: bool) -> bytes:
     width of zero and the floats, their first bytes together, then their second ones."""
     there = ~np.isnan(x)
     index = np.rint(x[there] * 10.0 ** max(places, 0))
-    exact = index / 10.0 ** max(places, 0)
-    exact = exact.astype(np.float32).astype(np.float64) if narrow else exact
-    if places < 0 or exact.tobytes() != x[there].tobytes():
+    if places < 0 or multiples(index, places, narrow).tobytes() != x[there].tobytes():
         floats = x.astype("<f4" if narrow else "<f8")
         shuffled = floats.view(np.uint8).reshape(len(x), -1).T
         return _COLUMN.pack(0, 0) + shuffled.tobytes()
@@ -75,7 +75,9 @@ def pack_column(x: np.ndarray, places: int, narrow: bool) -> bytes:
     return _COLUMN.pack(mark | width, least) + codes.astype(f"<u{width}").tobytes()
 
 
-def unpack_column(data: bytes, count: int, places: int, narrow: bool) -> tuple[np.ndarray, bytes]:
+def unpack_column(
+    data: memoryview, count: int, places: int, narrow: bool
+) -> tuple[np.ndarray, memoryview]:
     """The first column of `count` numbers that was packed, and what follows it.
 
     Raises:
@@ -93,8 +95,7 @@ def unpack_column(data: bytes, count: int, places: int, narrow: bool) -> tuple[n
         floats = np.frombuffer(body, np.uint8).reshape(-1, count).T.copy()
         return floats.view("<f4" if narrow else "<f8")[:, 0].astype(np.float64), rest
     codes = np.frombuffer(body, f"<u{width}").astype(np.int64)
-    found = (codes - lacks + least) / 10.0 ** max(places, 0)
-    found = found.astype(np.float32).astype(np.float64) if narrow else found
+    found = multiples(codes - lacks + least, max(places, 0), narrow)
     return np.where(codes < lacks, np.nan, found), rest
 
 

@@ -170,6 +170,10 @@ class Columns(Values):
         each = (places, self._flags(self.narrow), self._flags(self.minus))
         return Grids(*(grid[columns] for grid in each))
 
+    @property
+    def _narrow(self) -> list[bool]:
+        return self._flags(self.narrow).flatten().tolist()
+
     def _flags(self, some: tuple[int, ...]) -> torch.Tensor:
         flags = torch.zeros(len(self.places), dtype=torch.bool)
         flags[list(some)] = True
@@ -177,8 +181,7 @@ class Columns(Values):
 
     def pack(self, x: np.ndarray) -> bytes:
         columns = x.reshape(len(x), -1).T
-        narrow = (k in set(self.narrow) for k in range(len(columns)))
-        each = zip(columns, self.places, narrow, strict=True)
+        each = zip(columns, self.places, self._narrow, strict=True)
         data = b"".join(pack_column(*column) for column in each)
         return _SIZE.pack(len(data)) + squeeze(data)
 
@@ -186,10 +189,10 @@ class Columns(Values):
         most = len(self.places) * most_of_column(count)
         if len(data) < _SIZE.size or (size := _SIZE.unpack_from(data)[0]) > most:
             raise ValueError(f"it is no {count} rows of {len(self.places)} columns")
-        rest = unsqueeze(data[_SIZE.size :], size)
+        rest = memoryview(unsqueeze(data[_SIZE.size :], size))
         columns = []
-        for k, places in enumerate(self.places):
-            column, rest = unpack_column(rest, count, places, k in self.narrow)
+        for places, narrow in zip(self.places, self._narrow, strict=True):
+            column, rest = unpack_column(rest, count, places, narrow)
             columns.append(column)
         if rest:
             raise ValueError("there is more of it than rows")
