@@ -17,6 +17,8 @@ from ..display import Display
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
 from ..estimators.columns import Columns
 from ..frames import Frame, read_frame, write_frame
+from .image_fit import fit_images
+from .images import impute_images, is_images, is_images_run, outliers_images
 from .words import Seed, parse
 
 Data = Annotated[
@@ -48,7 +50,9 @@ class _Fit:
 
 
 def fit_(words: Sequence[str]) -> None:
-    """Fit a model to a table in a file (CSV, NPY, NPZ, Parquet)."""
+    """Fit a model to a table in a file (CSV, NPY, NPZ, Parquet), or to images in a folder."""
+    if is_images(words):
+        return fit_images(words)
     asked: _Fit = parse(_Fit, "fit", words)
     if not 0 <= asked.calibration < 1:
         raise ValueError(f"--calibration is a share of the rows, got {asked.calibration}")
@@ -96,7 +100,9 @@ class _Impute:
 
 
 def impute_(words: Sequence[str]) -> None:
-    """Fill missing values of a table in a file."""
+    """Fill missing values of a table in a file, or of images."""
+    if is_images_run(words):
+        return impute_images(words)
     asked: _Impute = parse(_Impute, "impute", words)
     display, density, frame = _opened(asked.run, asked.data, asked.json)
     imputer = DiffusionImputer.of(
@@ -122,7 +128,9 @@ class _Outliers:
 
 
 def outliers_(words: Sequence[str]) -> None:
-    """Find the strange rows of a table in a file."""
+    """Find the strange rows of a table in a file, or the strange ones among images."""
+    if is_images_run(words):
+        return outliers_images(words)
     asked: _Outliers = parse(_Outliers, "outliers", words)
     display, density, frame = _opened(asked.run, asked.data, asked.json)
     ordinary = np.load(asked.run / "calibration.npy", allow_pickle=False)

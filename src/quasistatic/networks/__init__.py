@@ -1,9 +1,10 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
-__all__ = ["MLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "UNet"]
+__all__ = ["MLP", "MixtureDenoiser", "MixtureMLP", "RBF", "Multiscale", "Padded", "UNet"]
 
 from .mixture import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
+from .padded import Padded
 from .rbf import RBF
 from .unet import UNet

@@ -1,0 +1,277 @@
+"""The verbs on images in folders and arrays: impute and outliers; and what others do of them."""
+
+__all__ = [
+    "given",
+    "impute_images",
+    "is_images",
+    "is_images_run",
+    "outliers_images",
+    "rows_of",
+    "write_drawn",
+    "write_scores",
+]
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import tyro
+
+from .. import files
+from ..anomalies import AnomalyDetector
+from ..data.folders import holed_folder, image_files
+from ..data.pictures import Images, are_images, read_images, write_images
+from ..display import Display
+from ..pretrained import locate
+from ..recipes import OwnImages
+from ..runs import Opened, open_run
+from .words import Folder, Seed, load_array, parse, save_array
+
+Given = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(help="A folder of images, or a .npy or .npz file.")
+]
+Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
+TOGETHER = 8
+"""Images that are completed at once."""
+
+
+def is_images(words: Sequence[str]) -> bool:
+    """Whether the words of `fit` name images and no table."""
+    return any(are_images(word) for word in _named(words))
+
+
+def is_images_run(words: Sequence[str]) -> bool:
+    """Whether words name a run whose examples have a height and a width."""
+    return any(_of_images(word) for word in _named(words))
+
+
+def _named(words: Sequence[str]) -> list[str]:
+    """The words that may be a path to read: no option, and not where to write."""
+    pairs = zip(["", *words], words, strict=False)
+    return [word for last, word in pairs if word[:1] != "-" and last not in ("-o", "--out")]
+
+
+def _of_images(run: str) -> bool:
+    try:
+        stored = json.loads((locate(run) / "config.json").read_text())
+        return len(stored["model"]["space"]["shape"]) >= 2
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # whoever opens it says what is wrong with it
+
+
+def given(path: Path, opened: Opened, exact: bool = False) -> Images:
+    """The images in a folder or a file, as those that a run was fitted to were read.
+
+    Args:
+        exact: whether they must be of that size and mode already.
+
+    Raises:
+        ValueError: if they are not of the run's shape: what they are.
+    """
+    recipe, shape = opened.recipe, tuple(opened.model.space.shape)
+    size = mode = None
+    if isinstance(recipe, OwnImages) and path.is_dir():
+        size, mode = (None if exact else recipe.size), recipe.mode
+    images = read_images(path, size, mode)
+    if images.array.shape[1:] != shape:
+        raise ValueError(
+            f"{path} holds {images}, an array of shape {images.array.shape}, and the run is of "
+            f"examples of shape {shape}: give images of that size and mode"
+        )
+    return images
+
+
+def rows_of(
+    path: Path | None, opened: Opened, part: Literal["valid", "test"]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The examples in a folder or a file, or where none is given, that part of the run's own data;
+    and the names of the files, or numbers."""
+    if path is None:
+        x = {"valid": opened.experiment.data.valid, "test": opened.experiment.data.test}[part]
+    elif path.is_dir() or isinstance(opened.recipe, OwnImages):
+        images = given(path, opened)
+        return images.array, images.names
+    else:
+        x = load_array(path)
+    return x, tuple(map(str, range(len(x))))
+
+
+@dataclasses.dataclass
+class _Impute:
+    """Fill the transparent pixels of PNG files, or the NaN of an array, by draws given the others.
+    Known pixels come back as they are."""
+
+    run: Folder
+    data: Given
+    by: Annotated[
+        Literal["draw", "mean", "median"],
+        tyro.conf.arg(help="One draw, or the mean or the median of --draws in each pixel."),
+    ] = "draw"
+    draws: int = 16
+    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 32
+    times: Annotated[int | None, tyro.conf.arg(help="Even steps of the chain: 100.")] = 100
+    out: Out = None
+    seed: Seed = 0
+    json: bool = False
+
+
+def impute_images(words: Sequence[str]) -> None:
+    """Fill what is missing in images."""
+    asked: _Impute = parse(_Impute, "impute", words)
+    display, opened = Display(asked.json), open_run(asked.run)
+    levels = _levels(opened)
+    x, holes, names = _holed(asked.data, opened, levels)
+    rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
+    rng = torch.Generator().manual_seed(asked.seed)
+    repeats = 2 if asked.by == "draw" else None
+    draws = 1 if asked.by == "draw" else asked.draws
+    filled = x.copy()
+    with opened.threads():
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            made = opened.model.complete(
+                x[some],
+                holes[some],
+                draws,
+                asked.times,
+                rng,
+                particles=asked.particles,
+                repeats=repeats,
+            )
+            found = _BY[asked.by](made.draws.double().numpy()).round()
+            filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
+    path = write_images(asked.out or opened.result("imputed"), filled, levels, names)
+    display.say(
+        f"wrote {path}: {int(holes.sum())} values of {len(rows)} of {len(x)} images filled, by "
+        f"{'one draw' if draws == 1 else f'the {asked.by} of {draws} draws'}"
+    )
+    display.result(imputed=str(path), filled=int(holes.sum()), rows=len(rows))
+
+
+_BY = {
+    "draw": lambda draws: draws[:, 0],
+    "mean": lambda draws: draws.mean(1),
+    "median": lambda draws: np.median(draws, 1),
+}
+
+
+def _holed(
+    path: Path, opened: Opened, levels: int
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images as bytes, which of their values are missing, and the files' names."""
+    shape = tuple(opened.model.space.shape)
+    names: tuple[str, ...] = ()
+    if path.is_dir():
+        mode = "RGB" if len(shape) == 3 else "1" if levels == 2 else "L"
+        x, holes = holed_folder(path, mode)
+        names = tuple(file.name for file in image_files(path))
+    else:
+        found = load_array(path)
+        holes = np.isnan(found)
+        x = np.where(holes, 0, found)
+        if (x != x.astype(np.uint8)).any():
+            raise ValueError(f"{path} holds other values than whole numbers from 0 to 255 and NaN")
+        x = x.astype(np.uint8)
+    if x.shape[1:] != shape:
+        raise ValueError(
+            f"{path} holds images of shape {x.shape[1:]}, and the run is of examples of shape "
+            f"{shape}: give images of that size"
+        )
+    return x, holes, names
+
+
+def _levels(opened: Opened) -> int:
+    """How many values a pixel can have."""
+    levels = opened.model.space.levels
+    if levels is None:
+        raise ValueError(f"{opened.folder} is no run of images: its data have no levels")
+    return len(levels)
+
+
+@dataclasses.dataclass
+class _Outliers:
+    """Which images are unlike those that a model was fitted to, by what their outline costs in
+    excess of what such values would cost anywhere (see the library's `AnomalyDetector`): the
+    log-probability alone calls simple images ordinary, strange or not. Of ordinary images at most a
+    share of --level are called outliers, on average."""
+
+    run: Folder
+    data: Given
+    level: float = 0.05
+    out: Out = None
+    json: bool = False
+
+
+def outliers_images(words: Sequence[str]) -> None:
+    """Find the strange ones among images."""
+    asked: _Outliers = parse(_Outliers, "outliers", words)
+    display, opened = Display(asked.json), open_run(asked.run)
+    images = given(asked.data, opened)
+    with opened.threads():
+        detector = _detector(opened, display)
+        found = detector.score(np.asarray(images.array))
+    strange = found.strange(asked.level)
+    told = zip(
+        images.names, found.scores.tolist(), found.p_values.tolist(), strange.tolist(), strict=True
+    )
+    rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in told]
+    path = asked.out or opened.result("outliers.csv")
+    _write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
+    display.say(
+        f"wrote {path}: {int(strange.sum())} of {len(images)} images are outliers at level "
+        f"{asked.level:g}, by {found.calibrated_on} that were held back; `excess` is in nats, what "
+        "the outline costs more than expected (not -log p, by which simple images are ordinary)"
+    )
+    display.result(outliers=str(path), found=int(strange.sum()), rows=len(images))
+
+
+def _detector(opened: Opened, display: Display) -> AnomalyDetector:
+    """What the run knows of ordinary images: those that it chose by say which costs are to be
+    expected, and those held back are what p-values stand on. Measured once, and kept."""
+    path = opened.result("detector.safetensors")
+    if path.is_file():
+        tensors, facts = files.load_tensors(path)
+        parts = (tensors["expected"], tensors["calibration"])
+        return AnomalyDetector(opened.model, *parts, **facts)
+    data = opened.experiment.data
+    if not len(data.test):
+        raise ValueError(
+            f"{opened.folder} held no images back: fit again with a larger --calibration"
+        )
+    display.say(f"measuring {len(data.valid)} + {len(data.test)} ordinary images, once")
+    found = AnomalyDetector.fit(opened.model, data.valid, data.test, draws=16)
+    facts = {"below": found.below, "draws": found.draws, "seed": found.seed}
+    tensors = {"expected": found.expected, "calibration": found.calibration}
+    files.save_tensors(path, tensors, facts)
+    return found
+
+
+def write_drawn(path: Path, drawn: np.ndarray, opened: Opened, names: tuple[str, ...] = ()) -> Path:
+    """Writes what a run made: images as a folder or a sheet where the path asks for one, and
+    anything else as an array."""
+    images = len(drawn.shape) > 2 and opened.model.space.levels is not None
+    if not images or path.suffix not in ("", ".png"):
+        return save_array(path, drawn)
+    return write_images(path, drawn, _levels(opened), names)
+
+
+def write_scores(path: Path, names: Sequence[str], nats: np.ndarray) -> Path:
+    """Writes the score of each example: as a table with the names of the files where the path ends
+    in .csv, else as an array."""
+    if path.suffix != ".csv":
+        return save_array(path, nats)
+    rows = [(name, repr(value)) for name, value in zip(names, nats.tolist(), strict=True)]
+    _write_csv(path, ("file", "log_prob"), rows)
+    return path
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    files.write_text(path, text.getvalue())
