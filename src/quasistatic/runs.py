@@ -19,7 +19,7 @@ from .recipes import RECIPES, Experiment, OwnImages, Recipe
 from .state import Progress, Run
 from .training import Fit, fit
 
-KNOWN = {kind.__name__: kind for kind in (*RECIPES.values(), OwnImages)} | {"Fit": Fit}
+KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
 
 
 def default_folder(recipe: Recipe) -> Path:

@@ -15,7 +15,7 @@ from ..display import Display
 from ..likelihood import Flow, Importance, Score
 from ..pages import assess
 from ..runs import Opened, open_run
-from .images import rows_of, write_drawn, write_scores
+from .image_files import rows_of, write_drawn, write_scores
 from .tables import is_table, sample_table, score_table
 from .words import Along, Folder, Seed, Times, along, load_array, parse, save_array
 

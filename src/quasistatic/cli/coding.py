@@ -16,14 +16,14 @@ from .. import files
 from ..coding import Codec, LayeredCodec, compress_array, decompress_array, order_of
 from ..display import Display
 from ..runs import Opened, open_run
-from .images import given, write_drawn
+from .image_files import given, write_drawn
 from .words import Along, Folder, along, load_array, parse
 
 
 @dataclasses.dataclass
 class _Compress:
-    """Write an array as a file as short as the model's bound says, lossless. The names of a folder's
-    files are kept in a file beside it."""
+    """Write an array as a file as short as the model's bound says, lossless. The names of a
+    folder's files are kept in a file beside it."""
 
     run: Folder
     file: Annotated[
@@ -52,9 +52,9 @@ def compress_(words: Sequence[str]) -> None:
     x, names = _data(asked.file, opened)
     name = "test.npy" if asked.file is None else asked.file.name
     path = asked.out or Path(f"{name}.qs")
-    _keep_names(path, names)
     if asked.layers is not None:
-        return _compress_in_layers(asked, opened, np.asarray(x), path, display)
+        _compress_in_layers(asked, opened, np.asarray(x), path, display)
+        return _keep_names(path, names)
     times = along(asked.times, asked.path, opened)
     codec = Codec(
         opened.model,
@@ -65,6 +65,7 @@ def compress_(words: Sequence[str]) -> None:
         verify=asked.verify,
     )
     report = compress_array(codec, x, path)
+    _keep_names(path, names)
     display.say(f"wrote {path}: {report}")
     display.result(
         out=str(path),

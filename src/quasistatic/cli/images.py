@@ -1,19 +1,8 @@
-"""The verbs on images in folders and arrays: impute and outliers; and what others do of them."""
+"""The verbs on images in folders and arrays: impute and outliers; and which words mean them."""
 
-__all__ = [
-    "given",
-    "impute_images",
-    "is_images",
-    "is_images_run",
-    "outliers_images",
-    "rows_of",
-    "write_drawn",
-    "write_scores",
-]
+__all__ = ["impute_images", "is_images", "is_images_run", "outliers_images"]
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +15,12 @@ import tyro
 from .. import files
 from ..anomalies import AnomalyDetector
 from ..data.folders import holed_folder, image_files
-from ..data.pictures import Images, are_images, read_images, write_images
+from ..data.pictures import are_images, write_images
 from ..display import Display
 from ..pretrained import locate
-from ..recipes import OwnImages
 from ..runs import Opened, open_run
-from .words import Folder, Seed, load_array, parse, save_array
+from .image_files import given, levels_of, write_csv
+from .words import Folder, Seed, load_array, parse
 
 Given = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A folder of images, or a .npy or .npz file.")
@@ -65,43 +54,6 @@ def _of_images(run: str) -> bool:
         return False  # whoever opens it says what is wrong with it
 
 
-def given(path: Path, opened: Opened, exact: bool = False) -> Images:
-    """The images in a folder or a file, as those that a run was fitted to were read.
-
-    Args:
-        exact: whether they must be of that size and mode already.
-
-    Raises:
-        ValueError: if they are not of the run's shape: what they are.
-    """
-    recipe, shape = opened.recipe, tuple(opened.model.space.shape)
-    size = mode = None
-    if isinstance(recipe, OwnImages) and path.is_dir():
-        size, mode = (None if exact else recipe.size), recipe.mode
-    images = read_images(path, size, mode)
-    if images.array.shape[1:] != shape:
-        raise ValueError(
-            f"{path} holds {images}, an array of shape {images.array.shape}, and the run is of "
-            f"examples of shape {shape}: give images of that size and mode"
-        )
-    return images
-
-
-def rows_of(
-    path: Path | None, opened: Opened, part: Literal["valid", "test"]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The examples in a folder or a file, or where none is given, that part of the run's own data;
-    and the names of the files, or numbers."""
-    if path is None:
-        x = {"valid": opened.experiment.data.valid, "test": opened.experiment.data.test}[part]
-    elif path.is_dir() or isinstance(opened.recipe, OwnImages):
-        images = given(path, opened)
-        return images.array, images.names
-    else:
-        x = load_array(path)
-    return x, tuple(map(str, range(len(x))))
-
-
 @dataclasses.dataclass
 class _Impute:
     """Fill the transparent pixels of PNG files, or the NaN of an array, by draws given the others.
@@ -125,7 +77,7 @@ def impute_images(words: Sequence[str]) -> None:
     """Fill what is missing in images."""
     asked: _Impute = parse(_Impute, "impute", words)
     display, opened = Display(asked.json), open_run(asked.run)
-    levels = _levels(opened)
+    levels = levels_of(opened)
     x, holes, names = _holed(asked.data, opened, levels)
     rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
     rng = torch.Generator().manual_seed(asked.seed)
@@ -186,14 +138,6 @@ def _holed(
     return x, holes, names
 
 
-def _levels(opened: Opened) -> int:
-    """How many values a pixel can have."""
-    levels = opened.model.space.levels
-    if levels is None:
-        raise ValueError(f"{opened.folder} is no run of images: its data have no levels")
-    return len(levels)
-
-
 @dataclasses.dataclass
 class _Outliers:
     """Which images are unlike those that a model was fitted to, by what their outline costs in
@@ -222,7 +166,7 @@ def outliers_images(words: Sequence[str]) -> None:
     )
     rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in told]
     path = asked.out or opened.result("outliers.csv")
-    _write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
+    write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
     display.say(
         f"wrote {path}: {int(strange.sum())} of {len(images)} images are outliers at level "
         f"{asked.level:g}, by {found.calibrated_on} that were held back; `excess` is in nats, what "
@@ -250,28 +194,3 @@ def _detector(opened: Opened, display: Display) -> AnomalyDetector:
     tensors = {"expected": found.expected, "calibration": found.calibration}
     files.save_tensors(path, tensors, facts)
     return found
-
-
-def write_drawn(path: Path, drawn: np.ndarray, opened: Opened, names: tuple[str, ...] = ()) -> Path:
-    """Writes what a run made: images as a folder or a sheet where the path asks for one, and
-    anything else as an array."""
-    images = len(drawn.shape) > 2 and opened.model.space.levels is not None
-    if not images or path.suffix not in ("", ".png"):
-        return save_array(path, drawn)
-    return write_images(path, drawn, _levels(opened), names)
-
-
-def write_scores(path: Path, names: Sequence[str], nats: np.ndarray) -> Path:
-    """Writes the score of each example: as a table with the names of the files where the path ends
-    in .csv, else as an array."""
-    if path.suffix != ".csv":
-        return save_array(path, nats)
-    rows = [(name, repr(value)) for name, value in zip(names, nats.tolist(), strict=True)]
-    _write_csv(path, ("file", "log_prob"), rows)
-    return path
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    files.write_text(path, text.getvalue())

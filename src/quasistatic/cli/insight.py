@@ -18,7 +18,7 @@ from ..figures import entropy_budget as entropy_figure
 from ..report import save_figure
 from ..runs import open_run
 from ..soundness import check
-from .images import rows_of
+from .image_files import rows_of
 from .words import Folder, Seed, parse
 
 Data = Annotated[

@@ -133,11 +133,20 @@ def write_images(
     if path.suffix == ".png":
         files.write_bytes(path, png(_sheet(_bytes(images, levels))))
         return path
-    digits = len(str(len(images) - 1))
-    given = names or tuple(f"{number:0{digits}}.png" for number in range(len(images)))
-    for name, image in zip(given, images, strict=True):
-        files.write_bytes((path / name).with_suffix(".png"), png(_bytes(image, levels), levels))
+    for name, image in zip(_as_png(names, len(images)), images, strict=True):
+        files.write_bytes(path / name, png(_bytes(image, levels), levels))
     return path
+
+
+def _as_png(names: tuple[str, ...], count: int) -> list[str]:
+    """Names of PNG files, all different and none in another folder."""
+    if not names:
+        digits = len(str(count - 1))
+        return [f"{number:0{digits}}.png" for number in range(count)]
+    stems = [Path(name).stem for name in names]
+    if len(set(stems)) < len(stems):
+        stems = [Path(name).name for name in names]
+    return [f"{stem}.png" for stem in stems]
 
 
 def _bytes(images: np.ndarray, levels: int) -> np.ndarray:
