@@ -29,6 +29,10 @@ Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write
 TOGETHER = 8
 """Images that are completed at once."""
 
+DRAWS = 4
+"""Evaluations of the network in each band of noise that tell how strange an image is: all images
+are shown the same noise, so that few will do."""
+
 
 def is_images(words: Sequence[str]) -> bool:
     """Whether the words of `fit` name images and no table."""
@@ -66,8 +70,8 @@ class _Impute:
         tyro.conf.arg(help="One draw, or the mean or the median of --draws in each pixel."),
     ] = "draw"
     draws: int = 16
-    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 32
-    times: Annotated[int | None, tyro.conf.arg(help="Even steps of the chain: 100.")] = 100
+    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 16
+    times: Annotated[int, tyro.conf.arg(help="Even steps of the chain.")] = 50
     out: Out = None
     seed: Seed = 0
     json: bool = False
@@ -81,8 +85,7 @@ def impute_images(words: Sequence[str]) -> None:
     x, holes, names = _holed(asked.data, opened, levels)
     rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
     rng = torch.Generator().manual_seed(asked.seed)
-    repeats = 2 if asked.by == "draw" else None
-    draws = 1 if asked.by == "draw" else asked.draws
+    draws, repeats = (1, 1) if asked.by == "draw" else (asked.draws, None)
     filled = x.copy()
     with opened.threads():
         for start in range(0, len(rows), TOGETHER):
@@ -189,7 +192,7 @@ def _detector(opened: Opened, display: Display) -> AnomalyDetector:
             f"{opened.folder} held no images back: fit again with a larger --calibration"
         )
     display.say(f"measuring {len(data.valid)} + {len(data.test)} ordinary images, once")
-    found = AnomalyDetector.fit(opened.model, data.valid, data.test, draws=16)
+    found = AnomalyDetector.fit(opened.model, data.valid, data.test, draws=DRAWS)
     facts = {"below": found.below, "draws": found.draws, "seed": found.seed}
     tensors = {"expected": found.expected, "calibration": found.calibration}
     files.save_tensors(path, tensors, facts)
