@@ -12,6 +12,7 @@ from PIL import Image
 import quasistatic as qs
 from quasistatic import cli
 from quasistatic.cli import image_fit
+from quasistatic.cli.images import is_images
 from quasistatic.data import Some, image_folder
 from quasistatic.data.folders import holed_folder
 from quasistatic.data.pictures import are_images, read_images, write_images
@@ -176,6 +177,13 @@ def test_a_table_is_no_image(tmp_path, say):
     (tmp_path / "z.npy").write_bytes(b"no array")
     found = [are_images(tmp_path / name) for name in ("x.npz", "y.npz", "z.npy", "none.npy")]
     assert found == [False, True, False, False]
+
+
+def test_where_to_write_is_not_what_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "3").mkdir()
+    assert not is_images(["x.csv", "-o", str(tmp_path), "--seed", "3"])
+    assert is_images(["--dry-run", str(tmp_path), "-o", "run"])
 
 
 def test_grey_without_a_grey_is_black_and_white(tmp_path):

@@ -77,6 +77,8 @@ def fit_images(words: Sequence[str]) -> None:
         display.result(**facts)
         return
     how = _begun(folder) if asked.steps is None else None
+    if how is not None:
+        display.say(f"goes on with the run in {folder}, of {how.steps} steps")
     how = how or _settings(recipe.fit, asked, experiment, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
     with display.progress("fit") as show:

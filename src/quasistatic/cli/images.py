@@ -4,9 +4,10 @@ __all__ = ["impute_images", "is_images", "is_images_run", "outliers_images"]
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ..data.pictures import are_images, write_images
 from ..display import Display
 from ..pretrained import locate
 from ..runs import Opened, open_run
+from ..state import Progress
 from .image_files import given, levels_of, write_csv
 from .words import Folder, Seed, load_array, parse
 
@@ -26,6 +28,9 @@ Given = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A folder of images, or a .npy or .npz file.")
 ]
 Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
+FLAGS = ("--dry-run", "--json", "--one")
+"""Options of these verbs that take no value."""
+
 TOGETHER = 8
 """Images that are completed at once."""
 
@@ -45,9 +50,9 @@ def is_images_run(words: Sequence[str]) -> bool:
 
 
 def _named(words: Sequence[str]) -> list[str]:
-    """The words that may be a path to read: no option, and not where to write."""
+    """The words that may be what a verb is about: no option, and no value of one."""
     pairs = zip(["", *words], words, strict=False)
-    return [word for last, word in pairs if word[:1] != "-" and last not in ("-o", "--out")]
+    return [word for last, word in pairs if word[:1] != "-" and (last[:1] != "-" or last in FLAGS)]
 
 
 def _of_images(run: str) -> bool:
@@ -70,7 +75,7 @@ class _Impute:
         tyro.conf.arg(help="One draw, or the mean or the median of --draws in each pixel."),
     ] = "draw"
     draws: int = 16
-    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 16
+    particles: Annotated[int, tyro.conf.arg(help="That walk together.")] = 8
     times: Annotated[int, tyro.conf.arg(help="Even steps of the chain.")] = 50
     out: Out = None
     seed: Seed = 0
@@ -83,30 +88,34 @@ def impute_images(words: Sequence[str]) -> None:
     display, opened = Display(asked.json), open_run(asked.run)
     levels = levels_of(opened)
     x, holes, names = _holed(asked.data, opened, levels)
-    rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
+    with opened.threads():
+        filled = _filled(asked, opened, x, holes, display)
+    path = write_images(asked.out or opened.result("imputed"), filled, levels, names)
+    rows, count = int(holes.reshape(len(x), -1).any(1).sum()), int(holes.sum())
+    how = "one draw" if asked.by == "draw" else f"the {asked.by} of {asked.draws} draws"
+    display.say(f"wrote {path}: {count} values of {rows} of {len(x)} images filled, by {how}")
+    display.result(imputed=str(path), filled=count, rows=rows)
+
+
+def _filled(
+    asked: _Impute, opened: Opened, x: np.ndarray, holes: np.ndarray, display: Display
+) -> np.ndarray:
+    """Images (N, *) with something for what is missing, a few at a time."""
     rng = torch.Generator().manual_seed(asked.seed)
     draws, repeats = (1, 1) if asked.by == "draw" else (asked.draws, None)
-    filled = x.copy()
-    with opened.threads():
+    how: dict[str, Any] = {"particles": asked.particles, "repeats": repeats}
+    rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
+    filled, began = x.copy(), time.monotonic()
+    with display.progress("impute") as show:
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
-            made = opened.model.complete(
-                x[some],
-                holes[some],
-                draws,
-                asked.times,
-                rng,
-                particles=asked.particles,
-                repeats=repeats,
-            )
+            made = opened.model.complete(x[some], holes[some], draws, asked.times, rng, **how)
             found = _BY[asked.by](made.draws.double().numpy()).round()
             filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
-    path = write_images(asked.out or opened.result("imputed"), filled, levels, names)
-    display.say(
-        f"wrote {path}: {int(holes.sum())} values of {len(rows)} of {len(x)} images filled, by "
-        f"{'one draw' if draws == 1 else f'the {asked.by} of {draws} draws'}"
-    )
-    display.result(imputed=str(path), filled=int(holes.sum()), rows=len(rows))
+            done = start + len(some)
+            left = (time.monotonic() - began) / done * (len(rows) - done)
+            show(Progress(done, len(rows), {}, left))
+    return filled
 
 
 _BY = {
