@@ -186,15 +186,33 @@ def test_where_to_write_is_not_what_is_read(tmp_path, monkeypatch):
     assert is_images(["--dry-run", str(tmp_path), "-o", "run"])
 
 
-def test_grey_without_a_grey_is_black_and_white(tmp_path):
-    x = slopes(5) > 90
-    images = read_images(save(tmp_path / "bits", 255 * x.astype(np.uint8)))
-    assert images.mode == "1"
-    assert np.array_equal(images.array, x)
-    write_images(tmp_path / "again", images.array, 2, images.names)
-    with Image.open(tmp_path / "again" / images.names[0]) as first:
+def test_grey_without_a_grey_is_fitted_as_black_and_white(tmp_path, say, refused):
+    x = slopes(12) > 90
+    data = save(tmp_path / "bits", 255 * x.astype(np.uint8))
+    images = read_images(data)
+    assert images.mode == "L"
+    assert np.array_equal(images.bits().array, x)
+    assert read_images(save(tmp_path / "grey", slopes(12))).bits() is None
+    assert say("fit", data, "-o", tmp_path / "run", "--steps", 2)["mode"] == "1"
+    assert isinstance(qs.load(tmp_path / "run").space, qs.Binary)
+    how = ["--times", 5, "--workers", 1]
+    say("compress", tmp_path / "run", data, "-o", tmp_path / "x.qs", *how)
+    say("decompress", tmp_path / "run", tmp_path / "x.qs", "-o", tmp_path / "back")
+    with Image.open(tmp_path / "back" / "slope000.png") as first:
         assert first.mode == "1"
-    assert np.array_equal(read_images(tmp_path / "again").array, x)
+    assert np.array_equal(image_folder(tmp_path / "back"), x)
+    said = refused("compress", tmp_path / "run", tmp_path / "grey", *how)  # it would not come back
+    assert "whole numbers from 0 to 1" in said
+
+
+def test_black_images_are_as_grey_as_the_run(fitted, say, tmp_path):
+    """What a folder happens to hold does not change how it is read."""
+    x = np.zeros((2, *SIDES), np.uint8)
+    x[1, 3:] = 255
+    data = save(tmp_path / "black", x)
+    told = say("score", fitted[0], "--data", data, "--evaluations", 4)
+    exact = qs.load(fitted[0]).score(x, 4, rng=torch.Generator().manual_seed(0)).nats
+    assert told["nats"] == pytest.approx(exact.mean().item())
 
 
 def test_files_that_differ_by_their_ending_alone_keep_apart(tmp_path):

@@ -28,9 +28,13 @@ def given(path: Path, opened: Opened, exact: bool = False) -> Images:
     """
     recipe, shape = opened.recipe, tuple(opened.model.space.shape)
     size = mode = None
-    if isinstance(recipe, OwnImages) and path.is_dir():
-        size, mode = (None if exact else recipe.size), recipe.mode
+    if path.is_dir() and not exact:
+        if isinstance(recipe, OwnImages):
+            size, mode = recipe.size, recipe.mode
+        mode = "1" if levels_of(opened) == 2 else mode
     images = read_images(path, size, mode)
+    if path.is_dir() and levels_of(opened) == 2:
+        images = images.bits() or images
     if images.array.shape[1:] != shape:
         raise ValueError(
             f"{path} holds {images}, an array of shape {images.array.shape}, and the run is of "

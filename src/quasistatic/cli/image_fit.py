@@ -67,7 +67,8 @@ def fit_images(words: Sequence[str]) -> None:
         fit=Fit(batch=BATCH, lr=2e-3, weight_decay=0.01, seed=asked.seed),
     )
     images = recipe.read()
-    recipe = replace(recipe, mode="1" if images.mode == "1" and asked.data.is_dir() else asked.mode)
+    if asked.mode is None and asked.data.is_dir() and (bits := images.bits()) is not None:
+        recipe, images = replace(recipe, mode="1"), bits
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(asked.seed)
         experiment = recipe.experiment(images)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,12 @@ class Images:
         last = ", colours last in the file" if self.turned else ""
         return f"{len(self)} images of {height} x {width} pixels, {_KINDS[self.mode]}{last}"
 
+    def bits(self) -> "Images | None":
+        """The same as black and white, 0 and 1; None if there is a grey or a colour."""
+        whole = self.mode == "1" or (self.mode == "L" and bool(np.isin(self.array, (0, 255)).all()))
+        array = self.array if self.mode == "1" else self.array // np.uint8(255)
+        return replace(self, array=array, mode="1") if whole else None
+
     def sha256(self) -> str:
         """What tells these images from others, piece by piece."""
         digest = hashlib.sha256(repr((self.array.shape, self.mode)).encode())
@@ -78,8 +84,7 @@ def read_images(
     path: str | Path, size: int | tuple[int, int] | None = None, mode: str | None = None
 ) -> Images:
     """The images of a folder, or of a .npy or .npz file of bytes: (N, H, W), (N, 3, H, W) or
-    (N, H, W, 3). An array that is not compressed stays on disk until its values are needed. A
-    folder of grey images without a grey, 0 and 255 alone, is taken for black and white.
+    (N, H, W, 3). An array that is not compressed stays on disk until its values are needed.
 
     Args:
         size, mode: of :func:`image_folder`; an array is as it is.
@@ -168,8 +173,6 @@ def png(image: np.ndarray, levels: int = 256) -> bytes:
 def _folder(path: Path, size: int | tuple[int, int] | None, mode: str | None) -> Images:
     names = tuple(file.name for file in image_files(path))
     array = image_folder(path, size=size, mode=mode)
-    if mode is None and array.ndim == 3 and np.isin(array, (0, 255)).all():
-        array //= 255
     kind = "RGB" if array.ndim == 4 else "1" if mode == "1" or array.max() <= 1 else "L"
     return Images(path, array, names, kind)
 
