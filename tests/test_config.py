@@ -124,6 +124,7 @@ NETWORKS = [
     networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
     networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
+    networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]
 
 
@@ -131,7 +132,8 @@ NETWORKS = [
 def test_networks_come_back_with_every_argument(network):
     built = again(network)
     given = [f.name for f in fields(network)]
-    assert [getattr(built, name) for name in given] == [getattr(network, name) for name in given]
+    kept, meant = ([config.describe(getattr(n, name)) for name in given] for n in (built, network))
+    assert kept == meant
     assert [w.shape for w in built.parameters()] == [w.shape for w in network.parameters()]
     for f in fields(network):  # and none of them holds its default by chance
         assert getattr(network, f.name) != f.default or f.name in ("octaves", "hidden")

@@ -11,7 +11,18 @@ SOURCE = Path(quasistatic.__file__).parent
 ABOVE_THE_KERNELS = [
     *("model", "terms", "objectives", "likelihood", "samplers", "posteriors"),
     *("entropy", "pacing", "grids", "progressive", "training", "diffusion", "soundness"),
-    *("bands", "anomalies", "estimators", "runs", "recipes", "report", "cli", "tabular", "coding"),
+    *(
+        "bands",
+        "anomalies",
+        "estimators",
+        "runs",
+        "recipes",
+        "report",
+        "cli",
+        "tabular",
+        "pictorial",
+    ),
+    "coding",
 ]
 MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"}
 MEMBERS |= {"Categorical", "Groups"}

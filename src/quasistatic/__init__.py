@@ -39,6 +39,7 @@ from .heads import (
 from .kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
 from .likelihood import ContinuousTime, Flow, Importance, Sandwich, Score
 from .objectives import Bound, Hybrid, MinimumVariance, Simple
+from .pictorial import pictorial
 from .posteriors import Posterior
 from .pretrained import load_pretrained, pretrained
 from .references import cite
@@ -118,6 +119,7 @@ __all__ = [
     "networks",
     "oracles",
     "pacing",
+    "pictorial",
     "pretrained",
     "progressive",
     "quality",

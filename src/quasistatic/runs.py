@@ -15,11 +15,11 @@ from torch import Tensor
 from . import config, files
 from .diffusion import Diffusion, read_config
 from .pretrained import WEIGHTS, locate
-from .recipes import RECIPES, Experiment, Recipe
+from .recipes import RECIPES, Experiment, OwnImages, Recipe
 from .state import Progress, Run
 from .training import Fit, fit
 
-KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"Fit": Fit}
+KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -36,10 +36,14 @@ def build(recipe: Recipe) -> Experiment:
 
 
 def train(
-    recipe: Recipe, folder: str | Path, show: Callable[[Progress], None] | None = None
+    recipe: Recipe,
+    folder: str | Path,
+    show: Callable[[Progress], None] | None = None,
+    experiment: Experiment | None = None,
 ) -> Run:
-    """Trains a recipe into a folder, or goes on where an earlier call was stopped."""
-    experiment = build(recipe)
+    """Trains a recipe into a folder, or goes on where an earlier call was stopped; `experiment` is
+    what :func:`build` made of the recipe, if it has been built."""
+    experiment = experiment or build(recipe)
     described = config.describe(recipe)
     described["fit"] = recipe.fit.decisive()  # what changes no result may differ in a resumed run
     about = {"recipe": described}

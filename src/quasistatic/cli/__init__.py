@@ -13,7 +13,7 @@ from .answers import complete_, sample_, score_
 from .coding import compress_, decompress_
 from .insight import budget_, check_, grid_, sandwich_
 from .showing import cite_, demo_, report_, schedule_
-from .tables import fit_, impute_, outliers_
+from .subjects import fit_, impute_, outliers_
 from .training import train_
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {

@@ -15,6 +15,7 @@ from ..display import Display
 from ..likelihood import Flow, Importance, Score
 from ..pages import assess
 from ..runs import Opened, open_run
+from .image_files import rows_of, write_drawn, write_scores
 from .opened_table import is_table
 from .tables import sample_table, score_table
 from .words import Along, Folder, Seed, Times, along, load_array, parse, save_array
@@ -22,7 +23,8 @@ from .words import Along, Folder, Seed, Times, along, load_array, parse, save_ar
 
 @dataclasses.dataclass
 class _Sample:
-    """Exact draws from a trained run, written as a NumPy array."""
+    """Exact draws from a trained run, written as a NumPy array; images also as one sheet, if --out
+    ends in .png, or as a folder of PNG files, if it has no ending."""
 
     run: Folder
     n: int = 16
@@ -34,7 +36,7 @@ class _Sample:
 
 
 def sample_(words: Sequence[str]) -> None:
-    """Draw from a run and write the draws as .npy, or from a fitted table."""
+    """Draw from a run and write the draws as .npy or images, or from a fitted table."""
     asked: _Sample = parse(_Sample, "sample", words)
     display = Display(asked.json)
     if is_table(asked.run):
@@ -44,7 +46,7 @@ def sample_(words: Sequence[str]) -> None:
     with opened.threads():
         rng = torch.Generator().manual_seed(asked.seed)
         drawn = opened.model.sample(asked.n, along(asked.times, asked.path, opened), rng)
-    path = save_array(asked.out or opened.result("samples.npy"), drawn.cpu().numpy())
+    path = write_drawn(asked.out or opened.result("samples.npy"), drawn.cpu().numpy(), opened)
     display.say(f"wrote {path}: {tuple(drawn.shape)}")
     display.result(samples=str(path), shape=list(drawn.shape))
 
@@ -79,14 +81,14 @@ _UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
 
 
 def score_(words: Sequence[str]) -> None:
-    """Score held-out data, a .npy file, or a table, in nats and bits."""
+    """Score held-out data, a .npy file, images, or a table, in nats and bits."""
     asked: _Score = parse(_Score, "score", words)
     display = Display(asked.json)
     if is_table(asked.run):
         score_table(asked.run, asked.data, asked.out, display)
         return
     opened = open_run(asked.run)
-    x = opened.experiment.data.test if asked.data is None else load_array(asked.data)
+    x, names = rows_of(asked.data, opened, "test")
     with opened.threads():
         score = _scored(asked, opened, x)
     display.say(f"{score.about}; {score.spent / len(x):.4g} network evaluations an example")
@@ -106,7 +108,7 @@ def score_(words: Sequence[str]) -> None:
         facts = {name: v.mean().item() for name, v in each.items()}
         facts |= {"examples": len(score.nats), "evaluations": score.evaluations}
     if asked.out is not None:
-        path = save_array(asked.out, score.nats.cpu().numpy())
+        path = write_scores(asked.out, names, score.nats.cpu().numpy())
         display.say(f"wrote {path}: the score of each example, in nats")
     display.result(**facts)
 

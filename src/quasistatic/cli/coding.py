@@ -3,6 +3,8 @@
 __all__ = ["compress_", "decompress_"]
 
 import dataclasses
+import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +15,19 @@ from torch import Tensor
 
 from .. import files
 from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
-from ..data import image_folder
 from ..diffusion import Diffusion
 from ..display import Display
 from ..runs import Opened, open_run
+from .image_files import given, write_drawn
 from .opened_table import OpenedTable, is_table
 from .table_coding import compress_table, decompress_table
-from .words import Along, Folder, along, load_array, parse, save_array
+from .words import Along, Folder, along, load_array, parse
 
 
 @dataclasses.dataclass
 class _Compress:
-    """Write an array as a file as short as the model's bound says, lossless."""
+    """Write an array as a file as short as the model's bound says, lossless. The names of a
+    folder's files are kept in a file beside it."""
 
     run: Folder
     file: Annotated[
@@ -51,16 +54,18 @@ def compress_(words: Sequence[str]) -> None:
     asked: _Compress = parse(_Compress, "compress", words)
     display = Display(asked.json)
     name = "test.npy" if asked.file is None else asked.file.name
-    path = asked.out or Path(f"{name}.qs")
+    path, names = asked.out or Path(f"{name}.qs"), ()
     if is_table(asked.run):
         report = _compressed_table(asked, path)
     else:
         opened = open_run(asked.run)
-        x = _data(asked.file, opened)
+        x, names = _data(asked.file, opened)
         if asked.layers is not None:
-            return _compress_in_layers(asked, opened, np.asarray(x), path, display)
+            _compress_in_layers(asked, opened, np.asarray(x), path, display)
+            return _keep_names(path, names)
         times = along(asked.times, asked.path, opened)
         report = compress_array(_codec(asked, opened.model, times), x, path)
+    _keep_names(path, names)
     display.say(f"wrote {path}: {report}")
     display.result(
         out=str(path),
@@ -105,7 +110,7 @@ def _compress_in_layers(
 
 @dataclasses.dataclass
 class _Decompress:
-    """Read the array that a file holds."""
+    """Read what a file holds: as an array; or as a folder of PNG files, if --out has no ending."""
 
     run: Folder
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="What compress wrote.")]
@@ -118,7 +123,8 @@ class _Decompress:
 
 
 def decompress_(words: Sequence[str]) -> None:
-    """Read what compress wrote, to the last bit: an array as .npy, a table by the ending."""
+    """Read what compress wrote, to the last bit: as .npy, a table by the ending, or images as a
+    folder."""
     asked: _Decompress = parse(_Decompress, "decompress", words)
     display = Display(asked.json)
     if is_table(asked.run):
@@ -128,7 +134,13 @@ def decompress_(words: Sequence[str]) -> None:
     if order_of(asked.file) == "layers":
         return _decompress_layers(asked, opened, path, display)
     codec = Codec(opened.model, workers=asked.workers)
-    header = decompress_array(codec, asked.file, path, asked.anyway)
+    if path.suffix:
+        header = decompress_array(codec, asked.file, path, asked.anyway)
+    else:
+        with tempfile.TemporaryDirectory() as room:
+            array = Path(room) / "images.npy"
+            header = decompress_array(codec, asked.file, array, asked.anyway)
+            write_drawn(path, load_array(array, mapped=True), opened, _names(asked.file))
     shape = [header.count, *header.shape]
     display.say(f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}")
     display.result(out=str(path), shape=shape, dtype=header.dtype)
@@ -145,7 +157,7 @@ def _decompress_table(asked: _Decompress, display: Display) -> None:
 
 def _decompress_layers(asked: _Decompress, opened: Opened, path: Path, display: Display) -> None:
     found = LayeredCodec(opened.model).decompress(asked.file.read_bytes(), asked.anyway)
-    save_array(path, found.array)
+    write_drawn(path, found.array, opened, _names(asked.file))
     exact = (
         "to the last bit" if found.t == 0 else f"the guess at time {found.t}: the file ends there"
     )
@@ -153,8 +165,33 @@ def _decompress_layers(asked: _Decompress, opened: Opened, path: Path, display: 
     display.result(out=str(path), shape=list(found.array.shape), t=found.t)
 
 
-def _data(file: Path | None, opened: Opened) -> np.ndarray:
-    """What is to be written; an array stays on disk until its values are needed."""
+def _data(file: Path | None, opened: Opened) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What is to be written, and the names of its files, if it is a folder; an array stays on disk
+    until its values are needed."""
     if file is None:
-        return np.asarray(opened.experiment.data.test)
-    return image_folder(file) if file.is_dir() else load_array(file, mapped=True)
+        return np.asarray(opened.experiment.data.test), ()
+    if file.is_dir():
+        images = given(file, opened, exact=True)
+        return images.array, images.names
+    return load_array(file, mapped=True), ()
+
+
+def _beside(stream: Path) -> Path:
+    """Where the names of a stream's files are kept: it holds values alone."""
+    return stream.with_name(f"{stream.name}.names.json")
+
+
+def _keep_names(stream: Path, names: tuple[str, ...]) -> None:
+    if names:
+        files.write_text(_beside(stream), json.dumps(names) + "\n")
+    else:
+        _beside(stream).unlink(missing_ok=True)
+
+
+def _names(stream: Path) -> tuple[str, ...]:
+    """The names that were kept; none where there are none, and files are numbered."""
+    kept = _beside(stream)
+    try:
+        return tuple(map(str, json.loads(kept.read_text()))) if kept.is_file() else ()
+    except ValueError:
+        raise ValueError(f"{kept} is damaged: delete it, and files are numbered") from None

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import tyro
 
@@ -17,11 +16,15 @@ from ..display import Display
 from ..entropy import entropy_budget
 from ..figures import entropy_budget as entropy_figure
 from ..report import save_figure
-from ..runs import Opened, open_run
+from ..runs import open_run
 from ..soundness import check
-from .words import Folder, Seed, load_array, parse
+from .image_files import rows_of
+from .words import Folder, Seed, parse
 
-Data = Annotated[Path | None, tyro.conf.arg(help="A .npy file; default: the run's own rows.")]
+Data = Annotated[
+    Path | None,
+    tyro.conf.arg(help="A .npy file or a folder of images; default: the run's own rows."),
+]
 
 
 @dataclasses.dataclass
@@ -84,7 +87,7 @@ def grid_(words: Sequence[str]) -> None:
     """Find the times that few steps should visit."""
     asked: _Grid = parse(_Grid, "grid", words)
     display, opened = Display(asked.json), open_run(asked.run)
-    held_out = _data(asked.data, opened, "valid")[: asked.examples]
+    held_out = rows_of(asked.data, opened, "valid")[0][: asked.examples]
     rng, model = torch.Generator().manual_seed(asked.seed), opened.model
     with opened.threads():
         costs = grids.measure(model, held_out, asked.candidates, rng)
@@ -123,7 +126,7 @@ def budget_(words: Sequence[str]) -> None:
     """The entropy budget: which steps carry the bits."""
     asked: _Budget = parse(_Budget, "budget", words)
     display, opened = Display(asked.json), open_run(asked.run)
-    x = _data(asked.data, opened, "test")[: asked.examples]
+    x = rows_of(asked.data, opened, "test")[0][: asked.examples]
     rng = torch.Generator().manual_seed(asked.seed)
     with opened.threads():
         budget = entropy_budget(opened.model, x, asked.times, rng=rng)
@@ -161,13 +164,9 @@ def check_(words: Sequence[str]) -> None:
     display, opened = Display(asked.json), open_run(asked.run)
     rng = torch.Generator().manual_seed(asked.seed)
     with opened.threads():
-        report = check(opened.model, _data(asked.data, opened, "test"), rng)
+        report = check(opened.model, rows_of(asked.data, opened, "test")[0], rng)
     display.console.print(report)
     rows = {row.name: {"passed": row.passed, "error": row.error} for row in report.rows}
     display.result(passed=report.passed, identities=rows)
     if not report.passed:
         raise ValueError(f"{len(report.failed)} identities do not hold: see the table")
-
-
-def _data(path: Path | None, opened: Opened, part: str) -> np.ndarray:
-    return load_array(path) if path is not None else getattr(opened.experiment.data, part)

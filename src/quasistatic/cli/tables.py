@@ -1,6 +1,6 @@
 """The verbs on tables in files: fit, impute, outliers; and what score and sample do of them."""
 
-__all__ = ["fit_", "impute_", "outliers_", "sample_table", "score_table"]
+__all__ = ["fit_table", "impute_table", "outliers_table", "sample_table", "score_table"]
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ class _Fit:
     json: bool = False
 
 
-def fit_(words: Sequence[str]) -> None:
+def fit_table(words: Sequence[str]) -> None:
     """Fit a model to a table in a file (CSV, TSV, NPY, NPZ, Parquet)."""
     asked: _Fit = parse(_Fit, "fit", words)
     if not 0 <= asked.calibration < 1:
@@ -119,7 +119,7 @@ class _Impute:
     json: bool = False
 
 
-def impute_(words: Sequence[str]) -> None:
+def impute_table(words: Sequence[str]) -> None:
     """Fill missing values of a table in a file."""
     asked: _Impute = parse(_Impute, "impute", words)
     display, table = Display(asked.json), OpenedTable.open(asked.run)
@@ -155,7 +155,7 @@ class _Outliers:
     json: bool = False
 
 
-def outliers_(words: Sequence[str]) -> None:
+def outliers_table(words: Sequence[str]) -> None:
     """Find the strange rows of a table in a file."""
     asked: _Outliers = parse(_Outliers, "outliers", words)
     display, table = Display(asked.json), OpenedTable.open(asked.run)

@@ -4,6 +4,7 @@ __all__ = [
     "Crops",
     "Flips",
     "Rows",
+    "Some",
     "Source",
     "Split",
     "bark",
@@ -27,7 +28,7 @@ from .crops import Crops, Flips
 from .folders import image_folder
 from .images import binarized_mnist, cifar10, cifar10_labels, mnist, mnist_labels
 from .leaves import dead_leaves, same_leaf
-from .sources import Rows, Source
+from .sources import Rows, Some, Source
 from .synthetic import heartbeat, roll_noise, swiss_roll
 from .tables import Split, digits, split
 from .textures import bark, bark_images

@@ -1,6 +1,6 @@
 """A user's own folder of images as one array."""
 
-__all__ = ["image_folder", "read_image"]
+__all__ = ["holed_folder", "image_files", "image_folder", "read_image"]
 
 import io
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def image_folder(
     if mode is not None and mode not in _MODES:
         raise ValueError(f"mode must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
     shape = (size, size) if isinstance(size, int) else size
-    files = _files(Path(path))
+    files = image_files(Path(path))
     first = _picture(files[0], shape, mode)
     images = np.empty((len(files), *first.array.shape), np.uint8)
     for number, file in enumerate(files):
@@ -73,6 +73,62 @@ def image_folder(
         picture.expect_like(first)
         images[number] = picture.array
     return images
+
+
+def image_files(path: str | Path) -> list[Path]:
+    """The images of a folder by their suffix, in the order of their names.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    files = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    if not files:
+        inner = sorted(each.name for each in folder.iterdir() if each.is_dir())
+        hint = f"; it holds the folders {', '.join(inner[:5])}: give one of them" if inner else ""
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(SUFFIXES)}){hint}")
+    return files
+
+
+def holed_folder(path: str | Path, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a folder, and which of their pixels are missing: those that are wholly
+    transparent. What is not keeps its value, however much shines through.
+
+    Args:
+        mode: "1", "L" or "RGB", of all images; where the pixels that are seen have it already.
+
+    Returns:
+        Images as :func:`image_folder` gives them, and a mask of the same shape, True where
+        something is missing.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+        ValueError: if a file is damaged, sizes are mixed, or pixels that are seen would change in
+            that mode.
+    """
+    pictures = [_holed(file, mode) for file in image_files(path)]
+    for picture, _ in pictures:
+        picture.expect_like(pictures[0][0])
+    return np.stack([p.array for p, _ in pictures]), np.stack([holes for _, holes in pictures])
+
+
+def _holed(file: Path, mode: str) -> tuple["_Picture", np.ndarray]:
+    """One file in that mode, and where it is wholly transparent, with the shape of its array."""
+    image = _upright(file)
+    hidden = np.asarray(image.convert("RGBA"))[..., 3] == 0
+    colours = image.convert("RGB")
+    picture = _converted(file, colours, mode)
+    # Grey by Pillow's luma is exact where the three colours are one.
+    again = Image.fromarray(picture.array * np.uint8(255)) if mode == "1" else colours.convert(mode)
+    same = np.asarray(again.convert("RGB")) == np.asarray(colours)
+    if not same[~hidden].all():
+        raise ValueError(
+            f"{file} has pixels that the mode {mode!r} of the other images does not have, and "
+            "would not come back as they are: convert it first"
+        )
+    return picture, np.broadcast_to(hidden, picture.array.shape)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -113,39 +169,39 @@ def _size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    files = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
-    if not files:
-        inner = sorted(each.name for each in folder.iterdir() if each.is_dir())
-        hint = f"; it holds the folders {', '.join(inner[:5])}: give one of them" if inner else ""
-        raise FileNotFoundError(f"{folder} holds no images ({', '.join(SUFFIXES)}){hint}")
-    return files
-
-
 def _picture(file: Path, shape: tuple[int, int] | None, mode: str | None) -> _Picture:
     """One file, cut, resized and converted as asked for."""
-    image = ImageOps.exif_transpose(_opened(file))
-    if image.mode in _WIDE:
-        raise ValueError(
-            f"{file} has the mode {image.mode!r}, more than 8 bits a value: read it into an array "
-            "of floats, scale that, and pass the array"
-        )
+    image = _upright(file)
     wanted = mode or image.mode
     if wanted not in _MODES:
         raise ValueError(
             f"{file} has the mode {image.mode!r}, which is none of {', '.join(map(repr, _MODES))}: "
             "pass mode='RGB' (or 'L' for grey) to convert all images"
         )
-    how = _MODES[wanted]
-    image = image.convert(how.working)
+    image = image.convert(_MODES[wanted].working)
     if shape is not None:
         height, width = shape
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    return _converted(file, image, wanted)
+
+
+def _converted(file: Path, image: Image.Image, mode: str) -> _Picture:
+    """An image in one of the modes that there are."""
+    image = image.convert(_MODES[mode].working)
     # Without dithering: a pixel becomes what it is nearer to.
-    pixels = np.asarray(image.convert(wanted, dither=Image.Dither.NONE), dtype=np.uint8)
-    return _Picture(file, wanted, pixels.transpose(how.axes))
+    pixels = np.asarray(image.convert(mode, dither=Image.Dither.NONE), dtype=np.uint8)
+    return _Picture(file, mode, pixels.transpose(_MODES[mode].axes))
+
+
+def _upright(file: Path) -> Image.Image:
+    """The image of a file as it was held, of 8 bits a value."""
+    image = ImageOps.exif_transpose(_opened(file))
+    if image.mode in _WIDE:
+        raise ValueError(
+            f"{file} has the mode {image.mode!r}, more than 8 bits a value: read it into an array "
+            "of floats, scale that, and pass the array"
+        )
+    return image
 
 
 def _opened(file: Path) -> Image.Image:

@@ -1,6 +1,6 @@
 """Where a training step takes its rows from: an array as it is, or a random view of each row."""
 
-__all__ = ["Rows", "Source"]
+__all__ = ["Rows", "Some", "Source"]
 
 import abc
 import hashlib
@@ -54,3 +54,31 @@ class Rows(Source):
         whole = self.array.cpu().contiguous().view(torch.uint8)  # NumPy has no bfloat16
         digest = hashlib.sha256(whole.numpy().data).hexdigest()
         return {"rows": len(self.array), "sha256": digest}
+
+
+class Some(Source):
+    """Some rows of an array (N, *), which may lie on disk: a step reads the rows that it takes, and
+    nothing is copied before.
+
+    Args:
+        rows: which, with shape (M,).
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self.array[self.rows[rows.numpy()]]))
+
+    def fingerprint(self) -> dict:
+        digest = hashlib.sha256()
+        for piece in np.array_split(self.rows, max(1, len(self.rows) // 1024)):
+            digest.update(np.ascontiguousarray(self.array[piece]).data)
+        return {"rows": len(self.rows), "sha256": digest.hexdigest()}

@@ -8,12 +8,14 @@ __all__ = [
     "MixtureMLP",
     "RBF",
     "Multiscale",
+    "Padded",
     "UNet",
 ]
 
 from .mixture import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
+from .padded import Padded
 from .rbf import RBF
 from .standing import LatentDenoiser, LatentMLP
 from .unet import UNet

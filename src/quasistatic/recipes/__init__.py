@@ -12,6 +12,7 @@ __all__ = [
     "Experiment",
     "Heartbeat",
     "MNIST",
+    "OwnImages",
     "Recipe",
     "SwissRoll",
     "SwissRollModern",
@@ -26,6 +27,7 @@ from .digits import Digits
 from .experiment import Experiment, Recipe
 from .heartbeat import Heartbeat
 from .mnist import MNIST
+from .own_images import OwnImages
 from .swiss_roll import SwissRoll, SwissRollModern
 
 RECIPES: dict[str, type[Recipe]] = {
