@@ -54,7 +54,8 @@ def compress_(words: Sequence[str]) -> None:
     asked: _Compress = parse(_Compress, "compress", words)
     display = Display(asked.json)
     name = "test.npy" if asked.file is None else asked.file.name
-    path, names = asked.out or Path(f"{name}.qs"), ()
+    path = asked.out or Path(f"{name}.qs")
+    names: tuple[str, ...] = ()
     if is_table(asked.run):
         report = _compressed_table(asked, path)
     else:
