@@ -40,6 +40,11 @@ def save(folder, images, name="slope{:03}.png"):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def few_looks(monkeypatch):
+    monkeypatch.setattr(image_fit, "LOOKS", 64)
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A run, and the folder of images that it was fitted to."""
@@ -49,7 +54,7 @@ def fitted(tmp_path_factory):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(image_fit, "LOOKS", 64)
-            cli.main(["fit", str(data), "-o", str(folder / "run"), "--steps", "40", "--json"])
+            cli.main(["fit", str(data), "-o", str(folder / "run"), "--steps", "25", "--json"])
     finally:
         torch.set_default_dtype(before)
     return folder / "run", data
@@ -265,7 +270,7 @@ def test_the_same_command_goes_on_with_the_run_that_it_began(fitted, say, refuse
     """It does not count again how many steps the minutes hold."""
     run, data = fitted
     before = (run / "model.safetensors").read_bytes()
-    assert say("fit", data, "-o", run, "--minutes", 1)["steps"] == 40
+    assert say("fit", data, "-o", run, "--minutes", 1)["steps"] == 25
     assert (run / "model.safetensors").read_bytes() == before
     other = save(tmp_path / "other", slopes(30, 1))
     said = refused("fit", other, "-o", run)
@@ -282,7 +287,7 @@ def test_a_fit_learns(fitted, say):
 
 def test_minutes_are_counted_in_steps(say, fitted, tmp_path):
     told = say("fit", fitted[1], "-o", tmp_path / "run", "--minutes", 0.01)
-    assert 1 <= told["steps"] < 40
+    assert 1 <= told["steps"] < 25
 
 
 def test_scores_come_with_the_names_of_the_files(fitted, say, tmp_path):
@@ -357,14 +362,14 @@ def test_strange_images_are_found(fitted, say, tmp_path):
 
 @pytest.mark.parametrize("layers", [[], ["--layers", 4]])
 def test_a_folder_is_compressed_and_comes_back_with_its_names(layers, fitted, say, tmp_path):
-    x = slopes(7, 5)
+    x = slopes(4, 5)
     data = save(tmp_path / "some", x, "odd name {}.bmp")
-    how = layers or ["--times", 10, "--workers", 1]
+    how = layers or ["--times", 5, "--workers", 1]
     say("compress", fitted[0], data, "-o", tmp_path / "some.qs", *how)
     say("decompress", fitted[0], tmp_path / "some.qs", "-o", tmp_path / "back")
     assert np.array_equal(image_folder(tmp_path / "back"), x)
     names = sorted(path.name for path in (tmp_path / "back").iterdir())
-    assert names == [f"odd name {i}.png" for i in range(7)]
+    assert names == [f"odd name {i}.png" for i in range(4)]
     (tmp_path / "some.qs.names.json").unlink()
     say("decompress", fitted[0], tmp_path / "some.qs", "-o", tmp_path / "numbered")
     assert np.array_equal(image_folder(tmp_path / "numbered"), x)
