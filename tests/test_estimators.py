@@ -39,7 +39,7 @@ def correlated(n: int, seed: int = 0) -> np.ndarray:
     return np.stack([z[:, 0], 5 + 10 * (0.8 * z[:, 0] + 0.6 * z[:, 1]), 0.1 * z[:, 2]], 1)
 
 
-@pytest.mark.filterwarnings("ignore:.* calibration rows call nothing")
+@pytest.mark.filterwarnings("ignore:.* calibration rows without holes call nothing")
 @parametrize_with_checks(FACES)
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
@@ -287,8 +287,27 @@ def test_rows_that_break_a_correlation_are_outliers():
     assert detector.predict([[2.0, 21.0, 0.0]]).tolist() == [1]
 
 
+def test_rows_with_holes_are_compared_by_what_is_there():
+    """Without a column of small values, rows have a lower density and are not stranger for it."""
+    scale = np.array([1.0, 1.0, 1e-3])
+    detector = qs.DiffusionOutliers(level=0.1).fit(scale * correlated(800))
+    ordinary = scale * correlated(2000, 1)
+    ordinary[:1000, 2] = ordinary[1500:, 0] = np.nan
+    assert detector.score_samples(ordinary)[:1000].max() < detector.offset_
+    found = detector.judged(ordinary)
+    for rows in (slice(1000), slice(1000, 1500), slice(1500, None)):
+        assert found.outlier[rows].mean() == pytest.approx(0.1, abs=0.05)
+        assert found.p_value[rows].mean() == pytest.approx(0.5, abs=0.08)
+    assert np.array_equal(found.outlier, found.p_value <= 0.1)
+    assert np.array_equal(detector.decision_function(ordinary) < 0, found.outlier)
+    assert detector.predict([[2.0, -11.0, np.nan]]) == [-1]
+    assert detector.predict([[np.nan, -11.0, 0.0]]) == [1]
+
+
 def test_too_few_calibration_rows_are_told():
-    with pytest.warns(UserWarning, match="10 calibration rows call nothing .* it takes 19 of them"):
+    with pytest.warns(
+        UserWarning, match="10 calibration rows .* call nothing .* it takes 19 of them"
+    ):
         detector = qs.DiffusionOutliers().fit(correlated(40))
     assert (detector.predict(1e6 * correlated(5)) == 1).all()
 

@@ -5,7 +5,6 @@ __all__ = ["OpenedTable", "is_table"]
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +13,10 @@ import polars as pl
 
 from .. import files
 from ..checks import nearest
-from ..estimators import DiffusionDensity
-from ..table_files import open_table
+from ..estimators import DiffusionDensity, DiffusionOutliers
+from ..table_files import open_table, write_table
 
-ABOUT, CALIBRATION = "table.json", "calibration.npy"
+ABOUT, HELD_BACK = "table.json", "calibration.parquet"
 
 PIECE = 10_000
 """Rows of a file that are looked at together."""
@@ -78,28 +77,26 @@ class OpenedTable:
             raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
         return cls(folder, DiffusionDensity.load(folder), types, whole)
 
-    def save(self, calibration: np.ndarray) -> None:
-        """Keeps it, with the log-densities, in nats, of rows that were held back."""
+    def save(self, held_back: pl.DataFrame) -> None:
+        """Keeps it, with rows that were held back, by which :meth:`detector` judges."""
         self.density.save(self.folder)
-        with files.writing(self.folder / CALIBRATION) as file:
-            np.save(file, np.sort(calibration))
+        write_table(self.folder / HELD_BACK, [held_back])
         types = {name: _named(kind) for name, kind in self.types.items()}
         about = {"types": types, "whole": sorted(self.whole)}
         files.write_text(self.folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
-    @cached_property
-    def calibration(self) -> np.ndarray:
-        """Log-densities of rows that were held back, ascending, in nats.
+    def detector(self, level: float) -> DiffusionOutliers:
+        """What finds outliers.
 
         Raises:
-            ValueError: if none were.
+            ValueError: if no rows were held back.
         """
-        found = np.load(self.folder / CALIBRATION, allow_pickle=False)
-        if not len(found):
+        held_back = pl.read_parquet(self.folder / HELD_BACK)
+        if not len(held_back):
             raise ValueError(
                 f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
             )
-        return found
+        return DiffusionOutliers.of(self.density, level=level).calibrate(held_back)
 
     def pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
         """A file's rows, so many at a time, with the columns that were fitted, in their order.

@@ -13,7 +13,7 @@ import tyro
 
 from ..checks import nearest
 from ..display import Display
-from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+from ..estimators import DiffusionDensity, DiffusionImputer
 from ..table_files import open_table, write_table
 from .opened_table import PIECE, OpenedTable
 from .words import Seed, parse
@@ -79,14 +79,13 @@ def fit_table(words: Sequence[str]) -> None:
         display.result(run=str(folder), columns=columns, plan=plan)
         return
     density.fit(frame[np.sort(rows)])
-    ordinary = density.score_samples(frame[held_back]) if len(held_back) else np.empty(0)
-    OpenedTable.of(folder, density, frame).save(ordinary)
+    OpenedTable.of(folder, density, frame).save(frame[held_back])
     story = density.story_
     display.say(
         f"wrote {folder}: {type(density.model_.space).__name__} space, {story.steps} steps of "
         f"training, {'kept' if story.kept else 'not kept'}; {story.gain:.3f} nats a row won"
     )
-    display.result(run=str(folder), rows=len(rows), calibration=len(ordinary), **story.facts())
+    display.result(run=str(folder), rows=len(rows), calibration=len(held_back), **story.facts())
 
 
 def _types(words: Sequence[str]) -> dict[str, str]:
@@ -159,24 +158,22 @@ def outliers_table(words: Sequence[str]) -> None:
     """Find the strange rows of a table in a file."""
     asked: _Outliers = parse(_Outliers, "outliers", words)
     display, table = Display(asked.json), OpenedTable.open(asked.run)
-    detector = DiffusionOutliers.of(table.density, level=asked.level)
-    detector.calibrate(table.calibration)
+    detector = table.detector(asked.level)
     count = 0
 
     def judged() -> Iterator[pl.DataFrame]:
         nonlocal count
         for piece in table.pieces(asked.data):
-            log_prob = detector.score_samples(piece)
-            told = {"log_prob": log_prob, "p_value": detector.p_values_of(log_prob)}
-            strange = log_prob < detector.offset_
-            count += int(strange.sum())
-            yield pl.DataFrame(told | {"outlier": strange.astype(np.int64)})
+            found = detector.judged(piece)
+            count += int(found.outlier.sum())
+            told = {"log_prob": found.log_prob, "p_value": found.p_value}
+            yield pl.DataFrame(told | {"outlier": found.outlier.astype(np.int64)})
 
     path = asked.out or asked.run / "outliers.csv"
     rows = write_table(path, judged())
     display.say(
         f"wrote {path}: {count} of {rows} rows are outliers at level {asked.level:g}, by "
-        f"{len(table.calibration)} calibration rows"
+        f"{len(detector.ordinary_)} calibration rows"
     )
     display.result(outliers=str(path), found=count, rows=rows)
 

@@ -83,7 +83,6 @@ class Face(BaseEstimator):
             "names": [str(name) for name in getattr(self, "feature_names_in_", [])],
             "fitted": type(self.fitted_).__name__,
             "story": self.story_.facts(),
-            "more": self._more(),
         }
         files.write_text(folder / "estimator.json", json.dumps(described, indent=2) + "\n")
 
@@ -109,15 +108,7 @@ class Face(BaseEstimator):
         made.n_features_in_ = made.columns_.count
         if stored["names"]:
             made.feature_names_in_ = np.array(stored["names"], dtype=object)
-        made._take(stored["more"])
         return made
-
-    def _more(self) -> dict[str, Any]:
-        """What an estimator keeps besides, as JSON values."""
-        return {}
-
-    def _take(self, more: dict[str, Any]) -> None:
-        """Takes up what :meth:`_more` gave."""
 
     def described(self, X: Any) -> list[tuple[str, str, str, str]]:
         """Of each column of a table that :meth:`fit` could take its name, what it is taken for,

@@ -1,18 +1,28 @@
 """What is unlike the rest of a table, with an error rate that holds whatever the model is."""
 
-__all__ = ["DiffusionOutliers"]
+__all__ = ["DiffusionOutliers", "Judged"]
 
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .. import files
 from ..spaces import Space
 from .face import Face
+
+ORDINARY = "calibration.safetensors"
+
+MOST = 500
+"""Calibration rows that rows with holes are compared with: they are scored anew for each pattern of
+holes."""
 
 
 class DiffusionOutliers(OutlierMixin, Face):
@@ -22,6 +32,9 @@ class DiffusionOutliers(OutlierMixin, Face):
     row and those are exchangeable, its rank among them is uniform: of ordinary rows at most a share
     of `level` are called outliers on average, however good the model is (conformal p-values).
 
+    A row with holes is compared by what is there of it, with the held-back rows of which as much is
+    known: log-densities of different columns say nothing of each other.
+
     Args:
         level: the share of ordinary rows that may be called outliers.
         calibration: share of the rows that p-values stand on.
@@ -29,12 +42,14 @@ class DiffusionOutliers(OutlierMixin, Face):
             :class:`DiffusionDensity`.
 
     Attributes:
-        offset_: the log-density below which a row is an outlier, in nats.
-        calibration_: log-densities of the calibration rows, ascending, in nats.
+        offset_: the log-density below which a row without holes is an outlier, in nats.
+        calibration_: log-densities of the calibration rows without holes, ascending, in nats.
+        ordinary_: the calibration rows, with shape (n, D), as numbers, NaN a hole.
     """
 
     offset_: float
     calibration_: np.ndarray
+    ordinary_: np.ndarray
 
     def __init__(
         self,
@@ -77,22 +92,43 @@ class DiffusionOutliers(OutlierMixin, Face):
         order = np.random.default_rng(self._seed(self.random_state)).permutation(len(x))
         count = min(max(1, round(self.calibration * len(x))), len(x) - 1)
         self._fit(x[order[count:]], table)
-        return self.calibrate(self._log_prob(x[order[:count]], self.evaluations))
+        return self._calibrate(x[order[:count]])
 
-    def calibrate(self, log_prob: np.ndarray) -> Self:
-        """Takes log-densities (n,), in nats, of ordinary rows that were not learned from for what
-        p-values stand on."""
-        self.calibration_ = ordinary = np.sort(log_prob)
-        # p = (1 + #{calibration <= score}) / (n + 1) is at most the level below the k-th of them.
-        k = math.floor(self.level * (len(ordinary) + 1) + 1e-9)
+    def calibrate(self, X: Any) -> Self:
+        """Takes ordinary rows (n, D) that were not learned from for what p-values stand on."""
+        check_is_fitted(self, "fitted_")
+        return self._calibrate(self._rows(X))
+
+    def _calibrate(self, x: np.ndarray) -> Self:
+        self.ordinary_ = x
+        self._by_holes: dict[bytes, np.ndarray] = {}
+        self.calibration_ = ordinary = self._among(np.zeros(x.shape[1], dtype=bool))
+        k = self._called(len(ordinary))
         if k == 0:
             warnings.warn(
-                f"{len(ordinary)} calibration rows call nothing an outlier at level "
+                f"{len(ordinary)} calibration rows without holes call nothing an outlier at level "
                 f"{self.level:g}: it takes {math.ceil(1 / self.level - 1e-9) - 1} of them",
                 stacklevel=3,
             )
-        self.offset_ = float(self.calibration_[k - 1]) if k else -math.inf
+        self.offset_ = float(ordinary[k - 1]) if k else -math.inf
         return self
+
+    def _called(self, count: int) -> int:
+        """k: of so many calibration rows the k-th least likely is the first that p > level for."""
+        # p = (1 + #{calibration <= score}) / (n + 1) is at most the level below the k-th of them.
+        return math.floor(self.level * (count + 1) + 1e-9)
+
+    def _among(self, hidden: np.ndarray) -> np.ndarray:
+        """Log-densities, ascending, of the calibration rows in the columns that are not `hidden`
+        (D,), of those rows that have all of them."""
+        key = hidden.tobytes()
+        if key not in self._by_holes:
+            has_all = ~(np.isnan(self.ordinary_) & ~hidden).any(1)
+            rows = np.where(hidden, np.nan, self.ordinary_[has_all])
+            rows = rows[:MOST] if hidden.any() else rows
+            found = self._log_prob(rows, self.evaluations) if len(rows) else np.empty(0)
+            self._by_holes[key] = np.sort(found)
+        return self._by_holes[key]
 
     def score_samples(self, X: Any) -> np.ndarray:
         """log p of what is there of each row, with shape (N,), in nats: lower is stranger, and what
@@ -101,27 +137,63 @@ class DiffusionOutliers(OutlierMixin, Face):
         return self._log_prob(self._rows(X), self.evaluations)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """:meth:`score_samples` less `offset_`, with shape (N,): negative for outliers."""
-        return self.score_samples(X) - self.offset_
+        """:meth:`score_samples` less the log-density below which a row with these holes is an
+        outlier (`offset_` if it has none), with shape (N,): negative for outliers."""
+        judged = self.judged(X)
+        return judged.log_prob - judged.offset
 
     def p_values(self, X: Any) -> np.ndarray:
         """The chance that an ordinary row is this unlikely or unlikelier, with shape (N,)."""
-        return self.p_values_of(self.score_samples(X))
-
-    def p_values_of(self, log_prob: np.ndarray) -> np.ndarray:
-        """The same of rows that are scored already: the rank of log_prob (N,) among those of the
-        calibration rows."""
-        below = np.searchsorted(self.calibration_, log_prob, side="right")
-        return (1 + below) / (len(self.calibration_) + 1)
+        return self.judged(X).p_value
 
     def predict(self, X: Any) -> np.ndarray:
         """-1 for outliers and 1 for the rest, with shape (N,)."""
-        return np.where(self.score_samples(X) < self.offset_, -1, 1)
+        return np.where(self.judged(X).outlier, -1, 1)
 
-    def _more(self) -> dict[str, Any]:
-        return {"calibration": self.calibration_.tolist()}
+    def judged(self, X: Any) -> "Judged":
+        """All of this at once, of rows that are scored once."""
+        check_is_fitted(self)
+        x = self._rows(X)
+        log_prob = self._log_prob(x, self.evaluations)
+        p_value, offset = np.empty(len(x)), np.empty(len(x))
+        patterns, which = np.unique(np.isnan(x), axis=0, return_inverse=True)
+        for i, hidden in enumerate(patterns):
+            rows, ordinary = which.ravel() == i, self._among(hidden)
+            below = np.searchsorted(ordinary, log_prob[rows], side="right")
+            p_value[rows] = (1 + below) / (len(ordinary) + 1)
+            k = self._called(len(ordinary))
+            offset[rows] = ordinary[k - 1] if k else -math.inf
+        return Judged(log_prob, p_value, offset)
 
-    def _take(self, more: dict[str, Any]) -> None:
+    def save(self, path: str | Path) -> None:
+        super().save(path)
+        rows = {"rows": torch.from_numpy(self.ordinary_)}
+        files.save_tensors(Path(path) / ORDINARY, rows, {})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        made = super().load(path)
+        ordinary = files.load_tensors(Path(path) / ORDINARY)[0]["rows"].numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it was said when it was fitted
-            self.calibrate(np.array(more["calibration"]))
+            return made._calibrate(ordinary)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is said of rows.
+
+    Args:
+        log_prob: of what is there of each, with shape (N,), in nats.
+        p_value: the chance that an ordinary row is this unlikely or unlikelier, (N,).
+        offset: the log-density below which a row with these holes is an outlier, (N,), in nats.
+    """
+
+    log_prob: np.ndarray
+    p_value: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def outlier(self) -> np.ndarray:
+        """Which of them are, with shape (N,)."""
+        return self.log_prob < self.offset
