@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.cli import VERBS
+from quasistatic.cli import VERBS, main
 from quasistatic.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +88,31 @@ def test_the_example_of_the_package_is_one_that_runs(float32, tmp_path, monkeypa
     code = code.replace("erase_evenly(2000)", "erase_evenly(50)")  # the README runs it whole
     page.write_text(f"```python\n{code.strip()}\n```\n")
     run_page(page, monkeypatch)
+
+
+def plain(text: str) -> str:
+    """Words without lines around them, and without what a number is: machines differ in digits."""
+    words = re.sub(r"[┃│]|\.{3}", " ", text).split()
+    return " ".join(re.sub(r"-?\d[\d.,]*", "0", word) for word in words)
+
+
+def test_the_commands_of_the_tutorial_on_files_run(float32, tmp_path, monkeypatch, capfd):
+    """In order, in an empty folder; and they say what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "files.md"
+    for line in "".join(blocks(page, "sh")).splitlines():
+        command, *words = shlex.split(line)
+        if command == "python":
+            subprocess.run([sys.executable, *words], check=True)
+        else:
+            assert command == "quasistatic"
+            main(words)
+    printed = plain(capfd.readouterr().out)
+    for line in "".join(blocks(page, "text")).splitlines():
+        if line.startswith(("wrote", "│", "would")):
+            assert plain(line) in printed
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
+    assert (tmp_path / "runs" / "penguins" / "report.html").stat().st_size > 50_000
 
 
 @pytest.mark.parametrize("page", **named(WITH_SHELL))

@@ -18,6 +18,9 @@ from ..table_files import open_table, write_table
 
 ABOUT, HELD_BACK = "table.json", "calibration.parquet"
 
+MOST_PLACES = 7
+"""Decimals from which on numbers are taken for reals."""
+
 PIECE = 10_000
 """Rows of a file that are looked at together."""
 
@@ -43,20 +46,22 @@ class OpenedTable:
         density: the estimator.
         types: of the columns that it was fitted to, by name and in their order, as polars has
             them.
-        whole: the columns of numbers that held whole ones only, and are written so.
+        places: of the columns whose numbers have few, decimals after the point, which those that
+            are written are rounded to.
     """
 
     folder: Path
     density: DiffusionDensity
     types: dict[str, Any]
-    whole: frozenset[str]
+    places: dict[str, int]
 
     @classmethod
     def of(cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame) -> Self:
         """Of an estimator that was fitted to such rows."""
-        whole = {each.name for each in rows if _is_whole(each)}
+        found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         types = {name: TYPES[_named(kind)] for name, kind in rows.schema.items()}
-        return cls(folder, density, types, frozenset(whole))
+        places = {name: count for name, count in found.items() if count is not None}
+        return cls(folder, density, types, places)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -72,17 +77,17 @@ class OpenedTable:
         try:
             about = json.loads(path.read_text())
             types = {name: TYPES[kind] for name, kind in about["types"].items()}
-            whole = frozenset(about["whole"])
+            places = dict(about["places"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
-        return cls(folder, DiffusionDensity.load(folder), types, whole)
+        return cls(folder, DiffusionDensity.load(folder), types, places)
 
     def save(self, held_back: pl.DataFrame) -> None:
         """Keeps it, with rows that were held back, by which :meth:`detector` judges."""
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
         types = {name: _named(kind) for name, kind in self.types.items()}
-        about = {"types": types, "whole": sorted(self.whole)}
+        about = {"types": types, "places": self.places}
         files.write_text(self.folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
     def detector(self, level: float) -> DiffusionOutliers:
@@ -144,17 +149,18 @@ class OpenedTable:
         kind = self.types[column.name]
         if column.dtype.is_float():
             column = column.fill_nan(None)
-            column = column.round() if column.name in self.whole else column
+            places = self.places.get(column.name)
+            column = column if places is None else column.round(places)
         if kind in _WHOLE:
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
 
 
-def _is_whole(column: pl.Series) -> bool:
-    """Whether it holds numbers, and whole ones only."""
-    kind = column.dtype
-    return kind.is_integer() or (kind.is_float() and bool((column == column.round()).all()))
+def _places(column: pl.Series) -> int | None:
+    """Decimals after the point that all of its numbers do with; None if that takes many."""
+    known = column.drop_nulls()
+    return next((k for k in range(MOST_PLACES) if (known == known.round(k)).all()), None)
 
 
 def _named(kind: Any) -> str:

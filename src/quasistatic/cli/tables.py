@@ -80,12 +80,10 @@ def fit_table(words: Sequence[str]) -> None:
         return
     density.fit(frame[np.sort(rows)])
     OpenedTable.of(folder, density, frame).save(frame[held_back])
-    story = density.story_
-    display.say(
-        f"wrote {folder}: {type(density.model_.space).__name__} space, {story.steps} steps of "
-        f"training, {'kept' if story.kept else 'not kept'}; {story.gain:.3f} nats a row won"
+    display.say(f"wrote {folder}: {density.story_}")
+    display.result(
+        run=str(folder), rows=len(rows), calibration=len(held_back), **density.story_.facts()
     )
-    display.result(run=str(folder), rows=len(rows), calibration=len(held_back), **story.facts())
 
 
 def _types(words: Sequence[str]) -> dict[str, str]:

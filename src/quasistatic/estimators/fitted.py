@@ -100,6 +100,12 @@ class Story:
         """As JSON values."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        if not self.steps:
+            return "a closed form, and no network"
+        won = f"{self.steps} steps of training won {self.gain:.3f} nats a row"
+        return won if self.kept else f"{won}, too little to be kept"
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted(abc.ABC):
