@@ -1,5 +1,6 @@
 """What the tests share: float64, a fixed seed, one member of every family, kernel and schedule."""
 
+import json
 import math
 from dataclasses import fields, replace
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from quasistatic import schedules
+from quasistatic import cli, schedules
 from quasistatic.families import (
     Bernoulli,
     Categorical,
@@ -51,6 +52,36 @@ def float32(float64):
 @pytest.fixture
 def rng():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def say(capsys):
+    """Runs a command and returns its one JSON object."""
+
+    def command(*words: object) -> dict:
+        capsys.readouterr()
+        cli.main([str(word) for word in words] + ["--json"])
+        out = capsys.readouterr().out
+        assert out.count("\n") == 1, f"standard output holds more than one object: {out}"
+        return json.loads(out)
+
+    return command
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must end with status 2, and returns what it said of it."""
+
+    def command(*words: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([str(word) for word in words])
+        assert stopped.value.code == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        return " ".join(said.err.split())
+
+    return command
 
 
 FAMILIES = ["gaussian", "bernoulli", "lattice", "logistics", "categorical", "product"]

@@ -33,36 +33,6 @@ def run(trained, tmp_path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "heartbeat"))
 
 
-@pytest.fixture
-def say(capsys):
-    """Runs a command and returns its one JSON object."""
-
-    def command(*words: object) -> dict:
-        capsys.readouterr()
-        cli.main([str(word) for word in words] + ["--json"])
-        out = capsys.readouterr().out
-        assert out.count("\n") == 1, f"standard output holds more than one object: {out}"
-        return json.loads(out)
-
-    return command
-
-
-@pytest.fixture
-def refused(capsys):
-    """Runs a command that must end with status 2, and returns what it said of it."""
-
-    def command(*words: object) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([str(word) for word in words])
-        assert stopped.value.code == 2
-        said = capsys.readouterr()
-        assert said.out == ""
-        return " ".join(said.err.split())
-
-    return command
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file in a folder, and what it holds."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

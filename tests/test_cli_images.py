@@ -1,7 +1,6 @@
 """Commands on images in folders and arrays: what they read, fit, answer and write."""
 
 import csv
-import json
 import math
 
 import numpy as np
@@ -58,27 +57,6 @@ def fitted(tmp_path_factory):
     finally:
         torch.set_default_dtype(before)
     return folder / "run", data
-
-
-@pytest.fixture
-def say(capsys):
-    def command(*words: object) -> dict:
-        capsys.readouterr()
-        cli.main([str(word) for word in words] + ["--json"])
-        return json.loads(capsys.readouterr().out)
-
-    return command
-
-
-@pytest.fixture
-def refused(capsys):
-    def command(*words: object) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([str(word) for word in words])
-        assert stopped.value.code == 2
-        return " ".join(capsys.readouterr().err.split())
-
-    return command
 
 
 def table(path) -> list[dict[str, str]]:

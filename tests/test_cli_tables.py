@@ -1,7 +1,5 @@
 """Commands on tables in files: what they fit, answer and write."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
@@ -41,27 +39,6 @@ def fitted(tmp_path_factory):
         patch.setattr(stacking, "candidates", lambda rows, dims: [Wide(1.0)])
         cli.main(["fit", str(folder / "people.csv"), "-o", str(folder / "run"), "--json"])
     return folder / "run"
-
-
-@pytest.fixture
-def say(capsys):
-    def command(*words: object) -> dict:
-        capsys.readouterr()
-        cli.main([str(word) for word in words] + ["--json"])
-        return json.loads(capsys.readouterr().out)
-
-    return command
-
-
-@pytest.fixture
-def refused(capsys):
-    def command(*words: object) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([str(word) for word in words])
-        assert stopped.value.code == 2
-        return " ".join(capsys.readouterr().err.split())
-
-    return command
 
 
 def test_a_dry_run_says_what_would_be_fitted_and_writes_nothing(fitted, say, tmp_path):

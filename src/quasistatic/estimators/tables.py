@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..diffusion import Diffusion
 from ..mixtures import StackedClasses, completed_rows, drawn_rows, stacked_classes
@@ -65,7 +65,8 @@ class FittedTable(Fitted):
         """What the network wins on each row, with shape (N,), in nats: the chain's bound with its
         word less that without it, at the same noise, which is far surer than either."""
         silent = deepcopy(self.model)
-        _silence(silent.network)
+        assert isinstance(silent.network, LatentMLP)  # as it was built
+        silent.network.correction.silenced()
         with_it, without = (
             model.score(rows, evaluations, rng=generator(seed)).nats.double().numpy()
             for model in (self.model, silent)
@@ -165,10 +166,3 @@ def _log_prob(table: Table, law: LatentClasses, rows: Tensor) -> Tensor:
     """log p of what is there of rows, in raw units, with shape (N,)."""
     x_0 = table.encode(rows)
     return law.to(x_0).log_prob(x_0) + table.log_volume(x_0)
-
-
-def _silence(network: nn.Module) -> None:
-    assert isinstance(network, LatentMLP)
-    with torch.no_grad():
-        for weight in network.correction.read_out.parameters():
-            weight.zero_()

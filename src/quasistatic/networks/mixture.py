@@ -222,13 +222,12 @@ class MixtureMLP(nn.Module):
         self.mixture = MixtureDenoiser(self.shape, self.parts, self.steps)
         self.shape, self.parts = self.mixture.shape, self.mixture.parts
         size = self.width, self.depth, 1, self.dropout, self.octaves
-        self.correction = MLP((2, *self.shape), *size)
-        nn.init.zeros_(self.correction.read_out.weight)
+        self.correction = MLP((2, *self.shape), *size).silenced()
 
     @property
     def speaks(self) -> bool:
         """Whether it corrects anything: not before training."""
-        return any(bool(weight.any()) for weight in self.correction.read_out.parameters())
+        return self.correction.speaks
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """E[x_0 | x_t] and Var[x_0 | x_t] under the mixture, the shift of the mean in deviations

@@ -164,13 +164,12 @@ class LatentMLP(nn.Module):
         self.mixture = LatentDenoiser(self.shape, self.sizes, self.components, self.steps)
         self.shape, self.sizes = self.mixture.shape, self.mixture.sizes
         size = self.width, self.depth, 1, self.dropout, self.octaves
-        self.correction = MLP((2, *self.shape), *size)
-        nn.init.zeros_(self.correction.read_out.weight)
+        self.correction = MLP((2, *self.shape), *size).silenced()
 
     @property
     def speaks(self) -> bool:
         """Whether it corrects anything: not before training."""
-        return any(bool(weight.any()) for weight in self.correction.read_out.parameters())
+        return self.correction.speaks
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """What the heads take of x_t (B, W) and t / T (B,): (B, W, 4)."""

@@ -1,0 +1,14 @@
+"""The types of a table's columns: what each needs to turn raw values into numbers, and back."""
+
+from .column import Column
+from .named import BinaryColumn, CategoryColumn, ConstantColumn
+from .numbers import IntegerColumn, NumericColumn
+
+__all__ = [
+    "BinaryColumn",
+    "CategoryColumn",
+    "Column",
+    "ConstantColumn",
+    "IntegerColumn",
+    "NumericColumn",
+]

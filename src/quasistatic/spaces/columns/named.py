@@ -1,0 +1,157 @@
+"""Columns of names, of bits, and of the one value that is always the same."""
+
+__all__ = ["BinaryColumn", "CategoryColumn", "ConstantColumn"]
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...checks import nearest
+from ..frames import Series
+from ..one_hot import OneHot
+from ..space import Space
+from .column import Column
+
+
+@dataclass(frozen=True)
+class _Named(Column):
+    """Values by name: number k is the k-th of `classes`."""
+
+    classes: tuple
+    shares: tuple[float, ...]
+
+    @property
+    def space(self) -> type[Space]:
+        return OneHot
+
+    @property
+    def lowest(self) -> int:
+        return 0
+
+    @property
+    def range(self) -> str:
+        shown = ", ".join(map(str, self.classes[:4]))
+        return shown + (f", … ({len(self.classes)})" if len(self.classes) > 4 else "")
+
+    @property
+    def filler(self) -> float:
+        return 0.0
+
+    def wrong(self, numbers: np.ndarray) -> np.ndarray:
+        return (numbers != np.round(numbers)) | (numbers < 0) | (numbers > len(self.classes) - 1)
+
+    @property
+    def takes(self) -> str:
+        return (
+            f"the numbers from 0 to {len(self.classes) - 1} of its classes: read names with "
+            "Table.read"
+        )
+
+    @property
+    def named(self) -> bool:
+        return True
+
+    def judged(self, series: Series) -> np.ndarray:
+        number = {each: float(k) for k, each in enumerate(self.classes)}
+        values = self.as_python(series)
+        found = [np.nan if value is None else number.get(value, np.inf) for value in values]
+        return np.array(found, dtype=np.float64)
+
+    def numbers(self, series: Series) -> np.ndarray:
+        numbers = self.judged(series)
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).argmax())
+            value = self.as_python(series)[row]
+            raise ValueError(
+                f"column {self.name!r} holds {value!r} in row {row}, which was not there when the "
+                f"table was inferred: {nearest(str(value), map(str, self.classes))}"
+            )
+        return numbers
+
+    def values(self, numbers: np.ndarray) -> list:
+        return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
+
+    @staticmethod
+    def as_python(series: Series) -> list:
+        """Values as Python has them, whole numbers as int, None for what is missing."""
+        if series.numbers is None:
+            return series.names or []
+        return [
+            None if v != v else (int(v) if v == round(v) else v) if abs(v) < 2**53 else v
+            for v in series.numbers.tolist()
+        ]
+
+
+@dataclass(frozen=True)
+class BinaryColumn(_Named):
+    """One of two values; number 1 is the second."""
+
+    kind: ClassVar[str] = "binary"
+
+
+@dataclass(frozen=True)
+class CategoryColumn(_Named):
+    """One of several values without an order."""
+
+    kind: ClassVar[str] = "categorical"
+
+
+@dataclass(frozen=True)
+class ConstantColumn(Column):
+    """A value that is always the same, or never there: it is given back as it was, and has no
+    part in the model.
+
+    Args:
+        value: None if the column was empty.
+    """
+
+    kind: ClassVar[str] = "constant"
+
+    value: Any
+
+    @property
+    def space(self) -> None:
+        return None
+
+    @property
+    def range(self) -> str:
+        return "empty" if self.value is None else f"{self.value}"
+
+    @property
+    def filler(self) -> float:
+        return float("nan") if self.value is None else self._number
+
+    @property
+    def _number(self) -> float:
+        """The value itself where it is a number, 0 where it is a name."""
+        return float(self.value) if isinstance(self.value, int | float) else 0.0
+
+    def wrong(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers != self.filler
+
+    @property
+    def takes(self) -> str:
+        return f"{self.range} only: leave it out, or infer the table from rows that have more"
+
+    @property
+    def named(self) -> bool:
+        return isinstance(self.value, str | bool)
+
+    def judged(self, series: Series) -> np.ndarray:
+        values = _Named.as_python(series)
+        number = {None: np.nan, self.value: self.filler}
+        return np.array([number.get(value, np.inf) for value in values], dtype=np.float64)
+
+    def numbers(self, series: Series) -> np.ndarray:
+        numbers = self.judged(series)
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).argmax())
+            raise ValueError(
+                f"column {self.name!r} holds {_Named.as_python(series)[row]!r} in row {row}, and "
+                f"it takes {self.takes}"
+            )
+        return numbers
+
+    def values(self, numbers: np.ndarray) -> list:
+        return [None if each != each else self.value for each in numbers.tolist()]
