@@ -1,5 +1,7 @@
 """Commands on tables in files: what they fit, answer and write."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -129,6 +131,23 @@ def test_a_table_of_numbers_with_holes_has_no_code(fitted, refused, tmp_path):
     assert "row 3 of" in said
     assert "impute the table first" in said
     assert not (tmp_path / "new.qs").exists()
+
+
+def test_odd_tables_work_or_are_refused_by_name(say, refused, tmp_path):
+    """One row above the other: what is said of it by a dry run, and by a run."""
+    x, path = people(30), tmp_path / "odd.csv"
+    for frame, says in (
+        (x.with_columns(height=pl.lit(None, pl.Float64)), "column 'height' holds nothing but NaN"),
+        (x.select("planet"), "none of the 1 columns varies|all 1 columns are constant"),
+        (x.with_columns(height=1 / pl.lit(0.0)), "column 'height' holds inf in row 0"),
+    ):
+        write_table(path, [frame])
+        for dry in ([], ["--dry-run"]):
+            assert re.search(says, refused("fit", path, "-o", tmp_path / "run", *dry))
+    assert not (tmp_path / "run").exists()
+    write_table(path, [x.select("height")])
+    say("fit", path, "-o", tmp_path / "run")
+    assert say("score", tmp_path / "run", "--data", path)["rows"] == 30
 
 
 def test_mistakes_are_told(fitted, refused, tmp_path):

@@ -4,6 +4,7 @@ what it gives back."""
 __all__ = ["Columns", "Layout", "MixedColumns"]
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,16 +69,17 @@ class Columns(Layout):
     values: tuple
 
     @classmethod
-    def of(cls, x: np.ndarray) -> "Columns":
-        """Those of rows (N, D), where NaN is a hole.
+    def of(cls, x: np.ndarray, names: Sequence[str] | None = None) -> "Columns":
+        """Those of rows (N, D), where NaN is a hole; `names` of them are for messages.
 
         Raises:
             ValueError: if a column has no value at all, or none of them varies.
         """
         empty = np.flatnonzero(np.isnan(x).all(0))
         if len(empty):
+            first = int(empty[0]) if names is None else names[empty[0]]
             raise ValueError(
-                f"column {int(empty[0])} holds nothing but NaN (of {len(empty)} such columns): "
+                f"column {first!r} holds nothing but NaN (of {len(empty)} such columns): "
                 "leave it out, for there is nothing to learn of it"
             )
         least, most = np.nanmin(x, 0), np.nanmax(x, 0)

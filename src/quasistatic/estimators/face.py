@@ -124,7 +124,7 @@ class Face(BaseEstimator):
             varying = f"{table.dims} of {len(table.columns)} columns vary"
             return f"{varying}, mixed; {plan_table(len(X), plan, table)}"
         x = np.asarray(X, dtype=np.float64)
-        columns = Columns.of(x)
+        columns = Columns.of(x, getattr(X, "columns", None))
         rows = columns.take(np.where(np.isnan(x), np.nanmin(x, 0), x))
         count = levels_of(rows) if plan.space is None else None
         how = plan_mixture(rows, plan) if count is None else plan_levels(plan, count)
@@ -161,7 +161,7 @@ class Face(BaseEstimator):
         if table is not None:
             self.columns_, self.fitted_ = MixedColumns(table), fit_table(x, plan, table)
             return
-        self.columns_ = columns = Columns.of(x)
+        self.columns_ = columns = Columns.of(x, vars(self).get("feature_names_in_"))
         rows = columns.take(columns.completed(x, plan.seed))
         count = levels_of(rows) if plan.space is None else None
         self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
