@@ -50,6 +50,7 @@ def test_a_dry_run_says_what_would_be_fitted_and_writes_nothing(fitted, say, tmp
         ["weight", "number"],
         ["planet", "constant"],
     ]
+    assert made["columns"][2][2] == "3"
     assert made["columns"][1][3] == "15.0%"
     assert made["plan"].startswith("2 of 3 columns vary; a mixture of normals")
     assert "no network" in made["plan"]
@@ -143,7 +144,7 @@ def test_odd_tables_work_or_are_refused_by_name(say, refused, tmp_path):
     ):
         write_table(path, [frame])
         for dry in ([], ["--dry-run"]):
-            assert re.search(says, refused("fit", path, "-o", tmp_path / "run", *dry))
+            assert re.search(says, refused("fit", path, "-o", tmp_path / "run", "--json", *dry))
     assert not (tmp_path / "run").exists()
     write_table(path, [x.select("height")])
     say("fit", path, "-o", tmp_path / "run")

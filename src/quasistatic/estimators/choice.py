@@ -43,8 +43,8 @@ def numbers_described(X: Any) -> list[tuple[str, str, str, str]]:
     for series in Frame.of(X).columns:
         assert series.numbers is not None  # or it were no table of numbers
         seen = series.numbers[~series.missing]
-        ends = (f"{seen.min():.6g}", f"{seen.max():.6g}") if len(seen) else ("", "")
-        kind = "number" if len(set(ends)) == 2 else "constant" if len(seen) else "empty"
+        ends = dict.fromkeys(f"{end:.6g}" for end in (seen.min(), seen.max())) if len(seen) else ()
+        kind = ("empty", "constant", "number")[len(ends)]
         share = series.missing.mean()
         rows.append((series.name, kind, " to ".join(ends), f"{share:.1%}" if share else ""))
     return rows
