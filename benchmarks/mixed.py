@@ -57,14 +57,15 @@ def cars() -> pd.DataFrame:
 
 
 def weather() -> pd.DataFrame:
-    """Days. Tenths of a degree are whole numbers; rain, of which half of the days have none, has
-    no density, and is whether there was some."""
+    """Days. Temperatures as they were read, in whole degrees Fahrenheit, and wind in tenths; rain,
+    of which half of the days have none, has no density, and is whether there was some."""
     from vega_datasets import local_data
 
     frame = local_data.seattle_weather()
-    tenths = {name: (10 * frame[name]).round() for name in ("temp_max", "temp_min", "wind")}
+    degrees = {name: (1.8 * frame[name] + 32).round() for name in ("temp_max", "temp_min")}
     kinds = {"month": frame["date"].dt.month, "wet": frame["precipitation"] > 0}
-    return pd.DataFrame(kinds | {"weather": frame["weather"].astype(object)} | tenths)
+    kinds |= {"weather": frame["weather"].astype(object)}
+    return pd.DataFrame(kinds | degrees | {"wind": (10 * frame["wind"]).round()})
 
 
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
