@@ -29,52 +29,19 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import mixed_law
 import numpy as np
-import pandas as pd
 import torch
-from mixed_peers import PEERS, Density, Task
-from palmerpenguins import load_penguins
-from sklearn.datasets import load_diabetes
+from mixed_peers import PEERS, Density
+from mixed_tables import KNOWN, TABLES, Task
 from threadpoolctl import threadpool_limits
 
 import quasistatic as qs
 
 RESULTS = Path(__file__).parent / "results" / "mixed.json"
 OURS, LAW = "DiffusionDensity", "the law itself"
-KNOWN = "known law"
-
-
-def cars() -> pd.DataFrame:
-    """Without names, which tell rows apart, and with the year as a number."""
-    from vega_datasets import local_data
-
-    frame = local_data.cars().drop(columns="Name")
-    return frame.assign(Year=frame["Year"].dt.year)
-
-
-def weather() -> pd.DataFrame:
-    """Days. Temperatures as they were read, in whole degrees Fahrenheit, and wind in tenths; rain,
-    of which half of the days have none, has no density, and is whether there was some."""
-    from vega_datasets import local_data
-
-    frame = local_data.seattle_weather()
-    degrees = {name: (1.8 * frame[name] + 32).round() for name in ("temp_max", "temp_min")}
-    kinds = {"month": frame["date"].dt.month, "wet": frame["precipitation"] > 0}
-    kinds |= {"weather": frame["weather"].astype(object)}
-    return pd.DataFrame(kinds | degrees | {"wind": (10 * frame["wind"]).round()})
-
-
-TABLES: dict[str, Callable[[], pd.DataFrame]] = {
-    "penguins": load_penguins,
-    "cars": cars,
-    "diabetes": lambda: load_diabetes(as_frame=True, scaled=False).data,
-    "weather": weather,
-    KNOWN: lambda: mixed_law.drawn(20_000),
-}
 
 
 def ours(task: Task) -> tuple[Density, str]:
@@ -138,8 +105,14 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def grow(sizes: list[int], minutes: float | None) -> list[dict]:
-    made = []
+def keep(name: str, found: object) -> None:
+    """Puts it beside what other runs have found."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | {name: found}, indent=2) + "\n")
+
+
+def grow(sizes: list[int], minutes: float | None) -> None:
+    made: list[dict] = []
     for rows in sizes:
         command = [sys.executable, __file__, "--grow-one", str(rows)]
         command += [] if minutes is None else ["--minutes", str(minutes)]
@@ -154,7 +127,7 @@ def grow(sizes: list[int], minutes: float | None) -> list[dict]:
             f"{'won' if row['kept'] else 'was not kept at'} {row['gain']:.3f}",
             flush=True,
         )
-    return made
+        keep("grow", made)
 
 
 def main() -> None:
@@ -170,15 +143,13 @@ def main() -> None:
     if asked.grow_one:
         print(json.dumps(grow_one(asked.grow_one, asked.minutes)))
         return
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if asked.grow:
-        kept["grow"] = grow(asked.rows, asked.minutes)
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        grow(asked.rows, asked.minutes)
         return
     for name in asked.tables:
-        kept[name] = compare(name)
-        show(name, kept[name])
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        found = compare(name)
+        show(name, found)
+        keep(name, found)
 
 
 if __name__ == "__main__":

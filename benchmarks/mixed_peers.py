@@ -2,91 +2,30 @@
 and a network that starts at the shares. Each is fitted to a :class:`Task`, and gives log p of what
 is there of each row of a data frame, in nats of the table's own units."""
 
-__all__ = ["PEERS", "Density", "Task"]
+__all__ = ["PEERS", "Density"]
 
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from mixed_tables import Task
 from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 import quasistatic as qs
-from quasistatic.estimators.choice import mixed_table
 
 Density = Callable[[pd.DataFrame], np.ndarray]
 """Rows of a table to log-densities (N,), in nats."""
 
 FLOOR = 1e-3
 """The least variance of a conditional, in units of the column's own: whole numbers repeat."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A table in three parts, and its columns as the estimator would take them."""
-
-    train: pd.DataFrame
-    valid: pd.DataFrame
-    test: pd.DataFrame
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Task":
-        parts = qs.data.split(np.arange(len(frame)), valid=0.15, test=0.2)
-        rows = parts.train, parts.valid, parts.test
-        return cls(*(frame.iloc[part].reset_index(drop=True) for part in rows))
-
-    @cached_property
-    def both(self) -> pd.DataFrame:
-        return pd.concat([self.train, self.valid], ignore_index=True)
-
-    @cached_property
-    def table(self) -> qs.Table:
-        table = mixed_table(self.both, None)
-        assert table is not None  # or the columns would be numbers
-        return table
-
-    @cached_property
-    def shares(self) -> list[np.ndarray]:
-        """Of each column of classes, the probabilities of these: counts, and one more of each."""
-        return [np.array(self.table.columns[k].shares) for k in self._which[0]]
-
-    def codes(self, frame: pd.DataFrame) -> np.ndarray:
-        """Classes (N, K) by number from 0, NaN a hole."""
-        lowest = [self.table.columns[k].lowest for k in self._which[0]]
-        return self.rows(frame)[:, self._which[0]] - np.array(lowest)
-
-    def numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        """Real numbers and whole ones of a wide range (N, D), standardised, NaN a hole."""
-        shift, scale = self._standard
-        return (self.rows(frame)[:, self._which[1]] - shift) / scale
-
-    def log_volume(self, numbers: np.ndarray) -> np.ndarray:
-        """log |d numbers / d raw| of what is there of each row, with shape (N,)."""
-        return -np.where(np.isnan(numbers), 0.0, np.log(self._standard[1])).sum(1)
-
-    def rows(self, frame: pd.DataFrame) -> np.ndarray:
-        """As numbers (N, C) in float64, NaN a hole."""
-        return self.table.read(frame).numpy()
-
-    @cached_property
-    def _which(self) -> tuple[list[int], list[int]]:
-        """The columns of classes, and those of numbers."""
-        classes = [k for block in self.table.blocks if block.sizes for k in block.columns]
-        numbers = [k for block in self.table.blocks if not block.sizes for k in block.columns]
-        return classes, numbers
-
-    @cached_property
-    def _standard(self) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.rows(self.both)[:, self._which[1]]
-        return np.nanmean(rows, 0), np.nanstd(rows, 0)
 
 
 def _normal(value: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -112,6 +51,9 @@ def alone(task: Task) -> tuple[Density, str]:
     return log_p, ""
 
 
+Law = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Inputs (N, J) and the values (N,) of a column to log p of these, with shape (N,)."""
+
 Inputs = Callable[[Task, np.ndarray, np.ndarray], np.ndarray]
 """Codes (N, k) and numbers (N, d), NaN a hole, to the inputs (N, J) of a regression."""
 
@@ -120,7 +62,7 @@ def chain(task: Task, inputs: Inputs, class_of: Any, mean_of: Any, variance_of: 
     """Each column given those before it, classes first: a classifier, or a normal about a mean,
     whose variance is learned of the residuals that cross-validation leaves."""
     codes, numbers = task.codes(task.both), task.numbers(task.both)
-    laws: list[Callable[[np.ndarray, np.ndarray], np.ndarray]] = []
+    laws: list[Law] = []
     for k, share in enumerate(task.shares):
         seen = inputs(task, codes[:, :k], numbers[:, :0])
         laws.append(_class_given(seen, codes[:, k], share, class_of))
@@ -140,7 +82,7 @@ def chain(task: Task, inputs: Inputs, class_of: Any, mean_of: Any, variance_of: 
     return log_p
 
 
-def _class_given(x: np.ndarray, code: np.ndarray, share: np.ndarray, model: Any) -> Any:
+def _class_given(x: np.ndarray, code: np.ndarray, share: np.ndarray, model: Any) -> Law:
     """Probabilities as they are told, and one more row of the shares: none of them is 0."""
     there = ~np.isnan(code)
     found, rows = clone(model).fit(x[there], code[there].astype(int)), there.sum()
@@ -153,7 +95,7 @@ def _class_given(x: np.ndarray, code: np.ndarray, share: np.ndarray, model: Any)
     return log_p
 
 
-def _number_given(x: np.ndarray, value: np.ndarray, mean: Any, variance: Any) -> Any:
+def _number_given(x: np.ndarray, value: np.ndarray, mean: Any, variance: Any) -> Law:
     there = ~np.isnan(value)
     x, value = x[there], value[there]
     square = (value - cross_val_predict(mean, x, value, cv=5)) ** 2
@@ -163,16 +105,6 @@ def _number_given(x: np.ndarray, value: np.ndarray, mean: Any, variance: Any) ->
         return _normal(value, mean.predict(x), np.maximum(variance.predict(x), FLOOR))
 
     return log_p
-
-
-class Constant(LinearRegression):
-    """A regression on nothing: the mean."""
-
-    def fit(self, x: np.ndarray, y: np.ndarray) -> "Constant":
-        return super().fit(np.zeros((len(x), 1)), y)
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        return super().predict(np.zeros((len(x), 1)))
 
 
 def linear(task: Task) -> tuple[Density, str]:
@@ -185,7 +117,7 @@ def linear(task: Task) -> tuple[Density, str]:
         ones = np.ones((len(codes), 1))  # where there is nothing else
         return np.concatenate([ones, *hot, np.nan_to_num(numbers), holes], 1).astype(float)
 
-    models = LogisticRegression(max_iter=1000), LinearRegression(), Constant()
+    models = LogisticRegression(max_iter=1000), LinearRegression(), DummyRegressor()
     return chain(task, inputs, *models), ""
 
 
@@ -202,49 +134,50 @@ def boosted(task: Task) -> tuple[Density, str]:
 def latent_classes(task: Task) -> tuple[Density, str]:
     """StepMix: normals of independent columns, or where there are no holes full ones too; their
     number, and which, by validation rows."""
-    from stepmix.stepmix import StepMix
 
     def rows(frame: pd.DataFrame) -> np.ndarray:
         return np.concatenate([task.codes(frame), task.numbers(frame)], 1)
 
     train, valid, both = rows(task.train), rows(task.valid), rows(task.both)
-    whole = not np.isnan(np.concatenate([train, valid, rows(task.test)])).any()
-    suffix = "" if whole else "_nan"
-    kinds = [f"gaussian_diag{suffix}", *(["gaussian_full"] if whole else [])]
+    whole = not any(np.isnan(part).any() for part in (both, rows(task.test)))
 
-    def fitted(x: np.ndarray, kind: str, k: int) -> Any:
-        most, every = max(map(len, task.shares)), sum(map(len, task.shares))
-        how = {"max_n_outcomes": most, "total_outcomes": every}
-        classes = {"model": f"categorical{suffix}", "n_columns": len(task.shares)} | how
-        numbers = {"model": kind, "n_columns": x.shape[1] - len(task.shares)}
-        numbers |= {"reg_covar": FLOOR} if whole else {}
-        made = StepMix(
-            k,
-            measurement={"classes": classes, "numbers": numbers},
-            n_init=3,
-            abs_tol=1e-4,
-            init_params="kmeans" if whole else "random",
-            random_state=0,
-            progress_bar=0,
-        )
-        return made.fit(x)
-
-    def score(kind: str, k: int) -> float:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # of components that die, which are not chosen
-            found = fitted(train, kind, k).score(valid)
+    def score(full: bool, k: int) -> float:
+        found = _stepmix(task, train, whole, full, k).score(valid)
         return found if np.isfinite(found) else -np.inf
 
-    grid = [(kind, k) for kind in kinds for k in (1, 2, 3, 5, 8, 13, 20, 32) if 8 * k <= len(train)]
-    kind, k = max(grid, key=lambda each: score(*each))
-    with np.errstate(all="ignore"):
-        best = fitted(both, kind, k)
+    counts = [k for k in (1, 2, 3, 5, 8, 13, 20, 32, 64) if 8 * k <= len(train)]
+    grid = [(full, k) for full in {False, whole} for k in counts]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of components that die, which are not chosen
+        full, k = max(grid, key=lambda each: score(*each))
+        best = _stepmix(task, both, whole, full, k)
 
     def log_p(frame: pd.DataFrame) -> np.ndarray:
         each = [best.score(row[None]) for row in rows(frame)]
         return np.array(each) + task.log_volume(task.numbers(frame))
 
-    return log_p, f"{k} classes, {kind}"
+    return log_p, f"{k} classes{', full' if full else ''}"
+
+
+def _stepmix(task: Task, x: np.ndarray, whole: bool, full: bool, k: int) -> Any:
+    """k components fitted to codes and numbers x (N, K + D). What StepMix has for rows with holes
+    takes no floor of the variances, and no start by k-means."""
+    from stepmix.stepmix import StepMix
+
+    sizes, suffix = [len(share) for share in task.shares], "" if whole else "_nan"
+    classes = {"model": f"categorical{suffix}", "n_columns": len(sizes)}
+    classes |= {"max_n_outcomes": max(sizes), "total_outcomes": sum(sizes)}
+    numbers = {"model": "gaussian_full" if full else f"gaussian_diag{suffix}"}
+    numbers |= {"n_columns": x.shape[1] - len(sizes)} | ({"reg_covar": FLOOR} if whole else {})
+    return StepMix(
+        k,
+        measurement={"classes": classes, "numbers": numbers},
+        n_init=3,
+        abs_tol=1e-4,
+        init_params="kmeans" if whole else "random",
+        random_state=0,
+        progress_bar=0,
+    ).fit(x)
 
 
 def network(task: Task) -> tuple[Density, str]:
