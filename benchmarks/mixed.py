@@ -29,6 +29,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import mixed_law
@@ -48,8 +49,14 @@ def ours(task: Task) -> tuple[Density, str]:
     density = qs.DiffusionDensity().fit(task.both)
     story = density.story_
     start = f"{next(iter(story.start))} and {len(story.start) - 1} more"
-    learned = f"{story.gain:.2f} nats of a network" if story.kept else "no network"
-    return density.score_samples, f"{start}; {learned}"
+    return density.score_samples, f"{start}; {learned(story.facts())}"
+
+
+def learned(story: Mapping) -> str:
+    """What a network won on the validation rows, and whether it was kept."""
+    if not story["steps"]:
+        return "no network"
+    return f"{story['gain']:.3f} nats by a network, {'kept' if story['kept'] else 'not kept'}"
 
 
 def told(nats: np.ndarray) -> dict:
@@ -123,8 +130,7 @@ def grow(sizes: list[int], minutes: float | None) -> None:
             f"{rows:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
             f"{row['peak_mib'] - row['before_mib']:8.0f} MiB beyond {row['before_mib']:.0f}"
             f"{row['nats']:9.3f} +- {row['stderr']:.3f} nats, short of the law by "
-            f"{row['short']['nats']:.3f} +- {row['short']['stderr']:.3f}; the network "
-            f"{'won' if row['kept'] else 'was not kept at'} {row['gain']:.3f}",
+            f"{row['short']['nats']:.3f} +- {row['short']['stderr']:.3f}; {learned(row)}",
             flush=True,
         )
         keep("grow", made)
