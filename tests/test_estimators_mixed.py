@@ -25,7 +25,8 @@ every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).
 @pytest.fixture(autouse=True)
 def small(monkeypatch, float32):
     """Few mixtures and short chains: which are best is not what is tested here."""
-    monkeypatch.setattr("quasistatic.mixtures.tables.COUNTS", (2, 4))
+    monkeypatch.setattr("quasistatic.mixtures.tables.COUNTS", (2,))
+    monkeypatch.setattr("quasistatic.mixtures.tables.FOLDS", 3)
     monkeypatch.setattr("quasistatic.mixtures.tables.FLOORS", (0.01,))
     monkeypatch.setattr(tables, "STEPS", 200)
 
@@ -265,31 +266,33 @@ def test_frames_of_every_library_come_back_as_they_were(library):
 
 
 def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
-    """Two real columns on a ring that a bit turns round: latent classes alone are a poor start."""
+    """A bit that says on which side a number is, from a start of one class, which knows of no such
+    thing: a network wins most of the log 2 that there is to win."""
     rng = np.random.default_rng(0)
-    monkeypatch.setattr(tables, "STEPS", 100)
-    monkeypatch.setattr(tables, "TRAINED", replace(tables.TRAINED, validations=3, batch=128))
+    how = {"validations": 2, "batch": 64, "lr": 5e-3, "ema": 0.95}
+    monkeypatch.setattr("quasistatic.mixtures.tables.COUNTS", ())
+    monkeypatch.setattr(tables, "STEPS", 30)
+    monkeypatch.setattr(tables, "TRAINED", replace(tables.TRAINED, **how))
 
-    def ring(n):
-        angle, bit = rng.uniform(0, 2 * math.pi, n), rng.random(n) < 0.5
-        radius = np.where(bit, 1.0, 2.0) + 0.05 * rng.normal(size=n)
-        return pd.DataFrame({"x": radius * np.cos(angle), "y": radius * np.sin(angle), "bit": bit})
+    def sides(n):
+        bit = rng.random(n) < 0.5
+        return pd.DataFrame({"x": np.where(bit, 1.0, -1.0) + 0.3 * rng.normal(size=n), "bit": bit})
 
-    frame, new = ring(600), ring(300)
-    learned = qs.DiffusionDensity(steps=120, width=32).fit(frame)
+    frame, new = sides(300), sides(200)
+    learned = qs.DiffusionDensity(steps=60, width=32).fit(frame)
     assert learned.story_.kept
-    assert 0 < learned.story_.steps <= 120
+    assert 0 < learned.story_.steps <= 60
     scores = learned.score_samples(new)
     tables._silence(learned.model_.network)
     gain = (scores - learned.score_samples(new)).mean()
-    assert 0.01 < gain == pytest.approx(learned.story_.gain, abs=0.05)
+    assert 0.3 < gain == pytest.approx(learned.story_.gain, abs=0.2)
 
 
 def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     """Its word is hardly one: the answers are those of the closed form, step by step."""
     monkeypatch.setattr(tables, "STEPS", 50)
-    monkeypatch.setattr(tables, "WALKED", 25)
-    frame, new = shop(200), shop(20, 1)
+    monkeypatch.setattr(tables, "WALKED", 20)
+    frame, new = shop(120), shop(20, 1)
     learned = qs.DiffusionDensity().fit(frame)
     exact = learned.score(frame)
     with torch.no_grad():
@@ -305,6 +308,7 @@ def test_a_network_that_speaks_samples_and_completes(monkeypatch):
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     monkeypatch.setattr(tables, "SURE", math.inf)
+    monkeypatch.setattr(tables, "STEPS", 20)
     frame = shop(60)
     fitted = qs.DiffusionDensity(steps=3).fit(frame)
     assert not fitted.story_.kept
@@ -314,8 +318,9 @@ def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     )
 
 
-def test_a_silent_network_s_chain_is_the_closed_form(float64):
-    """Its bound, its draws and its evidence are those of the mixture, holes included."""
+def test_a_silent_network_s_chain_is_the_closed_form(float64, monkeypatch):
+    """Its bound and its evidence are those of the mixture, holes included."""
+    monkeypatch.setattr(tables, "STEPS", 100)
     frame = holed(shop(400), 0.1).infer_objects()
     fitted = qs.DiffusionDensity().fit(frame).fitted_
     rows = fitted.table.read(frame[:40])
@@ -323,9 +328,9 @@ def test_a_silent_network_s_chain_is_the_closed_form(float64):
     rng = torch.Generator().manual_seed(0)
     off = fitted.model.score(rows, None, rng=rng).nats.numpy() - exact
     assert abs(off.mean()) < 4 * off.std() / 40**0.5 + 0.02
-    found = fitted.model.impute(rows[:20], 4, 40, rng, particles=64)
-    error = np.sqrt((found.evidence_stderr.numpy() ** 2).mean() / 20)
-    assert abs((found.log_evidence.numpy() - exact[:20]).mean()) < 5 * error + 0.03
+    found = fitted.model.impute(rows[:12], 4, 30, rng, particles=32)
+    error = np.sqrt((found.evidence_stderr.numpy() ** 2).mean() / 12)
+    assert abs((found.log_evidence.numpy() - exact[:12]).mean()) < 5 * error + 0.03
 
 
 # the real thing, scikit-learn's company, and files
@@ -343,7 +348,9 @@ def test_penguins(penguins):
     assert not filled.isna().any().any()
 
 
-def test_held_out_penguins():
+def test_held_out_penguins(monkeypatch):
+    """Four nats above columns by themselves, or so."""
+    monkeypatch.setattr("quasistatic.mixtures.tables.COUNTS", (4, 8))
     frame = load_penguins().sample(frac=1, random_state=0)
     density = qs.DiffusionDensity().fit(frame[:258])
     found, rows = density.score_samples(frame[258:]), density.table_.read(frame[258:])
@@ -370,8 +377,8 @@ def test_a_folder_holds_all_of_it(face, tmp_path):
 
 
 def test_searches_and_pickles():
-    frame = shop(150)
-    search = GridSearchCV(qs.DiffusionDensity(), {"types": [{}, {"count": "numeric"}]}, cv=3)
+    frame = shop(100)
+    search = GridSearchCV(qs.DiffusionDensity(), {"types": [{}, {"count": "numeric"}]}, cv=2)
     search.fit(frame)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     best = search.best_estimator_

@@ -409,10 +409,10 @@ def test_on_noise_a_row_with_holes_has_the_probability_of_what_is_there(rng):
         def forward(self, x, time):
             return super().forward(x.nan_to_num(0), time)
 
-    raw = table.decode(kernel.prior(torch.zeros(6000, 3)).sample(rng))
-    raw = torch.where(torch.rand(6000, 2, generator=rng) < 0.3, math.nan, raw)
+    raw = table.decode(kernel.prior(torch.zeros(3000, 3)).sample(rng))
+    raw = torch.where(torch.rand(3000, 2, generator=rng) < 0.3, math.nan, raw)
     score = bound(Model(table, kernel, Natural(), Blind()), raw, rng=rng)
-    line = Gaussian(torch.zeros(6000), torch.ones(6000)).log_prob(raw[:, 0].nan_to_num(0))
+    line = Gaussian(torch.zeros(3000), torch.ones(3000)).log_prob(raw[:, 0].nan_to_num(0))
     classes = torch.tensor([0.3, 0.7]).log()[raw[:, 1].nan_to_num(0).long()]
     there = ~raw.isnan()
     truth = torch.where(there[:, 0], line, 0.0) + torch.where(there[:, 1], classes, 0.0)
