@@ -64,7 +64,7 @@ def told(nats: np.ndarray) -> dict:
     return {"nats": float(nats.mean()), "stderr": float(error)}
 
 
-def compare(name: str) -> dict[str, dict]:
+def compare(name: str) -> dict:
     """What each method comes to on the test rows, and by how much ours is better on the same."""
     task, found = Task.of(TABLES[name]()), {}
     for method, fit in (PEERS | {OURS: ours}).items():
