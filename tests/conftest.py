@@ -1,5 +1,6 @@
 """What the tests share: float64, a fixed seed, one member of every family, kernel and schedule."""
 
+import contextlib
 import json
 import math
 from dataclasses import fields, replace
@@ -34,13 +35,22 @@ from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 torch.set_num_threads(1)
 
 
+@contextlib.contextmanager
+def default_dtype(dtype: torch.dtype):
+    """The type of new tensors for as long as the block lasts: for fixtures that outlive a test."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 @pytest.fixture(autouse=True)
 def float64():
     """Identities are stated in float64."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+    with default_dtype(torch.float64):
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import quasistatic as qs
+from conftest import default_dtype
 from quasistatic import cli, training
 from quasistatic.references import PAPERS
 
@@ -23,7 +24,8 @@ SMALL = ["--steps", "20", "--width", "16", "--fit.steps", "20", "--fit.validatio
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "heartbeat"
-    cli.main(["train", "heartbeat", "--out", str(folder), *SMALL])
+    with default_dtype(torch.float32):
+        cli.main(["train", "heartbeat", "--out", str(folder), *SMALL])
     return folder
 
 

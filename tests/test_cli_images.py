@@ -251,7 +251,7 @@ def test_the_same_command_goes_on_with_the_run_that_it_began(fitted, say, refuse
     assert say("fit", data, "-o", run, "--minutes", 1)["steps"] == 25
     assert (run / "model.safetensors").read_bytes() == before
     other = save(tmp_path / "other", slopes(30, 1))
-    said = refused("fit", other, "-o", run)
+    said = refused("fit", other, "-o", run, "--json")
     assert "holds a run with another data and recipe" in said
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from torch import nn
 
 import quasistatic as qs
-from conftest import FAMILIES, Silent, Wrong, assert_mean, member
+from conftest import FAMILIES, Silent, Wrong, assert_mean, default_dtype, member
 from quasistatic.coding import alphabets, arithmetic, blocks, chain, codec, packing, stream
 from quasistatic.coding.alphabets import Cells, Choices
 from quasistatic.coding.blocks import Coded, batches
@@ -314,10 +314,10 @@ def test_threads_and_modes_are_as_they_were():
 
 @pytest.fixture(scope="module")
 def small() -> tuple[qs.Diffusion, bytes, np.ndarray]:
-    torch.set_default_dtype(torch.float64)
-    oracle, model = heartbeat()
-    x = oracle.sample(60, torch.Generator().manual_seed(0)).numpy().astype(np.uint8)
-    return model, model.compress(x, 10, block=30, workers=1), x
+    with default_dtype(torch.float64):
+        oracle, model = heartbeat()
+        x = oracle.sample(60, torch.Generator().manual_seed(0)).numpy().astype(np.uint8)
+        return model, model.compress(x, 10, block=30, workers=1), x
 
 
 def test_every_truncation_is_an_error(small):

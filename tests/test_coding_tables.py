@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quasistatic as qs
-from conftest import Silent, member
+from conftest import Silent, default_dtype, member
 from quasistatic.coding import blocks, codec, stream
 from quasistatic.coding.alphabets import Classes
 from quasistatic.coding.blocks import Coded
@@ -417,12 +417,12 @@ def test_the_rate_is_that_of_the_bound_on_a_table():
 
 @pytest.fixture(scope="module")
 def small() -> tuple[qs.Diffusion, bytes, np.ndarray]:
-    torch.set_default_dtype(torch.float64)
-    model, x = of_table(40)
-    chain, file = Chain(model).seeing(x), io.BytesIO()
-    file.write(codec.header_of(chain, x, 16, 20, "examples").pack())
-    stream.write_blocks(file, [by_the_chain(model, part, chain) for part in (x[:20], x[20:])])
-    return model, file.getvalue(), x
+    with default_dtype(torch.float64):
+        model, x = of_table(40)
+        chain, file = Chain(model).seeing(x), io.BytesIO()
+        file.write(codec.header_of(chain, x, 16, 20, "examples").pack())
+        stream.write_blocks(file, [by_the_chain(model, part, chain) for part in (x[:20], x[20:])])
+        return model, file.getvalue(), x
 
 
 def test_a_table_s_stream_is_of_the_second_version(small):

@@ -123,6 +123,8 @@ NETWORKS = [
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
     networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
     networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
+    networks.LatentDenoiser(7, (2, 3), 4, 5),
+    networks.LatentMLP(7, (2, 3), 4, 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]

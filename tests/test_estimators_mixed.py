@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import quasistatic as qs
+from conftest import default_dtype
 from quasistatic.estimators import tables, whole
 from quasistatic.mixtures import stacking
 from quasistatic.mixtures.candidates import Wide
@@ -51,10 +52,9 @@ def holed(frame: pd.DataFrame, share: float, seed: int = 1) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def penguins():
     """A density of all of them, by all the mixtures that there are."""
-    torch.set_default_dtype(torch.float32)
-    frame = load_penguins()
-    yield frame, qs.DiffusionDensity().fit(frame)
-    torch.set_default_dtype(torch.float64)
+    with default_dtype(torch.float32):
+        frame = load_penguins()
+        return frame, qs.DiffusionDensity().fit(frame)
 
 
 # which tables are mixed
@@ -283,7 +283,7 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
     assert learned.story_.kept
     assert 0 < learned.story_.steps <= 60
     scores = learned.score_samples(new)
-    tables._silence(learned.model_.network)
+    learned.model_.network.correction.silenced()
     gain = (scores - learned.score_samples(new)).mean()
     assert 0.3 < gain == pytest.approx(learned.story_.gain, abs=0.2)
 
