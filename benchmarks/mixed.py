@@ -15,7 +15,8 @@ with holes has the probability of what is there. Peers (`mixed_peers.py`):
 - linear and boosted regressions, scikit-learn's, in a chain: each column given those before it, a
   class by a classifier, a number as normal about a regressor's mean, with a variance that is one
   for all rows, or by a regressor of its own; holes are told to them as such;
-- StepMix: latent classes, their number chosen by validation rows;
+- StepMix: latent classes, up to 32 as in the library's own start, their number chosen by validation
+  rows;
 - a network from the shares: `qs.tabular`, stopped by validation rows.
 
 Fit times are CPU seconds on one thread, choices included. `--grow` fits the known law at 1000 to

@@ -145,7 +145,7 @@ def latent_classes(task: Task) -> tuple[Density, str]:
         found = _stepmix(task, train, whole, full, k).score(valid)
         return found if np.isfinite(found) else -np.inf
 
-    counts = [k for k in (1, 2, 3, 5, 8, 13, 20, 32, 64) if 8 * k <= len(train)]
+    counts = [k for k in (1, 2, 3, 5, 8, 13, 20, 32) if 8 * k <= len(train)]
     grid = [(full, k) for full in {False, whole} for k in counts]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of components that die, which are not chosen
