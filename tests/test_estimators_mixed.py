@@ -402,3 +402,11 @@ def test_whole_numbers_have_room_where_hardly_a_row_is_at_the_end():
     beyond = frame[:4].assign(count=[high + 1, low - 1, 10 * high, 15], capped=[50, 50, 50, 201])
     assert np.isneginf(density.score_samples(beyond)).tolist() == [False, low == 0, True, True]
     assert density.described(frame)[2][2] == f"{low} to {high}"
+
+
+@pytest.mark.parametrize(("low", "ends"), [(-90, (-180, 180)), (5, (0, 133)), (0, (0, 135))])
+def test_that_room_goes_below_zero_only_where_numbers_do(low, ends):
+    """A column of degrees may get colder; one of counts has no number below 0."""
+    numbers = np.linspace(low, 90, 50).round()
+    column = qs.Table.infer(pd.DataFrame({"x": numbers})).columns[0].with_room(numbers)
+    assert (column.low, column.high) == ends

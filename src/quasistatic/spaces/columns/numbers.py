@@ -105,7 +105,7 @@ class IntegerColumn(Column):
         room = (self.high - self.low + 1) // 2
         low = self.low if (numbers == self.low).sum() > most else self.low - room
         high = self.high if (numbers == self.high).sum() > most else self.high + room
-        return replace(self, low=max(low, min(self.low, 0)), high=high)
+        return replace(self, low=low if self.low < 0 else max(low, 0), high=high)
 
     def typical(self, draws: Tensor) -> Tensor:
         """The median, a number that was drawn."""
