@@ -18,7 +18,7 @@ from ..runs import Opened, open_run
 from .image_files import rows_of, write_drawn, write_scores
 from .opened_table import is_table
 from .tables import sample_table, score_table
-from .words import Along, Folder, Seed, Times, along, load_array, parse, save_array
+from .words import Along, Folder, Out, Seed, Times, along, load_array, parse, save_array
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ class _Sample:
     n: int = 16
     times: Times = None
     path: Along = None
-    out: Path | None = None
+    out: Out = None
     seed: Seed = 0
     json: bool = False
 
@@ -72,7 +72,7 @@ class _Score:
     paths: Annotated[int, tyro.conf.arg(help="Of importance weighting.")] = 16
     times: Times = None
     path: Along = None
-    out: Path | None = None
+    out: Out = None
     seed: Seed = 0
     json: bool = False
 
@@ -139,7 +139,7 @@ class _Complete:
     repeats: Annotated[int | None, tyro.conf.arg(help="Sets of particles.")] = None
     times: Times = None
     path: Along = None
-    out: Path | None = None
+    out: Out = None
     seed: Seed = 0
     json: bool = False
 

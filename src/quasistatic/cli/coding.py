@@ -21,7 +21,7 @@ from ..runs import Opened, open_run
 from .image_files import given, write_drawn
 from .opened_table import OpenedTable, is_table
 from .table_coding import compress_table, decompress_table
-from .words import Along, Folder, along, load_array, parse
+from .words import Along, Folder, Out, along, load_array, parse
 
 
 @dataclasses.dataclass
@@ -35,7 +35,7 @@ class _Compress:
         tyro.conf.Positional,
         tyro.conf.arg(help="A .npy file or a folder of images; default: the run's test data."),
     ] = None
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    out: Out = None
     times: Annotated[int | None, tyro.conf.arg(help="Even steps of the chain; default: 50.")] = None
     path: Along = None
     layers: Annotated[
@@ -115,7 +115,7 @@ class _Decompress:
 
     run: Folder
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="What compress wrote.")]
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    out: Out = None
     anyway: Annotated[
         bool, tyro.conf.arg(help="Also if a machine wrote it whose arithmetic may differ.")
     ] = False

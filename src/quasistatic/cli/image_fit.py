@@ -20,8 +20,8 @@ from ..pictorial import megaflops
 from ..recipes import Experiment, OwnImages
 from ..runs import train
 from ..training import Fit, fit
-from .images import Given, Out
-from .words import Seed, parse
+from .images import Given
+from .words import Out, Seed, parse
 
 MINUTES, BATCH, VALIDATIONS, LOOKS = 10.0, 32, 10, 512
 """Minutes of training if nothing is said; images a step; and how often, by how many evaluations of

@@ -22,12 +22,11 @@ from ..pretrained import locate
 from ..runs import Opened, open_run
 from ..state import Progress
 from .image_files import given, levels_of, write_csv
-from .words import Folder, Seed, load_array, parse
+from .words import Folder, Out, Seed, load_array, parse
 
 Given = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A folder of images, or a .npy or .npz file.")
 ]
-Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
 FLAGS = ("--dry-run", "--json", "--one")
 """Options of these verbs that take no value."""
 

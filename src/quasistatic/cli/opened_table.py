@@ -24,13 +24,6 @@ MOST_PLACES = 7
 PIECE = 10_000
 """Rows of a file that are looked at together."""
 
-_WHOLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
-TYPES: dict[str, Any] = {
-    str(kind()): kind()
-    for kind in (*_WHOLE, pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Categorical)
-}
-"""The types that columns are written in."""
-
 
 def is_table(folder: Path) -> bool:
     """Whether that is what `quasistatic fit` wrote of a table."""
@@ -59,9 +52,8 @@ class OpenedTable:
     def of(cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame) -> Self:
         """Of an estimator that was fitted to such rows."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
-        types = {name: TYPES[_named(kind)] for name, kind in rows.schema.items()}
         places = {name: count for name, count in found.items() if count is not None}
-        return cls(folder, density, types, places)
+        return cls(folder, density, dict(rows.schema), places)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -76,19 +68,19 @@ class OpenedTable:
             raise FileNotFoundError(f"there is no {path}: `quasistatic fit` writes such folders")
         try:
             about = json.loads(path.read_text())
-            types = {name: TYPES[kind] for name, kind in about["types"].items()}
             places = dict(about["places"])
-        except (ValueError, KeyError, TypeError) as error:
+            types = pl.read_parquet_schema(folder / HELD_BACK)
+        except (ValueError, KeyError, TypeError, OSError, pl.exceptions.PolarsError) as error:
             raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
-        return cls(folder, DiffusionDensity.load(folder), types, places)
+        return cls(folder, DiffusionDensity.load(folder), dict(types), places)
 
     def save(self, held_back: pl.DataFrame) -> None:
-        """Keeps it, with rows that were held back, by which :meth:`detector` judges."""
+        """Keeps it, with rows that were held back, by which :meth:`detector` judges; their file
+        has the types of the columns."""
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
-        types = {name: _named(kind) for name, kind in self.types.items()}
-        about = {"types": types, "places": self.places}
-        files.write_text(self.folder / ABOUT, json.dumps(about, indent=2) + "\n")
+        about = json.dumps({"places": self.places}, indent=2)
+        files.write_text(self.folder / ABOUT, about + "\n")
 
     def detector(self, level: float) -> DiffusionOutliers:
         """What finds outliers.
@@ -151,7 +143,7 @@ class OpenedTable:
             column = column.fill_nan(None)
             places = self.places.get(column.name)
             column = column if places is None else column.round(places)
-        if kind in _WHOLE:
+        if kind.is_integer():
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
@@ -161,12 +153,3 @@ def _places(column: pl.Series) -> int | None:
     """Decimals after the point that all of its numbers do with; None if that takes many."""
     known = column.drop_nulls()
     return next((k for k in range(MOST_PLACES) if (known == known.round(k)).all()), None)
-
-
-def _named(kind: Any) -> str:
-    """The type that a column of polars' type `kind` is written in."""
-    if str(kind) in TYPES:
-        return str(kind)
-    if isinstance(kind, pl.Enum | pl.Categorical):
-        return str(pl.Categorical())
-    return str(pl.Float64() if kind.is_numeric() else pl.String())

@@ -21,7 +21,7 @@ from ..report import save_figure, write_page
 from ..runs import open_run
 from .opened_table import is_table
 from .table_report import report_table
-from .words import Seed, parse
+from .words import Out, Seed, parse
 
 
 @dataclasses.dataclass
@@ -31,7 +31,7 @@ class _Report:
 
     runs: tyro.conf.Positional[list[Path]]
     data: Annotated[Path | None, tyro.conf.arg(help="Rows beside a fitted table's draws.")] = None
-    out: Path | None = None
+    out: Out = None
     evaluations: int | None = 100
     seed: Seed = 0
     json: bool = False

@@ -16,13 +16,12 @@ from ..display import Display
 from ..estimators import DiffusionDensity, DiffusionImputer
 from ..table_files import open_table, write_table
 from .opened_table import PIECE, OpenedTable
-from .words import Seed, parse
+from .words import Out, Seed, parse
 
 Data = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A table: CSV, TSV, NPY, NPZ or Parquet.")
 ]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="What `quasistatic fit` wrote.")]
-Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
 HEADER = ("column", "type", "values", "missing")
 
 
@@ -131,7 +130,8 @@ def impute_table(words: Sequence[str]) -> None:
             count += sum(each.null_count() for each in piece)
             # What is known is taken from the file itself, to the last digit.
             yield piece.select(
-                each.zip_with(each.is_not_null(), found[each.name]) for each in piece
+                each.zip_with(each.is_not_null(), found[each.name].cast(each.dtype))
+                for each in piece
             )
 
     path = asked.out or asked.run / f"imputed{asked.data.suffix}"
@@ -215,6 +215,8 @@ def score_table(folder: Path, data: Path | None, out: Path | None, display: Disp
 
 def sample_table(folder: Path, n: int, out: Path | None, seed: int, display: Display) -> None:
     """Draws rows, and writes them with the names and the types of the columns."""
+    if n < 1:
+        raise ValueError(f"--n is how many rows to draw, 1 or more, got {n}")
     table, path = OpenedTable.open(folder), out or folder / "samples.csv"
     sizes = [min(PIECE, n - start) for start in range(0, n, PIECE)]
     drawn = (

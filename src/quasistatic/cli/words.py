@@ -1,6 +1,6 @@
 """What the verbs share: how their words are read, and how arrays come and go."""
 
-__all__ = ["Along", "Folder", "Seed", "Times", "along", "load_array", "parse", "save_array"]
+__all__ = ["Along", "Folder", "Out", "Seed", "Times", "along", "load_array", "parse", "save_array"]
 
 import io
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ Times = Annotated[int | None, tyro.conf.arg(help="Even steps of the chain; defau
 Along = Annotated[
     int | None, tyro.conf.arg(help="That many steps along the best path: see `quasistatic grid`.")
 ]
+Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
 Seed = Annotated[int, tyro.conf.arg(help="Seed of everything that is drawn.")]
 
 
