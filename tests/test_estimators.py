@@ -169,8 +169,13 @@ def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
 
 
 def test_minutes_bound_the_steps():
-    fitted = qs.DiffusionDensity(steps=10_000, minutes=0.01, width=16).fit(ring(300))
-    assert 1 <= fitted.story_.steps < 2000
+    """Those of the estimator, or of a call in their place."""
+    density = qs.DiffusionDensity(steps=10_000, minutes=0.01, width=16)
+    assert 1 <= density.fit(ring(300)).story_.steps < 2000
+    density.set_params(steps=40, minutes=1e-9)
+    assert density.fit(ring(300)).story_.steps == 1
+    assert density.fit(ring(300), minutes=10).story_.steps == 40
+    assert density.minutes == 1e-9
 
 
 def test_small_whole_numbers_have_a_probability():

@@ -69,15 +69,18 @@ class DiffusionDensity(DensityMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
         """Fits a table of N rows; NaN, or what the data frame has for it, is a hole.
+
+        Args:
+            minutes: that training may take at most, in place of the estimator's own.
 
         Raises:
             TypeError: if a column holds times, or what is no number and no name.
             ValueError: if it has fewer than two rows, holds infinity or a column of names that
                 tell rows apart, or no column varies.
         """
-        self._fit(*self._read(X))
+        self._fit(*self._read(X), minutes)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:

@@ -155,9 +155,9 @@ class Face(BaseEstimator):
         check_is_fitted(self)
         return self.columns_.given(self.columns_.put(numbers))
 
-    def _fit(self, x: np.ndarray, table: Table | None) -> None:
+    def _fit(self, x: np.ndarray, table: Table | None, minutes: float | None) -> None:
         """Fits checked rows (N, D), NaN a hole."""
-        plan = self._plan()
+        plan = self._plan(minutes)
         if table is not None:
             self.columns_, self.fitted_ = MixedColumns(table), fit_table(x, plan, table)
             return
@@ -166,10 +166,10 @@ class Face(BaseEstimator):
         count = levels_of(rows) if plan.space is None else None
         self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
 
-    def _plan(self) -> Plan:
+    def _plan(self, minutes: float | None = None) -> Plan:
         return Plan(
             self.steps,
-            self.minutes,
+            self.minutes if minutes is None else minutes,
             self.width,
             self.validation,
             self.space,

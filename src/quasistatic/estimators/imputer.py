@@ -57,7 +57,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
         """Fits a table as :meth:`DiffusionDensity.fit` does.
 
         Raises:
@@ -67,7 +67,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
             raise ValueError(
                 f"draws and particles must be 1 or more, got {self.draws} and {self.particles}"
             )
-        self._fit(*self._read(X))
+        self._fit(*self._read(X), minutes)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -78,7 +78,7 @@ class DiffusionOutliers(OutlierMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
         """Fits a table as :meth:`DiffusionDensity.fit` does, nearly all of its rows ordinary ones.
 
         Raises:
@@ -91,7 +91,7 @@ class DiffusionOutliers(OutlierMixin, Face):
         x, table = self._read(X)
         order = np.random.default_rng(self._seed(self.random_state)).permutation(len(x))
         count = min(max(1, round(self.calibration * len(x))), len(x) - 1)
-        self._fit(x[order[count:]], table)
+        self._fit(x[order[count:]], table, minutes)
         return self._calibrate(x[order[:count]])
 
     def calibrate(self, X: Any) -> Self:
