@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quasistatic as qs
-from quasistatic.estimators import mixed, whole
+from quasistatic.estimators import correcting, mixed, whole
 from quasistatic.mixtures import stacking
 from quasistatic.mixtures.candidates import Wide
 
@@ -143,7 +143,7 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain():
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     """The model is then the start, and of all rows."""
-    monkeypatch.setattr(mixed, "SURE", math.inf)
+    monkeypatch.setattr(correcting, "SURE", math.inf)
     x = correlated(60)
     fitted = qs.DiffusionDensity(steps=3).fit(x)
     assert not fitted.story_.kept

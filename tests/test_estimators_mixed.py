@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 
 import quasistatic as qs
 from conftest import default_dtype
-from quasistatic.estimators import tables, whole
+from quasistatic.estimators import correcting, tables, whole
 from quasistatic.mixtures import stacking
 from quasistatic.mixtures.candidates import Wide
 
@@ -307,7 +307,7 @@ def test_a_network_that_speaks_samples_and_completes(monkeypatch):
 
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
-    monkeypatch.setattr(tables, "SURE", math.inf)
+    monkeypatch.setattr(correcting, "SURE", math.inf)
     monkeypatch.setattr(tables, "STEPS", 20)
     frame = shop(60)
     fitted = qs.DiffusionDensity(steps=3).fit(frame)

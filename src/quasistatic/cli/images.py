@@ -5,9 +5,9 @@ __all__ = ["impute_images", "is_images", "is_images_run", "outliers_images"]
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ def impute_images(words: Sequence[str]) -> None:
         filled = _filled(asked, opened, x, holes, display)
     path = write_images(asked.out or opened.result("imputed"), filled, levels, names)
     rows, count = int(holes.reshape(len(x), -1).any(1).sum()), int(holes.sum())
-    how = "one draw" if asked.by == "draw" else f"the {asked.by} of {asked.draws} draws"
+    how = _WAYS[asked.by].about.format(asked.draws)
     display.say(f"wrote {path}: {count} values of {rows} of {len(x)} images filled, by {how}")
     display.result(imputed=str(path), filled=count, rows=rows)
 
@@ -101,15 +101,15 @@ def _filled(
 ) -> np.ndarray:
     """Images (N, *) with something for what is missing, a few at a time."""
     rng = torch.Generator().manual_seed(asked.seed)
-    draws, repeats = (1, 1) if asked.by == "draw" else (asked.draws, None)
-    how: dict[str, Any] = {"particles": asked.particles, "repeats": repeats}
+    way = _WAYS[asked.by]
+    draws, how = way.draws or asked.draws, {"particles": asked.particles, "repeats": way.draws}
     rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
     filled, began = x.copy(), time.monotonic()
     with display.progress("impute") as show:
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
             made = opened.model.complete(x[some], holes[some], draws, asked.times, rng, **how)
-            found = _BY[asked.by](made.draws.double().numpy()).round()
+            found = way.merged(made.draws.double().numpy()).round()
             filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
             done = start + len(some)
             left = (time.monotonic() - began) / done * (len(rows) - done)
@@ -117,10 +117,20 @@ def _filled(
     return filled
 
 
-_BY = {
-    "draw": lambda draws: draws[:, 0],
-    "mean": lambda draws: draws.mean(1),
-    "median": lambda draws: np.median(draws, 1),
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """How draws (n, draws, *) become one value: how many there are, or None for what is asked, and
+    what that is called."""
+
+    merged: Callable[[np.ndarray], np.ndarray]
+    about: str
+    draws: int | None = None
+
+
+_WAYS = {
+    "draw": _Way(lambda draws: draws[:, 0], "one draw", 1),
+    "mean": _Way(lambda draws: draws.mean(1), "the mean of {} draws"),
+    "median": _Way(lambda draws: np.median(draws, 1), "the median of {} draws"),
 }
 
 

@@ -24,26 +24,15 @@ from ..mixtures import Stacked, completed, drawn, marginal, stacked
 from ..networks import MixtureMLP
 from ..schedules import linear_log_snr
 from ..spaces import Continuous, Space
-from ..training import Fit
 from ..warps import YeoJohnson
+from .correcting import JUDGES, TRAINED, is_kept, is_tried, words
 from .fitted import OfNumbers, Plan, Story, evidence, generator
 
 STEPS, LAST = 1000, -8.0
 """T of the chain, and the log-SNR that it ends at."""
 
-ENOUGH = 2000
-"""Rows from which a network is tried unless it is asked for."""
-
 LOOKED_AT = 20_000
 """Rows that space and mixture are chosen by, at most."""
-
-JUDGES = 1000
-"""Validation rows that are looked at, at most."""
-
-SURE = 2.0
-"""Standard errors by which a network must win to be kept."""
-
-TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +85,8 @@ class FittedMixture(OfNumbers):
 
 def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
     """Fits rows (N, D) of finite numbers."""
-    x, asked = torch.from_numpy(rows), plan.steps is not None or len(rows) >= ENOUGH
-    if asked and plan.steps != 0 and len(x) >= 4:
+    x = torch.from_numpy(rows)
+    if is_tried(plan, len(x)):
         learned = _learned(rows, plan)
         if learned.story.kept:
             return learned
@@ -111,14 +100,9 @@ def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
 
 def plan_mixture(rows: np.ndarray, plan: Plan) -> str:
     """What :func:`fit_mixture` would do, in a sentence."""
-    steps = TRAINED.steps if plan.steps is None else plan.steps
-    steps = steps if plan.steps is not None or len(rows) >= ENOUGH else 0
     spaces = type(plan.space).__name__ if plan.space else "Continuous or YeoJohnson"
     start = f"a mixture of normals in a {spaces} space, chosen by held-out rows"
-    if steps == 0:
-        return f"{start}, and no network: {ENOUGH} rows or --steps bring one"
-    network = f"an MLP of width {_width(rows.shape[1], plan)}"
-    return f"{start}, corrected by {network}, {steps} steps at most"
+    return words(plan, len(rows), start, _width(rows.shape[1], plan))
 
 
 def _width(dims: int, plan: Plan) -> int:
@@ -132,8 +116,7 @@ def _learned(rows: np.ndarray, plan: Plan) -> FittedMixture:
     model, judges = _standing_on(start, space, plan), rows[valid[:JUDGES]]
     steps = plan.train(model, rows[train], judges, TRAINED)
     won = model.score(judges, method=ContinuousTime(), rng=generator(plan.seed)).terms["correction"]
-    gain, error = won.mean().item(), won.std().item() / len(won) ** 0.5
-    return FittedMixture(model.eval(), Story(start.shares, gain, gain > SURE * error, steps))
+    return FittedMixture(model.eval(), Story(start.shares, *is_kept(won.numpy()), steps))
 
 
 def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:

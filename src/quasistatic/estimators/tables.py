@@ -8,7 +8,6 @@ that it has not seen are likelier for it.
 
 __all__ = ["FittedTable", "fit_table", "plan_table"]
 
-import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -22,23 +21,12 @@ from ..networks import LatentMLP
 from ..networks.latent import LatentClasses
 from ..spaces import Table
 from ..tabular import standing
-from ..training import Fit
 from .columns import Layout, MixedColumns
+from .correcting import JUDGES, TRAINED, is_kept, is_tried, words
 from .fitted import Fitted, Plan, Story, generator
 
 STEPS, WALKED = 1000, 100
 """T of the chain, and the times of it that draws of what is missing visit."""
-
-ENOUGH = 2000
-"""Rows from which a network is tried unless it is asked for."""
-
-JUDGES = 1000
-"""Validation rows that are looked at, at most."""
-
-SURE = 2.0
-"""Standard errors by which a network must win to be kept."""
-
-TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +93,7 @@ class FittedTable(Fitted):
 
 def fit_table(rows: np.ndarray, plan: Plan, table: Table) -> FittedTable:
     """Fits rows (N, C) of a table, NaN a hole."""
-    asked = plan.steps is not None or len(rows) >= ENOUGH
-    if asked and plan.steps != 0 and len(rows) >= 4:
+    if is_tried(plan, len(rows)):
         learned = _learned(rows, plan, table)
         if learned.story.kept:
             return learned
@@ -120,12 +107,8 @@ def fit_table(rows: np.ndarray, plan: Plan, table: Table) -> FittedTable:
 
 def plan_table(rows: int, plan: Plan, table: Table) -> str:
     """What :func:`fit_table` would do with so many rows, in a sentence."""
-    steps = TRAINED.steps if plan.steps is None else plan.steps
-    steps = steps if plan.steps is not None or rows >= ENOUGH else 0
     start = "latent classes, normal in real columns, their number chosen by held-out rows"
-    if steps == 0:
-        return f"{start}, and no network: {ENOUGH} rows or --steps bring one"
-    return f"{start}, corrected by an MLP of width {_width(table, plan)}, {steps} steps at most"
+    return words(plan, rows, start, _width(table, plan))
 
 
 def _width(table: Table, plan: Plan) -> int:
@@ -140,9 +123,7 @@ def _learned(rows: np.ndarray, plan: Plan, table: Table) -> FittedTable:
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = FittedTable(model.eval(), Story(start.shares))
     won = fitted.correction(torch.from_numpy(judges), 64, plan.seed)
-    gain = float(won.mean())
-    error = float(won.std(ddof=1)) / len(won) ** 0.5 if len(won) > 1 else math.inf
-    return FittedTable(model, Story(start.shares, gain, gain > SURE * error, steps))
+    return FittedTable(model, Story(start.shares, *is_kept(won), steps))
 
 
 def _start(rows: np.ndarray, plan: Plan, table: Table) -> StackedClasses:
