@@ -21,8 +21,6 @@ import copy
 import json
 import math
 import resource
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -31,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from growing import each_alone
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -244,14 +243,10 @@ def grow_one(rows: int, minutes: float | None) -> dict:
 
 def grow(sizes: list[int], minutes: float | None) -> list[dict]:
     made = []
-    for rows in sizes:
-        command = [sys.executable, __file__, "--grow-one", str(rows)]
-        command += [] if minutes is None else ["--minutes", str(minutes)]
-        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        made.append(json.loads(out.splitlines()[-1]))
-        row = made[-1]
+    for row in each_alone(__file__, sizes, minutes):
+        made.append(row)
         print(
-            f"{rows:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
+            f"{row['rows']:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
             f"{row['peak_mib'] - row['before_mib']:8.0f} MiB beyond {row['before_mib']:.0f} (the "
             f"table has {row['table_mib']:.0f}){row['nats']:9.3f} +- {row['stderr']:.3f} nats",
             flush=True,

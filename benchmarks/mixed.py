@@ -27,8 +27,6 @@ law. Keeps all of it in benchmarks/results/mixed.json.
 import argparse
 import json
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +34,7 @@ from pathlib import Path
 import mixed_law
 import numpy as np
 import torch
+from growing import each_alone
 from mixed_peers import PEERS, Density
 from mixed_tables import KNOWN, TABLES, Task
 from threadpoolctl import threadpool_limits
@@ -121,14 +120,10 @@ def keep(name: str, found: object) -> None:
 
 def grow(sizes: list[int], minutes: float | None) -> None:
     made: list[dict] = []
-    for rows in sizes:
-        command = [sys.executable, __file__, "--grow-one", str(rows)]
-        command += [] if minutes is None else ["--minutes", str(minutes)]
-        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        made.append(json.loads(out.splitlines()[-1]))
-        row = made[-1]
+    for row in each_alone(__file__, sizes, minutes):
+        made.append(row)
         print(
-            f"{rows:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
+            f"{row['rows']:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
             f"{row['peak_mib'] - row['before_mib']:8.0f} MiB beyond {row['before_mib']:.0f}"
             f"{row['nats']:9.3f} +- {row['stderr']:.3f} nats, short of the law by "
             f"{row['short']['nats']:.3f} +- {row['short']['stderr']:.3f}; {learned(row)}",
