@@ -298,7 +298,7 @@ def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     with torch.no_grad():
         learned.model_.network.correction.read_out.bias += 1e-9
     assert learned.score(frame) == pytest.approx(exact, abs=1e-3)
-    drawn = learned.sample(200)
+    drawn = learned.sample(400, 0)
     assert (drawn.dtypes == frame.dtypes).all()
     assert (drawn["kind"] == "b").mean() == pytest.approx(0.6, abs=0.15)
     spoilt = new.assign(kind=None)
