@@ -37,31 +37,36 @@ class Gradients:
         self.rng = engine.generator()
         self.arithmetic, self.working = Arithmetic(), model  # `choose` finds what is best
 
-    def compute(self, step: int, last: bool, clip: float) -> float:
+    def compute(self, step: int, last: bool, clip: float) -> Tensor:
         """Leaves in the weights the gradient of a step, counted from 0, clipped to a norm; the
-        mean loss.
+        mean loss and the norm, (2,), which nobody has looked at: see :meth:`require`.
 
         Args:
             last: whether no step comes after it.
-
-        Raises:
-            NonFiniteLoss: on all processes alike, if the loss or the gradient is not finite.
         """
         parts = self.batches.take(step)
         each = self._add_up(self.working, parts)
         if not last:
             self.batches.prepare(step + 1)  # a GPU is still busy: what was asked of it is queued
         share = torch.stack([losses.sum() / self.batches.size for losses in each]).sum()
-        loss = self.engine.reduce(self.weights, share).item()
+        loss = self.engine.reduce(self.weights, share)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, clip)
+        self._seen = parts, each
+        return torch.stack([loss, norm.to(loss)])
+
+    def require(self, step: int, loss: float, norm: float) -> None:
+        """Nothing, if the loss and the gradient of the step that was computed last are finite.
+
+        Raises:
+            NonFiniteLoss: on all processes alike, if they are not.
+        """
         if not math.isfinite(loss):
-            self._refuse(step, loss, parts, each)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, clip).item()
+            self._refuse(step, loss, *self._seen)
         if not math.isfinite(norm):
             raise NonFiniteLoss(
                 f"the gradient has norm {norm} at step {step + 1} though the loss is {loss:.4g}: "
                 f"the weights of step {step} are kept; try a lower lr"
             )
-        return loss
 
     def choose(self, ways: Sequence[Arithmetic], step: int) -> dict[str, float | None]:
         """Makes the network compute in the fastest of these ways, by trials of a step on the main

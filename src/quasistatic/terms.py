@@ -9,16 +9,21 @@ __all__ = ["each_term_of", "fixed_part", "learned_term", "stratified_terms", "te
 import torch
 from torch import Tensor
 
-from .families import total
+from .families import OnLattice, total
+from .heads import BeliefHead
 from .model import Model
+from .randomness import permutation, uniform
 
 
 def learned_term(
     model: Model, x_0: Tensor, times: Tensor, index: Tensor, rng: torch.Generator | None
 ) -> Tensor:
     r"""Term `index` (B,) of the chain over `times`, at one x_t ~ q(x_t | x_0): (B,), in nats."""
-    ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
-    s, t = ladder[index], ladder[index + 1]
+    if len(times) == model.steps:  # all of them: the k-th is k
+        s, t = index, index + 1
+    else:
+        ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
+        s, t = ladder[index], ladder[index + 1]
     x_t = model.kernel.marginal(x_0, t).sample(rng)
     return term_of(model, model.output(x_t, t), x_0, x_t, s, t)
 
@@ -33,21 +38,27 @@ def each_term_of(
     model: Model, output: Tensor, x_0: Tensor, x_t: Tensor, s: Tensor, t: Tensor
 ) -> Tensor:
     r"""What each value has of :func:`term_of`, with shape (B, *), in nats."""
-    last = s == 0
-    if not last.any():
-        return model.head.divergence(model.kernel, output, x_t, x_0, s, t)
-
-    # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare.
-    term = torch.zeros_like(x_0)
-    if model.space.first_term == 0:
-        p = model.head.last(model.kernel, output[last], x_t[last], t[last])
-        term[last] = -model.space.decided(p, x_0[last])
-    rest = ~last
-    if rest.any():
-        term[rest] = model.head.divergence(
-            model.kernel, output[rest], x_t[rest], x_0[rest], s[rest], t[rest]
-        )
-    return term
+    # Rows whose step ends the chain are told apart: x_0 has no spread for a KL to compare, and what
+    # stands in for it, the step from 2 to 1, is finite and is not looked at.
+    ends, head, kernel = s == 0, model.head, model.kernel
+    early, late = torch.where(ends, 1, s), torch.where(ends, min(2, model.steps), t)
+    here = ends.reshape(-1, *[1] * (x_0.ndim - 1))
+    belief = None
+    if isinstance(head, BeliefHead) and type(head).divergence is BeliefHead.divergence:
+        belief = head.belief(kernel, output, x_t, t)
+        term = head.divergence_of(kernel, belief, x_t, x_0, early, late)
+    else:
+        term = head.divergence(kernel, output, x_t, x_0, early, late)
+    if model.space.first_term:
+        return torch.where(here, 0.0, term)
+    if isinstance(belief, OnLattice) and type(head).last is BeliefHead.last:
+        p = belief  # a law on levels serves every row
+    else:
+        p = head.last(kernel, output, x_t, torch.where(ends, t, 1))
+    # The mass of a cell far from a narrow law has no finite slope: rows that do not end take
+    # the law's own mean, whose mass has one.
+    end = -model.space.decided(p, torch.where(here, x_0, p.mean.detach()))
+    return torch.where(here, end, term)
 
 
 def fixed_part(model: Model, x_0: Tensor, times: Tensor) -> dict[str, Tensor]:
@@ -67,9 +78,8 @@ def stratified_terms(
     """Terms for n examples, with shape (n,): uniform over share number `share` of `shares` equal
     parts of first .. count - 1, and spread evenly over the examples too. With as many shares as
     terms each is visited once, so that a full sum is the same call."""
-    device = None if rng is None else rng.device  # a generator draws on its own device only
-    uniform = torch.rand(1, generator=rng, dtype=torch.float64, device=device)
-    order = torch.randperm(n, generator=rng, device=device)
-    within = (order + uniform) / n
+    like = torch.empty(0, device=None if rng is None else rng.device)
+    start = uniform((1,), rng, like, torch.float64)
+    within = (permutation(n, rng, like) + start) / n
     terms = count - first
     return first + ((share + within) * terms / shares).long().clamp(max=terms - 1)

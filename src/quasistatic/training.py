@@ -8,6 +8,7 @@ run that was not, and several processes do what one would do by itself.
 
 __all__ = ["Fit", "NonFiniteLoss", "fit"]
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,9 @@ from .model import Model
 from .objectives import Bound, Objective
 from .settings import Fit
 from .state import Progress, Run
+
+LOOK = 64
+"""Steps of a GPU between looks at their losses."""
 
 SAMPLE = 4096
 """Training rows by which a loss is told as a person reads it."""
@@ -141,6 +145,9 @@ class _Loop:
         )
         self.gradients = Gradients(model, objective, engine, self.batches)
         self.kept = Run.begin(self.weights)
+        self.unseen: list[Tensor] = []
+        self.good: list[list[Tensor]] = []
+        self.careful = engine.device.type == "cpu"  # where to look costs nothing
 
     def run(self, folder: Folder | None, show: Callable[[Progress], None] | None) -> None:
         self.begin(folder)
@@ -161,6 +168,7 @@ class _Loop:
                 if self.kept.step % every == 0 or self.kept.step == self.how.steps:
                     self.validate()
                 if writer is not None and writer.due(now, self.how.save_every):
+                    self.look()
                     writer.save(self.kept, self.model, self.optimizer)
                 if show is not None and (now - shown > 0.2 or self.kept.step == self.how.steps):
                     shown = now
@@ -169,6 +177,7 @@ class _Loop:
             if writer is not None:
                 writer.save(self.kept, self.model, self.optimizer)
             raise
+        self.look()
         self.kept.finish(self.model)
         if folder is not None:
             self.engine.once(lambda: folder.close(self.kept, self.model))
@@ -197,18 +206,63 @@ class _Loop:
                 folder.write_speed(self.kept)
 
     def step(self) -> None:
-        """One gradient step."""
+        """One gradient step. Where a GPU is at work its loss is looked at later, see `look`."""
         step, how = self.kept.step, self.how
-        loss = self.gradients.compute(step, step + 1 == how.steps, how.clip)
+        if not self.unseen and not self.careful:
+            self._remember()
+        found = self.gradients.compute(step, step + 1 == how.steps, how.clip)
+        if self.careful:
+            loss, norm = found.tolist()
+            self.gradients.require(step, loss, norm)
+            self._count(loss)
+        else:
+            self.unseen.append(found)
         for group in self.optimizer.param_groups:
             group["lr"] = how.rate(step)
         self.optimizer.step()
         self.kept.advance(self.weights, how.ema)
+        if len(self.unseen) >= LOOK:
+            self.look()
+
+    def look(self) -> None:
+        """Takes in the losses of the steps since the last look. If one was not finite, they are
+        taken again from there with eyes open: step for step the same, up to the one that fails."""
+        if not self.unseen:
+            return
+        found, self.unseen = torch.stack(self.unseen).tolist(), []
+        if all(math.isfinite(x) for pair in found for x in pair):
+            for loss, _ in found:
+                self._count(loss)
+            return
+        if not self.good[-1]:  # before the first step there were no moments
+            self.optimizer.state.clear()
+        with torch.no_grad():
+            for now, before in zip(self._state(), self.good, strict=True):
+                if now:
+                    torch._foreach_copy_(now, before)
+        self.kept.step -= len(found)
+        self.careful = True
+        for _ in found:
+            self.step()
+
+    def _count(self, loss: float) -> None:
         self.kept.loss_sum += loss
         self.kept.loss_count += 1
 
+    def _state(self) -> list[list[Tensor]]:
+        """All that a step changes: weights, their mean, the optimiser's moments, buffers."""
+        weights = [w for w in self.weights if w in self.optimizer.state]
+        of = [self.optimizer.state[w] for w in weights]
+        moments = [[s[name] for s in of] for name in ("exp_avg", "exp_avg_sq", "step")]
+        weights = [w.detach() for w in self.weights]
+        return [weights, self.kept.mean, list(self.model.buffers()), *moments]
+
+    def _remember(self) -> None:
+        self.good = [[t.clone() for t in each] for each in self._state()]
+
     def validate(self) -> None:
         """Notes the loss since the last time, and the bound of the mean weights on `valid`."""
+        self.look()
         loss = self.kept.mean_loss()
         name, value = self.objective.reading(self.model, self.sample, loss)
         record: dict[str, float] = {"step": self.kept.step, "loss": loss, name: value}

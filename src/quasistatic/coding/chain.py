@@ -3,6 +3,7 @@ r"""Bits-back coding of a batch of examples along a chain: its code is as long a
 __all__ = ["CELLS", "Chain", "each_at"]
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -49,12 +50,12 @@ class Chain:
         pieces, first = model.space.pieces(model.kernel), torch.tensor(self.times[:1])
         self.raw: Alphabet = SideBySide(
             tuple(
-                raw_alphabet(p, self.values.grids(p.columns), model.blank(1)[:, p.values], first)
+                raw_alphabet(p, self.values.grids(p.columns), self._blank(1)[:, p.values], first)
                 for p in pieces
             ),
             tuple(p.columns for p in pieces),
         )
-        kernels = [(p.kernel, model.blank(1)[:, p.values]) for p in pieces]
+        kernels = [(p.kernel, self._blank(1)[:, p.values]) for p in pieces]
         index = tuple(p.values for p in pieces)
         self.latents: list[Alphabet] = [
             SideBySide(tuple(self._latent(k, *each) for each in kernels), index)
@@ -67,7 +68,7 @@ class Chain:
 
     def push(self, stack: Stack, raw: Tensor) -> None:
         """Writes a batch of raw values (B, *shape) in float64, NaN where one is missing."""
-        x_s = self.model.space.encode(raw.to(self.model.blank(1)))
+        x_s = self.model.space.encode(raw.to(self._blank(1)))
         alphabet, values, s = self.raw, raw, 0
         for latent, t in zip(self.latents, self.times, strict=True):
             x_t = latent.pop(stack, self._forward(x_s, s, t), x_s)
@@ -78,7 +79,7 @@ class Chain:
     def pop(self, stack: Stack, absent: Tensor) -> Tensor:
         """Reads the batch that was written last, (B, *shape) in float64, where `absent`, of that
         shape, says which values are missing."""
-        space, blank = self.model.space, self.model.blank(len(absent))
+        space, blank = self.model.space, self._blank(len(absent))
         hidden = space.per_state(absent.to(blank)) > 0
         x_t = torch.where(hidden, torch.nan, blank)
         x_t = self.latents[-1].pop(stack, self.model.kernel.prior(x_t), x_t)
@@ -93,14 +94,20 @@ class Chain:
         self.latents[0].push(stack, self._forward(x_0, 0, t), x_t)
         return raw
 
+    def _blank(self, n: int) -> Tensor:
+        """Zeros like n examples of x, where symbols are: on the host."""
+        return self.model.blank(n).cpu()
+
     def _forward(self, x_s: Tensor, s: int, t: int) -> Family:
         """q(x_t | x_s), where s = 0 is data."""
         return _step(self.model.kernel, x_s, s, t)
 
     def _reverse(self, x_t: Tensor, s: int, t: int) -> Family:
         """p(x_s | x_t), where s = 0 is data."""
+        x_t = x_t.to(self.model.blank(1).device)
         at = partial(each_at, x_t)
-        return self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
+        law = self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
+        return _on_host(law)
 
     def _latent(self, k: int, kernel: Kernel, blank: Tensor) -> Alphabet:
         """That of the values of x_t that a kernel diffuses, at the k-th time."""
@@ -118,6 +125,18 @@ class Chain:
         least = min(law.variance.min().item() for law in laws)
         # A power of two: an index times the width is exact.
         return float(2.0 ** torch.tensor(least**0.5 / CELLS).log2().floor())
+
+
+def _on_host(law: Any) -> Any:
+    """The same law, with its parameters on the CPU."""
+    if isinstance(law, Tensor):
+        return law.cpu()
+    if isinstance(law, tuple):
+        return tuple(_on_host(each) for each in law)
+    if not isinstance(law, Family):
+        return law
+    moved = {f.name: _on_host(getattr(law, f.name)) for f in fields(law)}  # type: ignore[arg-type]
+    return replace(law, **moved)  # type: ignore[type-var]
 
 
 def _step(kernel: Kernel, x_s: Tensor, s: int, t: int) -> Family:

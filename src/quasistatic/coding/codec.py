@@ -154,7 +154,7 @@ class Codec:
             ValueError: if it has another shape, or values that the space does not have.
         """
         file = io.BytesIO()
-        self.write(np.asarray(x), file)
+        self.write(np.asarray(x.cpu() if isinstance(x, Tensor) else x), file)
         return file.getvalue()
 
     def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:

@@ -85,7 +85,7 @@ class LayeredCodec:
     def compress(self, x: object) -> bytes:
         """The stream of raw data x (N, *shape)."""
         file = io.BytesIO()
-        self.write(np.asarray(x), file)
+        self.write(np.asarray(x.cpu() if isinstance(x, Tensor) else x), file)
         return file.getvalue()
 
     def write(self, x: np.ndarray, file: BinaryIO) -> int:

@@ -64,7 +64,7 @@ class Linear(Factor):
         return len(self.y)
 
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Linear":
-        one = torch.zeros(1, *space.shape, dtype=torch.float64)
+        one = torch.zeros(1, *space.shape, dtype=torch.float64, device=self.y.device)
         offset, scale = space.affine(one)
         forward = _checked(self.operator, self.adjoint, self.y, space.shape)
         constant = forward(offset)
@@ -160,7 +160,9 @@ def _checked(operator: Map | Tensor, adjoint: Map | None, y: Tensor, shape: tupl
     """A as a callable, which fits the data and is what it says."""
     forward = _dense(operator, shape) if isinstance(operator, Tensor) else operator
     rng = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(1, *shape, generator=rng, dtype=torch.float64) for _ in range(2))
+    a, b = (
+        torch.randn(1, *shape, generator=rng, dtype=torch.float64).to(y.device) for _ in range(2)
+    )
     try:
         seen = forward(a)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -174,7 +176,7 @@ def _checked(operator: Map | Tensor, adjoint: Map | None, y: Tensor, shape: tupl
     if not torch.allclose(both, seen - 2 * forward(b), rtol=LOOSE, atol=LOOSE * _size(seen)):
         raise ValueError("A is not linear: A(a - 2 b) is not A(a) - 2 A(b); use Smooth")
     if adjoint is not None:
-        v = torch.randn(1, *y.shape[1:], generator=rng, dtype=torch.float64)
+        v = torch.randn(1, *y.shape[1:], generator=rng, dtype=torch.float64).to(y.device)
         left, back = (seen * v).sum().item(), adjoint(v)
         right = (a * back).sum().item() if back.shape == a.shape else math.nan
         if not abs(left - right) <= LOOSE * (_size(seen) * _size(v) * v.numel() + abs(left)):

@@ -89,16 +89,17 @@ class Observed(Factor):
         return Observed(self.y[rows], self._variance[rows], unit)
 
     def log_prob(self, x_0: Tensor) -> Tensor:
+        noisy, unit = self._noisy.to(x_0.device), self._unit(x_0)
         law = Gaussian(x_0, torch.where(self._noisy, self._variance, 1.0).to(x_0))
-        return total(torch.where(self._noisy, law.log_prob(self.y.to(x_0)) - self.log_unit, 0.0))
+        return total(torch.where(noisy, law.log_prob(self.y.to(x_0)) - unit, 0.0))
 
     def log_mean(self, space: Space, belief: Family) -> Tensor:
         like = belief.mean
-        y, variance, noisy = self.y.to(like), self._variance.to(like), self._noisy
-        sure = variance == 0
+        y, variance = self.y.to(like), self._variance.to(like)
+        sure, noisy = variance == 0, variance.isfinite() & (variance > 0)
         safe = torch.where(noisy, variance, 1.0)
         tilted = belief.tilt(*self._tilt(like, noisy))
-        constant = -0.5 * (y**2 / safe + (2 * math.pi * safe).log()) - self.log_unit
+        constant = -0.5 * (y**2 / safe + (2 * math.pi * safe).log()) - self._unit(like)
         mean = tilted.log_partition() - belief.log_partition() + constant
         at = torch.where(sure, y, like.detach())
         return total(torch.where(sure, space.log_prob(belief, at), torch.where(noisy, mean, 0.0)))
@@ -115,8 +116,13 @@ class Observed(Factor):
 
     def _tilt(self, like: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
         """The linear term and the precision by which a belief is multiplied where that is so."""
-        precision = torch.where(where, 1 / self._variance.clamp(min=1 / SURE), 0.0).to(like)
+        variance, where = self._variance.to(like.device), where.to(like.device)
+        precision = torch.where(where, 1 / variance.clamp(min=1 / SURE), 0.0).to(like)
         return precision * self.y.to(like), precision
+
+    def _unit(self, like: Tensor) -> Tensor | float:
+        unit = self.log_unit
+        return unit.to(like.device) if isinstance(unit, Tensor) else unit
 
     @property
     def _variance(self) -> Tensor:

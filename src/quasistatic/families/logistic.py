@@ -9,13 +9,11 @@ is log(1 - exp(a - b)) - relu(a) - relu(-b), exact where the edges are far, and 
 __all__ = ["LogisticMixture"]
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .moments import central_moments, exp_, joint, rows_at_once, tilt_gradients
 from .on_lattice import OnLattice
@@ -53,50 +51,64 @@ class LogisticMixture(OnLattice):
         each = above + below + torch.where((index > 0) & (index < last), inner, 0.0)
         return (self.logits.log_softmax(-1)[..., None, :] + each).logsumexp(-1)
 
-    @cached_property
-    def _moments(self) -> Tensor:
+    def _work_out(self) -> Tensor:
         each = self._parameters()
         parameters = [each["logits"].log_softmax(-1), each["loc"], each["log_scale"]]
         tilt = [each.flatten() for each in (self.slope, self.precision, self.pivot)]
         learn = torch.is_grad_enabled() and any(each.requires_grad for each in parameters)
-        moments = _MixtureMoments.apply(learn, self.values, *parameters, *tilt)
-        return moments.unflatten(0, self.shape)
+        log_Z, moments, _ = _mixture_moments(learn, self.values, *parameters, *tilt)
+        return torch.cat([log_Z[:, None], moments[:, :2]], -1).unflatten(0, self.shape)
 
 
-class _MixtureMoments(torch.autograd.Function):
-    """Log-shares, loc and log-scale (N, K), slope, precision and pivot (N,) to (log Z, E[d],
-    Var[d]), (N, 3). Each of the three moves with 3 K numbers only, so the derivatives are taken
-    while the levels are at hand, and nothing is made twice."""
+@torch.library.custom_op("quasistatic::mixture_moments", mutates_args=())
+def _mixture_moments(
+    learn: bool, values: Tensor, share: Tensor, loc: Tensor, log_scale: Tensor,
+    slope: Tensor, precision: Tensor, pivot: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-shares, loc and log-scale (N, K), slope, precision and pivot (N,) to log Z (N,), (E[d],
+    Var[d] and two more), (N, 4), and the derivatives by the first three. Each of them moves with
+    3 K numbers only, so the derivatives are taken while the levels are at hand."""
+    inputs = share, loc, log_scale, slope, precision, pivot
+    like, (count, k), levels = inputs[0], inputs[0].shape, len(values)
+    log_Z, moments = like.new_empty(count), like.new_empty(count, 4)
+    jacobian = like.new_empty(count if learn else 0, 3, k, 3)
+    n = rows_at_once(levels * k, like.device)
+    edge_room = like.new_empty(2, min(n, count), k, levels - 1)
+    room = like.new_empty(2, min(n, count), k, levels)
+    for start in range(0, count, n):
+        rows = slice(start, start + n)
+        share, loc, log_scale, *tilt = (each[rows] for each in inputs)
+        d, log_tilt = joint(tilt, values)
+        cells = _Cells(loc, log_scale, values, edge_room[:, : len(d)], room[:, : len(d)])
+        log_Z[rows] = cells.weigh(share, log_tilt)
+        centred, moments[rows] = central_moments(cells.mass.sum(1), d)
+        if learn:
+            jacobian[rows] = cells.jacobian(centred, moments[rows, 1])
+    return log_Z, moments, jacobian
 
-    @staticmethod
-    def forward(ctx: Any, learn: bool, values: Tensor, *inputs: Tensor) -> Tensor:
-        like, (count, k), levels = inputs[0], inputs[0].shape, len(values)
-        log_Z, moments = like.new_empty(count), like.new_empty(count, 4)
-        jacobian = like.new_empty(count if learn else 0, 3, k, 3)
-        n = rows_at_once(levels * k, like.device)
-        edge_room = like.new_empty(2, min(n, count), k, levels - 1)
-        room = like.new_empty(2, min(n, count), k, levels)
-        for start in range(0, count, n):
-            rows = slice(start, start + n)
-            share, loc, log_scale, *tilt = (each[rows] for each in inputs)
-            d, log_tilt = joint(tilt, values)
-            cells = _Cells(loc, log_scale, values, edge_room[:, : len(d)], room[:, : len(d)])
-            log_Z[rows] = cells.weigh(share, log_tilt)
-            centred, moments[rows] = central_moments(cells.mass.sum(1), d)
-            if learn:
-                jacobian[rows] = cells.jacobian(centred, moments[rows, 1])
-        ctx.save_for_backward(jacobian, moments)
-        return torch.stack([log_Z, moments[:, 0], moments[:, 1]], -1)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        jacobian, moments = ctx.saved_tensors
-        slope, precision = tilt_gradients(moments, upstream)
-        by_parameters: tuple[Tensor | None, ...] = (None, None, None)
-        if len(jacobian):
-            by_parameters = (jacobian @ upstream[:, None, :, None])[..., 0].unbind(1)
-        return None, None, *by_parameters, slope, precision, None
+@_mixture_moments.register_fake
+def _(learn, values, share, loc, log_scale, slope, precision, pivot):
+    count, k = share.shape
+    jacobian = share.new_empty(count if learn else 0, 3, k, 3)
+    return share.new_empty(count), share.new_empty(count, 4), jacobian
+
+
+def _keep(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(*output[1:])
+
+
+def _back(ctx: Any, by_log_Z: Tensor, by_moments: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    moments, jacobian = ctx.saved_tensors
+    upstream = torch.cat([by_log_Z[:, None], by_moments[:, :2]], -1)
+    slope, precision = tilt_gradients(moments, upstream)
+    by_parameters: tuple[Tensor | None, ...] = (None, None, None)
+    if len(jacobian):
+        by_parameters = (jacobian @ upstream[:, None, :, None])[..., 0].unbind(1)
+    return None, None, *by_parameters, slope, precision, None
+
+
+_mixture_moments.register_autograd(_back, setup_context=_keep)
 
 
 def _edges(values: Tensor) -> Tensor:

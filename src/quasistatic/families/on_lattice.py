@@ -11,7 +11,6 @@ import abc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -51,9 +50,17 @@ class OnLattice(Family):
     def log_weights(self) -> Tensor:
         """log w_l at every level, with shape (B, *, L), in nats: large."""
 
-    @cached_property
-    @abc.abstractmethod
+    @property
     def _moments(self) -> Tensor:
+        # By hand: a cached_property of Python 3.11 has a lock, which no compiler reads.
+        found = self.__dict__.get("_found")
+        if found is None:
+            found = self._work_out()
+            object.__setattr__(self, "_found", found)
+        return found
+
+    @abc.abstractmethod
+    def _work_out(self) -> Tensor:
         """log sum_l w_l exp(tilt at l - tilt at the pivot), E[x] - pivot and Var[x], (B, *, 3)."""
 
     @property

@@ -10,6 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ..constants import constant
 from ..families import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
@@ -37,6 +38,7 @@ class Levels(BeliefHead):
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
+    levels: tuple | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.mixtures < 0:
@@ -44,6 +46,8 @@ class Levels(BeliefHead):
                 f"mixtures must be 0, for a free table, or a number of logistics, got "
                 f"{self.mixtures}"
             )
+        if self.values is not None and self.levels is None:
+            object.__setattr__(self, "levels", tuple(self.values.tolist()))
 
     @property
     def outputs(self) -> int:
@@ -51,9 +55,9 @@ class Levels(BeliefHead):
 
     @property
     def _prior(self) -> "_Prior":
-        if self.values is None:
+        if self.levels is None:
             raise TypeError("Levels learns how many levels there are when a model is built")
-        return _Logistics(self.values, self.mixtures) if self.mixtures else _Table(self.values)
+        return _Logistics(self.levels, self.mixtures) if self.mixtures else _Table(self.levels)
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if space.levels is None:
@@ -67,7 +71,7 @@ class Levels(BeliefHead):
                 f"{type(space).__name__} has {len(space.levels)} levels only: use Levels(), a "
                 "free table, or fewer"
             )
-        return replace(self, values=space.levels)
+        return replace(self, values=space.levels, levels=None)
 
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         # Bayes: what x_t says of x_0 is a tilt, for every kernel.
@@ -79,7 +83,7 @@ class Levels(BeliefHead):
 class _Prior(abc.ABC):
     """How a network's output (B, *, outputs) is a law over `values` (L,)."""
 
-    values: Tensor
+    values: tuple[float, ...]
 
     @property
     @abc.abstractmethod
@@ -100,7 +104,7 @@ class _Table(_Prior):
         return len(self.values)
 
     def __call__(self, output: Tensor) -> Lattice:
-        return Lattice(output, self.values.to(output))
+        return Lattice(output, constant(self.values, output))
 
 
 @dataclass(frozen=True)
@@ -115,14 +119,14 @@ class _Logistics(_Prior):
         return 3 * self.count
 
     def __call__(self, output: Tensor) -> LogisticMixture:
-        values = self.values.to(output)
+        values = constant(self.values, output)
         logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]
-        reach = len(self.values) * cell.item()  # from end to end
-        places = (torch.arange(self.count).to(output) + 0.5) / self.count - 0.5
+        reach = len(self.values) * cell  # from end to end
+        places = (torch.arange(self.count, dtype=output.dtype, device=output.device) + 0.5) / self.count - 0.5
         middle = (values[0] + values[-1]) / 2
         # tanh keeps the scale within bounds: as sharp as `SHARPEST`, and as far the other way.
         broad = reach / (4 * self.count)
-        room = math.log(broad / (SHARPEST * cell.item()))
+        room = math.log(broad / (SHARPEST * cell))
         log_scale = math.log(broad) + room * (log_scale / room).tanh()
         return LogisticMixture(logits, middle + reach * (places + loc / 2), log_scale, values)

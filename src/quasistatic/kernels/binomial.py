@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..constants import constant
 from ..families import Bernoulli, Family, Gaussian, OnLattice
 from .kernel import Kernel
 
@@ -45,7 +46,7 @@ class BinomialKernel(Kernel):
         return not isinstance(self.mean, tuple)
 
     def prior(self, like: Tensor) -> Bernoulli:
-        logit = torch.as_tensor(self.mean, dtype=torch.float64).logit()
+        logit = constant(self.mean, like, torch.float64).logit()
         return Bernoulli(logit.to(like).expand_as(like))
 
     def marginal(self, x_0: Tensor, t: Tensor) -> Bernoulli:
@@ -121,7 +122,7 @@ class BinomialKernel(Kernel):
         return linear, torch.zeros_like(y), torch.where(known, if_zero, 0.0)
 
     def _log_means(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        mean = torch.as_tensor(self.mean, dtype=torch.float64, device=like.device)
+        mean = constant(self.mean, like, torch.float64)
         return mean.log(), (-mean).log1p()
 
     def _kept(self, x: Tensor, log_a: Tensor, log_gone: Tensor) -> Bernoulli:

@@ -28,7 +28,7 @@ class Kernel(abc.ABC):
 
     def at(self, table: Tensor, t: Tensor, like: Tensor) -> Tensor:
         """table[t] in float64, shaped (B, 1, ...) to broadcast against `like`."""
-        return table.to(like.device)[t].reshape(-1, *[1] * (like.ndim - 1))
+        return self.schedule.course.on(table, like.device)[t].reshape(-1, *[1] * (like.ndim - 1))
 
     def log_share(self, s: Tensor, t: Tensor, like: Tensor) -> Tensor:
         """log a = log alpha_bar_t - log alpha_bar_s, in float64, shaped (B, 1, ...)."""

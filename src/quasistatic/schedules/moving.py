@@ -39,7 +39,7 @@ class Increments(Course):
         return len(self.moved) + 1
 
     @property
-    def log_snr(self) -> Tensor:
+    def between(self) -> Tensor:
         """log-SNR at t = 1..T, float64, with shape (T,), in nats."""
         first, last = self.ends
         shares = (self._start.to(self.moved.device) + self.moved.double()).softmax(0)
@@ -48,11 +48,11 @@ class Increments(Course):
 
     @property
     def log_alpha_bar(self) -> Tensor:
-        return F.pad(F.logsigmoid(self.log_snr), (1, 0))
+        return F.pad(F.logsigmoid(self.between), (1, 0))
 
     @property
     def log_noise(self) -> Tensor:
-        return F.pad(F.logsigmoid(-self.log_snr), (1, 0), value=-math.inf)
+        return F.pad(F.logsigmoid(-self.between), (1, 0), value=-math.inf)
 
 
 def learned(log_snr: Sequence[float] | Tensor) -> Schedule:

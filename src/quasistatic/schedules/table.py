@@ -7,6 +7,7 @@ its digits: at t = 1 the noise may be 1e-8, at t = T the signal may be.
 __all__ = ["Course", "Fixed", "Schedule"]
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -35,6 +36,15 @@ class Course(nn.Module, abc.ABC):
     def log_noise(self) -> Tensor:
         """log (1 - alpha_bar_t) for t = 0..T, float64, with shape (T + 1,)."""
 
+    @property
+    def log_snr(self) -> Tensor:
+        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0..T, with shape (T + 1,)."""
+        return self.log_alpha_bar - self.log_noise
+
+    def on(self, table: Tensor, device: torch.device) -> Tensor:
+        """One of the tables on a device."""
+        return table.to(device)
+
 
 class Fixed(Course):
     """Tables that stay as they are; they are made again from the schedule's formula, and so are no
@@ -44,7 +54,8 @@ class Fixed(Course):
 
     def __init__(self, log_alpha_bar: Tensor, log_noise: Tensor) -> None:
         super().__init__()
-        self._tables = (log_alpha_bar, log_noise)
+        self._tables = (log_alpha_bar, log_noise, log_alpha_bar - log_noise)
+        self._there: dict[torch.device, tuple[Tensor, ...]] = {}
 
     @property
     def steps(self) -> int:
@@ -57,6 +68,25 @@ class Fixed(Course):
     @property
     def log_noise(self) -> Tensor:
         return self._tables[1]
+
+    @property
+    def log_snr(self) -> Tensor:
+        return self._tables[2]
+
+    def on(self, table: Tensor, device: torch.device) -> Tensor:
+        if table.device == device:
+            return table
+        for mine, there in zip(self._tables, self._there.get(device, ()), strict=False):
+            if mine is table:
+                return there
+        return table.to(device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Fixed":
+        # A model that moves takes copies of the tables along, in their own type.
+        device = fn(torch.zeros(())).device
+        if device.type not in ("cpu", "meta"):
+            self._there = {device: tuple(table.to(device) for table in self._tables)}
+        return self
 
 
 @dataclass(frozen=True)
@@ -125,4 +155,4 @@ class Schedule:
     @property
     def log_snr(self) -> Tensor:
         """log alpha_bar_t / (1 - alpha_bar_t) for t = 0..T, with shape (T + 1,); +inf at t = 0."""
-        return self.log_alpha_bar - self.log_noise
+        return self.course.log_snr

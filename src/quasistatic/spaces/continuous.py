@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
+from ..constants import constant
 from ..families import Family, Reals
 from .space import OnContinuum
 
@@ -51,8 +52,7 @@ class Continuous(OnContinuum):
         return Reals()
 
     def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        shift = torch.as_tensor(self.shift, dtype=torch.float64).to(like)
-        return shift, torch.as_tensor(self.scale, dtype=torch.float64).to(like)
+        return constant(self.shift, like), constant(self.scale, like)
 
     def check(self, raw: object, name: str = "x") -> Tensor:
         array = as_array(raw, self.shape, name)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_array
-from ..families import Family
+from ..families import Family, OnLattice
 from ..randomness import uniform
 from .space import OnContinuum, OnLevels
 
@@ -35,6 +35,8 @@ class Binary(OnLevels):
         return x_0
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        if isinstance(p, OnLattice):
+            return p.log_prob(x_0)
         # The mass of its half of the line: a step on the reals has a probability then, too.
         one, half = x_0 > 0.5, torch.full_like(x_0, 0.5)
         return p.log_mass(half.where(one, -math.inf), half.where(~one, math.inf))
@@ -92,7 +94,8 @@ class Quantized(OnLevels):
         return _check_levels(raw, self.shape, self.count, name, "Quantized")
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        return self.levels.to(raw)[raw.long()]
+        index = torch.arange(self.count, dtype=torch.float64, device=raw.device)
+        return _Cells(self.count, self.spread).place(index + 0.5).to(raw)[raw.long()]
 
     def decode(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).raw(x_0)
@@ -102,6 +105,8 @@ class Quantized(OnLevels):
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         cells = _Cells(self.count, self.spread)
+        if isinstance(p, OnLattice):  # a cell has one level
+            return p.log_prob(x_0)
         raw, half = cells.raw(x_0), cells.width / 2
         lower = torch.where(raw == 0, -math.inf, x_0 - half)
         upper = torch.where(raw == self.count - 1, math.inf, x_0 + half)
