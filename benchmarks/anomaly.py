@@ -32,8 +32,8 @@ from sklearn.neighbors import KernelDensity, LocalOutlierFactor, NearestNeighbor
 from torch import Tensor, nn
 
 import quasistatic as qs
-from quasistatic.anomalies import AnomalyDetector
-from quasistatic.bands import costs
+from quasistatic.diagnostics.anomalies import AnomalyDetector
+from quasistatic.diagnostics.snr_bands import costs
 
 LEVELS, LEVEL = 17, 0.05
 STEPS, BLUR = 500, 1.5

@@ -41,9 +41,9 @@ from PIL import Image
 from scipy.special import gammaln
 
 import quasistatic as qs
-from quasistatic.figures import layered_stream
+from quasistatic.recipes.tabular import tabular
+from quasistatic.reporting.figures import layered_stream
 from quasistatic.spaces import Table
-from quasistatic.tabular import tabular
 
 RESULTS = Path(__file__).parent / "results" / "compress.json"
 PICTURE = Path("runs") / "layers.png"
@@ -221,7 +221,7 @@ def layers(images: int, steps: int = 12) -> None:
     file = io.BytesIO()
     codec = qs.LayeredCodec(model, steps)
     codec.write(raw, file)
-    ideal = qs.progressive.code_progressively(model, raw, None, steps)
+    ideal = qs.diagnostics.progressive.code_progressively(model, raw, None, steps)
     steps_ = list(codec.read(io.BytesIO(file.getvalue())))
     kls = [0.0, *(ideal.bits_per_dim * raw.size / 8).tolist()[1:]]
     found = []

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 import quasistatic as qs
-from quasistatic import figures
 from quasistatic.data import roll_noise
-from quasistatic.entropy import EntropyBudget, Estimate, entropy_budget
+from quasistatic.diagnostics.entropy import EntropyBudget, Estimate, entropy_budget
+from quasistatic.diagnostics.oracles import HeartbeatOracle, Oracle, SwissRollOracle
 from quasistatic.model import Model
-from quasistatic.oracles import HeartbeatOracle, Oracle, SwissRollOracle
-from quasistatic.runs import open_run
+from quasistatic.recipes.runs import open_run
+from quasistatic.reporting import figures
 
 EXAMPLES = 400
 DRAWS = {"heartbeat": 8}

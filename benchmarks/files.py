@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from quasistatic.files import write_text
+from quasistatic._utils.files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "files.json"
 RNG = np.random.default_rng

@@ -26,10 +26,10 @@ from autoregressive import MCGSM, CausalConvolutions, CausalModel, GaussianImage
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic import files
+from quasistatic._utils import files
 from quasistatic.data import Split
 from quasistatic.recipes import DeadLeaves
-from quasistatic.runs import open_run, train
+from quasistatic.recipes.runs import open_run, train
 
 EVALUATIONS = 20
 """Network evaluations that the bound spends on a test image."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 import quasistatic as qs
-from quasistatic.families import total
+from quasistatic.distributions import total
 
 ROUNDS, TARGET, STEPS = 4, 0.5, 1000
 CASES = {"64 of 28x28": (64, (28, 28)), "16 of 3x32x32": (16, (3, 32, 32))}

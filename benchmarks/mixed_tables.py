@@ -13,7 +13,7 @@ from palmerpenguins import load_penguins
 from sklearn.datasets import load_diabetes
 
 import quasistatic as qs
-from quasistatic.estimators.choice import mixed_table
+from quasistatic.estimators.column_kinds import mixed_table
 
 KNOWN = "known law"
 

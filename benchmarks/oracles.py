@@ -14,8 +14,13 @@ from pathlib import Path
 import torch
 
 import quasistatic as qs
+from quasistatic.diagnostics.oracles import (
+    GaussianOracle,
+    HeartbeatOracle,
+    MixtureOracle,
+    SwissRollOracle,
+)
 from quasistatic.likelihood import flow, importance, sandwich
-from quasistatic.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle, SwissRollOracle
 
 MIXTURE = MixtureOracle((0.3, 0.7), ((-1.5, 0.5), (1.0, -0.5)), (0.1, 0.3))
 PATHS = (1, 4, 16, 64)

@@ -45,7 +45,9 @@ def main() -> None:
         ],
     }
     for name, images in sets.items():
-        found = qs.quality.parzen(images / 255, valid, test, np.geomspace(0.05, 0.5, 21))
+        found = qs.diagnostics.metrics.parzen(
+            images / 255, valid, test, np.geomspace(0.05, 0.5, 21)
+        )
         bits = found.nats.mean().item() / math.log(2)
         rows[name] = {"bits": bits, "stderr": found.stderr() / math.log(2), "sigma": found.sigma}
         print(f"{name:<24}{bits:>9.1f} +- {rows[name]['stderr']:.1f} bits, sigma {found.sigma:.3f}")

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 import quasistatic as qs
 from quasistatic.heads import Head, Noise, Velocity
+from quasistatic.heads.variances import FixedLarge, FixedSmall, Variance
 from quasistatic.kernels import GaussianKernel
 from quasistatic.spaces import Dequantized, Quantized
-from quasistatic.variances import FixedLarge, FixedSmall, Variance
 
 SHAPE, BATCH, T = (28, 28), 64, 1000
 SPREAD = 256 / 255

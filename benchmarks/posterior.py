@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic.oracles import GaussianOracle, MixtureOracle
-from quasistatic.posteriors import PLAIN, Found, posterior
+from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
 from quasistatic.recipes import RECIPES
+from quasistatic.sampling import PLAIN, Found, posterior
 
 RESULTS = Path(__file__).parent / "results" / "posterior.json"
 STEPS, SETS, PARTICLES, DRAWS = 400, 24, 256, 3000

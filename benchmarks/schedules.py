@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic.information import FairBit, StandardNormal, information_uniform
-from quasistatic.pacing import measured
-from quasistatic.schedules import Schedule
+from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.mutual_information import FairBit, StandardNormal, information_uniform
+from quasistatic.kernels.schedules import Schedule
 
 T, LAST, FIRSTS = 40, -5.0, (8.0, 10.0, 12.0)
 NOISE = qs.data.roll_noise(0.1)
@@ -78,7 +78,7 @@ def settled(model: qs.Diffusion) -> Schedule:
     return qs.schedules.from_log_snr(model.kernel.schedule.log_snr[1:])
 
 
-def exact(oracle: qs.oracles.Oracle, kernel: qs.kernels.Kernel, x: Tensor) -> Tensor:
+def exact(oracle: qs.diagnostics.oracles.Oracle, kernel: qs.kernels.Kernel, x: Tensor) -> Tensor:
     return nats(qs.Diffusion(**oracle.parts(kernel)), x)
 
 
@@ -116,7 +116,7 @@ def on_the_roll(first: float, steps: int) -> dict[str, tuple[Callable[[], Schedu
 
 
 def row(make: Callable[[], Schedule], objective: object, steps: int, seeds: int) -> dict:
-    oracle, began = qs.oracles.SwissRollOracle(NOISE), time.perf_counter()
+    oracle, began = qs.diagnostics.oracles.SwissRollOracle(NOISE), time.perf_counter()
     schedule, each = make(), []
     for seed in range(seeds):
         model = trained(schedule, steps, seed, objective)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def row(make: Callable[[], Schedule], objective: object, steps: int, seeds: int)
 
 def of_bits() -> dict[str, dict]:
     """K of the exact network on the heartbeat, T = 20, in bits a sequence."""
-    oracle, steps = qs.oracles.HeartbeatOracle(), BIT_STEPS
+    oracle, steps = qs.diagnostics.oracles.HeartbeatOracle(), BIT_STEPS
     evenly, first = qs.schedules.erase_evenly(steps), math.log(steps - 1)
     fine = qs.BinomialKernel(qs.schedules.erase_evenly(100), mean=0.2)
     model, draws = qs.Diffusion(**oracle.parts(fine)), torch.Generator().manual_seed(0)
@@ -178,7 +178,7 @@ def main() -> None:
     if "first" not in kept or kept.get("steps") != asked.steps:
         first, tried = chosen_first(asked.steps)
         kept = {"steps": asked.steps, "first": first, "valid_bits_by_first": tried, "roll": {}}
-    truth = qs.oracles.SwissRollOracle(NOISE).log_prob(TEST).numpy() / math.log(2)
+    truth = qs.diagnostics.oracles.SwissRollOracle(NOISE).log_prob(TEST).numpy() / math.log(2)
     kept["truth_bits"], kept["last"] = float(np.mean(truth)), LAST
     print(f"first log-SNR {kept['first']:g}; K in bits a point, truth {np.mean(truth):.3f}")
     print(f"{'':<26}{'trained':>18}{'gain':>18}{'exact network':>18}")

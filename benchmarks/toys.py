@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 import quasistatic as qs
-from quasistatic.pages import assess
+from quasistatic.cli.run_report import assess
 from quasistatic.recipes import RECIPES
-from quasistatic.runs import open_run, train
+from quasistatic.recipes.runs import open_run, train
 
 NAMES = ("heartbeat", "swiss-roll", "swiss-roll-modern")
 EVALUATIONS = 400
@@ -25,7 +25,9 @@ EVALUATIONS = 400
 def valid_share(model: qs.Diffusion, n: int = 10_000) -> float:
     """The share of n heartbeat draws that are one of the five sequences."""
     drawn = torch.cat([model.sample(2000) for _ in range(n // 2000)])
-    return qs.oracles.HeartbeatOracle().log_prob(drawn).isfinite().double().mean().item()
+    return (
+        qs.diagnostics.oracles.HeartbeatOracle().log_prob(drawn).isfinite().double().mean().item()
+    )
 
 
 def main() -> None:

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from quasistatic.references import PAPERS
+from quasistatic._utils.references import PAPERS
 
 DOCS = Path(__file__).resolve().parent
 SOURCE = DOCS.parent / "src" / "quasistatic"
 TARGET = DOCS / "equations.md"
 # Where the abstract methods live that the families, heads and factors implement.
 ABSTRACT = (
-    *("families/family.py", "kernels/kernel.py", "spaces/space.py"),
-    *("heads/head.py", "factors/factor.py"),
+    *("distributions/family.py", "kernels/kernel.py", "spaces/space.py"),
+    *("heads/head.py", "sampling/factors/factor.py"),
 )
 
 HEAD = """# Equations to code

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import quasistatic as qs
-from quasistatic import figures
+from quasistatic.reporting import figures
 
 TARGET = Path(__file__).resolve().parent / "pictures"
 ROWS, HOW = 4, {"draws": 64, "times": 50, "particles": 128}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from quasistatic import cli, schedules
-from quasistatic.families import (
+from quasistatic import cli
+from quasistatic.distributions import (
     Bernoulli,
     Categorical,
     Family,
@@ -26,6 +26,7 @@ from quasistatic.kernels import (
     GaussianKernel,
     Kernel,
     ProductKernel,
+    schedules,
 )
 from quasistatic.spaces import Binary, Continuous, OneHot, Space, Table
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn

@@ -9,10 +9,8 @@
 
 import collections
 import contextlib
-import pathlib
 import sys
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import return_and_correct_aliasing
@@ -27,11 +25,26 @@ HERE = torch.device(NAME, 0)
 LIBRARY = "/quasistatic/"
 aten = torch.ops.aten
 
-WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten._unique2,
-         aten.unique_dim, aten.unique_consecutive, aten.repeat_interleave, aten.allclose}
+WAITS = {
+    aten._local_scalar_dense,
+    aten.nonzero,
+    aten.masked_select,
+    aten.equal,
+    aten._unique2,
+    aten.unique_dim,
+    aten.unique_consecutive,
+    aten.repeat_interleave,
+    aten.allclose,
+}
 """Operators by which a host learns of values or of a size that depends on them."""
-INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_,
-            aten._unsafe_index, aten._unsafe_index_put}
+INDEXING = {
+    aten.index,
+    aten.index_put,
+    aten.index_put_,
+    aten._index_put_impl_,
+    aten._unsafe_index,
+    aten._unsafe_index_put,
+}
 """A mask has to be counted; an index on the CPU is copied."""
 MEET = {aten.copy_, aten.copy, aten._to_copy, aten.set_, aten._foreach_copy_}
 """Operators that take tensors of both devices."""
@@ -62,8 +75,15 @@ class PretendTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> "PretendTensor":
         made = torch.Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(),
-            dtype=inner.dtype, layout=inner.layout, device=HERE, requires_grad=False)
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            layout=inner.layout,
+            device=HERE,
+            requires_grad=False,
+        )
         made.inner = inner
         return made
 
@@ -121,8 +141,10 @@ class _Generators(TorchFunctionMode):
         out = f(*args, **(kwargs or {}))
         rng = (kwargs or {}).get("generator")
         if rng is not None and isinstance(out, torch.Tensor) and rng.device.type != out.device.type:
-            raise RuntimeError(f"Expected a {out.device.type!r} device type for generator but found "
-                               f"{rng.device.type!r}")
+            raise RuntimeError(
+                f"Expected a {out.device.type!r} device type for generator but found "
+                f"{rng.device.type!r}"
+            )
         return out
 
 
@@ -136,8 +158,9 @@ def run(op, *args, **kwargs):
     if packet in MEET:
         crosses = bool(mine and others) or (to is not None and (to.type == NAME) != bool(mine))
         if crosses and log is not None and not kwargs.get("non_blocking"):
-            from_here = packet is aten._to_copy and mine or packet is not aten._to_copy and others \
-                and not isinstance(args[0], PretendTensor)
+            from_here = (packet is aten._to_copy and mine) or (
+                packet is not aten._to_copy and others and not isinstance(args[0], PretendTensor)
+            )
             log.note("copy to the host" if from_here else "copy to the device")
     elif mine:
         if packet in INDEXING:
@@ -147,17 +170,26 @@ def run(op, *args, **kwargs):
             elif any(not isinstance(i, PretendTensor) for i in places) and log:
                 log.note("index copied to the device")
             if not isinstance(args[0], PretendTensor):
-                raise RuntimeError("indices should be either on cpu or on the same device as the "
-                                   f"indexed tensor ({args[0].device})")
+                raise RuntimeError(
+                    "indices should be either on cpu or on the same device as the "
+                    f"indexed tensor ({args[0].device})"
+                )
             others = [x for x in others if not any(x is i for i in places)]
         if any(x.ndim > 0 or packet in (aten.cat, aten.stack) for x in others):
-            raise RuntimeError(f"Expected all tensors to be on the same device, but found at least "
-                               f"two devices, {HERE} and cpu! ({op})")
+            raise RuntimeError(
+                f"Expected all tensors to be on the same device, but found at least "
+                f"two devices, {HERE} and cpu! ({op})"
+            )
         if packet in WAITS and log is not None:
             log.note(op.name().removeprefix("aten::"))
-    inner = [x.inner if isinstance(x, PretendTensor) else
-             torch.device("cpu") if isinstance(x, torch.device) and x.type == NAME else x
-             for x in flat]
+    inner = [
+        x.inner
+        if isinstance(x, PretendTensor)
+        else torch.device("cpu")
+        if isinstance(x, torch.device) and x.type == NAME
+        else x
+        for x in flat
+    ]
     plain_args, plain_kwargs = tree_unflatten(inner, spec)
     if plain_kwargs.get("pin_memory"):
         plain_kwargs["pin_memory"] = False
@@ -165,19 +197,29 @@ def run(op, *args, **kwargs):
     here = to.type == NAME if to is not None else bool(mine)
     if packet in (aten.copy_, aten._foreach_copy_):
         here = isinstance(flat[0], PretendTensor)
-    wrapped = tree_map(lambda x: PretendTensor(x) if here and isinstance(x, torch.Tensor) else x,
-                       out)
+    wrapped = tree_map(
+        lambda x: PretendTensor(x) if here and isinstance(x, torch.Tensor) else x, out
+    )
     return return_and_correct_aliasing(op, args, kwargs, wrapped) if mine else wrapped
 
 
 # What has no tensor of the device among its arguments comes by here.
 _library = torch.library.Library("aten", "IMPL")
-_library.impl("empty.memory_format", lambda *args, **how: run(
-    aten.empty.memory_format, *args, **(how | {"device": HERE})), "PrivateUse1")
-_library.impl("empty_strided", lambda *args, **how: run(
-    aten.empty_strided.default, *args, **(how | {"device": HERE})), "PrivateUse1")
-_library.impl("_copy_from", lambda x, to, wait=False: run(
-    aten.copy_.default, to, x, non_blocking=wait), "PrivateUse1")
+_library.impl(
+    "empty.memory_format",
+    lambda *args, **how: run(aten.empty.memory_format, *args, **(how | {"device": HERE})),
+    "PrivateUse1",
+)
+_library.impl(
+    "empty_strided",
+    lambda *args, **how: run(aten.empty_strided.default, *args, **(how | {"device": HERE})),
+    "PrivateUse1",
+)
+_library.impl(
+    "_copy_from",
+    lambda x, to, wait=False: run(aten.copy_.default, to, x, non_blocking=wait),
+    "PrivateUse1",
+)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from torch import nn
 
 import quasistatic as qs
 from quasistatic.diffusion import Diffusion
-from quasistatic.schedules import cosine, erase_evenly, linear_log_snr
+from quasistatic.kernels.schedules import cosine, erase_evenly, linear_log_snr
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -24,15 +24,15 @@ from conftest import (
     random_times,
     space_for,
 )
-from quasistatic.families import Lattice, total
+from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
+from quasistatic.distributions import Lattice, total
 from quasistatic.heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
+from quasistatic.heads.variances import FixedLarge, FixedSmall, Sigmoid
 from quasistatic.kernels import GaussianKernel
+from quasistatic.kernels.schedules import custom, erase_evenly, linear, linear_log_snr
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
-from quasistatic.oracles import GaussianOracle, MixtureOracle
-from quasistatic.schedules import custom, erase_evenly, linear, linear_log_snr
 from quasistatic.spaces import Binary, Continuous
-from quasistatic.variances import FixedLarge, FixedSmall, Sigmoid
 
 # 1. Entropy and KL are expectations.
 

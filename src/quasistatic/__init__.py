@@ -14,115 +14,210 @@ model.complete(x, mask)
 model.compress(x)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from . import data, grids, information, networks, oracles, pacing, progressive, quality, schedules
-from .anomalies import Anomalies, AnomalyDetector
-from .coding import Codec, LayeredCodec, StreamError
-from .diffusion import Diffusion
-from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
-from .factors import Anything, Label, Linear, Observed, Smooth
-from .heads import (
-    Classes,
-    Clean,
-    Corrected,
-    Equilibrium,
-    Exact,
-    Levels,
-    Mean,
-    Natural,
-    Noise,
-    ProductHead,
-    Spread,
-    Velocity,
-)
-from .kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
-from .likelihood import ContinuousTime, Flow, Importance, Sandwich, Score
-from .objectives import Bound, Hybrid, MinimumVariance, Simple
-from .pictorial import pictorial
-from .posteriors import Posterior
-from .pretrained import load_pretrained, pretrained
-from .references import cite
-from .soundness import Report, check
-from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Table
-from .tabular import tabular
-from .training import Fit, NonFiniteLoss, fit
-from .variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
-from .warps import YeoJohnson
-
-load = Diffusion.load
+if TYPE_CHECKING:
+    from . import (
+        coding,
+        data,
+        diagnostics,
+        distributions,
+        estimators,
+        heads,
+        kernels,
+        likelihood,
+        networks,
+        reporting,
+        sampling,
+        spaces,
+        training,
+    )
+    from ._utils.references import cite
+    from .coding import Codec, LayeredCodec, StreamError
+    from .diagnostics.anomalies import Anomalies, AnomalyDetector
+    from .diagnostics.identities import Report, check
+    from .diffusion import Diffusion, load
+    from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+    from .heads import (
+        Classes,
+        Clean,
+        Corrected,
+        Equilibrium,
+        Exact,
+        Head,
+        Levels,
+        Mean,
+        Natural,
+        Noise,
+        ProductHead,
+        Spread,
+        Velocity,
+    )
+    from .heads.variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+    from .kernels import (
+        BinomialKernel,
+        CategoricalKernel,
+        GaussianKernel,
+        Kernel,
+        ProductKernel,
+        schedules,
+    )
+    from .kernels.schedules import Schedule
+    from .likelihood import ContinuousTime, Flow, Importance, Method, Sandwich, Score
+    from .model import Model
+    from .recipes.image import pictorial
+    from .recipes.pretrained import load_pretrained, pretrained
+    from .recipes.tabular import tabular
+    from .sampling import Posterior
+    from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
+    from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
+    from .spaces.yeo_johnson import YeoJohnson
+    from .training import Bound, Fit, Hybrid, MinimumVariance, NonFiniteLoss, Objective, Simple, fit
 
 __all__ = [
+    "Analytic",
     "Anomalies",
     "AnomalyDetector",
-    "Analytic",
     "Anything",
     "Binary",
     "BinomialKernel",
     "Bound",
     "CategoricalKernel",
+    "check",
+    "cite",
     "Classes",
     "Clean",
     "Codec",
-    "Label",
-    "LayeredCodec",
-    "Linear",
-    "Observed",
-    "OneHot",
-    "Posterior",
-    "ProductHead",
-    "ProductKernel",
-    "Smooth",
+    "coding",
     "Continuous",
     "ContinuousTime",
     "Corrected",
+    "data",
     "Dequantized",
+    "diagnostics",
     "Diffusion",
     "DiffusionDensity",
     "DiffusionImputer",
     "DiffusionOutliers",
+    "distributions",
     "Equilibrium",
+    "estimators",
     "Exact",
+    "Factor",
     "Fit",
+    "fit",
     "FixedLarge",
     "FixedSmall",
     "Flow",
     "GaussianKernel",
+    "Head",
+    "heads",
     "Hybrid",
     "Importance",
     "Interpolated",
+    "Kernel",
+    "kernels",
+    "Label",
+    "LayeredCodec",
     "Levels",
+    "likelihood",
+    "Linear",
+    "load",
+    "load_pretrained",
     "Mean",
+    "Method",
     "MinimumVariance",
+    "Model",
     "Natural",
+    "networks",
     "Noise",
     "NonFiniteLoss",
+    "Objective",
+    "Observed",
+    "OneHot",
+    "pictorial",
+    "Posterior",
+    "pretrained",
+    "ProductHead",
+    "ProductKernel",
     "Quantized",
     "Report",
+    "reporting",
+    "sampling",
     "Sandwich",
+    "Schedule",
+    "schedules",
     "Score",
     "Sigmoid",
     "Simple",
+    "Smooth",
+    "Space",
+    "spaces",
     "Spread",
     "StreamError",
     "Table",
+    "tabular",
+    "training",
     "Velocity",
     "YeoJohnson",
-    "check",
-    "cite",
-    "data",
-    "fit",
-    "grids",
-    "information",
-    "load",
-    "load_pretrained",
-    "networks",
-    "oracles",
-    "pacing",
-    "pictorial",
-    "pretrained",
-    "progressive",
-    "quality",
-    "schedules",
-    "tabular",
 ]
+
+_ROOMS = (
+    "coding",
+    "data",
+    "diagnostics",
+    "distributions",
+    "estimators",
+    "heads",
+    "kernels",
+    "likelihood",
+    "networks",
+    "reporting",
+    "sampling",
+    "spaces",
+    "training",
+)
+_HOMES = {
+    "._utils.references": "cite",
+    ".coding": "Codec LayeredCodec StreamError",
+    ".diagnostics.anomalies": "Anomalies AnomalyDetector",
+    ".diagnostics.identities": "Report check",
+    ".diffusion": "Diffusion load",
+    ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
+    ".heads": "Classes Clean Corrected Equilibrium Exact Head Levels Mean Natural Noise "
+    "ProductHead Spread Velocity",
+    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
+    ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
+    ".kernels.schedules": "Schedule",
+    ".likelihood": "ContinuousTime Flow Importance Method Sandwich Score",
+    ".model": "Model",
+    ".recipes.image": "pictorial",
+    ".recipes.pretrained": "load_pretrained pretrained",
+    ".recipes.tabular": "tabular",
+    ".sampling": "Posterior",
+    ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
+    ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
+    ".spaces.yeo_johnson": "YeoJohnson",
+    ".training": "Bound Fit Hybrid MinimumVariance NonFiniteLoss Objective Simple fit",
+}
+"""The module of each public name. A name is imported when it is first used, so that
+`import quasistatic` costs nothing, and a command pays only for what it needs."""
+
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name in _HOME:
+        found = getattr(import_module(_HOME[name], __name__), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

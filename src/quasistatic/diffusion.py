@@ -1,6 +1,6 @@
 r"""A trained chain as a distribution: sample, score, complete, compress; and as two files."""
 
-__all__ = ["Diffusion"]
+__all__ = ["Diffusion", "load"]
 
 import json
 import warnings
@@ -13,19 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import config, files, heads, kernels, networks, schedules, spaces, variances, warps
-from .checkpoints import FORMAT
-from .checks import as_array, as_tensor
+from . import heads, kernels, networks, spaces
+from ._utils import files, serialization
+from ._utils.serialization import FORMAT
+from ._utils.validation import as_array, as_tensor
 from .coding import Codec
-from .factors import Factor, Observed
+from .heads import variances
+from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
-from .posteriors import Posterior, conditioned
-from .samplers import ancestral
+from .sampling import Posterior, conditioned
+from .sampling.ancestral import ancestral
+from .sampling.factors import Factor, Observed
+from .spaces import yeo_johnson
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, spaces.columns, warps, kernels, variances, heads, networks)
+    for room in (spaces, spaces.columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -248,7 +252,7 @@ class Diffusion(Model):
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
-        parts = {name: config.build(description[name], KNOWN) for name in kinds}
+        parts = {name: serialization.build(description[name], KNOWN) for name in kinds}
         return cls(**({"network": network} | parts))
 
     @classmethod
@@ -285,6 +289,9 @@ class Diffusion(Model):
         return ~hidden, self.space.check(filled)
 
 
+load = Diffusion.load
+
+
 def read_config(folder: Path) -> dict:
     """The `config.json` of a folder, checked for its version."""
     path = folder / "config.json"
@@ -308,4 +315,4 @@ def read_config(folder: Path) -> dict:
 
 def _schedule(kind: str, arguments: dict) -> schedules.Schedule:
     makers = {name: getattr(schedules, name) for name in schedules.__all__ if name != "Schedule"}
-    return config.build({"is": kind, **arguments}, makers)
+    return serialization.build({"is": kind, **arguments}, makers)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from . import config
-from .families import Family
+from ._utils import serialization
+from ._utils.eval_mode import evaluating
+from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
-from .modes import evaluating
 from .spaces import Space
 
 
@@ -110,8 +110,11 @@ class Model(nn.Module):
 
     def describe(self) -> dict:
         """The four parts as JSON values; a network that is no dataclass is only named."""
-        parts = {name: config.describe(getattr(self, name)) for name in ("space", "kernel", "head")}
-        return parts | {"network": config.describe_or_name(self.network)}
+        parts = {
+            name: serialization.describe(getattr(self, name))
+            for name in ("space", "kernel", "head")
+        }
+        return parts | {"network": serialization.describe_or_name(self.network)}
 
     @torch.no_grad()
     def _check_network(self) -> None:

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from ..checks import nearest
-from ..pretrained import pretrained
+from .._utils.validation import nearest
 from ..recipes import RECIPES
-from .answers import complete_, sample_, score_
+from ..recipes.pretrained import pretrained
 from .coding import compress_, decompress_
-from .insight import budget_, check_, grid_, sandwich_
-from .showing import cite_, demo_, report_, schedule_
-from .subjects import fit_, impute_, outliers_
+from .diagnostics import budget_, check_, grid_, sandwich_
+from .dispatch import fit_, impute_, outliers_
+from .inference import complete_, sample_, score_
+from .report import cite_, demo_, report_, schedule_
 from .training import train_
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {

@@ -13,15 +13,15 @@ import numpy as np
 import tyro
 from torch import Tensor
 
-from .. import files
+from .._utils import files
 from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
 from ..diffusion import Diffusion
-from ..display import Display
-from ..runs import Opened, open_run
+from ..recipes.runs import Opened, open_run
+from ..reporting.console import Display
+from .arguments import Along, Folder, Out, along, load_array, parse
 from .image_files import given, write_drawn
 from .opened_table import OpenedTable, is_table
 from .table_coding import compress_table, decompress_table
-from .words import Along, Folder, Out, along, load_array, parse
 
 
 @dataclasses.dataclass

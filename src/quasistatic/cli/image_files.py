@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from .. import files
+from .._utils import files
 from ..data.pictures import Images, read_images, write_images
 from ..recipes import OwnImages
-from ..runs import Opened
-from .words import load_array, save_array
+from ..recipes.runs import Opened
+from .arguments import load_array, save_array
 
 
 def given(path: Path, opened: Opened, exact: bool = False) -> Images:

@@ -12,16 +12,16 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from .. import config
+from .._utils import serialization
 from ..data.pictures import Images
 from ..diffusion import read_config
-from ..display import Display
-from ..pictorial import megaflops
 from ..recipes import Experiment, OwnImages
-from ..runs import train
-from ..training import Fit, fit
+from ..recipes.image import megaflops
+from ..recipes.runs import train
+from ..reporting.console import Display
+from ..training.loop import Fit, fit
+from .arguments import Out, Seed, parse
 from .images import Given
-from .words import Out, Seed, parse
 
 MINUTES, BATCH, VALIDATIONS, LOOKS = 10.0, 32, 10, 512
 """Minutes of training if nothing is said; images a step; and how often, by how many evaluations of
@@ -119,7 +119,7 @@ def _begun(folder: Path) -> Fit | None:
         return None
     stored = read_config(folder).get("fit", {})
     kinds = {"Fit": Fit}
-    return config.build(stored, kinds) if stored else None
+    return serialization.build(stored, kinds) if stored else None
 
 
 def _settings(how: Fit, asked: _Fit, experiment: Experiment, display: Display) -> Fit:

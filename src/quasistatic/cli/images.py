@@ -13,16 +13,16 @@ import numpy as np
 import torch
 import tyro
 
-from .. import files
-from ..anomalies import AnomalyDetector
+from .._utils import files
 from ..data.folders import holed_folder, image_files
 from ..data.pictures import are_images, write_images
-from ..display import Display
-from ..pretrained import locate
-from ..runs import Opened, open_run
-from ..state import Progress
+from ..diagnostics.anomalies import AnomalyDetector
+from ..recipes.pretrained import locate
+from ..recipes.runs import Opened, open_run
+from ..reporting.console import Display
+from ..training.train_state import Progress
+from .arguments import Folder, Out, Seed, load_array, parse
 from .image_files import given, levels_of, write_csv
-from .words import Folder, Out, Seed, load_array, parse
 
 Given = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A folder of images, or a .npy or .npz file.")

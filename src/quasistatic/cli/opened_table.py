@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from .. import files
-from ..checks import nearest
+from .._utils import files
+from .._utils.validation import nearest
+from ..data.table_files import open_table, write_table
 from ..estimators import DiffusionDensity, DiffusionOutliers
-from ..table_files import open_table, write_table
 
 ABOUT, HELD_BACK = "table.json", "calibration.parquet"
 

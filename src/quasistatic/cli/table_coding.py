@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ..coding import Codec, Header, Report, StreamError, compress_array
-from ..table_files import write_table
+from ..data.table_files import write_table
 from .opened_table import OpenedTable
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from ..display import Display
-from ..figures import marginals
-from ..report import Section, Table, write_page
+from ..reporting.console import Display
+from ..reporting.figures import marginals
+from ..reporting.html import Section, Table, write_page
 from ..spaces import Table as TableSpace
 from .opened_table import OpenedTable
 

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 import tyro
 
-from ..checks import nearest
-from ..display import Display
+from .._utils.validation import nearest
+from ..data.table_files import open_table, write_table
 from ..estimators import DiffusionDensity, DiffusionImputer
-from ..table_files import open_table, write_table
+from ..reporting.console import Display
+from .arguments import Out, Seed, parse
 from .opened_table import PIECE, OpenedTable
-from .words import Out, Seed, parse
 
 Data = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(help="A table: CSV, TSV, NPY, NPZ or Parquet.")

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from .. import config
-from ..checks import nearest
-from ..display import Display
-from ..engine import Engine
+from .._utils import serialization
+from .._utils.validation import nearest
 from ..recipes import RECIPES, Recipe
-from ..runs import build, default_folder, train
-from .words import parse
+from ..recipes.runs import build, default_folder, train
+from ..reporting.console import Display
+from ..training.distributed import Engine
+from .arguments import parse
 
 
 def train_(words: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ def _dry_run(recipe: Recipe, folder: Path, display: Display) -> None:
     rows: list[tuple[str, str]] = [("folder", str(folder)), ("should reach", recipe.reaches)]
     rows += [(name, str(_brief(part))) for name, part in parts.items()]
     rows += [("weights", f"{weights:,}"), ("rows to train on", f"{len(data.train):,}")]
-    settings = config.describe(recipe.fit)
+    settings = serialization.describe(recipe.fit)
     rows += [(f"fit.{key}", str(value)) for key, value in settings.items() if key != "is"]
     display.table("would train", ("part", "value"), rows)
     display.result(run=str(folder), model=parts, weights=weights, fit=settings)

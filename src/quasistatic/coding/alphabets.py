@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..families import Family, Grouped
-from .cells import Even, finite, pop_cells, push_cells
+from ..distributions import Family, Grouped
+from .bins import Even, finite, pop_cells, push_cells
 from .stack import Stack
 
 ROWS = 2**20

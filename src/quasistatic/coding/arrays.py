@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from .._utils import files
 from .codec import Codec, Report
 from .stream import Header, StreamError, read_header
 

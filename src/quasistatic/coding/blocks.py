@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .chain import Chain
-from .holes import pop_holes, push_holes
+from .missing_values import pop_holes, push_holes
 from .packing import squeeze, unsqueeze
 from .stack import Stack
 

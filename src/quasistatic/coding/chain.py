@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..families import Family, Finite, Grouped, Reals, Support
+from ..distributions import Family, Finite, Grouped, Reals, Support
 from ..kernels import Kernel
 from ..model import Model
 from .alphabets import Alphabet, Cells, Choices, Classes, SideBySide
-from .raw import raw_alphabet
+from .raw_alphabets import raw_alphabet
 from .stack import Stack
 from .values import Values, values_of
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from .arithmetic import computing, fingerprint, here
 from .blocks import Altered, Block, decode, encode
 from .chain import CELLS, Chain
+from .float_reproducibility import computing, fingerprint, here
 from .stream import Header, StreamError, read_blocks, read_header, write_blocks
 from .values import values_of
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..distributions import Family
 from ..model import Model
-from .arithmetic import computing
 from .blocks import Block, Coded
 from .chain import Chain, each_at
-from .channel import LARGEST, Channel
 from .codec import expect, header_of
+from .float_reproducibility import computing
+from .relative_entropy_coding import LARGEST, Channel
 from .stack import Stack
 from .stream import CutShort, Header, StreamError, read_blocks, read_header, write_blocks
 

@@ -16,7 +16,7 @@ import struct
 
 import numpy as np
 
-from .grids import multiples
+from .decimal_grids import multiples
 
 _COLUMN = struct.Struct("<Bq")
 LACKS = 128

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..spaces import Space
-from .grids import MOST_PLACES, Grids, look
+from .decimal_grids import MOST_PLACES, Grids, look
 from .packing import (
     most_of_column,
     pack,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import files
+from .._utils import files
 from .folders import image_files, image_folder
 
 AT_ONCE = 1024

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..mixtures import made_whole
+from ..distributions.mixtures import made_whole
 from ..spaces import Table
 
 
@@ -114,7 +114,7 @@ class Columns(Layout):
 
     def completed(self, x: np.ndarray, seed: int) -> np.ndarray:
         """Rows (N, D) whose holes are drawn, so that they can be learned from: see
-        :func:`quasistatic.mixtures.made_whole`."""
+        :func:`quasistatic.distributions.mixtures.made_whole`."""
         return self.put(made_whole(self.take(x), seed))
 
     def possible(self, x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .face import Face
+from .base import Face
 
 
 class DiffusionDensity(DensityMixin, Face):

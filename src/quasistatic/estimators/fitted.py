@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from ..diffusion import Diffusion
-from ..display import Display
+from ..reporting.console import Display
 from ..spaces import Space
-from ..training import Fit, fit
+from ..training.loop import Fit, fit
 from .columns import Columns, Layout
 
 WALKED, PARTICLES = 100, 128

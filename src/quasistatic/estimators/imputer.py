@@ -10,7 +10,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .face import Face
+from .base import Face
 
 TOGETHER = 1000
 """Rows that are completed at once."""

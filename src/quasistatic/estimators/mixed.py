@@ -1,14 +1,14 @@
-r"""Rows of real numbers: a mixture of normals, and a network that corrects it.
+r"""Rows of mixed columns: latent classes in closed form, and a network that corrects them.
 
-A small table is won by a good start and lost by a network. So the model starts as a mixture in
-closed form, its shares and its space decided by held-out rows. A network then corrects it, if
-there are rows enough to learn from, and what it learned is kept only if rows that it has not seen
-are likelier for it: else the model is the mixture.
+As with real numbers, a small table is won by a good start. Latent classes are normal in the real
+columns and independent in the others, holes are left out of them exactly, and the forward process
+keeps them: a chain that uses their E[x_0 | x_t] is the mixture. A network is kept only if rows
+that it has not seen are likelier for it.
 """
 
-__all__ = ["FittedMixture", "fit_mixture", "plan_mixture"]
+__all__ = ["FittedTable", "fit_table", "plan_table"]
 
-import math
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,144 +16,134 @@ import torch
 from torch import Tensor
 
 from ..diffusion import Diffusion
-from ..families import total
-from ..heads import Corrected
-from ..kernels import GaussianKernel
-from ..likelihood import ContinuousTime
-from ..mixtures import Stacked, completed, drawn, marginal, stacked
-from ..networks import MixtureMLP
-from ..schedules import linear_log_snr
-from ..spaces import Continuous, Space
-from ..warps import YeoJohnson
-from .correcting import JUDGES, TRAINED, is_kept, is_tried, words
-from .fitted import OfNumbers, Plan, Story, evidence, generator
+from ..distributions.mixtures import StackedClasses, completed_rows, drawn_rows, stacked_classes
+from ..distributions.mixtures.latent_class import LatentClasses
+from ..networks import LatentMLP
+from ..recipes.tabular import standing
+from ..spaces import Table
+from .columns import Layout, MixedColumns
+from .fitted import Fitted, Plan, Story, generator
+from .model_selection import JUDGES, TRAINED, is_kept, is_tried, words
 
-STEPS, LAST = 1000, -8.0
-"""T of the chain, and the log-SNR that it ends at."""
-
-LOOKED_AT = 20_000
-"""Rows that space and mixture are chosen by, at most."""
+STEPS, WALKED = 1000, 100
+"""T of the chain, and the times of it that draws of what is missing visit."""
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMixture(OfNumbers):
-    """A chain that stands on a mixture of normals. Where nothing is corrected, its answers are the
-    mixture's, in closed form."""
+class FittedTable(Fitted):
+    """A chain that stands on latent classes, of rows (N, C) as :meth:`Table.read` makes them.
+    Where nothing is corrected, its answers are theirs, in closed form."""
 
     about = (
-        "a lower bound on log p(x) in continuous time; the exact density where nothing is corrected"
+        "a lower bound on log p(x) as steps get shorter; exact where nothing is corrected, but for "
+        "whole numbers of a wide range, which have the density at the middle of their cell"
     )
 
-    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        method = ContinuousTime(evaluations)
-        return self.model.score(x, method=method, rng=generator(seed)).nats.numpy()
+    @classmethod
+    def layout(cls, model: Diffusion, stored: list) -> Layout:
+        assert isinstance(model.space, Table)  # as it was stored
+        return MixedColumns(model.space)
 
-    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
-        """The mixture's marginal, exactly; of a network's correction, evidence by particles."""
-        if self._network.speaks:
-            return evidence(self.model, x, seed)
-        space, rows = self.model.space, torch.from_numpy(x)
-        hidden = rows.isnan()
-        x_0 = space.encode(torch.where(hidden, 0.0, rows))
-        found = marginal(self._network.mixture.law, x_0.masked_fill(hidden, math.nan))
-        return (found + torch.where(hidden, 0.0, _volumes(space, x_0)).sum(1)).numpy()
+    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        rows = torch.from_numpy(x)
+        known = _log_prob(self.table, self._network.mixture.law, rows).numpy()
+        return known + self.correction(rows, evaluations, seed) if self._network.speaks else known
+
+    def correction(self, rows: Tensor, evaluations: int, seed: int) -> np.ndarray:
+        """What the network wins on each row, with shape (N,), in nats: the chain's bound with its
+        word less that without it, at the same noise, which is far surer than either."""
+        silent = deepcopy(self.model)
+        assert isinstance(silent.network, LatentMLP)  # as it was built
+        silent.network.correction.silenced()
+        with_it, without = (
+            model.score(rows, evaluations, rng=generator(seed)).nats.double().numpy()
+            for model in (self.model, silent)
+        )
+        return with_it - without
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = generator(seed)
         if self._network.speaks:
             return self.model.sample(n, rng=rng).double().numpy()
-        return self.model.space.decode(drawn(self._network.mixture.law, n, rng).double()).numpy()
+        law = self._network.mixture.law.to(torch.zeros((), dtype=torch.float64))
+        return self.table.decode(drawn_rows(law, n, rng)).numpy()
 
     def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
-        rng, space = generator(seed), self.model.space
-        rows = torch.from_numpy(x)
+        rng, rows = generator(seed), torch.from_numpy(x)
         if self._network.speaks:
-            found = self.model.impute(rows, draws, 100, rng, particles=particles)
+            found = self.model.impute(rows, draws, WALKED, rng, particles=particles)
             return found.draws.double().numpy()
-        hidden = rows.isnan()
-        x_0 = space.encode(torch.where(hidden, 0.0, rows)).masked_fill(hidden, math.nan)
-        filled = completed(self._network.mixture.law, x_0, draws, rng)
-        raw = space.decode(filled.flatten(0, 1)).reshape(filled.shape)
-        return torch.where(hidden[:, None], raw, rows[:, None]).numpy()
+        x_0 = self.table.encode(rows)
+        filled = completed_rows(self._network.mixture.law.to(x_0), x_0, draws, rng)
+        raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
+        return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
     @property
-    def _network(self) -> MixtureMLP:
+    def table(self) -> Table:
+        space = self.model.space
+        assert isinstance(space, Table)  # as it was built
+        return space
+
+    @property
+    def _network(self) -> LatentMLP:
         network = self.model.network
-        assert isinstance(network, MixtureMLP)  # as it was built
+        assert isinstance(network, LatentMLP)  # as it was built
         return network
 
 
-def fit_mixture(rows: np.ndarray, plan: Plan) -> FittedMixture:
-    """Fits rows (N, D) of finite numbers."""
-    x = torch.from_numpy(rows)
-    if is_tried(plan, len(x)):
-        learned = _learned(rows, plan)
+def fit_table(rows: np.ndarray, plan: Plan, table: Table) -> FittedTable:
+    """Fits rows (N, C) of a table, NaN a hole."""
+    if is_tried(plan, len(rows)):
+        learned = _learned(rows, plan, table)
         if learned.story.kept:
             return learned
         story = learned.story  # and the rows that judged it may be learned from
     else:
         story = Story()
-    start, space = _start(x, plan)
-    model = _standing_on(start, space, plan)
-    return FittedMixture(model.eval(), replace(story, start=start.shares))
+    start = _start(rows, plan, table)
+    model = _standing_on(start, plan, table)
+    return FittedTable(model.eval(), replace(story, start=start.shares))
 
 
-def plan_mixture(rows: np.ndarray, plan: Plan) -> str:
-    """What :func:`fit_mixture` would do, in a sentence."""
-    spaces = type(plan.space).__name__ if plan.space else "Continuous or YeoJohnson"
-    start = f"a mixture of normals in a {spaces} space, chosen by held-out rows"
-    return words(plan, len(rows), start, _width(rows.shape[1], plan))
+def plan_table(rows: int, plan: Plan, table: Table) -> str:
+    """What :func:`fit_table` would do with so many rows, in a sentence."""
+    start = "latent classes, normal in real columns, their number chosen by held-out rows"
+    return words(plan, rows, start, _width(table, plan))
 
 
-def _width(dims: int, plan: Plan) -> int:
-    return plan.width or min(max(4 * dims, 128), 512)
+def _width(table: Table, plan: Plan) -> int:
+    return plan.width or min(max(4 * table.state[0], 128), 512)
 
 
-def _learned(rows: np.ndarray, plan: Plan) -> FittedMixture:
+def _learned(rows: np.ndarray, plan: Plan, table: Table) -> FittedTable:
     """A model of some rows, whose network is judged by the others."""
     train, valid = plan.split(len(rows))
-    start, space = _start(torch.from_numpy(rows[train]), plan)
-    model, judges = _standing_on(start, space, plan), rows[valid[:JUDGES]]
+    start = _start(rows[train], plan, table)
+    model, judges = _standing_on(start, plan, table), rows[valid[:JUDGES]]
     steps = plan.train(model, rows[train], judges, TRAINED)
-    won = model.score(judges, method=ContinuousTime(), rng=generator(plan.seed)).terms["correction"]
-    return FittedMixture(model.eval(), Story(start.shares, *is_kept(won.numpy()), steps))
+    fitted = FittedTable(model.eval(), Story(start.shares))
+    won = fitted.correction(torch.from_numpy(judges), 64, plan.seed)
+    return FittedTable(model, Story(start.shares, *is_kept(won), steps))
 
 
-def _start(rows: Tensor, plan: Plan) -> tuple[Stacked, Space]:
-    """The space in which held-out rows are likeliest, in raw units, and the mixture there."""
-    if len(rows) > LOOKED_AT:  # so that memory does not grow with the table
-        chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:LOOKED_AT]
-        rows = rows[np.sort(chosen)]
-    spaces: list[Space] = [] if plan.space is None else [plan.space]
-    found = []
-    for space in spaces or [Continuous.standardize(rows), YeoJohnson.fit(rows)]:
-        x_0 = space.encode(rows)
-        start = stacked(x_0, plan.seed)
-        score = start.held_out.mean() + _volume(space, x_0[start.rows]).mean().item()
-        found.append((score, start, space))
-    return max(found, key=lambda each: each[0])[1:]
+def _start(rows: np.ndarray, plan: Plan, table: Table) -> StackedClasses:
+    """Latent classes under which held-out rows are likeliest."""
+    blocks = table.blocks
+    sizes = tuple(size for block in blocks for size in block.sizes)
+    share = torch.tensor([p for block in blocks for p in block.shares], dtype=torch.float64)
+    cells = [cell for block in blocks for _, cell, _ in block.lattices]
+    cell = torch.tensor(cells, dtype=torch.float64)
+    x_0 = table.encode(torch.from_numpy(rows))
+    return stacked_classes(x_0, share.log(), sizes, cell, plan.seed)
 
 
-def _volume(space: Space, x_0: Tensor) -> Tensor:
-    """log |dx_0 / draw| of each row, with shape (N,)."""
-    return total(_volumes(space, x_0))
-
-
-def _volumes(space: Space, x_0: Tensor) -> Tensor:
-    """The same value by value, (N, D)."""
-    prior = GaussianKernel(linear_log_snr(2)).prior(x_0)
-    return space.log_prob(prior, x_0) - prior.log_prob(x_0)
-
-
-def _standing_on(start: Stacked, space: Space, plan: Plan) -> Diffusion:
-    """The chain of that mixture, from where its narrowest direction is still to be seen."""
-    narrowest = min(part.variance.min().item() for part in start.law)
-    first = min(max(4 - math.log(narrowest), 7.0), 14.0)
-    kernel = GaussianKernel(linear_log_snr(STEPS, first, LAST))
-    sizes = [part.sizes for part in start.law]
+def _standing_on(start: StackedClasses, plan: Plan, table: Table) -> Diffusion:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        width = _width(space.dims, plan)
-        network = MixtureMLP(space.shape, sizes, STEPS, width, depth=2, dropout=0.1)
-    network.mixture.start_at(start.law, kernel.schedule.log_snr[1:])
-    return Diffusion(space, kernel, Corrected(), network)
+        return standing(table, start.law, steps=STEPS, width=_width(table, plan))
+
+
+def _log_prob(table: Table, law: LatentClasses, rows: Tensor) -> Tensor:
+    """log p of what is there of rows, in raw units, with shape (N,)."""
+    x_0 = table.encode(rows)
+    return law.to(x_0).log_prob(x_0) + table.log_volume(x_0)

@@ -14,9 +14,9 @@ import torch
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .. import files
+from .._utils import files
 from ..spaces import Space
-from .face import Face
+from .base import Face
 
 ORDINARY = "calibration.safetensors"
 

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Categorical, Groups
+from ..distributions import Categorical, Groups
 from ..kernels import Kernel
 from ..spaces import OneHot, Space
 from .head import BeliefHead

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Gaussian
+from ..distributions import Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
 from .head import BeliefHead, require_signal_noise

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ..families import Family, Gaussian
+from ..distributions import Family, Gaussian
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
 from .head import BeliefHead, Regression, WithVariance, checked, require_signal_noise

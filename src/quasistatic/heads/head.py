@@ -9,10 +9,10 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor
 
-from ..families import Family
+from ..distributions import Family
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from ..variances import FixedSmall, Variance
+from .variances import FixedSmall, Variance
 
 
 class Head(abc.ABC):
@@ -64,6 +64,10 @@ class Regression(abc.ABC):
 
 class BeliefHead(Head):
     """A head that states a law of x_0 given x_t, and so can step to any earlier time."""
+
+    belief_has_levels: bool = False
+    """Whether the belief is a law on the levels of x_0 at every t, so that it also serves as the
+    last step."""
 
     @abc.abstractmethod
     def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:

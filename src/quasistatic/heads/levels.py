@@ -10,8 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..constants import constant
-from ..families import Family, Lattice, LogisticMixture
+from .._utils.constants import constant
+from ..distributions import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
 from .head import BeliefHead
@@ -35,6 +35,8 @@ class Levels(BeliefHead):
     Raises:
         ValueError: if `mixtures` is negative.
     """
+
+    belief_has_levels = True
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
@@ -123,7 +125,9 @@ class _Logistics(_Prior):
         logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]
         reach = len(self.values) * cell  # from end to end
-        places = (torch.arange(self.count, dtype=output.dtype, device=output.device) + 0.5) / self.count - 0.5
+        places = (
+            torch.arange(self.count, dtype=output.dtype, device=output.device) + 0.5
+        ) / self.count - 0.5
         middle = (values[0] + values[-1]) / 2
         # tanh keeps the scale within bounds: as sharp as `SHARPEST`, and as far the other way.
         broad = reach / (4 * self.count)

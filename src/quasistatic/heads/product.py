@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Family, Product
+from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from ..spaces import Space
 from .head import BeliefHead

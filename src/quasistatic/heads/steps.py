@@ -8,11 +8,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Family, Gaussian
+from ..distributions import Family, Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
-from ..variances import FixedLarge, Sigmoid, Variance
 from .head import BeliefHead, Head, Regression, WithVariance, checked, require_signal_noise
+from .variances import FixedLarge, Sigmoid, Variance
 
 
 class _StepHead(Head):

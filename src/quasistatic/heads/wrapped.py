@@ -7,12 +7,12 @@ from typing import Self
 
 from torch import Tensor
 
-from ..families import Family, Gaussian, OnLattice
+from ..distributions import Family, Gaussian, OnLattice
 from ..kernels import Kernel
 from ..spaces import Space
-from ..variances import Variance
 from .head import BeliefHead, require_signal_noise
 from .levels import Levels
+from .variances import Variance
 
 
 @dataclass(frozen=True)

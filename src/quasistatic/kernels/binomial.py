@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..constants import constant
-from ..families import Bernoulli, Family, Gaussian, OnLattice
+from .._utils.constants import constant
+from ..distributions import Bernoulli, Family, Gaussian, OnLattice
 from .kernel import Kernel
 
 

@@ -11,9 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..families import Categorical, Family, Gaussian, Grouped, Groups
-from ..schedules import Schedule
+from ..distributions import Categorical, Family, Gaussian, Grouped, Groups
 from .kernel import Kernel
+from .schedules import Schedule
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..families import Family, Gaussian, NoisyLattice, OnLattice
+from ..distributions import Family, Gaussian, NoisyLattice, OnLattice
 from .kernel import SignalNoise
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..families import Family, Finite, OnLattice, Reals, Support
-from ..schedules import Schedule
+from ..distributions import Family, Finite, OnLattice, Reals, Support
+from .schedules import Schedule
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..families import Family, Product, Support
-from ..schedules import Schedule
+from ..distributions import Family, Product, Support
 from .kernel import Kernel
+from .schedules import Schedule
 
 
 @dataclass(frozen=True)

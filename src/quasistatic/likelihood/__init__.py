@@ -1,14 +1,14 @@
 r"""The likelihood of a model, from both sides: the bound and cheap estimates of it, weighted paths,
 the probability flow, and the sandwich on the model's own draws."""
 
-from .bracket import Sandwich, sandwich
-from .continuous import continuous
+from .adaptive_budget import bound_to
+from .continuous_time import continuous
 from .elbo import bound
+from .importance import importance
 from .methods import ContinuousTime, Flow, Importance, Method
-from .ode import flow
+from .probability_flow import flow
+from .sandwich_bounds import Sandwich, sandwich
 from .score import BoundScore, ContinuousScore, FlowScore, ImportanceScore, Score
-from .target import bound_to
-from .weighted import importance
 
 __all__ = [
     "BoundScore",

@@ -9,13 +9,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..families import total
+from .._utils.eval_mode import evaluating
+from .._utils.randomness import permutation, uniform
+from ..distributions import total
 from ..model import Model
-from ..modes import evaluating
-from ..randomness import permutation, uniform
-from ..terms import fixed_part
-from .allotment import Allotment, Visit
+from .neyman_allocation import Allotment, Visit
 from .score import BoundScore
+from .terms import fixed_part
 
 P = TypeVar("P")
 

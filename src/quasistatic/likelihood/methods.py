@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from .continuous import continuous
-from .ode import flow
+from .continuous_time import continuous
+from .importance import importance
+from .probability_flow import flow
 from .score import Score
-from .weighted import importance
 
 
 class Method(abc.ABC):

@@ -12,10 +12,10 @@ __all__ = [
     "UNet",
 ]
 
-from .mixture import MixtureDenoiser, MixtureMLP
+from .latent_class_denoiser import LatentDenoiser, LatentMLP
+from .mixture_denoiser import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
-from .standing import LatentDenoiser, LatentMLP
 from .unet import UNet

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .grids import Grid
+from .image_layout import Grid
 from .norms import Norm, NormSiLU
 from .time import sinusoids
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 from ..data import mnist
 from ..diffusion import Diffusion
 from ..heads import Clean, Mean, Noise, Velocity
+from ..heads.variances import FixedLarge, FixedSmall, Interpolated, Variance
 from ..kernels import GaussianKernel
+from ..kernels.schedules import cosine, linear
 from ..networks import UNet
-from ..objectives import Bound, Hybrid, Objective, Simple
-from ..schedules import cosine, linear
 from ..spaces import Quantized
-from ..training import Fit
-from ..variances import FixedLarge, FixedSmall, Interpolated, Variance
+from ..training.loop import Fit
+from ..training.objectives import Bound, Hybrid, Objective, Simple
 from .experiment import Experiment, Recipe
 
 PREDICTIONS: dict[str, Callable[..., Any]] = {

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from .. import figures
 from ..data import bark
 from ..diffusion import Diffusion
 from ..heads import Velocity
+from ..heads.variances import Interpolated
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
 from ..networks import UNet
-from ..schedules import linear_log_snr
+from ..reporting import figures
 from ..spaces import Dequantized
-from ..training import Fit
-from ..variances import Interpolated
+from ..training.loop import Fit
 from .experiment import Experiment, Recipe
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .. import figures
 from ..data import binarized_mnist
 from ..diffusion import Diffusion
 from ..heads import Levels
 from ..kernels import BinomialKernel
+from ..kernels.schedules import erase_evenly
 from ..networks import UNet
-from ..schedules import erase_evenly
+from ..reporting import figures
 from ..spaces import Binary
-from ..training import Fit
+from ..training.loop import Fit
 from .experiment import Experiment, Recipe
 
 

@@ -4,17 +4,17 @@ __all__ = ["CIFAR10"]
 
 from dataclasses import dataclass, field
 
-from .. import figures
 from ..data import Flips, Split, cifar10
 from ..diffusion import Diffusion
 from ..heads import Noise
+from ..heads.variances import FixedLarge
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear
 from ..networks import UNet
-from ..objectives import Simple
-from ..schedules import linear
+from ..reporting import figures
 from ..spaces import Quantized
-from ..training import Fit
-from ..variances import FixedLarge
+from ..training.loop import Fit
+from ..training.objectives import Simple
 from . import progress
 from .experiment import Experiment, Recipe
 

@@ -4,16 +4,16 @@ __all__ = ["DeadLeaves"]
 
 from dataclasses import dataclass, field
 
-from .. import figures
 from ..data import Split, dead_leaves
 from ..diffusion import Diffusion
 from ..heads import Velocity
+from ..heads.variances import Interpolated
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
 from ..networks import UNet
-from ..schedules import linear_log_snr
+from ..reporting import figures
 from ..spaces import Continuous
-from ..training import Fit
-from ..variances import Interpolated
+from ..training.loop import Fit
 from .experiment import Experiment, Recipe
 
 

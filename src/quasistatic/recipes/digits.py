@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .. import figures
-from ..baselines import gaussian_mixture, level_histograms
 from ..data import Split, digits, split
 from ..diffusion import Diffusion
 from ..heads import Levels
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
 from ..networks import MLP
-from ..schedules import linear_log_snr
+from ..reporting import figures
 from ..spaces import Quantized
-from ..training import Fit
+from ..training.loop import Fit
+from .baselines import gaussian_mixture, level_histograms
 from .experiment import Experiment, Recipe
 
 LEVELS = 17

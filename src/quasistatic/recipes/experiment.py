@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ..data import Split
 from ..diffusion import Diffusion
-from ..objectives import Bound, Objective
-from ..training import Fit
+from ..training.loop import Fit
+from ..training.objectives import Bound, Objective
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import figures
 from ..data import Split, heartbeat
 from ..diffusion import Diffusion
 from ..heads import Clean
 from ..kernels import BinomialKernel
+from ..kernels.schedules import erase_evenly
 from ..networks import MLP
-from ..schedules import erase_evenly
+from ..reporting import figures
 from ..spaces import Binary
-from ..training import Fit
+from ..training.loop import Fit
 from .experiment import Experiment, Recipe
 
 

@@ -4,15 +4,15 @@ __all__ = ["MNIST"]
 
 from dataclasses import dataclass, field
 
-from .. import figures
 from ..data import mnist
 from ..diffusion import Diffusion
 from ..heads import Levels
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
 from ..networks import UNet
-from ..schedules import linear_log_snr
+from ..reporting import figures
 from ..spaces import Quantized
-from ..training import Fit
+from ..training.loop import Fit
 from . import progress
 from .experiment import Experiment, Recipe
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .. import figures
 from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
-from ..pictorial import pictorial
-from ..training import Fit
+from ..reporting import figures
+from ..training.loop import Fit
 from .experiment import Experiment, Picture, Recipe
+from .image import pictorial
 
 FEWEST = 10
 """Images that can be learned from at all."""

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .. import figures
 from ..data import Split, roll_noise, swiss_roll
+from ..diagnostics.oracles import SwissRollOracle
 from ..diffusion import Diffusion
 from ..heads import Natural, Velocity
+from ..heads.variances import FixedLarge, Sigmoid
 from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
 from ..networks import MLP, RBF
-from ..oracles import SwissRollOracle
-from ..schedules import linear_log_snr
+from ..reporting import figures
 from ..spaces import Continuous
-from ..training import Fit
-from ..variances import FixedLarge, Sigmoid
+from ..training.loop import Fit
 from .experiment import Experiment, Recipe
 
 

@@ -21,6 +21,6 @@ from .continuous import Continuous
 from .integers import Integers
 from .levels import Binary, Dequantized, Quantized
 from .one_hot import OneHot
+from .piecewise_linear import Warped
 from .space import Space
 from .table import Table
-from .warped import Warped

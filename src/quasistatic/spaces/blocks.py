@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from .columns import Column
 from .integers import Integers
 from .one_hot import OneHot
+from .piecewise_linear import Warped
 from .space import Space
-from .warped import Warped
 
 
 class Block(NamedTuple):

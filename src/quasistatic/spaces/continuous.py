@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import as_array
-from ..constants import constant
-from ..families import Family, Reals
+from .._utils.constants import constant
+from .._utils.validation import as_array
+from ..distributions import Family, Reals
 from .space import OnContinuum
 
 

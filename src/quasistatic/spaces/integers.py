@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import as_array
-from ..families import Family, Integral
+from .._utils.validation import as_array
+from ..distributions import Family, Integral
 from .space import OnLevels
 
 MOST = 1024

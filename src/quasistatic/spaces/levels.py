@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import as_array
-from ..families import Family, OnLattice
-from ..randomness import uniform
+from .._utils.randomness import uniform
+from .._utils.validation import as_array
+from ..distributions import Family, OnLattice
 from .space import OnContinuum, OnLevels
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import as_array
-from ..families import Family, Grouped, Groups
+from .._utils.validation import as_array
+from ..distributions import Family, Grouped, Groups
 from ..kernels import CategoricalKernel, Kernel
 from .space import OnLevels, no_affine
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..families import Family, Finite, Support
+from ..distributions import Family, Finite, Support
 from ..kernels import Kernel
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
-from ..checks import as_tensor, nearest
-from ..families import Family, Product
+from .._utils.validation import as_tensor, nearest
+from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
 from .columns import Column
@@ -130,7 +130,7 @@ class Table(Space):
             raise TypeError(
                 f"this Table needs a ProductKernel with widths {self.widths}, one part for each of "
                 f"{[type(block.space).__name__ for block in self.blocks]}, got {told}: "
-                "quasistatic.tabular builds the whole model"
+                "quasistatic.recipes.tabular builds the whole model"
             )
         for piece in self.pieces(kernel):
             piece.space.require(piece.kernel)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..integers import Integers
 from ..one_hot import OneHot
+from ..piecewise_linear import Warped
 from ..space import Space
-from ..warped import Warped
 from .column import Column
 
 ROOM = 0.01

@@ -1,0 +1,108 @@
+"""Draws that a generator of any device makes for tensors of any other."""
+
+__all__ = ["Rng", "Tape", "as_generator", "below", "choice", "normal", "permutation", "uniform"]
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Rng: TypeAlias = int | torch.Generator | None
+"""The seed of a generator, a generator, or None for PyTorch's global generator."""
+
+
+def as_generator(rng: Rng) -> torch.Generator | None:
+    """The generator that a verb draws from.
+
+    Args:
+        rng: a seed makes a new CPU generator, so that the same seed repeats the same draws on every
+            device. A generator is used as it is, and moves on. None means PyTorch's global
+            generator.
+
+    Raises:
+        TypeError: if `rng` is something else, a NumPy generator for example.
+    """
+    if rng is None or isinstance(rng, torch.Generator):
+        return rng
+    if isinstance(rng, Integral) and not isinstance(rng, bool):
+        return torch.Generator().manual_seed(int(rng))
+    raise TypeError(
+        f"rng must be an int, a torch.Generator or None, got {type(rng).__name__}: pass a seed"
+    )
+
+
+class Tape:
+    """Draws of a step, in their order: made by a generator while `drawn` is None, and then again
+    and again in one go by :meth:`again`, so that what uses them is a function of tensors."""
+
+    def __init__(self, rng: torch.Generator, drawn: list[Tensor] | None = None) -> None:
+        self.rng, self.drawn, self.place = rng, drawn, 0
+        self.calls: list[Callable[[], Tensor]] = []
+
+    @property
+    def device(self) -> torch.device:
+        return self.rng.device
+
+    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+        """The next draw: `draw()` while the tape is made, its recorded value afterwards."""
+        if self.drawn is None:
+            self.calls.append(draw)
+            return draw()
+        self.place += 1
+        return self.drawn[self.place - 1]
+
+    def again(self) -> list[Tensor]:
+        """All draws, made anew."""
+        return [call() for call in self.calls]
+
+
+def uniform(
+    shape: Sequence[int],
+    rng: "torch.Generator | Tape | None",
+    like: Tensor,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
+    if isinstance(rng, Tape):
+        blank, dtype = like.new_empty(0), dtype or like.dtype
+        return rng.take(lambda: uniform(shape, rng.rng, blank, dtype))
+    at, dtype = _device(rng, like), dtype or like.dtype
+    return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=at).to(like.device)
+
+
+def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
+    """Standard normal draws, where `like` is and in its type."""
+    if isinstance(rng, Tape):
+        blank = like.new_empty(0)
+        return rng.take(lambda: normal(shape, rng.rng, blank))
+    at = _device(rng, like)
+    return torch.randn(tuple(shape), generator=rng, dtype=like.dtype, device=at).to(like.device)
+
+
+def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
+    """The numbers below n in random order, where `like` is."""
+    if isinstance(rng, Tape):
+        blank = like.new_empty(0)
+        return rng.take(lambda: permutation(n, rng.rng, blank))
+    return torch.randperm(n, generator=rng, device=_device(rng, like)).to(like.device)
+
+
+def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
+    """`count` whole numbers below n, where `like` is."""
+    if isinstance(rng, Tape):
+        blank = like.new_empty(0)
+        return rng.take(lambda: below(n, count, rng.rng, blank))
+    at = _device(rng, like)
+    return torch.randint(n, (count,), generator=rng, device=at).to(like.device)
+
+
+def choice(probs: Tensor, rng: torch.Generator | None) -> Tensor:
+    """A place in each row of probabilities (n, K), drawn by them, with shape (n,)."""
+    here = probs.to(_device(rng, probs))
+    return torch.multinomial(here, 1, replacement=True, generator=rng)[:, 0].to(probs.device)
+
+
+def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
+    return like.device if rng is None else rng.device

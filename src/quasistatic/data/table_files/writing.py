@@ -1,0 +1,91 @@
+"""Which writer a file has: by the ending of its name."""
+
+__all__ = ["write_table"]
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from ..._utils import files
+
+
+def write_table(path: str | Path, pieces: Iterable[pl.DataFrame]) -> int:
+    """Writes a table piece by piece, by the ending of the file's name, whole or not at all; says
+    how many rows it has.
+
+    Raises:
+        ValueError: if the ending is not known, or the file cannot hold such columns.
+        OSError: if it cannot be written; what was there before is untouched.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(f"{path} has no ending that is known: use {', '.join(WRITERS)}")
+    count = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal count
+        for piece in pieces:
+            count += len(piece)
+            yield piece
+
+    with files.writing(path) as file:
+        WRITERS[path.suffix.lower()](file, counted())
+    return count
+
+
+def _write_text(separator: str) -> Callable[[BinaryIO, Iterator[pl.DataFrame]], None]:
+    def write(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+        for number, piece in enumerate(pieces):
+            piece.write_csv(file, include_header=number == 0, separator=separator)
+
+    return write
+
+
+def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+    with tempfile.TemporaryFile() as body:
+        rows, width = 0, 0
+        for piece in pieces:
+            array = _numbers(piece)
+            rows, width = rows + len(array), array.shape[1]
+            body.write(array.tobytes())
+        about = {"descr": "<f8", "fortran_order": False, "shape": (rows, width)}
+        np.lib.format.write_array_header_1_0(file, about)  # type: ignore[arg-type]
+        body.seek(0)
+        shutil.copyfileobj(body, file)
+
+
+def _write_npz(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+    np.savez(file, values=np.concatenate([_numbers(piece) for piece in pieces]))
+
+
+def _numbers(piece: pl.DataFrame) -> np.ndarray:
+    """A piece as numbers (n, C) in float64."""
+    for name, kind in piece.schema.items():
+        if not (kind.is_numeric() or kind == pl.Boolean):
+            raise ValueError(
+                f"column {name!r} holds {kind}, and a NumPy file numbers only: write .csv or "
+                ".parquet"
+            )
+    return np.ascontiguousarray(piece.cast(pl.Float64).to_numpy(), dtype="<f8")
+
+
+def _write_parquet(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # polars writes a file at once, or joins several
+        parts = Path(folder)
+        for number, piece in enumerate(pieces):
+            piece.write_parquet(parts / f"{number:09}.parquet")
+        pl.scan_parquet(parts / "*.parquet").sink_parquet(file)
+
+
+WRITERS: dict[str, Callable[[BinaryIO, Iterator[pl.DataFrame]], None]] = {
+    ".csv": _write_text(","),
+    ".tsv": _write_text("\t"),
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+}

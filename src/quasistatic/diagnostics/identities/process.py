@@ -1,0 +1,137 @@
+"""Identities of the space, of the forward process and of the head: the network may say anything."""
+
+__all__ = ["CHAIN", "PROCESS"]
+
+import torch
+from torch import Tensor
+
+from ...distributions import Family, total
+from ...kernels import Kernel
+from ...spaces import Space
+from .subject import Finding, Identity, Subject, largest
+
+ROWS = 128
+EXACT = 1e-6
+"""Of a float64 computation that loses some digits at the ends of a schedule."""
+
+
+def _round_trip(subject: Subject) -> Finding:
+    space, raw = subject.model.space, subject.raw
+    back = space.decode(space.encode(raw, subject.rng))
+    gap = torch.where(back.isnan() & raw.isnan(), 0.0, back - raw)
+    return Finding(largest(gap, raw.nan_to_num().abs().max()), subject.rounding)
+
+
+def _units(subject: Subject) -> Finding:
+    space, kernel = subject.model.space, subject.model.kernel
+    raw = subject.raw[:8].double()
+    raw = torch.where(raw.isnan(), space.filler.to(raw), raw)
+    each = [
+        _unit_error(piece.space, piece.kernel, raw[:, piece.columns])
+        for piece in space.pieces(kernel)
+    ]
+    return Finding(max(each), 10 * EXACT)
+
+
+def _unit_error(space: Space, kernel: Kernel, raw: Tensor) -> float:
+    """How far the masses of all raw values are from one, or a density from that of x_0 times the
+    slope of encode."""
+
+    def encoded(raw: Tensor) -> Tensor:  # with the same noise each time, where the map has some
+        return space.encode(raw, torch.Generator(raw.device).manual_seed(0))
+
+    x_0 = encoded(raw)
+    p = kernel.marginal(x_0, torch.full((len(x_0),), kernel.steps, device=x_0.device))
+    log_whole = space.log_whole(p, x_0)
+    if log_whole is not None:
+        return largest(torch.expm1(log_whole), 0 * log_whole)
+    step = 1e-4 * (1 + raw.abs())
+    slope = (encoded(raw + step) - encoded(raw - step)) / (2 * step)
+    return largest(space.log_prob(p, x_0) - p.log_prob(x_0) - slope.abs().log(), 0 * x_0)
+
+
+def _composes(subject: Subject) -> Finding:
+    kernel, x_0 = subject.model.kernel, subject.encoded(ROWS).double()
+    s, u, t = subject.ascending(ROWS, 3, 0)
+    one, other = (kernel.marginal(each, s).sample(subject.rng) for each in (x_0, x_0.roll(1, 0)))
+    x_t = kernel.step(one, s, t).sample(subject.rng)
+    other = torch.where(x_t.isnan() | other.isnan(), one, other)
+    # By way of x_u: what x_t says of x_u is a tilt, whose normaliser is q(x_t | x_s) but for a
+    # number that does not depend on x_s. Two x_s have the same.
+    linear, precision = kernel.evidence(x_t, u, t)
+    way, whole = (
+        torch.stack([total(f(x_s)) for x_s in (one, other)]).diff(dim=0)
+        for f in (
+            lambda x_s: _gain(kernel.step(x_s, s, u), linear, precision),
+            lambda x_s: kernel.step(x_s, s, t).log_prob(x_t),
+        )
+    )
+    gap = torch.where(way == whole, 0.0, way - whole)  # both may be infinite
+    return Finding(largest(gap, whole), EXACT)
+
+
+def _gain(p: Family, linear: Tensor, precision: Tensor) -> Tensor:
+    return p.tilt(linear, precision).log_partition() - p.log_partition()
+
+
+def _bayes(subject: Subject) -> Finding:
+    kernel, x_0 = subject.model.kernel, subject.encoded(ROWS).double()
+    s, t = subject.ascending(ROWS, 2, 1)
+    x_s = kernel.marginal(x_0, s).sample(subject.rng)
+    x_t = kernel.step(x_s, s, t).sample(subject.rng)
+    backward = kernel.posterior(x_t, x_0, s, t).log_prob(x_s)
+    backward = total(backward + kernel.marginal(x_0, t).log_prob(x_t))
+    forward = kernel.step(x_s, s, t).log_prob(x_t) + kernel.marginal(x_0, s).log_prob(x_s)
+    forward = total(forward)
+    return Finding(largest(backward - forward, forward), EXACT)
+
+
+def _divergence(subject: Subject) -> Finding:
+    model, x_0 = subject.model.eval(), subject.encoded(ROWS)
+    s, t = subject.pair(ROWS)
+    x_t = model.kernel.marginal(x_0, t).sample(subject.rng)
+    output = model.output(x_t, t).double()
+    x_0, x_t = x_0.double(), x_t.double()
+    said = total(model.head.divergence(model.kernel, output, x_t, x_0, s, t))
+    truth = model.kernel.posterior(x_t, x_0, s, t)
+    step = model.head.reverse(model.kernel, output, x_t, s, t)
+    if type(step) is type(truth):
+        kl = total(truth.kl(step))
+        return Finding(largest(said - kl, kl), EXACT)
+    return _by_draws(said, truth, step, subject.rng)
+
+
+def _by_draws(said: Tensor, truth: Family, step: Family, rng: torch.Generator) -> Finding:
+    """The same for a step of another family than the truth's, which has no KL in closed form."""
+    drawn = [truth.sample(rng) for _ in range(64)]
+    gaps = torch.stack([total(truth.log_prob(x) - step.log_prob(x)) for x in drawn]).mean(0) - said
+    return Finding(abs(gaps.mean() / (gaps.std() / len(gaps) ** 0.5)).item(), 4.0, "by draws")
+
+
+PROCESS = (
+    Identity("round trip", "decode(encode(raw)) is raw, relative to the largest", _round_trip),
+    Identity(
+        "units",
+        "log p(raw) has the volume that encode changes, or sums to one over the levels, in nats",
+        _units,
+    ),
+    Identity(
+        "steps compose",
+        "q(x_t | x_s) is q(x_u | x_s) and then q(x_t | x_u), at x_t, relative, in nats",
+        _composes,
+    ),
+    Identity(
+        "Bayes",
+        "q(x_s | x_t, x_0) q(x_t | x_0) = q(x_t | x_s) q(x_s | x_0), relative, in nats",
+        _bayes,
+    ),
+)
+
+CHAIN = (
+    Identity(
+        "divergence",
+        "the head's divergence is KL(q(x_s | x_t, x_0) || p(x_s | x_t)), relative, in nats",
+        _divergence,
+        needs=("finite outputs",),
+    ),
+)

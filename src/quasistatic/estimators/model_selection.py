@@ -1,0 +1,44 @@
+"""When a network is tried on a closed form, and when what it says is kept."""
+
+__all__ = ["JUDGES", "TRAINED", "is_kept", "is_tried", "words"]
+
+import math
+
+import numpy as np
+
+from ..training.loop import Fit
+from .fitted import Plan
+
+ENOUGH, FEWEST = 2000, 4
+"""Rows from which a network is tried unless it is asked for, and those that it takes at least."""
+
+JUDGES = 1000
+"""Validation rows that are looked at, at most."""
+
+SURE = 2.0
+"""Standard errors by which a network must win to be kept."""
+
+TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
+"""How it is trained."""
+
+
+def is_tried(plan: Plan, rows: int) -> bool:
+    """Whether a network is tried on so many rows."""
+    asked = plan.steps is not None or rows >= ENOUGH
+    return asked and plan.steps != 0 and rows >= FEWEST
+
+
+def is_kept(won: np.ndarray) -> tuple[float, bool]:
+    """What a network won on rows that it has not seen, (n,), in nats: its mean, and whether that is
+    sure enough."""
+    gain = float(won.mean())
+    error = float(won.std(ddof=1)) / len(won) ** 0.5 if len(won) > 1 else math.inf
+    return gain, gain > SURE * error
+
+
+def words(plan: Plan, rows: int, start: str, width: int) -> str:
+    """What would be done with so many rows after such a start, in a sentence."""
+    if not is_tried(plan, rows):
+        return f"{start}, and no network: {ENOUGH} rows or --steps bring one"
+    steps = TRAINED.steps if plan.steps is None else plan.steps
+    return f"{start}, corrected by an MLP of width {width}, {steps} steps at most"

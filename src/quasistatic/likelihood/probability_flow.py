@@ -1,0 +1,157 @@
+r"""The probability flow: the density of the ODE that carries noise to data, along fixed steps."""
+
+__all__ = ["flow"]
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from .._utils.eval_mode import evaluating
+from .._utils.randomness import uniform
+from ..distributions import total
+from ..kernels import SignalNoise
+from ..model import Model
+from .path_weights import last
+from .score import FlowScore
+
+
+def flow(
+    model: Model,
+    raw: object,
+    times: int | Sequence[int] | Tensor | None = None,
+    probes: int | None = 1,
+    draws: int = 1,
+    rng: torch.Generator | None = None,
+) -> FlowScore:
+    r"""log p(raw) by the probability flow (SSDE21 Sec. 4.3) from the first time on, and
+    the chain's own last step before it, for each example of raw (N, *).
+
+    In steps of log-SNR, dx / d(log noise/signal) is linear but for x_0_hat(x_t, t), which is
+    extrapolated from the last two steps: order 2. The change of volume is the trace of
+    d x_0_hat / d x_t, by vector-Jacobian products.
+
+    The flow has another law than the chain, the same if the estimates are exact; its density is
+    exact up to the steps, and no bound. What is a bound is the last step: x_1 ~ q(x_1 | x_0) and
+    log p(raw | x_1) + log p(x_1) - log q(x_1 | x_0), as for a latent variable.
+
+    Args:
+        times: that the steps go between, rising to T; a number is that many, as even in log-SNR
+            as the chain's times allow; by default all.
+        probes: of Hutchinson's estimate of the trace, unbiased; None takes it exactly, one
+            vector-Jacobian product for each value.
+        draws: of x_1 for each example, whose weights are averaged.
+
+    Raises:
+        TypeError: if the kernel has no signal and noise scales.
+        ValueError: if the schedule leaves no noise or no signal where the flow needs them, or a
+            count is not positive.
+    """
+    _check(model, probes, draws)
+    checked = model.space.check(raw).to(model.blank(1))
+    grid = _even_times(model, times) if isinstance(times, int) else model.times(times)
+    with evaluating(model):
+        rows = checked.repeat_interleave(draws, 0)
+        parts = [_flow(model, each, grid, probes, rng) for each in rows.split(model.together)]
+    density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
+    weights = density + edge
+    terms = {"density": density.mean(1), "edge": edge.mean(1)}
+    terms["reweighting"] = weights.logsumexp(1) - math.log(draws) - weights.mean(1)
+    x_0 = model.space.encode(checked, rng)
+    null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+    share = ((weights.softmax(1) ** 2).sum(1) - 1 / draws).clamp(min=0).sqrt()
+    noise = share if draws > 1 else torch.full_like(share, math.nan)
+    return FlowScore(terms, null, noise, model.space.dims, draws * len(grid))
+
+
+def _check(model: Model, probes: int | None, draws: int) -> None:
+    if not isinstance(model.kernel, SignalNoise):
+        raise TypeError(
+            f"the probability flow needs a kernel with signal and noise scales (GaussianKernel), "
+            f"got {type(model.kernel).__name__}: score by the bound, or by importance weighting"
+        )
+    for name, count in (("probes", probes), ("draws", draws)):
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be 1 or more, got {count}")
+
+
+def _even_times(model: Model, count: int) -> Tensor:
+    """That many times, as even in log-SNR as they come: fewer where two of them coincide."""
+    if not 2 <= count <= model.steps:
+        raise ValueError(f"the flow visits 2 to T = {model.steps} times, got {count}")
+    log_snr = model.kernel.schedule.log_snr[1:]
+    low = log_snr[log_snr.isfinite()][-1]
+    wanted = torch.linspace(log_snr[0].item(), low.item(), count, dtype=torch.float64)
+    nearest = (log_snr[None] - wanted[:, None]).abs().argmin(1) + 1
+    return torch.cat([nearest, torch.tensor([model.steps])]).unique()
+
+
+def _flow(
+    model: Model, raw: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """log p(x_1) by the flow and the last step's part, each (B,), in nats."""
+    x_0 = model.space.encode(raw, rng).double()
+    at = torch.full((len(x_0),), int(times[0]), device=x_0.device)
+    q = model.kernel.marginal(x_0, at)
+    x_1 = q.sample(rng)
+    edge = total(model.space.log_prob(last(model, x_1, at), x_0)) - total(q.log_prob(x_1))
+    return _log_density(model, x_1.detach(), times, probes, rng).detach(), edge.detach()
+
+
+def _log_density(
+    model: Model, x: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
+) -> Tensor:
+    """log p(x), with shape (B,), in nats, of x (B, *) at the first of the times."""
+    table = model.kernel.schedule
+    signal, noise = (0.5 * each[times] for each in (table.log_alpha_bar, table.log_noise))
+    dims, fall = x[0].numel(), noise[-1] - noise[0]
+    rho, signal, noise = noise - signal, signal.exp(), noise.exp()
+    # The trace is integrated over asinh(signal / noise), which stays finite where no signal is
+    # left: d x_0_hat / d x_t stays finite there, and signal d(log noise/signal) is its measure.
+    measure, volume = torch.asinh(signal / noise), x.new_zeros(len(x))
+    vectors = list(_vectors(x, probes, rng))
+    estimate, trace = _estimate_and_trace(model, x, times[0], vectors)
+    middle = estimate  # of the step ahead: extrapolated from the second on
+    for k in range(1, len(times)):
+        ratio = noise[k] / noise[k - 1]
+        x = ratio * x + (signal[k] - signal[k - 1] * ratio) * middle
+        seen, spent = estimate, trace
+        estimate, trace = _estimate_and_trace(model, x, times[k], vectors)
+        volume = volume + (measure[k - 1] - measure[k]) * (spent + trace) / 2
+        if k + 1 < len(times) and rho[k + 1].isfinite():
+            share = (rho[k + 1] - rho[k]) / (rho[k] - rho[k - 1]) / 2
+            middle = estimate + share * (estimate - seen)
+        else:
+            middle = estimate
+    return total(model.kernel.prior(x).log_prob(x)) + dims * fall - volume
+
+
+def _estimate_and_trace(
+    model: Model, x: Tensor, t: Tensor, vectors: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """E[x_0 | x_t] (B, *) and the trace of its Jacobian in x_t (B,), by these vectors' products."""
+    at = t.to(x.device).expand(len(x))
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        output = model.output(x.to(model.blank(1).dtype), at).double()
+        estimate = model.head.estimate(model.kernel, output, x, at)
+        products = [
+            (v * torch.autograd.grad(estimate, x, v, retain_graph=True)[0]).flatten(1).sum(1)
+            for v in vectors
+        ]
+    return estimate.detach(), torch.stack(products).sum(0)
+
+
+def _vectors(x: Tensor, probes: int | None, rng: torch.Generator | None) -> Iterator[Tensor]:
+    """Vectors v (B, *) such that the sum of v' J v over them is the trace of J, in the mean over
+    random signs or exactly."""
+    if probes is None:
+        for k in range(x[0].numel()):
+            unit = torch.zeros_like(x).flatten(1)
+            unit[:, k] = 1.0
+            yield unit.reshape(x.shape)
+        return
+    for _ in range(probes):
+        signs = uniform(x.shape, rng, x) < 0.5
+        yield torch.where(signs, -1.0, 1.0).to(x) / probes**0.5

@@ -1,8 +1,0 @@
-"""p(x) r(x) and its evidence: the weighted walk, which is exact in the limit of many particles, and
-the plain walks of SD15, which are approximations."""
-
-__all__ = ["PLAIN", "Found", "Plain", "Posterior", "conditioned", "plain", "posterior"]
-
-from .answer import Posterior, conditioned
-from .plain import PLAIN, Plain, plain
-from .weighted import Found, posterior

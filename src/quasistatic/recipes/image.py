@@ -1,0 +1,108 @@
+r"""The model of images in one call: of any size, grey, in colours, or black and white."""
+
+__all__ = ["megaflops", "pictorial"]
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .._utils.eval_mode import evaluating
+from ..diffusion import Diffusion
+from ..heads import Levels
+from ..kernels import BinomialKernel, GaussianKernel
+from ..kernels.schedules import erase_evenly, linear_log_snr
+from ..networks import Padded, UNet
+from ..spaces import Binary, Quantized
+
+FIRST, LAST, SPREAD = 12.0, -6.0, 2.0
+"""Log-SNR at both ends of the chain of grey levels, and where their outermost cells end."""
+
+WIDTH = 24
+"""Channels of the network at its finest resolution; twice as many at the others."""
+
+SMALL, LARGE, COARSEST = 16, 96, 8
+"""The shorter side from which places are patches of 2x2 pixels and of 4x4; and the one at which
+resolutions are halved no more."""
+
+PLACES = 1024
+"""The most places that look at each other."""
+
+
+def pictorial(
+    shape: tuple[int, ...],
+    levels: int = 256,
+    *,
+    share: Tensor | None = None,
+    steps: int = 1000,
+    width: int = WIDTH,
+) -> Diffusion:
+    """A model of images, to be trained with :func:`fit` on their bytes (N, *shape).
+
+    Levels of grey or of a colour diffuse to a standard normal, and the network says a logistic law
+    for each; black and white are erased step by step. What x_t itself says of each pixel multiplies
+    that in closed form. The network is a U-Net on patches of pixels. Its size follows from that of
+    the images; sides that do not divide are padded where it looks.
+
+    Args:
+        shape: (H, W), or (C, H, W) with the colours first.
+        levels: how many values a pixel can have, from 0; 2 for black and white.
+        share: how often each pixel is white, with `shape`, where black-and-white images start.
+        steps: T, the steps of the chain.
+        width: channels of the network at the finest resolution.
+
+    Raises:
+        ValueError: if the shape is none of an image, or a number is out of its range.
+    """
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(
+            f"an image has shape (height, width) or (colours, height, width), got {shape}"
+        )
+    if levels == 2:
+        return _of_bits(shape, share, steps, width)
+    space = Quantized(shape, levels, spread=SPREAD)
+    kernel = GaussianKernel(linear_log_snr(steps, FIRST, LAST))
+    return Diffusion(space, kernel, Levels(mixtures=1), _network(shape, width, 3))
+
+
+def _of_bits(shape: tuple[int, ...], share: Tensor | None, steps: int, width: int) -> Diffusion:
+    white = torch.full(shape, 0.5) if share is None else share.clamp(1e-3, 1 - 1e-3)
+    start = torch.stack([torch.zeros_like(white), white.logit()], -1)
+    kernel = BinomialKernel(erase_evenly(steps))
+    network = _network(shape, width, 2, start)
+    return Diffusion(Binary(shape), kernel, Levels(), network)
+
+
+def _network(
+    shape: tuple[int, ...], width: int, outputs: int, start: Tensor | None = None
+) -> nn.Module:
+    """The U-Net whose coarsest resolution is about `COARSEST` places wide, in a margin if the sides
+    ask for one; with outputs of its own for each pixel where a start (*shape, outputs) is given."""
+    short, sides = min(shape[-2:]), shape[-2:]
+    patch = 1 + (short >= SMALL) + 2 * (short >= LARGE)
+    depth = 1 + max(0, math.ceil(math.log2(short / patch / COARSEST)))
+    edge = patch * 2 ** (depth - 1)
+    whole = (*shape[:-2], *(-(-side // edge) * edge for side in sides))
+    coarse = math.prod(side // edge for side in whole[-2:])
+    network = UNet(
+        whole,
+        width,
+        (1,) + (2,) * (depth - 1),
+        1,
+        attention=(depth - 1,) if coarse <= PLACES else (),
+        outputs=outputs,
+        patch=patch,
+        framed=start is not None,
+    )
+    if start is not None:
+        rest = [pad for a, b in zip(shape[::-1], whole[::-1], strict=True) for pad in (0, b - a)]
+        network.start_at(nn.functional.pad(start, [0, 0, *rest]))
+    return network if whole == shape else Padded(shape, network)
+
+
+def megaflops(model: Diffusion) -> float:
+    """Millions of operations that the network takes for one image."""
+    with FlopCounterMode(display=False) as counter, evaluating(model), torch.no_grad():
+        model.output(model.blank(1), torch.ones(1, dtype=torch.long))
+    return counter.get_total_flops() / 1e6

@@ -1,0 +1,1 @@
+"""What a person reads: console output, figures and HTML pages."""

@@ -1,0 +1,34 @@
+r"""Figures of a model: what it does to data, what it draws, and what its bound is made of.
+
+Each function gives a matplotlib Figure of its own, with no global state; its label is a name for
+a file, and its title says what one sees.
+"""
+
+__all__ = [
+    "anomaly_scores",
+    "bit_trajectories",
+    "bits_by_time",
+    "completion_from_draws",
+    "completion_panel",
+    "entropy_budget",
+    "generation_panel",
+    "image_grid",
+    "interpolation_panel",
+    "layered_stream",
+    "marginals",
+    "plane_trajectories",
+    "posterior_from_draws",
+    "rate_distortion",
+    "schedule_comparison",
+    "score_histogram",
+    "training_curve",
+]
+
+from .anomalies import anomaly_scores
+from .curves import bits_by_time, score_histogram, training_curve
+from .entropy import entropy_budget
+from .images import completion_from_draws, completion_panel, image_grid, posterior_from_draws
+from .marginals import marginals
+from .progressive import generation_panel, interpolation_panel, layered_stream, rate_distortion
+from .schedules import schedule_comparison
+from .trajectories import bit_trajectories, plane_trajectories

@@ -1,0 +1,107 @@
+"""A table's columns as the data have them and as a model draws them."""
+
+__all__ = ["marginals"]
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...spaces import Table
+from .style import BLUE, GREY, INK, ORANGE, PALE, as_numpy, new_figure, tidy
+
+MOST = 15
+"""Columns that are drawn; the last panel is about all of them."""
+
+
+def marginals(table: Table, data: Tensor, drawn: Tensor) -> Figure:
+    r"""The marginal of each column, data beside draws, and how the columns hang together.
+
+    The last panel has a point for each pair of values of x_0 that belong to two columns (a class
+    is a value of its own): their correlation in the data, across, and in the draws, up. On the
+    diagonal they agree.
+
+    Args:
+        data: rows as :meth:`Table.read` gives them, (N, C); holes are left out.
+        drawn: rows that a model drew, (n, C).
+    """
+    shown = [k for block in table.blocks for k in block.columns]
+    shown = sorted(shown)[:MOST]
+    across = math.ceil((len(shown) + 1) ** 0.5)
+    down = math.ceil((len(shown) + 1) / across)
+    title = f"{len(drawn)} draws beside {len(data)} rows"
+    figure = new_figure("marginals", 2.9 * across, 2.4 * down, title)
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for ax, k in zip(axes, shown, strict=False):
+        sides = [as_numpy(rows[:, k]) for rows in (data, drawn)]
+        _marginal(ax, table.columns[k], [side[~np.isnan(side)] for side in sides])
+    _correlations(axes[len(shown)], table, data, drawn)
+    for ax in axes[len(shown) + 1 :]:
+        ax.set_axis_off()
+    for ax in axes[: len(shown) : across]:
+        ax.set_ylabel("share of rows")
+    for ax in axes:
+        tidy(ax)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper right", ncols=2, frameon=False, labelcolor=INK
+    )
+    return figure
+
+
+def _marginal(ax: Axes, column: Any, sides: list[np.ndarray]) -> None:
+    ax.set_title(column.name, fontsize=9)
+    both = np.concatenate(sides)
+    values = np.unique(both)
+    names = ("data", "draws")
+    if len(values) <= 16:
+        at = np.arange(len(values))
+        for side, name, colour, shift in zip(
+            sides, names, (BLUE, ORANGE), (-0.2, 0.2), strict=True
+        ):
+            share = [(side == value).mean() for value in values]
+            ax.bar(at + shift, share, width=0.4, color=colour, label=name)
+        ax.set_xticks(at, [_short(v) for v in column.values(values)])
+        if max(len(_short(v)) for v in column.values(values)) > 4:
+            ax.tick_params(axis="x", rotation=25)
+    else:
+        # Between the outer thousandths, so that one far value does not squeeze all others.
+        low, high = np.quantile(both, (0.001, 0.999))
+        bins = np.linspace(low, high, 31).tolist()
+        for side, name, colour in zip(sides, names, (BLUE, ORANGE), strict=True):
+            shares = np.full(len(side), 1 / len(side))
+            ax.hist(side, bins, weights=shares, color=colour, alpha=0.5, label=name)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 10 else text[:9] + "…"
+
+
+def _correlations(ax: Axes, table: Table, data: Tensor, drawn: Tensor) -> None:
+    """Every pair of values of two columns, by their correlations."""
+    columns = table.per_state(torch.arange(float(len(table.columns)))[None])[0]
+    upper = torch.triu(columns[:, None] != columns[None, :])
+    told, made = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
+    ax.axline((0, 0), slope=1, color=PALE, linewidth=1)
+    ax.scatter(as_numpy(told), as_numpy(made), s=8, color=INK, alpha=0.6, linewidths=0)
+    off = (told - made).abs().nan_to_num()
+    mean = off.mean().item() if len(off) else 0.0
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="in the data", ylabel="in the draws")
+    ax.set_title("correlations of pairs", fontsize=9)
+    ax.text(-0.95, 0.8, f"off by {mean:.3f} in the mean", fontsize=8, color=GREY)
+
+
+def _correlation(x: Tensor) -> Tensor:
+    """Of each pair of values (W, W), over the rows of x (N, W) that have both."""
+    there = (~x.isnan()).double()
+    filled = x.nan_to_num()
+    count = there.T @ there
+    mean = filled.T @ there / count  # of the first, over the rows with both
+    covariance = filled.T @ filled / count - mean * mean.T
+    variance = (filled**2).T @ there / count - mean**2
+    return covariance / (variance * variance.T).clamp(min=1e-12).sqrt()

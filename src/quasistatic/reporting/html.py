@@ -1,0 +1,247 @@
+r"""The page of a run: one HTML file that holds its tables and pictures, and needs nothing else."""
+
+__all__ = ["Section", "Table", "save_figure", "write_page"]
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from .._utils.files import write_bytes, write_text
+
+DPI = 150
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header. Numbers keep four digits; give a string to say it otherwise.
+
+    Raises:
+        ValueError: if a row has another number of cells than the header.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __post_init__(self) -> None:
+        for i, row in enumerate(self.rows):
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"row {i} of the table has {len(row)} cells under a header of "
+                    f"{len(self.header)}: give one cell for each column, None where it is empty"
+                )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Args:
+        figures: (caption, picture) pairs, the picture a Figure or the path of a PNG.
+    """
+
+    heading: str
+    paragraphs: Sequence[str] = ()
+    table: Table | None = None
+    figures: Sequence[tuple[str, Figure | str | Path]] = ()
+
+
+def write_page(path: str | Path, title: str, sections: Iterable[Section]) -> Path:
+    """Writes the page to `path` and its pictures to `figures/` beside it, each file whole or not
+    at all. The page holds the pictures too, so that it can be sent by itself.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FileNotFoundError: if a picture given by its path is not there.
+        ValueError: if it is no PNG.
+    """
+    path = Path(path)
+    parts, taken = [], set[str]()
+    sections = list(sections)
+    for number, section in enumerate(sections, 1):
+        pictures = []
+        for caption, source in section.figures:
+            name = _free_name(_name(caption, source), taken)
+            data = _png(source)
+            target = path.parent / "figures" / f"{name}.png"
+            write_bytes(target, data)
+            pictures.append(_picture(caption, source, data))
+        parts.append(_section(number, section, pictures))
+    write_text(path, _page(title, sections, parts))
+    return path
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Writes a figure as a PNG, whole or not at all."""
+    write_bytes(path, _png(figure))
+    return Path(path)
+
+
+def _png(source: Figure | str | Path) -> bytes:
+    if isinstance(source, Figure):
+        buffer = io.BytesIO()
+        source.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+    data = Path(source).read_bytes()
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError(f"{source} is no PNG: give a Figure, or the path of a PNG file")
+    return data
+
+
+def _name(caption: str, source: Figure | str | Path) -> str:
+    said = source.get_label() if isinstance(source, Figure) else Path(source).stem
+    slug = re.sub(r"[^a-z0-9]+", "_", str(said or caption).lower()).strip("_")
+    return slug[:60] or "figure"
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    taken.add(free)
+    return free
+
+
+def _picture(caption: str, source: Figure | str | Path, data: bytes) -> str:
+    # A figure's title is drawn into the picture, where a screen reader cannot find it.
+    said = source.get_suptitle() if isinstance(source, Figure) else ""
+    width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
+    return (
+        f'<figure>\n<img alt="{html.escape(said or caption)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{base64.b64encode(data).decode()}">\n'
+        f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def _section(number: int, section: Section, pictures: Sequence[str]) -> str:
+    lines = [f'<section id="part-{number}">', f"<h2>{html.escape(section.heading)}</h2>"]
+    lines += [f"<p>{html.escape(text)}</p>" for text in section.paragraphs]
+    if section.table is not None:
+        lines.append(_table(section.table, section.heading))
+    return "\n".join([*lines, *pictures, "</section>"])
+
+
+def _table(table: Table, name: str) -> str:
+    texts = [[_cell(value) for value in row] for row in table.rows]
+    numeric = [
+        any(column) and all(_is_number(text) for text in column if text)
+        for column in zip(*texts, strict=True)
+    ] or [False] * len(table.header)
+
+    def row(cells: Sequence[str], head: bool) -> str:
+        made = []
+        for i, (text, right) in enumerate(zip(cells, numeric, strict=True)):
+            scope = ' scope="col"' if head else ' scope="row"' if i == 0 and not right else ""
+            tag = "th" if scope else "td"
+            side = ' class="number"' if right else ""
+            made.append(f"<{tag}{scope}{side}>{html.escape(text)}</{tag}>")
+        return f"<tr>{''.join(made)}</tr>"
+
+    body = "\n".join(row(cells, head=False) for cells in texts)
+    return (
+        f'<div class="table" role="region" aria-label="{html.escape(name)}" tabindex="0">\n'
+        "<table>\n"
+        f"<thead>{row([str(text) for text in table.header], head=True)}</thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell reads as a number, with an error, a percent sign or a bound as it may be."""
+    one = r"[-+−]?(\d[\d,]*(\.\d*)?|\.\d+)(e[-+−]?\d+)?"
+    return bool(
+        re.fullmatch(rf"\s*([<>≤≥~±]\s*)?({one}|nan|[-+−]?inf)(\s*±\s*({one}|nan))?\s*%?\s*", text)
+    )
+
+
+def _page(title: str, sections: Sequence[Section], parts: Sequence[str]) -> str:
+    links = "\n".join(
+        f'<li><a href="#part-{i}">{html.escape(section.heading)}</a></li>'
+        for i, section in enumerate(sections, 1)
+    )
+    contents = f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>\n' if links else ""
+    body = "\n".join(parts)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{html.escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{html.escape(title)}</h1>
+{contents}</header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+STYLE = """
+:root {
+  --ink: #1f2933; --quiet: #5a6673; --line: #d9dfe5; --page: #ffffff; --card: #f5f7f9;
+  --accent: #00598c;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e4e8ec; --quiet: #a3aeb9; --line: #38424d; --page: #14191f; --card: #1d242c;
+    --accent: #7cc4f0;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 54rem; background: var(--page);
+  color: var(--ink); font: 1rem/1.6 system-ui, -apple-system, "Segoe UI", sans-serif;
+}
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1rem; }
+h2 {
+  font-size: 1.3rem; margin: 3rem 0 .75rem; padding-top: 1rem; border-top: 1px solid var(--line);
+}
+p { margin: 0 0 1rem; max-width: 42rem; overflow-wrap: anywhere; }
+a { color: var(--accent); }
+nav ul {
+  display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; padding: 0; list-style: none;
+}
+.table { overflow-x: auto; margin: 0 0 1.5rem; }
+table { border-collapse: collapse; font-size: .93rem; }
+th, td {
+  padding: .4rem .9rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: baseline;
+}
+thead th { color: var(--quiet); font-weight: 600; border-bottom-width: 2px; }
+tbody th { font-weight: 500; }
+tbody tr:hover { background: var(--card); }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+figure { margin: 1.25rem 0 2rem; }
+img {
+  display: block; max-width: 100%; height: auto; padding: .75rem; background: #ffffff;
+  border: 1px solid var(--line); border-radius: .5rem;
+}
+figcaption { margin-top: .6rem; max-width: 42rem; color: var(--quiet); font-size: .93rem; }
+@media print { body { max-width: none; } figure, .table { break-inside: avoid; } }
+"""

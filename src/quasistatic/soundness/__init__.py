@@ -1,6 +1,0 @@
-"""Whether a user's own model keeps the identities that every model has to keep."""
-
-__all__ = ["Report", "Row", "check"]
-
-from .check import check
-from .report import Report, Row

@@ -1,0 +1,136 @@
+r"""Real data with skewed columns: a power of each makes it more like a normal."""
+
+__all__ = ["YeoJohnson"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.preprocessing import PowerTransformer
+from torch import Tensor
+
+from .._utils.validation import as_array
+from ..distributions import Family, Reals
+from ..kernels import Kernel
+from . import Continuous, Space
+
+LOOKED_AT = 2000
+"""Rows that powers are fitted to."""
+
+
+@dataclass(frozen=True)
+class YeoJohnson(Space):
+    r"""Real data, each value bent by a power of its own (Yeo and Johnson, Biometrika, 2000): with
+    u = (raw - shift) / scale,
+
+        z = ((1 + u)^power - 1) / power                   where u >= 0,
+        z = -((1 - u)^(2 - power) - 1) / (2 - power)      where u < 0,
+
+    and x_0 = (z - centre) / spread. Powers from 0 to 2, both of which mean logarithms on one side,
+    map the line onto all of the line; 1 bends nothing.
+
+    Args:
+        shape: of one example.
+        power, shift, scale, centre, spread: one number each, or one for each value, nested as the
+            data are. :meth:`fit` takes them from data.
+
+    Raises:
+        ValueError: if a power is not from 0 to 2, or what :class:`Continuous` raises.
+    """
+
+    power: float | tuple = 1.0
+    shift: float | tuple = 0.0
+    scale: float | tuple = 1.0
+    centre: float | tuple = 0.0
+    spread: float | tuple = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self._before, self._after  # what is wrong with them is said now
+        power = torch.as_tensor(self.power, dtype=torch.float64)
+        if not ((power >= 0) & (power <= 2)).all():
+            raise ValueError(
+                f"powers must be from 0 to 2, got {self.power}: others leave a part of the line "
+                "without a raw value"
+            )
+
+    @classmethod
+    def fit(cls, raw: object) -> "YeoJohnson":
+        """The powers under which each column of raw (N, D) is likeliest to be normal, and the
+        shifts and scales that standardise it before and after. Constant columns stay unbent."""
+        array = np.asarray(raw, dtype=np.float64)
+        before = Continuous.standardize(array)
+        u = before.encode(torch.from_numpy(array))
+        some = u[:: max(1, -(-len(u) // LOOKED_AT))].numpy()
+        found = PowerTransformer(standardize=False).fit(some).lambdas_
+        power = tuple(np.where(array.std(0) > 0, found.clip(0, 2), 1.0).tolist())
+        bent = cls(array.shape[1:], power)
+        after = Continuous.standardize(bent.encode(u).numpy())
+        return cls(after.shape, power, before.shift, before.scale, after.shift, after.scale)
+
+    @property
+    def levels(self) -> None:
+        return None
+
+    @property
+    def support(self) -> Reals:
+        return Reals()
+
+    @property
+    def _before(self) -> Continuous:
+        return Continuous(self.shape, self.shift, self.scale)
+
+    @property
+    def _after(self) -> Continuous:
+        return Continuous(self.shape, self.centre, self.spread)
+
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        array = as_array(raw, self.shape, name)
+        return array if array.is_floating_point() else array.to(torch.get_default_dtype())
+
+    def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        u = self._before.encode(raw)
+        far = u.abs().log1p()
+        return self._after.encode(torch.where(u < 0, -1.0, 1.0) * _boxed(far, self._exponent(u)))
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        return self._before.decode(self._unbent(x_0))
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return self.decode(x_0)
+
+    def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        return self._after.log_prob(p, x_0) + self._log_slope(x_0)
+
+    def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
+        return self._after.edge(kernel, x_0, t) + self._log_slope(x_0)
+
+    def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
+        return self._after.last(kernel, x_t, t, learned)
+
+    def _unbent(self, x_0: Tensor) -> Tensor:
+        z = self._after.decode(x_0)
+        exponent = self._exponent(z)
+        near = exponent.abs() < 1e-6
+        safe = torch.where(near, 1.0, exponent)
+        far = torch.where(near, z.abs(), (safe * z.abs()).log1p() / safe)
+        return torch.where(z < 0, -1.0, 1.0) * far.expm1()
+
+    def _log_slope(self, x_0: Tensor) -> Tensor:
+        """log |dz / draw|, with shape (B, *)."""
+        u = self._unbent(x_0)
+        slope = (self._exponent(u) - 1) * u.abs().log1p()
+        return slope - torch.as_tensor(self.scale, dtype=torch.float64).log().to(u)
+
+    def _exponent(self, like: Tensor) -> Tensor:
+        """The power on the side of zero where `like`, u or z, is; 2 - power on the other."""
+        power = torch.as_tensor(self.power, dtype=torch.float64).to(like)
+        return torch.where(like < 0, 2 - power, power.expand_as(like))
+
+
+def _boxed(far: Tensor, exponent: Tensor) -> Tensor:
+    """((1 + |u|)^exponent - 1) / exponent, of far = log (1 + |u|)."""
+    near = exponent.abs() < 1e-6
+    safe = torch.where(near, 1.0, exponent)
+    return torch.where(near, far, (safe * far).expm1() / safe)

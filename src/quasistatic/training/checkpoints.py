@@ -1,0 +1,188 @@
+r"""The folder that keeps a training run, and what it has of one that was stopped.
+
+A folder holds `config.json` (what is trained, and how), `model.safetensors` (the weights to use),
+`checkpoint.safetensors` (everything needed to go on, gone when the run is done), `metrics.jsonl`,
+and `speed.json` (how fast it was, and on what: the one file that differs from machine to machine).
+The checkpoint is one file, so that it is whole or the one before.
+"""
+
+__all__ = ["Folder", "Stored"]
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._utils import files
+from .._utils.serialization import FORMAT
+from ..model import Model
+from .train_state import Run
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a folder has of a run: the tensors and facts of its checkpoint, or of its result where
+    it is `done`, and its metrics up to there."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+    metrics: list[dict[str, float]]
+    done: bool
+
+    def restore(self, run: Run, model: Model, optimizer: torch.optim.Optimizer) -> Run:
+        """The run as it was, its weights put back; `run` is one that has just begun.
+
+        Raises:
+            ValueError: if the weights are those of another network.
+        """
+        facts, tensors = self.facts, self.tensors
+        if self.done:
+            self._load(model, tensors)
+            kept = [w.detach().clone() for w in model.parameters()]
+            state = {"best_step": facts["best_step"], "finished": True, "metrics": self.metrics}
+            return Run(facts["step"], kept, kept, **state)
+
+        def take(kind: str) -> list[Tensor]:
+            return [tensors[f"{kind}.{i}"].to(mean) for i, mean in enumerate(run.mean)]
+
+        moments: dict[int, dict[str, Tensor]] = {}
+        weights = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "model":
+                weights[rest] = tensor
+            if kind == "moment":
+                which, _, i = rest.rpartition(".")
+                moments.setdefault(int(i), {})[which] = tensor
+        self._load(model, weights)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        score = facts["best_score"] if facts["best_score"] is not None else float("inf")
+        best = take("best") if "best.0" in tensors else None
+        return Run(
+            **facts | {"best_score": score}, mean=take("mean"), best=best, metrics=self.metrics
+        )
+
+    def _load(self, model: Model, weights: dict[str, Tensor]) -> None:
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights in {self.path} are those of another network: train into another "
+                f"folder, or delete that one ({error})"
+            ) from None
+
+
+class Folder:
+    """The folder of a run of `model`. One process writes it, and reads it for all.
+
+    Args:
+        settings: how it is trained, as JSON values.
+        parts: how many parts a step has, over all processes.
+        about: more that a resumed run must share, as JSON values.
+    """
+
+    def __init__(
+        self, path: str | Path, model: Model, settings: dict, parts: int, about: dict | None = None
+    ) -> None:
+        self.path, self.saved_at, self.cost = Path(path), time.monotonic(), 0.0
+        self.config = {"format": FORMAT, "model": model.describe(), "fit": settings}
+        self.config |= {"parts": parts} | (about or {})
+
+    def claim(self) -> None:
+        """Makes the folder this run's.
+
+        Raises:
+            ValueError: if it holds a run of another model or other settings, or something else.
+        """
+        target = self.path / "config.json"
+        files.sweep(self.path)
+        if not target.exists():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise ValueError(
+                    f"{self.path} is not empty and holds no run: choose another folder"
+                )
+            files.write_text(target, json.dumps(self.config, indent=2) + "\n")
+            return
+        stored = _read(target, f"delete {self.path} to train anew")
+        other = [key for key in self.config if stored.get(key) != self.config[key]]
+        if other == ["parts"]:
+            raise ValueError(
+                f"{self.path} holds a run with {stored.get('parts')} parts a step (processes x "
+                f"accumulate), and this would have {self.config['parts']}: set accumulate, or the "
+                "number of processes, so that there are as many"
+            )
+        if other:
+            raise ValueError(
+                f"{self.path} holds a run with another {' and '.join(other)}: train into another "
+                "folder, or delete that one; the same command resumes a run"
+            )
+
+    def read(self) -> Stored | None:
+        """What the folder has of the run; None if it has not yet been saved."""
+        done = self.path / "model.safetensors"
+        checkpoint = self.path / "checkpoint.safetensors"
+        if not checkpoint.exists() and not done.exists():
+            return None
+        tensors, facts = files.load_tensors(checkpoint if checkpoint.exists() else done)
+        metrics = self._metrics(facts["step"])
+        return Stored(self.path, tensors, facts, metrics, not checkpoint.exists())
+
+    def speed(self) -> dict[str, Any]:
+        """What `speed.json` holds; nothing if there is none."""
+        path = self.path / "speed.json"
+        return _read(path, "delete it, and it is measured anew") if path.exists() else {}
+
+    def due(self, now: float, every: float) -> bool:
+        """Whether it is time for a checkpoint: not so often that writing takes a tenth."""
+        return now - self.saved_at > max(every, 10 * self.cost)
+
+    def save(self, run: Run, model: Model, optimizer: torch.optim.Optimizer) -> None:
+        """Writes a checkpoint."""
+        started = time.monotonic()
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        tensors |= {f"mean.{i}": value for i, value in enumerate(run.mean)}
+        tensors |= {f"best.{i}": value for i, value in enumerate(run.best or [])}
+        state = optimizer.state_dict()["state"]
+        if not state:
+            return  # stopped before the first step: there is nothing to go on from
+        for i, moments in state.items():  # frozen weights have none
+            tensors |= {f"moment.{which}.{i}": value for which, value in moments.items()}
+        self._write_metrics(run)
+        files.save_tensors(self.path / "checkpoint.safetensors", tensors, run.facts())
+        self.saved_at = time.monotonic()
+        self.cost = self.saved_at - started
+
+    def close(self, run: Run, model: Model) -> None:
+        """Writes the weights to use, and removes the checkpoint, which they make needless."""
+        self._write_metrics(run)
+        self.write_speed(run)
+        facts = {"step": run.step, "best_step": run.best_step}
+        files.save_tensors(self.path / "model.safetensors", model.state_dict(), facts)
+        (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def write_speed(self, run: Run) -> None:
+        """Writes how fast the run is, and on what."""
+        files.write_text(self.path / "speed.json", json.dumps(run.speed, indent=2) + "\n")
+
+    def _write_metrics(self, run: Run) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in run.metrics)
+        files.write_text(self.path / "metrics.jsonl", lines)
+
+    def _metrics(self, step: int) -> list[dict[str, float]]:
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        return [record for record in records if record["step"] <= step]
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(f"{path} is damaged: {remedy}") from None

@@ -1,0 +1,89 @@
+"""How to train: the settings of a run, checked when they are given."""
+
+__all__ = ["Fit"]
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .._utils import serialization
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How to train.
+
+    Args:
+        steps: gradient steps.
+        batch: examples a step, over all processes; fewer if the data are fewer.
+        accumulate: parts of a step that each process takes one after the other, where they do
+            not fit into its memory together. A step has processes x accumulate parts, each with
+            times, noise and dropout of its own, and its gradient is their mean: two processes
+            and one part each are the same run as one process and two.
+        lr: AdamW's largest learning rate; it rises over `warmup` steps and falls along a cosine.
+        warmup: steps over which the learning rate rises.
+        weight_decay: AdamW's.
+        ema: decay of the running mean of the weights, which is what a trained model has.
+        clip: largest norm of the gradient.
+        validations: how often the validation data are scored, evenly over the run; the best mean
+            weights are kept.
+        patience: validations without a better one after which the run stops; 0 never stops.
+        evaluations: network evaluations an example of validation data, each time.
+        seed: of the order of the data, the times and the noise.
+        save_every: seconds between checkpoints.
+        threads: of PyTorch on the CPU while it trains; 0 leaves them as they are. A small network
+            is fastest on one, and a run repeats bit for bit only on as many as before.
+        precision: of the network while it trains: float32 (as its weights are), bf16 (autocast),
+            or auto, which times steps of both on this machine and takes bf16 where it is faster.
+            Heads, losses, weights and validation stay as the weights are.
+        compile: whether the network is compiled by torch.compile, which needs a C++ compiler:
+            no, yes, or auto, which times steps of both. What auto chose is kept in the run's
+            folder: a run that goes on goes on with it.
+    """
+
+    steps: int = 2000
+    batch: int = 256
+    accumulate: int = 1
+    lr: float = 1e-3
+    warmup: int = 50
+    weight_decay: float = 0.01
+    ema: float = 0.99
+    clip: float = 1.0
+    validations: int = 20
+    patience: int = 0
+    evaluations: int = 20
+    seed: int = 0
+    save_every: float = 10.0
+    threads: int = 0
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    compile: Literal["no", "yes", "auto"] = "no"
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch": 1, "accumulate": 1, "warmup": 0, "validations": 0}
+        least |= {"patience": 0, "evaluations": 1, "weight_decay": 0, "save_every": 0, "threads": 0}
+        for name, value in least.items():
+            if not getattr(self, name) >= value:
+                raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
+        options = {"precision": ("float32", "bf16", "auto"), "compile": ("no", "yes", "auto")}
+        for name, known in options.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got "
+                    f"{getattr(self, name)!r}"
+                )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        return self.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide a result, as JSON values: a run goes on under the same only.
+        How often it is saved is none of them, nor how its parts are shared out."""
+        described = serialization.describe(self)
+        return {k: v for k, v in described.items() if k not in ("save_every", "accumulate")}

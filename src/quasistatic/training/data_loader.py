@@ -1,0 +1,141 @@
+r"""What each step of training sees: rows in an order of their own in each epoch, shared out among
+parts, and a seed for each part.
+
+Everything here follows from the seed of the run and the number of the step, so that a run which
+goes on needs no memory of what it has seen, and several processes need no word with each other.
+"""
+
+__all__ = ["Batches", "Part", "as_rows", "as_source", "mix"]
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._utils.validation import as_tensor
+from ..data.sources import Rows, Source
+from ..spaces import Space
+from .distributed import Engine
+
+VALIDATION, EPOCH, VIEW = -1, -2, -3
+"""Lanes of seeds; those from 0 are the parts' own."""
+
+CHECKED = 1 << 22
+"""Values that are checked at once."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of a step's batch: the rows (B,) it takes, their raw values (B, *) on the device,
+    and the seed of what is drawn for them."""
+
+    rows: Tensor
+    raw: Tensor
+    seed: int
+
+
+class Batches:
+    """The batches of a run.
+
+    Args:
+        batch: rows a step, over all parts; all of them where there are fewer.
+        parts: how many parts a step has, over all processes.
+
+    Raises:
+        ValueError: if a batch has fewer rows than parts.
+    """
+
+    def __init__(self, source: Source, batch: int, parts: int, seed: int, engine: Engine) -> None:
+        self.source, self.seed, self.engine, self.parts = source, seed, engine, parts
+        self.size = min(batch, len(source))
+        if self.size < parts:
+            raise ValueError(
+                f"a batch of {self.size} rows cannot be shared among {parts} parts (processes x "
+                "accumulate): give a larger batch, or fewer of them"
+            )
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self._ready: tuple[int, list[Part]] = (-1, [])
+        self._rng = torch.Generator()
+
+    def prepare(self, step: int) -> None:
+        """Gets the parts of a step, so that `take` has them: to be called while a GPU is busy
+        with the step before."""
+        self._ready = step, self._parts(step)
+
+    def take(self, step: int) -> list[Part]:
+        """This process's parts of a step, counted from 0."""
+        ready, parts = self._ready
+        return parts if ready == step else self._parts(step)
+
+    def first(self, n: int) -> Tensor:
+        """The first n rows or fewer, (B, *), on the device: the same each time."""
+        rng = torch.Generator().manual_seed(mix(self.seed, 0, VIEW))
+        return self.engine.move(self.source.batch(torch.arange(min(n, len(self.source))), rng))
+
+    def _parts(self, step: int) -> list[Part]:
+        rows, parts = self._rows(step), []
+        for part in range(self.engine.rank, self.parts, self.engine.ranks):
+            mine = rows[part :: self.parts]
+            self._rng.manual_seed(mix(self.seed, step, VIEW - part))
+            raw = self.engine.move(self.source.batch(mine, self._rng))
+            parts.append(Part(mine, raw, mix(self.seed, step, part)))
+        return parts
+
+    def _rows(self, step: int) -> Tensor:
+        n, start = len(self.source), step * self.size
+        first, last = start // n, (start + self.size - 1) // n
+        rows = torch.cat([self._permutation(epoch) for epoch in range(first, last + 1)])
+        return rows[start - first * n :][: self.size]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            rng = torch.Generator().manual_seed(mix(self.seed, epoch, EPOCH))
+            self._epoch, self._order = epoch, torch.randperm(len(self.source), generator=rng)
+        return self._order
+
+
+def as_source(space: Space, x: object, dtype: torch.dtype) -> Source:
+    """Training data of any kind, checked against the space: a source by its first rows, an array
+    as :func:`as_rows` does.
+
+    Raises:
+        ValueError, TypeError: if they do not fit the space.
+    """
+    if not isinstance(x, Source):
+        return as_rows(space, x, dtype)
+    if x.shape != space.shape:
+        raise ValueError(
+            f"{type(x).__name__} gives examples of shape {x.shape}, and the space is of shape "
+            f"{space.shape}: build the one with the shape of the other"
+        )
+    space.check(x.batch(torch.arange(min(len(x), 16)), torch.Generator().manual_seed(0)))
+    return x
+
+
+def as_rows(space: Space, x: object, dtype: torch.dtype, name: str = "x") -> Rows:
+    """An array (N, *), checked against the space piece by piece: bytes are never blown up to
+    numbers of four bytes all at once. Numbers with a point take the model's dtype.
+
+    Raises:
+        ValueError, TypeError: if it does not fit the space.
+    """
+    array = as_tensor(x, name)
+    if array.ndim == 0 or len(array) == 0:
+        space.check(array, name)
+    at_once = max(1, CHECKED // max(1, array[0].numel()))
+    for piece in array.split(at_once):
+        try:
+            space.check(piece, name)
+        except (TypeError, ValueError):
+            space.check(array, name)  # the same error, with the row's place in the whole
+            raise
+    return Rows(array.to(dtype) if array.is_floating_point() else array)
+
+
+def mix(seed: int, step: int, lane: int) -> int:
+    """A seed for each (seed, step, lane), far apart in every one of them (splitmix64)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + lane * 0x8CB92BA72F3D8DD7) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return (z ^ (z >> 31)) >> 1

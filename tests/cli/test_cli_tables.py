@@ -1,0 +1,193 @@
+"""Commands on tables in files: what they fit, answer and write."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+import quasistatic as qs
+from quasistatic import cli
+from quasistatic.data.table_files import open_table, write_table
+from quasistatic.distributions.mixtures import stacking
+from quasistatic.distributions.mixtures.candidates import Wide
+
+pytestmark = pytest.mark.usefixtures("float32")
+
+
+def people(n: int, seed: int = 0) -> pl.DataFrame:
+    """Height in metres, weight in whole kilograms, and a column that is always the same."""
+    rng = np.random.default_rng(seed)
+    height = 1.7 + 0.1 * rng.normal(size=n)
+    weight = np.round(70 + 90 * (height - 1.7) + 4 * rng.normal(size=n)).astype(int)
+    return pl.DataFrame({"height": height, "weight": weight, "planet": np.full(n, 3)})
+
+
+def without(frame: pl.DataFrame, column: str, rows: range | list[int]) -> pl.DataFrame:
+    """The frame with holes."""
+    hidden = pl.Series(np.isin(np.arange(len(frame)), rows))
+    return frame.with_columns(pl.when(~hidden).then(pl.col(column)).alias(column))
+
+
+def read(path) -> pl.DataFrame:
+    return open_table(path).drawn(10**9, 0)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    write_table(folder / "people.csv", [without(people(400), "weight", range(60))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "candidates", lambda rows, dims: [Wide(1.0)])
+        cli.main(["fit", str(folder / "people.csv"), "-o", str(folder / "run"), "--json"])
+    return folder / "run"
+
+
+def test_a_dry_run_says_what_would_be_fitted_and_writes_nothing(fitted, say, tmp_path):
+    made = say("fit", fitted.parent / "people.csv", "-o", tmp_path / "run", "--dry-run")
+    assert [row[:2] for row in made["columns"]] == [
+        ["height", "number"],
+        ["weight", "number"],
+        ["planet", "constant"],
+    ]
+    assert made["columns"][2][2] == "3"
+    assert made["columns"][1][3] == "15.0%"
+    assert made["plan"].startswith("2 of 3 columns vary; a mixture of normals")
+    assert "no network" in made["plan"]
+    assert (
+        "width 128, 50 steps"
+        in say("fit", fitted.parent / "people.csv", "--steps", 50, "--dry-run")["plan"]
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_are_the_estimator_s_holes_and_all(fitted, say, tmp_path):
+    table = without(people(50, 1), "weight", [3, 7])
+    write_table(tmp_path / "new.csv", [table])
+    told = say("score", fitted, "--data", tmp_path / "new.csv", "--out", tmp_path / "scores.csv")
+    each = read(tmp_path / "scores.csv")
+    assert each.columns == ["log_prob"]
+    exact = qs.DiffusionDensity.load(fitted).score_samples(table)
+    assert np.isfinite(exact).all()
+    assert np.array_equal(each["log_prob"].to_numpy(), exact)
+    assert told["nats"] == pytest.approx(exact.mean())
+    assert told["stderr"] == pytest.approx(exact.std(ddof=1) / 50**0.5)
+    assert told["rows"] == 50
+
+
+def test_samples_have_the_columns_of_the_table(fitted, say, tmp_path):
+    drawn = read(say("sample", fitted, "--n", 300)["samples"])
+    assert drawn.schema == people(1).schema
+    assert (drawn["planet"] == 3).all()
+    assert np.corrcoef(drawn["height"], drawn["weight"])[0, 1] == pytest.approx(0.91, abs=0.04)
+
+
+def test_holes_are_filled_and_the_rest_is_as_it_was(fitted, say, tmp_path):
+    truth = people(40, 2)
+    table = without(without(truth, "weight", range(20)), "planet", [30])
+    # The columns may come in another order.
+    write_table(tmp_path / "new.csv", [table.select("planet", "weight", "height")])
+    told = say("impute", fitted, tmp_path / "new.csv", "-o", tmp_path / "whole.csv")
+    filled = read(tmp_path / "whole.csv")
+    assert told["filled"] == 21
+    assert filled.schema == truth.schema
+    assert filled["height"].equals(truth["height"])
+    assert filled["planet"].equals(truth["planet"])
+    assert filled["weight"][20:].equals(truth["weight"][20:])
+    assert (filled["weight"] - truth["weight"]).abs().max() < 16
+    one = say("impute", fitted, tmp_path / "new.csv", "-o", tmp_path / "one.csv", "--one")
+    assert not read(one["imputed"]).equals(filled)
+
+
+def test_strange_rows_are_found(fitted, say, tmp_path):
+    table = people(200, 3)
+    strange = pl.DataFrame({"height": [1.5], "weight": [110], "planet": [3]})
+    write_table(tmp_path / "new.csv", [strange, without(table, "height", [1])])
+    told = say("outliers", fitted, tmp_path / "new.csv", "--out", tmp_path / "found.csv")
+    found = read(tmp_path / "found.csv")
+    assert found.columns == ["log_prob", "p_value", "outlier"]
+    assert found["outlier"][0] == 1
+    assert found["outlier"][2] == 0
+    assert told["found"] == found["outlier"].sum() < 40
+    assert told["rows"] == 201
+    assert ((found["p_value"] <= 0.05) == (found["outlier"] == 1)).all()
+
+
+def test_a_table_is_compressed_and_comes_back(fitted, say, tmp_path):
+    table = people(120, 4).with_columns(pl.col("height").round(2))
+    write_table(tmp_path / "new.csv", [table])
+    told = say("compress", fitted, tmp_path / "new.csv", "-o", tmp_path / "new.qs", "--times", 20)
+    assert told["bytes"] < (tmp_path / "new.csv").stat().st_size * 0.6
+    say("decompress", fitted, tmp_path / "new.qs", "-o", tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
+
+
+def test_types_of_parquet_are_kept(say, tmp_path):
+    """Decimals, enumerations, small and short numbers, with holes, drawn, filled and compressed."""
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {
+            "price": pl.Series(rng.normal(size=60).round(2)).cast(pl.Decimal(10, 2)),
+            "size": pl.Series(rng.choice(["s", "m", "l"], 60)).cast(pl.Enum(["s", "m", "l"])),
+            "kind": pl.Series(rng.choice(["x", "y"], 60)).cast(pl.Categorical),
+            "age": pl.Series(rng.integers(0, 200, 60)).cast(pl.UInt8),
+            "weight": pl.Series(rng.normal(size=60)).cast(pl.Float32),
+            "paid": rng.random(60) < 0.5,
+        }
+    )
+    table = without(without(without(table, "price", [3]), "size", [4, 5]), "weight", [3, 8])
+    path, run = tmp_path / "table.parquet", tmp_path / "run"
+    write_table(path, [table])
+    say("fit", path, "-o", run)
+    for verb in (["sample", run, "--n", 9], ["impute", run, path]):
+        made = read(next(iter(say(*verb, "-o", tmp_path / "made.parquet").values())))
+        assert made.schema == table.schema
+        assert made.null_count().sum_horizontal().item() == 0
+    say("compress", run, path, "-o", tmp_path / "t.qs", "--times", 4, "--workers", 1)
+    say("decompress", run, tmp_path / "t.qs", "-o", tmp_path / "again.parquet")
+    assert read(tmp_path / "again.parquet").equals(table)
+    assert read(tmp_path / "again.parquet").schema == table.schema
+
+
+def test_a_table_of_numbers_with_holes_has_no_code(fitted, refused, tmp_path):
+    write_table(tmp_path / "new.csv", [without(people(9, 4), "weight", [3])])
+    said = refused("compress", fitted, tmp_path / "new.csv", "-o", tmp_path / "new.qs")
+    assert "row 3 of" in said
+    assert "impute the table first" in said
+    assert not (tmp_path / "new.qs").exists()
+
+
+def test_odd_tables_work_or_are_refused_by_name(say, refused, tmp_path):
+    """One row above the other: what is said of it by a dry run, and by a run."""
+    x, path = people(30), tmp_path / "odd.csv"
+    for frame, says in (
+        (x.with_columns(height=pl.lit(None, pl.Float64)), "column 'height' holds nothing but NaN"),
+        (x.select("planet"), "none of the 1 columns varies|all 1 columns are constant"),
+        (x.with_columns(height=1 / pl.lit(0.0)), "column 'height' holds inf in row 0"),
+    ):
+        write_table(path, [frame])
+        for dry in ([], ["--dry-run"]):
+            assert re.search(says, refused("fit", path, "-o", tmp_path / "run", "--json", *dry))
+    assert not (tmp_path / "run").exists()
+    write_table(path, [x.select("height")])
+    say("fit", path, "-o", tmp_path / "run")
+    assert say("score", tmp_path / "run", "--data", path)["rows"] == 30
+
+
+def test_mistakes_are_told(fitted, refused, tmp_path):
+    other = tmp_path / "other.csv"
+    write_table(other, [people(2).rename({"height": "hight"})])
+    said = refused("impute", fitted, other)
+    assert "there is no column 'height': did you mean hight" in said
+    assert "give some by --data" in refused("score", fitted)
+    assert "is a share of the rows" in refused("fit", other, "--calibration", 1)
+    assert "`quasistatic fit` writes" in refused("impute", tmp_path, other)
+    assert "words like sex=binary" in refused("fit", other, "--types", "sex")
+    assert "there is no column 'wait': did you mean weight" in refused(
+        "fit", other, "--types", "wait=binary"
+    )
+    said = refused("fit", other, "--leave-out", "wait")
+    assert "there is no column 'wait': did you mean weight" in said
+    write_table(tmp_path / "odd.csv", [people(3).with_columns(planet=pl.Series([3, 3, 4]))])
+    assert "planet" in refused("compress", fitted, tmp_path / "odd.csv", "-o", tmp_path / "o.qs")
+    assert not (tmp_path / "o.qs").exists()

@@ -1,0 +1,114 @@
+"""The bound in continuous time: a known density, and what a network's corrections win."""
+
+import pytest
+import torch
+from torch import nn
+
+import quasistatic as qs
+from conftest import assert_mean, close
+from quasistatic.diagnostics.oracles import MixtureOracle
+from quasistatic.distributions.mixtures.components import Part
+from quasistatic.kernels import schedules
+from quasistatic.networks import MixtureMLP
+
+ORACLE = MixtureOracle((0.4, 0.6), ((-1.0, 0.5), (0.7, -0.3)), ((0.05, 0.6), (0.3, 0.1)))
+
+
+def chain(steps: int = 400) -> qs.GaussianKernel:
+    return qs.GaussianKernel(schedules.linear_log_snr(steps, 9.0, -8.0))
+
+
+def model_of(law: list[Part], kernel, space=None) -> qs.Diffusion:
+    network = MixtureMLP(2, [part.sizes for part in law], kernel.steps, width=8)
+    network.mixture.start_at(law, kernel.schedule.log_snr[1:])
+    return qs.Diffusion(space or qs.Continuous(2), kernel, qs.Corrected(), network)
+
+
+def standard_normal() -> list[Part]:
+    return [Part(torch.zeros(1), torch.zeros(1, 2), torch.ones(1, 2), torch.eye(2)[None])]
+
+
+def the_oracle_s_law() -> list[Part]:
+    mixture = ORACLE.mixture
+    return [Part(mixture.log_weight, mixture.mean, mixture.variance, torch.eye(2)[None])]
+
+
+class Truth(nn.Module):
+    """Corrects a mixture to what the oracle says."""
+
+    speaks = True
+
+    def __init__(self, network: MixtureMLP, kernel) -> None:
+        super().__init__()
+        self.told, self.kernel = network.mixture, kernel
+
+    def forward(self, seen: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        signal, noise = self.told.scales(time)
+        clean, eps = seen.unbind(1)
+        x_t = signal * clean + noise * eps
+        mean, variance = self.told(x_t, time).unbind(-1)
+        t = (time * self.kernel.steps).round().long()
+        shift = (ORACLE.answer(self.kernel, x_t, t)[..., 0] - mean) / variance.sqrt()
+        return torch.stack([shift, 0 * shift], 1)[..., None]
+
+
+def test_with_nothing_to_correct_it_is_the_exact_density_and_costs_nothing(rng):
+    x = ORACLE.sample(50, rng)
+    space = qs.Continuous(2, (0.5, -1.0), (2.0, 3.0))
+    score = model_of(the_oracle_s_law(), chain(), space).score(
+        space.decode(x), method=qs.ContinuousTime(), rng=rng
+    )
+    assert close(score.nats, ORACLE.log_prob(x) - torch.tensor(6.0).log())
+    assert score.evaluations == 0
+    assert (score.noise == 0).all()
+
+
+def test_corrected_to_the_truth_it_is_the_true_density(rng):
+    """From a standard normal, with the oracle's answer as the correction: the integral of what the
+    squared errors differ by is the difference of the log-densities."""
+    kernel = chain()
+    model = model_of(standard_normal(), kernel)
+    model.network.correction = Truth(model.network, kernel)
+    x = ORACLE.sample(4000, rng)
+    score = model.score(x, method=qs.ContinuousTime(32), rng=rng)
+    assert_mean(score.nats - ORACLE.log_prob(x), 0.0, slack=2e-3)
+    assert score.terms["correction"].mean() > 0.5
+
+
+def test_the_chain_s_bound_comes_to_it(rng):
+    """For any corrections, here such as do harm: a long chain's own bound is the same number."""
+    kernel = chain(200)
+    model = model_of(the_oracle_s_law(), kernel)
+    rows = torch.randn(model.network.correction.read_out.weight.shape, generator=rng)
+    rows[2:] = 0  # the widths, which count for nothing in the limit
+    with torch.no_grad():
+        model.network.correction.read_out.weight.copy_(0.2 * rows)
+    x = ORACLE.sample(1500, rng)
+    limit = model.score(x, method=qs.ContinuousTime(30), rng=rng)
+    assert limit.terms["correction"].mean() < -0.5
+    assert_mean(limit.nats - model.score(x, None, rng=rng).nats, 0.0, slack=0.02)
+
+
+def test_the_told_noise_is_what_repeats_show(rng):
+    kernel = chain()
+    model = model_of(standard_normal(), kernel)
+    model.network.correction = Truth(model.network, kernel)
+    x = ORACLE.sample(100, rng)
+    scores = [model.score(x, method=qs.ContinuousTime(8), rng=rng) for _ in range(60)]
+    seen = torch.stack([score.nats for score in scores]).var(0).mean()
+    told = torch.stack([score.noise**2 for score in scores]).mean()
+    assert told.item() == pytest.approx(seen.item(), rel=0.3)
+    assert told > 0.9 * seen
+
+
+def test_it_says_who_can_be_scored_so(rng):
+    plain = qs.Diffusion(
+        qs.Continuous(2), chain(40), qs.Clean(), qs.networks.MLP(2, width=8, outputs=1)
+    )
+    with pytest.raises(TypeError, match=r"needs a MixtureMLP network with a Corrected head.* MLP"):
+        plain.score(torch.zeros(3, 2), method=qs.ContinuousTime())
+    model = model_of(standard_normal(), chain(40))
+    with pytest.raises(ValueError, match="evaluations must be 1 or more, got 0"):
+        model.score(torch.zeros(3, 2), method=qs.ContinuousTime(0))
+    with pytest.raises(ValueError, match="visits no times"):
+        model.score(torch.zeros(3, 2), times=10, method=qs.ContinuousTime())
