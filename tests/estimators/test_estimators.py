@@ -134,12 +134,12 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain():
     x, new = ring(600), ring(300, 1)
     start = qs.DiffusionDensity(steps=0).fit(x)
     learned = qs.DiffusionDensity(steps=100, width=32).fit(x)
-    assert learned.story_.kept
-    assert 0 < learned.story_.steps <= 100
-    assert start.story_.steps == 0
+    assert learned.summary_.kept
+    assert 0 < learned.summary_.steps <= 100
+    assert start.summary_.steps == 0
     gain = learned.score(new) - start.score(new)
     assert gain > 0.02
-    assert gain == pytest.approx(learned.story_.gain, abs=0.1)
+    assert gain == pytest.approx(learned.summary_.gain, abs=0.1)
 
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
@@ -147,8 +147,8 @@ def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     monkeypatch.setattr(correcting, "SURE", math.inf)
     x = correlated(60)
     fitted = qs.DiffusionDensity(steps=3).fit(x)
-    assert not fitted.story_.kept
-    assert fitted.story_.steps == 3
+    assert not fitted.summary_.kept
+    assert fitted.summary_.steps == 3
     assert np.array_equal(fitted.score_samples(x), qs.DiffusionDensity().fit(x).score_samples(x))
 
 
@@ -172,10 +172,10 @@ def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
 def test_minutes_bound_the_steps():
     """Those of the estimator, or of a call in their place."""
     density = qs.DiffusionDensity(steps=10_000, minutes=0.01, width=16)
-    assert 1 <= density.fit(ring(300)).story_.steps < 2000
+    assert 1 <= density.fit(ring(300)).summary_.steps < 2000
     density.set_params(steps=40, minutes=1e-9)
-    assert density.fit(ring(300)).story_.steps == 1
-    assert density.fit(ring(300), minutes=10).story_.steps == 40
+    assert density.fit(ring(300)).summary_.steps == 1
+    assert density.fit(ring(300), minutes=10).summary_.steps == 40
     assert density.minutes == 1e-9
 
 
@@ -358,7 +358,7 @@ def test_a_folder_holds_all_of_it(face, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
     again = type(face).load(tmp_path)
     assert again.get_params() == fitted.get_params()
-    assert again.story_ == fitted.story_
+    assert again.summary_ == fitted.summary_
     assert again.feature_names_in_.tolist() == list("abcd")
     holed = table.mask(np.random.default_rng(0).random(table.shape) < 0.2)
     for answer, rows in (

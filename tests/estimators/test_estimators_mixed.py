@@ -282,12 +282,12 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
 
     frame, new = sides(300), sides(200)
     learned = qs.DiffusionDensity(steps=60, width=32).fit(frame)
-    assert learned.story_.kept
-    assert 0 < learned.story_.steps <= 60
+    assert learned.summary_.kept
+    assert 0 < learned.summary_.steps <= 60
     scores = learned.score_samples(new)
     learned.model_.network.correction.silenced()
     gain = (scores - learned.score_samples(new)).mean()
-    assert 0.3 < gain == pytest.approx(learned.story_.gain, abs=0.2)
+    assert 0.3 < gain == pytest.approx(learned.summary_.gain, abs=0.2)
 
 
 def test_a_network_that_speaks_samples_and_completes(monkeypatch):
@@ -313,8 +313,8 @@ def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     monkeypatch.setattr(tables, "STEPS", 20)
     frame = shop(60)
     fitted = qs.DiffusionDensity(steps=3).fit(frame)
-    assert not fitted.story_.kept
-    assert fitted.story_.steps == 3
+    assert not fitted.summary_.kept
+    assert fitted.summary_.steps == 3
     assert np.array_equal(
         fitted.score_samples(frame), qs.DiffusionDensity().fit(frame).score_samples(frame)
     )
@@ -366,7 +366,7 @@ def test_a_folder_holds_all_of_it(face, tmp_path):
     fitted.save(tmp_path)
     again = type(face).load(tmp_path)
     assert again.get_params() == fitted.get_params() == clone(again).get_params()
-    assert again.story_ == fitted.story_
+    assert again.summary_ == fitted.summary_
     assert again.table_ == fitted.table_
     assert again.n_features_in_ == 5
     assert again.feature_names_in_.tolist() == list(frame.columns)

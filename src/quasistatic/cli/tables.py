@@ -79,9 +79,9 @@ def fit_table(words: Sequence[str]) -> None:
         return
     density.fit(frame[np.sort(rows)])
     OpenedTable.of(folder, density, frame).save(frame[held_back])
-    display.say(f"wrote {folder}: {density.story_}")
+    display.say(f"wrote {folder}: {density.summary_}")
     display.result(
-        run=str(folder), rows=len(rows), calibration=len(held_back), **density.story_.facts()
+        run=str(folder), rows=len(rows), calibration=len(held_back), **density.summary_.facts()
     )
 
 

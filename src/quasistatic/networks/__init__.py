@@ -2,18 +2,15 @@
 
 __all__ = [
     "MLP",
-    "LatentDenoiser",
-    "LatentMLP",
-    "MixtureDenoiser",
-    "MixtureMLP",
     "RBF",
+    "ClosedFormDenoiser",
     "Multiscale",
     "Padded",
+    "ResidualDenoiser",
     "UNet",
 ]
 
-from .latent_class_denoiser import LatentDenoiser, LatentMLP
-from .mixture_denoiser import MixtureDenoiser, MixtureMLP
+from .closed_form import ClosedFormDenoiser, ResidualDenoiser
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded

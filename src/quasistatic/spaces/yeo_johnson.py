@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
 from .._utils.validation import as_array
 from ..distributions import Family, Reals
 from ..kernels import Kernel
-from . import Continuous, Space
+from .continuous import Continuous
+from .space import Space
 
 LOOKED_AT = 2000
 """Rows that powers are fitted to."""
@@ -60,6 +60,8 @@ class YeoJohnson(Space):
         """The powers under which each column of raw (N, D) is likeliest to be normal, and the
         shifts and scales that standardise it before and after. Constant columns stay unbent."""
         array = np.asarray(raw, dtype=np.float64)
+        from sklearn.preprocessing import PowerTransformer  # it takes long to import
+
         before = Continuous.standardize(array)
         u = before.encode(torch.from_numpy(array))
         some = u[:: max(1, -(-len(u) // LOOKED_AT))].numpy()
@@ -99,6 +101,9 @@ class YeoJohnson(Space):
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
+
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return self._after.log_volume(x_0) + self._log_slope(x_0)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return self._after.log_prob(p, x_0) + self._log_slope(x_0)

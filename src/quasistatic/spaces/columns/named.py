@@ -16,10 +16,18 @@ from .column import Column
 
 @dataclass(frozen=True)
 class _Named(Column):
-    """Values by name: number k is the k-th of `classes`."""
+    """Values by name: number k is the k-th of `classes`.
+
+    Args:
+        classes: the values, in order.
+        shares: of each class in the data.
+        unseen: the probability that a new value is none of them: the share of the rows whose class
+            no other row has (Good and Turing). 0 if each class has two rows or more.
+    """
 
     classes: tuple
     shares: tuple[float, ...]
+    unseen: float = 0.0
 
     @property
     def space(self) -> type[Space]:

@@ -1,6 +1,6 @@
 """Columns of real and of whole numbers."""
 
-__all__ = ["IntegerColumn", "NumericColumn"]
+__all__ = ["IntegerColumn", "NumericColumn", "PowerColumn"]
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -12,14 +12,33 @@ from ..integers import Integers
 from ..one_hot import OneHot
 from ..piecewise_linear import Warped
 from ..space import Space
+from ..yeo_johnson import YeoJohnson
 from .column import Column
 
 ROOM = 0.01
 """The share of rows at an end of a range, or three of few, up to which more may lie beyond it."""
 
 
+class _RealColumn(Column):
+    """Real numbers from `low` to `high`, as far as was seen."""
+
+    low: float
+    high: float
+
+    def typical(self, draws: Tensor) -> Tensor:
+        """The mean."""
+        return draws.mean(1)
+
+    def wrong(self, numbers: np.ndarray) -> np.ndarray:
+        return ~np.isfinite(numbers)
+
+    @property
+    def takes(self) -> str:
+        return "finite numbers: remove or mark what is not one as missing"
+
+
 @dataclass(frozen=True)
-class NumericColumn(Column):
+class NumericColumn(_RealColumn):
     """Real numbers. x_0 rises along straight lines through knots: two for a shift and a scale,
     several for quantiles.
 
@@ -49,16 +68,37 @@ class NumericColumn(Column):
     def filler(self) -> float:
         return self.at[0]
 
-    def typical(self, draws: Tensor) -> Tensor:
-        """The mean."""
-        return draws.mean(1)
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+@dataclass(frozen=True)
+class PowerColumn(_RealColumn):
+    """Real numbers, bent by a power and then standardised (:class:`YeoJohnson`).
+
+    Args:
+        power, shift, scale, centre, spread: of :class:`YeoJohnson`.
+        low, high: the least and the largest value seen.
+    """
+
+    kind: ClassVar[str] = "numeric"
+
+    power: float
+    shift: float
+    scale: float
+    centre: float
+    spread: float
+    low: float
+    high: float
 
     @property
-    def takes(self) -> str:
-        return "finite numbers: remove or mark what is not one as missing"
+    def space(self) -> type[Space]:
+        return YeoJohnson
+
+    @property
+    def range(self) -> str:
+        return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
+
+    @property
+    def filler(self) -> float:
+        return self.shift
 
 
 @dataclass(frozen=True)
