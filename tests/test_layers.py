@@ -13,7 +13,7 @@ ABOVE_THE_KERNELS = [
     *("diagnostics", "reporting", "recipes", "estimators", "cli"),
 ]
 MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"}
-MEMBERS |= {"Categorical", "Groups"}
+MEMBERS |= {"Categorical", "OneHotGroups"}
 
 
 BUILDERS = {"diagnostics/oracles.py", "sampling/factors/linear.py", "sampling/factors/observed.py"}
