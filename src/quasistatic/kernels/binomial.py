@@ -33,9 +33,8 @@ class BinomialKernel(Kernel):
     def __post_init__(self) -> None:
         if self.schedule.learns:
             raise TypeError(
-                "the schedule of bits cannot be learned by gradient, as x_t is not a differentiable "
-                "function of it (SD15 Sec. 2.4.1): use erase_evenly, or times of "
-                "information_uniform"
+                "the schedule of bits cannot be learned by gradient, as x_t is not differentiable "
+                "in it (SD15 Sec. 2.4.1): use erase_evenly or information_uniform"
             )
         values = torch.as_tensor(self.mean, dtype=torch.float64)
         if not ((values > 0) & (values < 1)).all():

@@ -80,7 +80,8 @@ class Kernel(ShortRepr, abc.ABC):
         return not self.binary or (levels is not None and levels.tolist() == [0.0, 1.0])
 
     def valid_state(self, like: Tensor) -> Tensor:
-        """Some value of x that can occur, with the shape of `like` (B, *). It fills missing values."""
+        """Some value of x that can occur, with the shape of `like` (B, *). It fills missing
+        values."""
         return torch.zeros_like(like)
 
     @property
@@ -170,7 +171,8 @@ class Kernel(ShortRepr, abc.ABC):
             TypeError: if the kernel does not define it.
         """
         raise TypeError(
-            f"{type(self).__name__} has no exact mixture of steps: use the Levels head without Exact"
+            f"{type(self).__name__} has no exact mixture of steps: use the Levels head without "
+            "Exact"
         )
 
     def mixture_divergence(
@@ -182,7 +184,8 @@ class Kernel(ShortRepr, abc.ABC):
             TypeError: if the kernel does not define it.
         """
         raise TypeError(
-            f"{type(self).__name__} has no exact mixture of steps: use the Levels head without Exact"
+            f"{type(self).__name__} has no exact mixture of steps: use the Levels head without "
+            "Exact"
         )
 
     @abc.abstractmethod

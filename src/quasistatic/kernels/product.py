@@ -47,8 +47,8 @@ class ProductKernel(Kernel):
             raise ValueError(f"the parts have {steps} steps: give all the same number")
         if any(part.schedule.learns for part in self.parts):
             raise TypeError(
-                "the parts of a product have to stay in step, so none may have a learned schedule: use "
-                "a fixed one"
+                "a part with a learned schedule would not stay in step with the others: use a "
+                "fixed one"
             )
         object.__setattr__(self, "schedule", self.parts[0].schedule)
 
