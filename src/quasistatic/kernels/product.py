@@ -147,5 +147,5 @@ class ProductKernel(Kernel):
 
 
 def _parts(p: Family) -> tuple[Family, ...]:
-    assert isinstance(p, Product)  # a product's laws and denoised_parts are products
+    assert isinstance(p, Product)  # the laws of a product kernel are products
     return p.parts
