@@ -22,7 +22,7 @@ ABOVE_THE_KERNELS = {
 }
 MEMBERS = {
     *("Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"),
-    *("Categorical", "Groups"),
+    *("Categorical", "OneHotGroups"),
 }
 BUILDERS = {"diagnostics/oracles.py", "sampling/factors/linear.py", "sampling/factors/observed.py"}
 """Modules that build members themselves: laws with known answers, and likelihoods of a factor."""
