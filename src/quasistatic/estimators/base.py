@@ -231,7 +231,7 @@ class TableEstimator(BaseEstimator):
         """A table as rows (N, C) in float64, NaN a hole. What a column cannot hold is infinity, or
         an error if that is `strict`."""
         frame = self._named(X)
-        return (self.table_.read(frame) if strict else self.table_.judged(frame)).numpy()
+        return (self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)).numpy()
 
     def _named(self, X: Any) -> Frame:
         """The columns of X by the names of the fitted table. An array has them in its order."""

@@ -90,7 +90,7 @@ class FittedLevels(Fitted):
 
     def _all_columns(self, rows: np.ndarray) -> np.ndarray:
         """Rows of the varying columns (*, D) with the constant ones, (*, C)."""
-        filler = self.table.filler.numpy()
+        filler = self.table.placeholder.numpy()
         whole = np.broadcast_to(filler, (*rows.shape[:-1], len(filler))).copy()
         whole[..., [c.space is not None for c in self.table.columns]] = rows
         return whole

@@ -104,7 +104,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         count = min(max(1, round(self.calibration * frame.rows)), frame.rows - 1)
         self._fit(frame, order[count:])
         held_back = frame.take(order[:count])
-        return self._calibrate(self.table_.judged(held_back).numpy())
+        return self._calibrate(self.table_.read_with_unknowns(held_back).numpy())
 
     def calibrate(self, X: Any) -> Self:
         """Takes ordinary rows (n, D) that were not learned from for what p-values stand on."""

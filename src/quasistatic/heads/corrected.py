@@ -9,14 +9,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ..distributions import Categorical, Gaussian, Groups
+from ..distributions import Categorical, Gaussian, OneHotGroups
 from ..kernels import Kernel, SignalNoise
 from ..spaces import OneHot, Space
 from .classes import prior_times_evidence
-from .head import BeliefHead, require_signal_noise
+from .head import DenoisingHead, require_signal_noise
 
 FARTHEST = 3.0
-"""The most by which a log-variance is changed, in nats: a belief neither collapses nor bursts."""
+"""The largest change of a log-variance, in nats: it bounds the corrected variance on both sides."""
 
 
 class Correcting(abc.ABC):
@@ -36,7 +36,7 @@ class Correcting(abc.ABC):
 
 
 @dataclass(frozen=True)
-class Corrected(BeliefHead, Correcting):
+class Corrected(DenoisingHead, Correcting):
     r"""The network gives the mean m and the variance V that a known law has for x_0 given x_t, and
     two corrections f and g: the belief is N(m + sqrt(V) f, V exp(3 tanh(g / 3))).
 
@@ -52,7 +52,7 @@ class Corrected(BeliefHead, Correcting):
         require_signal_noise("Corrected", kernel)
         return self
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         mean, variance, shift, widening = output.unbind(-1)
         change = FARTHEST * (widening / FARTHEST).tanh()
         return Gaussian(mean + variance.sqrt() * shift, variance * change.exp())
@@ -78,16 +78,16 @@ def _weights(log_snr: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CorrectedClasses(BeliefHead, Correcting):
+class CorrectedClasses(DenoisingHead, Correcting):
     """The network gives the log-prior of each class by a known law, which does not use the class's
     own column of x_t, and a correction that is added to it (the first and the third of four
     outputs). q(x_t | x_0 = class), which is known, multiplies the sum."""
 
-    groups: Groups | None = field(default=None, repr=False, compare=False)
+    groups: OneHotGroups | None = field(default=None, repr=False, compare=False)
     excluded: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return False
 
     @property
@@ -102,7 +102,7 @@ class CorrectedClasses(BeliefHead, Correcting):
             )
         return replace(self, groups=space.groups, excluded=space.excluded)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
         assert self.groups is not None  # bound heads know them
         assert self.excluded is not None
         logits = output[..., 0] + output[..., 2]
@@ -116,7 +116,7 @@ class CorrectedClasses(BeliefHead, Correcting):
         )
 
     def _cost(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        belief, ends = self.belief(kernel, output, x_t, t), (t == 1)[:, None]
+        law, ends = self.denoise(kernel, output, x_t, t), (t == 1)[:, None]
         late = t.clamp(min=2)
-        step = self.divergence_of(kernel, belief, x_t, x_0, late - 1, late)
-        return torch.where(ends, -belief.log_prob(x_0), step)
+        step = self.divergence_of(kernel, law, x_t, x_0, late - 1, late)
+        return torch.where(ends, -law.log_prob(x_0), step)

@@ -53,7 +53,7 @@ def continuous(
     seed = int(torch.randint(2**31 - 1, (), generator=rng)) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in checked.split(max(1, model.together // max(spent, 1))):
+        for batch in checked.split(max(1, model.chunk_size // max(spent, 1))):
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))

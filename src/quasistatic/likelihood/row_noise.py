@@ -44,7 +44,7 @@ def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tens
     terms, grid = model.steps - model.space.first_term, model.times()
     evaluations = min(evaluations, terms)
     with evaluating(model):
-        for batch in checked.split(max(1, model.together // evaluations)):
+        for batch in checked.split(max(1, model.chunk_size // evaluations)):
             x_0 = model.space.encode(batch)
             draws = RowDraws.of(batch.flatten(1).double().numpy(), seed)
             t, x_t = times_and_noise(model, x_0, evaluations, draws)

@@ -1,6 +1,7 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "DiT",
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
@@ -11,6 +12,7 @@ __all__ = [
 ]
 
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .dit import DiT
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded

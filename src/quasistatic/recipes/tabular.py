@@ -8,7 +8,7 @@ import torch
 
 from ..diffusion import Diffusion
 from ..distributions.mixtures import GaussianBlock, Mixture
-from ..heads import BeliefHead, Classes, Corrected, CorrectedClasses, ProductHead, Velocity
+from ..heads import DenoisingHead, Classes, Corrected, CorrectedClasses, ProductHead, Velocity
 from ..heads.variances import Interpolated
 from ..kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
@@ -101,12 +101,12 @@ def _product(
     steps: int,
     first: float,
     last: float,
-    real: BeliefHead,
-    classes: BeliefHead,
+    real: DenoisingHead,
+    classes: DenoisingHead,
 ) -> tuple[ProductKernel, ProductHead]:
     """A kernel and a head for each block of a table: `real` for real values, and `classes`."""
     of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
-    parts: list[tuple[Kernel, BeliefHead]] = [
+    parts: list[tuple[Kernel, DenoisingHead]] = [
         (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), classes)
         if block.sizes
         else of_real

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from ..kernels import Kernel
 from .continuous import Continuous
 from .space import Space
@@ -76,8 +76,8 @@ class YeoJohnson(Space):
         return None
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     @property
     def _before(self) -> Continuous:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..groups import Groups
+from ..groups import OneHotGroups
 from .block import Block, Evidence, Moments, NoiseLevel
 from .row_draws import Draws
 
@@ -43,9 +43,9 @@ class CategoricalBlock(Block):
         return len(self.sizes)
 
     @cached_property
-    def groups(self) -> Groups:
+    def groups(self) -> OneHotGroups:
         """The classes of each column."""
-        return Groups(self.sizes)
+        return OneHotGroups(self.sizes)
 
     def to(self, like: Tensor) -> "CategoricalBlock":
         return CategoricalBlock(self.log_p.to(like), self.sizes)
@@ -92,7 +92,7 @@ class _ClassEvidence(Evidence):
             others = (log_joint - self.log_p[:, :, g]).softmax(0)  # without the column itself
             prior.append((others.T @ log_p.exp()).log())
         log_prior = torch.cat(prior, 1)
-        says = self._of_each_class().masked_fill(groups.spread(self.hidden), 0.0)
+        says = self._of_each_class().masked_fill(groups.expand(self.hidden), 0.0)
         mean = groups.log_softmax(log_prior + says).exp()
         return Moments(mean, mean * (1 - mean), log_prior)
 
@@ -102,5 +102,5 @@ class _ClassEvidence(Evidence):
         if level is None:
             return x.log()
         groups = self.block.groups
-        fresh = groups.spread(groups.sum(x * level.log_pi.exp()))
+        fresh = groups.expand(groups.sum(x * level.log_pi.exp()))
         return (level.keep * x + (1 - level.keep) * fresh).log()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..integers import Integers
 from ..one_hot import OneHot
-from ..piecewise_linear import Warped
+from ..piecewise_linear import PiecewiseLinear
 from ..space import Space
 from ..yeo_johnson import YeoJohnson
 from .column import Column
@@ -57,7 +57,7 @@ class NumericColumn(_RealColumn):
 
     @property
     def space(self) -> type[Space]:
-        return Warped
+        return PiecewiseLinear
 
     @property
     def range(self) -> str:
@@ -65,7 +65,7 @@ class NumericColumn(_RealColumn):
         return f"{self.low:.6g} to {self.high:.6g}, {how}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.at[0]
 
 
@@ -97,7 +97,7 @@ class PowerColumn(_RealColumn):
         return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.shift
 
 
@@ -132,7 +132,7 @@ class IntegerColumn(Column):
         return f"{self.low} to {self.high}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.low
 
     def with_room(self, numbers: np.ndarray) -> "IntegerColumn":

@@ -165,4 +165,4 @@ class CategoricalFit(BlockFit):
     def likeliest(self, sums: Sums, block: CategoricalBlock) -> CategoricalBlock:
         counts = sums[0] + self.log_pi.exp()
         groups = block.groups
-        return replace(block, log_p=(counts / groups.spread(groups.sum(counts))).log())
+        return replace(block, log_p=(counts / groups.expand(groups.sum(counts))).log())
