@@ -144,15 +144,16 @@ class GaussianBlock(Block):
             root, across = self._root[:, None], None
         else:
             covariance = self.covariance[:, None]
-            seen, across = covariance, covariance
+            noisy, across = covariance, covariance
             if signal is not None and noise is not None:
                 s, n = signal[..., None], noise[..., None]
-                seen, across, mean = s**2 * covariance + n**2 * eye, s * covariance, signal * mean
+                noisy, across, mean = s**2 * covariance + n**2 * eye, s * covariance, signal * mean
             # A value that is not observed stands for itself: its rows are those of the unit matrix.
             both = there[:, :, None] & there[:, None]
-            root = torch.linalg.cholesky(torch.where(both, seen, eye))
+            root = torch.linalg.cholesky(torch.where(both, noisy, eye))
             across = torch.where(there[:, :, None], across, 0.0)
-        off = torch.where(there[:, None], x[batch.rows], 0.0) - (mean * there)[:, :, None]
+        seen = there[:, None] & batch.real[..., None]
+        off = torch.where(seen, x[batch.rows], 0.0) - (mean * there)[:, :, None]
         stretched = torch.linalg.solve_triangular(root, off.mT, upper=False)  # (K, P, D, n)
         volume = root.diagonal(dim1=2, dim2=3).log().sum(-1) + there.sum(1) * LOG_2PI / 2
         log_p = -stretched.square().sum(2) / 2 - volume[..., None]
