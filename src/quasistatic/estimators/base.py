@@ -233,6 +233,22 @@ class TableEstimator(BaseEstimator):
         frame = self._named(X)
         return (self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)).numpy()
 
+    def _rows_to_complete(self, X: Any) -> np.ndarray:
+        """Rows (N, C) whose known values are kept as they are, also a number that its column cannot
+        hold; a class that was not there when the table was fitted is an error."""
+        frame = self._named(X)
+        x = self.table_.read_with_unknowns(frame).numpy()
+        if not np.isinf(x).any():
+            return x
+        own = {series.name: series for series in frame.columns}
+        for k, column in enumerate(self.table_.columns):
+            odd, numbers = np.isinf(x[:, k]), own[column.name].numbers
+            if odd.any() and (column.named or numbers is None):
+                self.table_.read(frame)  # which says what is wrong
+            elif odd.any() and numbers is not None:
+                x[odd, k] = numbers[odd]
+        return x
+
     def _named(self, X: Any) -> Frame:
         """The columns of X by the names of the fitted table. An array has them in its order."""
         X = unmasked(X)

@@ -42,6 +42,9 @@ STEPS, WALKED = 1000, 100
 LOOKED_AT, PAIRS = 20_000, 2**31
 """Rows that the law is fitted to, at most, and rows times pairs of values."""
 
+LOOKS = 64
+"""Evaluations of the network for each row that judges it."""
+
 FEW = 1000
 """Rows up to which every fifth of them judges the spaces, and not the first one alone."""
 
@@ -135,16 +138,16 @@ class _Start:
 
 def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedLaw:
     """Fits rows (N, C), NaN a hole, in the best of several tables of the same columns."""
-    if not is_tried(plan, len(rows)):
-        start = _start(rows, plan, tables)
-        return FittedLaw(_model(start, plan), start.table, FitSummary(start.told))
-    learned, start = _learned(rows, plan, tables)
-    if learned.summary.kept:
-        return learned
-    # The network is dropped, and the rows that judged it are learned from as well.
-    x_0, fits = _encoded(_some(rows, plan), start.table)
-    start = replace(start, law=fitted_again(x_0, fits, start.shares, plan.seed))
-    return FittedLaw(_model(start, plan), start.table, learned.summary)
+    begun = time.process_time()
+    start = _start(rows, plan, tables)
+    seconds = time.process_time() - begun
+    summary = FitSummary(start.told)
+    if is_tried(plan, len(rows)):
+        learned = _learned(rows, plan, start, seconds)
+        if learned.summary.kept:
+            return learned
+        summary = learned.summary  # the network is dropped, and the law is that of all rows
+    return FittedLaw(_model(start, plan), start.table, summary)
 
 
 def plan_law(rows: int, plan: FitPlan, table: Table) -> str:
@@ -157,16 +160,13 @@ def _width(table: Table, plan: FitPlan) -> int:
     return plan.width or min(max(4 * table.state[0], 128), 512)
 
 
-def _learned(
-    rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]
-) -> tuple[FittedLaw, _Start]:
-    """A model of some rows, whose network is judged by the others. A pilot as long as the law took
-    to fit decides whether the network is trained to its end."""
+def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
+    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
+    law took to fit, in seconds, decides whether the network is trained to its end."""
     train, valid = plan.split(len(rows))
-    begun = time.process_time()
-    start = _start(rows[train], plan, tables)
-    seconds = time.process_time() - begun
-    model, judges = _model(start, plan), rows[valid[:JUDGES]]
+    x_0, fits = _encoded(_some(rows[train], plan), start.table)
+    law = fitted_again(x_0, fits, start.shares, plan.seed)
+    model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(start.told))
     spent = 0
     if plan.steps is None and plan.minutes is None:
@@ -174,25 +174,25 @@ def _learned(
         if pilot < TRAINED.steps:
             before = deepcopy(model.state_dict())
             spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
-            won = replace(fitted, model=model.eval()).gain(judges, 64, plan.seed)
+            won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
             if not is_promising(won):
-                return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent)), start
+                return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent))
             model.load_state_dict(before)
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = replace(fitted, model=model.eval())
-    won = fitted.gain(judges, 64, plan.seed)
-    return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent + steps)), start
+    won = fitted.gain(judges, LOOKS, plan.seed)
+    return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent + steps))
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     """The table in which held-out rows are likeliest, in raw units, and the law there."""
-    rows = _some(rows, plan)
-    trials = []
+    rows, trials = _some(rows, plan), []
     for table in tables:
         x_0, fits = _encoded(rows, table)
-        trials.append((table, x_0, Trial.of(completed_for_learning(x_0, fits, plan.seed), fits, plan.seed)))
+        whole = completed_for_learning(x_0, fits, plan.seed)
+        trials.append((table, x_0, Trial.of(whole, fits, plan.seed)))
     if len(trials) > 1 and len(rows) > FEW:
-        trials = [max(trials, key=lambda each: _judged(each[0], each[1], each[2]))]
+        trials = [max(trials, key=lambda each: _judged(*each))]
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
     return _Start(table, best.law, best.shares, best.told)

@@ -83,10 +83,10 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         it, where no network corrects the law.
 
         Raises:
-            ValueError: if a column holds what it cannot: a class that never was, say.
+            ValueError: if a column of classes holds one that never was.
         """
         check_is_fitted(self)
-        x = self._rows(X, strict=True)
+        x = self._rows_to_complete(X)
         holed = np.isnan(x).any(1)
         out = x.copy()
         if holed.any():
@@ -103,7 +103,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         :meth:`Table.read` makes them. Equal rows get different draws. Memory grows with all of
         them."""
         check_is_fitted(self)
-        return self._drawn(self._rows(X, strict=True), draws or self.draws, distinct=True)
+        return self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
 
     def _drawn(
         self, x: np.ndarray, draws: int, piece: int = 0, distinct: bool = False
@@ -111,5 +111,6 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         # One draw stands for a row that was seen, so that equal rows must not be filled alike.
         distinct = distinct or draws == 1
         seed = self._seed(self.random_state) + (piece if self.fitted_.shares_noise else 0)
-        found = self.fitted_.complete(x, draws, self.particles, seed, distinct)
+        usable = np.where(self.table_.possible(x), x, np.nan)
+        found = self.fitted_.complete(usable, draws, self.particles, seed, distinct)
         return np.where(np.isnan(x)[:, None], found, x[:, None])

@@ -162,4 +162,8 @@ class ConstantColumn(Column):
         return numbers
 
     def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else self.value for each in numbers.tolist()]
+        own = self.placeholder  # another number is what a user's row held, and stays as it is
+        return [
+            None if each != each else self.value if each == own else each
+            for each in numbers.tolist()
+        ]

@@ -162,4 +162,6 @@ class IntegerColumn(Column):
         )
 
     def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else round(each) for each in numbers.tolist()]
+        whole = np.round(numbers) == numbers  # what a user's row held beside them stays as it is
+        pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
+        return [None if n != n else round(n) if exact else n for n, exact in pairs]

@@ -25,8 +25,8 @@ def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Te
     rows come back as they are, as holes are then integrated out exactly. Else holes are drawn given
     the rest of their row (stochastic expectation maximisation): by one normal first, then by a
     stacked law."""
-    real = torch.cat([part for fit, part in _parts(x, fits) if isinstance(fit, GaussianFit)], 1)
-    if _work(real) <= WORK:
+    real = [part for fit, part in _parts(x, fits) if isinstance(fit, GaussianFit)]
+    if not real or _work(torch.cat(real, 1)) <= WORK:
         return x
     draws = SharedDraws(torch.Generator().manual_seed(seed))
     law = maximised(x, clustered(x, fits, 1, False, seed), fits)
