@@ -234,7 +234,7 @@ FRAME = pandas()
                 t, tabular(t).kernel, tabular(t).head, qs.networks.MLP(t.state, outputs=2)
             ),
             TypeError,
-            "says nothing finite of values that are missing",
+            "returns NaN or infinity where a value of x is missing",
         ),
     ],
 )

@@ -130,6 +130,7 @@ NETWORKS = [
     networks.LatentDenoiser(7, (2, 3), 4, 5),
     networks.LatentMLP(7, (2, 3), 4, 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
+    networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]
 

@@ -1,4 +1,4 @@
-"""Scalars of several families side by side, some of them perhaps absent."""
+"""A product of families along the last axis; some values may be missing."""
 
 __all__ = ["Product"]
 
@@ -14,15 +14,16 @@ from .family import Family
 
 @dataclass(frozen=True)
 class Product(Family):
-    """Batches of scalars of different families, one after the other along the last axis.
+    """Batches of scalars of different families, side by side along the last axis.
 
-    A value may be absent, as a hole in a table is: it is NaN wherever there is a value (a draw, a
-    mean), and zero wherever there are nats: it has no entropy, no divergence and no probability.
+    A value may be missing, as in an incomplete row of a table. Where a method returns a value (a
+    draw, a mean) it is then NaN; where a method returns nats (a log-probability, an entropy, a
+    divergence) it is zero.
 
     Args:
         parts: the families, with shapes (B, W_i).
         widths: each W_i.
-        present: False where a value is absent, with shape (B, W); None if all are there.
+        present: False where a value is missing, shape (B, W); None if no value is.
     """
 
     parts: tuple[Family, ...]
@@ -75,7 +76,7 @@ class Product(Family):
         return Product(tuple(part.to(dtype) for part in self.parts), self.widths, self.present)
 
     def _with(self, *tensors: Tensor) -> Iterable[tuple]:
-        """Each part with its own values of those tensors, zero where one is absent."""
+        """Each part with its own values of the tensors, zero where a value is missing."""
         filled = (x if self.present is None else torch.where(self.present, x, 0.0) for x in tensors)
         return zip(self.parts, *(x.split(self.widths, -1) for x in filled), strict=True)
 
