@@ -189,7 +189,7 @@ class LayeredCodec:
                 for here in _batches(model, x_t)
             ]
         )
-        written = np.ascontiguousarray(raw.numpy().astype(header.dtype))
+        written = np.ascontiguousarray(raw.cpu().numpy().astype(header.dtype))
         if zlib.crc32(written.tobytes()) != layer.checksum or not stack.given_back(0):
             raise StreamError("the last layer: its values are not those that were written")
         return written
@@ -221,7 +221,7 @@ def _noise(model: Model, times: Sequence[int], n: int) -> Tensor:
 def _guess(model: Model, x_t: Tensor, t: int) -> np.ndarray:
     """E[x_0 | x_t] in raw units."""
     found = [model.estimate(here, each_at(here, t)) for here in _batches(model, x_t)]
-    return model.space.in_raw_units(torch.cat(found)).numpy()
+    return model.space.in_raw_units(torch.cat(found)).cpu().numpy()
 
 
 def _batches(model: Model, x: Tensor) -> tuple[Tensor, ...]:
@@ -241,7 +241,7 @@ def _part(law: Family, row: int, values: slice) -> Family:
             f"{type(law).__name__} has parameters that are not one for each value, and cannot be "
             "sent in parts: use a head without Exact"
         )
-    return type(law)(*(p.flatten(1)[row : row + 1, values] for p in parameters))
+    return type(law)(*(p.flatten(1)[row : row + 1, values].cpu() for p in parameters))
 
 
 def _pack(index: np.ndarray) -> bytes:
