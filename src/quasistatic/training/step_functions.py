@@ -29,7 +29,7 @@ class StepFunction(abc.ABC):
 
     def __init__(self, model: Model, objective: Objective, mode: ComputeMode, size: int) -> None:
         network = mode.autocast(model.network)
-        self.model = model if network is model.network else model.through(network)
+        self.model = model if network is model.network else model.with_network(network)
         self.objective, self.size = objective, size
         self.dtype = model.blank(1).dtype
         self.weights = list(model.parameters())
@@ -155,7 +155,7 @@ class Compiled(StepFunction):
         if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
             raise error
         self._loss = None
-        self.model = self.model.through(torch.compile(self.model.network))  # type: ignore[arg-type]
+        self.model = self.model.with_network(torch.compile(self.model.network))  # type: ignore[arg-type]
 
 
 class Captured(StepFunction):
