@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.cli import VERBS, main
+from quasistatic.cli import COMMANDS, main
 from quasistatic.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ def test_shell_blocks_name_commands_that_exist(page):
         if "quasistatic" not in programs[:-1]:
             continue
         verb, *rest = words[programs.index("quasistatic") + 1 :]
-        assert verb in VERBS or verb in ("--help", "--version"), line
+        assert verb in COMMANDS or verb in ("--help", "--version"), line
         if verb == "train" and rest:
             assert rest[0] in RECIPES, line
 

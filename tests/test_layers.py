@@ -10,7 +10,7 @@ import quasistatic
 SOURCE = Path(quasistatic.__file__).parent
 ABOVE_THE_KERNELS = [
     *("model", "likelihood", "sampling", "training", "coding", "diffusion"),
-    *("diagnostics", "reporting", "recipes", "estimators", "cli"),
+    *("diagnostics", "reporting", "recipes", "estimators", "opened", "cli"),
 ]
 MEMBERS = {"Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"}
 MEMBERS |= {"Categorical", "Groups"}
@@ -46,7 +46,7 @@ def named(path: Path) -> set[str]:
     return names | {each.name for each in imports}
 
 
-OTHERS = {"coding/stack.py": {"Categorical"}, "cli/opened_table.py": {"Categorical"}}
+OTHERS = {"coding/stack.py": {"Categorical"}, "opened/fitted_table.py": {"Categorical"}}
 """Names of another library that are those of members, by the file that has them."""
 
 
