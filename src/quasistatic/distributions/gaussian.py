@@ -1,4 +1,4 @@
-"""The normal law of a scalar."""
+"""The normal distribution of a scalar."""
 
 __all__ = ["Gaussian"]
 
@@ -14,7 +14,13 @@ from .family import Family
 
 @dataclass(frozen=True)
 class Gaussian(Family):
-    """N(x; loc, variance). A variance of zero is a point mass: it tilts and samples."""
+    """The normal distribution N(x; loc, variance).
+
+    Args:
+        loc: the mean, shape (B, *).
+        variance: broadcasting to (B, *). Zero is a point mass, which can be tilted and sampled; its
+            density, entropy and divergence are not finite.
+    """
 
     loc: Tensor
     variance: Tensor
@@ -35,7 +41,8 @@ class Gaussian(Family):
         return -0.5 * ((x - self.loc) ** 2 / self.variance + (2 * math.pi * self.variance).log())
 
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
-        # A log-difference of log-CDFs, taken in the left tail where it keeps its digits: no clamp.
+        # The logarithm of a difference of two CDFs, computed in the left tail, where no digits
+        # cancel.
         low, high = self._deviations(lower), self._deviations(upper)
         if torch.isneginf(low).all():
             return torch.special.log_ndtr(high)
@@ -43,8 +50,8 @@ class Gaussian(Family):
             return torch.special.log_ndtr(-low)
         right = low + high > 0
         low, high = torch.where(right, -high, low), torch.where(right, -low, high)
-        # log Phi(z) = log_scaled(z) - tail(z)^2, where the squares of the two ends, which are
-        # large and nearly alike far out, meet as a product only: an outlier keeps its slope.
+        # log Phi(z) = log_scaled(z) - tail(z)^2. Far out the squares of the two ends are large and
+        # nearly equal: their difference is taken as a product, so that outliers keep a gradient.
         open_end = low.isinf()
         tail_low, tail_high = -torch.where(open_end, -1.0, low) / 2**0.5, (-high / 2**0.5).relu()
         log_high = _log_scaled_cdf(high, tail_high)

@@ -44,7 +44,7 @@ def continuous(
     prior = kernel.prior(checked[:1])
     parts = []
     with evaluating(model):
-        for batch in checked.split(model.together):
+        for batch in checked.split(model.chunk_size):
             x_0 = model.space.encode(batch, rng)
             known = network.mixture.log_prob(x_0)
             null = total(model.space.log_prob(prior, x_0))

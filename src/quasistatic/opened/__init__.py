@@ -87,9 +87,11 @@ def kind_of(folder: Path) -> Kind:
         )
     model = read_json(path, "restore a copy, or train again").get("model")
     space = model.get("space") if isinstance(model, dict) else None
-    shape = space.get("shape") if isinstance(space, dict) else None
+    if not isinstance(space, dict):
+        return ARRAYS  # loading it gives the error
+    shape = space.get("shape")
     several = isinstance(shape, list) and len(shape) >= 2
-    return IMAGES if several and space["is"] in IMAGE_SPACES else ARRAYS
+    return IMAGES if several and space.get("is") in IMAGE_SPACES else ARRAYS
 
 
 def kind_of_data(path: str | Path) -> Kind:

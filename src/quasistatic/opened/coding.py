@@ -59,7 +59,12 @@ class CodingVerbs(TrainedModel, abc.ABC):
             about = f"wrote {target}: {len(x)} examples in {size:,} bytes, in {layers} layers"
             facts = {"out": str(target), "bytes": size, "layers": layers, "examples": len(x)}
             return Answer(facts, [about])
-        sizes = {"block": block, "together": together, "workers": workers, "verify": verify}
+        sizes: dict[str, Any] = {
+            "block": block,
+            "together": together,
+            "workers": workers,
+            "verify": verify,
+        }
         chain = self._times(times, path)
         if chain is not None:
             sizes["times"] = chain

@@ -41,7 +41,7 @@ class OpenedModel(abc.ABC):
         """Opens the model in a folder of this kind."""
 
     @abc.abstractmethod
-    def sections(self, **options: Any) -> list[Section]:
+    def sections(self, *args: Any, **options: Any) -> list[Section]:
         """The sections of the model's page; the options are those of its :meth:`report`."""
 
     def result(self, name: str) -> Path:
