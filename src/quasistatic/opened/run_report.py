@@ -1,17 +1,20 @@
-"""What a run has to show: its figures in numbers, and the sections of its page."""
+"""The report of a run: its score beside baselines, and the sections of its page."""
 
-__all__ = ["Assessment", "Row", "assess", "sections"]
+__all__ = ["UNITS", "Assessment", "Row", "assess", "sections"]
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from .._utils import serialization
 from ..likelihood import Score
-from ..recipes.runs import Opened
+from ..recipes.recipe import Recipe
+from ..recipes.runs import TrainedRun
 from ..reporting import figures
+from ..reporting.answer import TextTable
 from ..reporting.html import Section, Table
 
 UNITS = "Bits per dimension are a code length: lower is better. K and log p are in bits an example."
@@ -26,16 +29,17 @@ class Row:
     stderr: float
 
     def cells(self) -> tuple[str, str, str]:
-        """As text, to four decimals."""
+        """The cells of a table, to four decimals."""
         return self.name, f"{self.bits_per_dim:.4f}", f"{self.stderr:.4f}"
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A trained run against held-out data, its truth and other models, in the same units.
+    """The score of a run's test rows beside baselines, in the same units.
 
     Args:
-        rows: the model first, then what else is known of the same rows.
+        score: of the test rows.
+        rows: bits per dimension of the model first, then of the truth and of the baselines.
         gap: mean and standard error, over rows, of log p - K in bits an example, if p is known.
     """
 
@@ -43,8 +47,8 @@ class Assessment:
     rows: tuple[Row, ...]
     gap: tuple[float, float] | None
 
-    def facts(self) -> dict:
-        """JSON values."""
+    def facts(self) -> dict[str, Any]:
+        """The figures as JSON values."""
         score = self.score
         terms = {name: value.mean().item() / math.log(2) for name, value in score.terms.items()}
         known = {} if self.gap is None else {"gap_to_truth_bits": self.gap[0]}
@@ -61,8 +65,23 @@ class Assessment:
             "others": {row.name: [row.bits_per_dim, row.stderr] for row in self.rows[1:]},
         }
 
+    def tables(self) -> list[TextTable]:
+        """The same figures as tables for the console."""
+        title = "bits per dimension (lower is better)"
+        cells = [row.cells() for row in self.rows]
+        return [
+            TextTable(title, ("model", "mean", "s.e."), cells),
+            TextTable("the bound", ("", "mean", "s.e."), self.lines()),
+        ]
+
+    def __repr__(self) -> str:
+        found = [
+            f"{r.name}: {r.bits_per_dim:.4f} ± {r.stderr:.4f} bits per dimension" for r in self.rows
+        ]
+        return "\n".join(found[:5])
+
     def lines(self) -> list[tuple[str, str, str]]:
-        """Name, value and standard error of what :meth:`facts` holds, for a table."""
+        """Name, value and standard error of the bound and its terms, for a table."""
         score = self.score
         bits, error = score.bits.mean().item(), score.stderr(score.bits)
         above = score.above_null / math.log(2)
@@ -82,9 +101,14 @@ class Assessment:
         return lines
 
 
-def assess(opened: Opened, score: Score) -> Assessment:
-    """A score of the run's test rows, beside its baselines and its truth."""
-    experiment, model = opened.experiment, opened.model
+def assess(run: TrainedRun, score: Score) -> Assessment:
+    """Puts a score of the run's test rows beside its baselines and the truth.
+
+    Args:
+        run: the run, whose recipe knows the baselines.
+        score: of all test rows, in their order.
+    """
+    experiment, model = run.experiment, run.model
     rows = [_row("this model", score.bits_per_dim.double().cpu().numpy())]
     gap = None
     if experiment.truth is not None:
@@ -97,16 +121,22 @@ def assess(opened: Opened, score: Score) -> Assessment:
     return Assessment(score, tuple(rows), gap)
 
 
-def sections(opened: Opened, result: Assessment, rng: torch.Generator) -> list[Section]:
-    """The page of one run."""
-    recipe, experiment = opened.recipe, opened.experiment
+def sections(run: TrainedRun, result: Assessment, rng: torch.Generator) -> list[Section]:
+    """The sections of one run's page.
+
+    Args:
+        run: the run.
+        result: its score beside the baselines.
+        rng: for the figures.
+    """
+    recipe, experiment = run.recipe, run.experiment
     name = "Model" if recipe is None else type(recipe).__name__
-    about = [] if recipe is None else [" ".join((type(recipe).__doc__ or "").split())]
+    about = [] if recipe is None else [_summary(recipe)]
     if recipe is not None:
         about.append(f"Should reach: {recipe.reaches}.")
     data = experiment.data
-    sizes = f"{len(data.train)} rows to train on, {len(data.valid)} to choose by, "
-    about.append(sizes + f"{len(data.test)} held out and scored once.")
+    sizes = f"{len(data.train)} training rows, {len(data.valid)} validation rows, "
+    about.append(sizes + f"{len(data.test)} test rows, scored once.")
     baselines = {row.name: row.bits_per_dim for row in result.rows[1:]}
     found = [
         Section(
@@ -119,26 +149,30 @@ def sections(opened: Opened, result: Assessment, rng: torch.Generator) -> list[S
         ),
         Section(f"{name}: the bound", (), Table(("", "mean", "standard error"), result.lines())),
         Section(
-            f"{name}: pictures",
+            f"{name}: figures",
             figures=[
-                (caption, make(opened.model, data.test, rng))
-                for caption, make in experiment.pictures
+                (caption, make(run.model, data.test, rng)) for caption, make in experiment.pictures
             ],
         ),
     ]
-    if opened.metrics:
-        curve = [("Loss and held-out bound", figures.training_curve(opened.metrics))]
-        settings = _settings(opened)
+    if run.metrics:
+        curve = [("Loss and held-out bound", figures.training_curve(run.metrics))]
+        settings = _settings(run)
         found.append(Section(f"{name}: training", (), settings, curve))
     return found
+
+
+def _summary(recipe: Recipe) -> str:
+    """The recipe's docstring without its arguments."""
+    return " ".join((type(recipe).__doc__ or "").partition("Args:")[0].split())
 
 
 def _row(name: str, bits: np.ndarray) -> Row:
     return Row(name, float(bits.mean()), float(bits.std(ddof=1) / len(bits) ** 0.5))
 
 
-def _settings(opened: Opened) -> Table:
-    described = serialization.describe(opened.recipe)
+def _settings(run: TrainedRun) -> Table:
+    described = serialization.describe(run.recipe)
     flat = {k: v for k, v in described.items() if k not in ("is", "fit")}
     flat |= {f"fit.{k}": v for k, v in described["fit"].items() if k != "is"}
     return Table(("setting", "value"), [(name, str(value)) for name, value in flat.items()])

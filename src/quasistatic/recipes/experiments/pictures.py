@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ..diagnostics.progressive import code_progressively, generate_progressively, interpolate
-from ..diffusion import Diffusion
-from ..reporting import figures
+from ...diagnostics.progressive import code_progressively, generate_progressively, interpolate
+from ...diffusion import Diffusion
+from ...reporting import figures
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from ..data.tables import Split
+from ...data.tables import Split
 
 MIXTURES = [("full", 1), ("full", 4), ("tied", 16), ("tied", 32), ("diag", 32), ("diag", 64)]
 

@@ -1,4 +1,4 @@
-"""Tables in files, compressed by a fitted table and read again."""
+"""Tables in files, compressed by a fitted table, and read again."""
 
 __all__ = ["compress_table", "decompress_table"]
 
@@ -10,15 +10,21 @@ import polars as pl
 
 from ..coding import Codec, Header, Report, StreamError, compress_array
 from ..data.table_files import write_table
-from .opened_table import OpenedTable
+from .fitted_table import FittedTable
 
 
-def compress_table(table: OpenedTable, codec: Codec, data: Path, target: Path) -> Report:
-    """Writes the stream of a table in a file: its names, types and values, not the way that they
-    are written. Memory does not grow with the rows.
+def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> Report:
+    """Compresses a table in a file: its names, types and values, but not how they are written. The
+    memory does not grow with the number of rows.
+
+    Args:
+        table: the fitted table.
+        codec: of its model.
+        data: the file to read.
+        target: the stream to write.
 
     Raises:
-        ValueError: if a row is none that the model knows, or would not come back as it is.
+        ValueError: if the model does not know a row, or a row would come back changed.
     """
     with tempfile.TemporaryFile() as numbers:
         rows, width = 0, 0
@@ -31,32 +37,39 @@ def compress_table(table: OpenedTable, codec: Codec, data: Path, target: Path) -
         return compress_array(codec, mapped, target)
 
 
-def _coded(table: OpenedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
-    """Rows as the model has them, if it has a code for them."""
+def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
+    """Rows as numbers of the model, if it has a code for them."""
     array = table.numbers(piece)
     holes = np.flatnonzero(np.isnan(array).any(1))
-    if len(holes) and not table.density.model_.space.holes:
+    if len(holes) and not table.model.space.holes:
         raise ValueError(
             f"row {first + holes[0]} of {data} lacks a value, for which a model of numbers has no "
-            "code: impute the table first, or fit it with the type of a column "
-            f"({next(iter(table.types))}=numeric), which makes it one of mixed columns"
+            "code: impute the table first, or fit it with --types "
+            f"{next(iter(table.types))}=numeric, which makes a model of mixed columns"
         )
     if not table.frame(table.rows(array)).equals(piece):
         raise ValueError(
-            f"rows {first} to {first + len(piece) - 1} of {data} would not come back as they are, "
-            "as a number has more digits than a float64: leave that column out"
+            f"rows {first} to {first + len(piece) - 1} of {data} would come back changed, as a "
+            "number has more digits than a float64: leave that column out"
         )
     return array
 
 
 def decompress_table(
-    table: OpenedTable, codec: Codec, source: Path, target: Path, anyway: bool
+    table: FittedTable, codec: Codec, source: Path, target: Path, anyway: bool
 ) -> Header:
-    """Reads such a stream into a file, by the ending of its name.
+    """Reads a stream of :func:`compress_table` into a file, by the ending of its name.
+
+    Args:
+        table: the fitted table.
+        codec: of its model.
+        source: the stream.
+        target: the file to write.
+        anyway: read it even if a machine wrote it whose arithmetic may differ.
 
     Raises:
         FileNotFoundError: if there is no stream.
-        StreamError: what is wrong with it; nothing is written.
+        StreamError: if it is damaged: how; nothing is written.
     """
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}")
