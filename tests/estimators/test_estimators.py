@@ -105,7 +105,7 @@ def test_parameters_out_of_range_are_refused():
         (qs.DiffusionImputer, {"draws": 0}),
         (qs.DiffusionImputer, {"particles": 0}),
     ):
-        ((name, value),) = parameters.items()
+        (name,) = parameters
         with pytest.raises(ValueError, match=f"'{name}' parameter of {face.__name__} must be"):
             face(**parameters).fit(x)
 
@@ -158,10 +158,16 @@ def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
     exact draws."""
     x = correlated(400)
     fitted = qs.DiffusionDensity().fit(x).fitted_
-    exact = fitted.sample(400, 0), fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 1, 0, True)[0]
+    exact = (
+        fitted.sample(400, 0),
+        fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 1, 0, True)[0],
+    )
     with torch.no_grad():
         fitted.model.network.correction.read_out.bias += 1e-9
-    walked = fitted.sample(400, 0), fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 400, 0, True)[0]
+    walked = (
+        fitted.sample(400, 0),
+        fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 400, 0, True)[0],
+    )
     for a, b in zip(exact, walked, strict=True):
         spread = np.sqrt(np.maximum(a.std(0), b.std(0)) ** 2 / 200) + 1e-12
         assert (np.abs(a.mean(0) - b.mean(0)) < 4 * spread).all()

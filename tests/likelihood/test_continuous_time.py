@@ -153,7 +153,9 @@ def test_it_says_who_can_be_scored_so(rng):
     plain = qs.Diffusion(
         qs.Continuous(2), chain(40), qs.Clean(), qs.networks.MLP(2, width=8, outputs=1)
     )
-    with pytest.raises(TypeError, match=r"needs a ResidualDenoiser network with a Corrected head.* MLP"):
+    with pytest.raises(
+        TypeError, match=r"needs a ResidualDenoiser network with a Corrected head.* MLP"
+    ):
         plain.score(torch.zeros(3, 2), method=qs.ContinuousTime())
     model = model_of(standard_normal(), chain(40))
     with pytest.raises(ValueError, match="evaluations must be 1 or more, got 0"):

@@ -141,7 +141,7 @@ def test_a_measured_variance_is_saved_with_its_model(tmp_path, rng):
 def test_requests_that_cannot_be_served_say_so(rng):
     stepwise = Model(Continuous(3), KERNELS["gaussian"], Natural(), Wrong())
     for what in (timesteps.measure, timesteps.analytic):
-        with pytest.raises(TypeError, match="Natural defines the step from t to t - 1 only"):
+        with pytest.raises(TypeError, match="Natural defines the step between neighbours only"):
             what(stepwise, torch.zeros(2, 3))
     model = Model(Continuous(3), KERNELS["gaussian"], Clean(), Wrong())
     with pytest.raises(ValueError, match="at least 2 candidates, got 1"):

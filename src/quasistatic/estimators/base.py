@@ -25,7 +25,7 @@ from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
 from .closed_form import FittedLaw, fit_law, plan_law
-from .fitted import Fitted, FitPlan, FitSummary
+from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels
 from .stored import restored_first_format
 from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
@@ -175,14 +175,14 @@ class TableEstimator(BaseEstimator):
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole
         numbers alone."""
-        numbers = [each.numbers for each in frame.columns if each.numbers is not None]
+        numbers = {each.name: each.numbers for each in frame.columns if each.numbers is not None}
         plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
         if plain:
-            rows = np.stack(numbers, 1)
+            rows = np.stack(list(numbers.values()), 1)
             varying = rows[:, (rows != rows[:1]).any(0)]
             count = levels_of(varying) if np.isfinite(rows).all() and varying.size else None
             if count is not None:
-                names = [each.name for each in frame.columns if len(np.unique(each.numbers)) > 1]
+                names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
                 return Table.infer(frame, dict.fromkeys(names, "integer")), count
         return table_of(frame, self.types, self.space), None
 
@@ -215,7 +215,8 @@ class TableEstimator(BaseEstimator):
 
     def _checked_array(self, X: Any, reset: bool) -> np.ndarray:
         known = reset or "n_features_in_" in vars(self)
-        dtype = "numeric" if getattr(X, "dtype", None) != object else np.float64
+        kind = getattr(getattr(X, "dtype", None), "kind", "f")
+        dtype = np.float64 if kind == "O" else "numeric"
         if not known:
             return np.asarray(X)
         return validate_data(
@@ -231,7 +232,9 @@ class TableEstimator(BaseEstimator):
         """A table as rows (N, C) in float64, NaN a hole. What a column cannot hold is infinity, or
         an error if that is `strict`."""
         frame = self._named(X)
-        return (self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)).numpy()
+        return (
+            self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)
+        ).numpy()
 
     def _rows_to_complete(self, X: Any) -> np.ndarray:
         """Rows (N, C) whose known values are kept as they are, also a number that its column cannot

@@ -33,7 +33,7 @@ from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
 from ..spaces import Table
-from .fitted import Fitted, FitPlan, FitSummary
+from .fitted import FitPlan, FitSummary, Fitted
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
 STEPS, WALKED = 1000, 100
@@ -87,9 +87,7 @@ class FittedLaw(Fitted):
         """What the network wins on each row, with shape (N,), in nats."""
         return self._scored(torch.from_numpy(rows), evaluations, seed)[1]
 
-    def _scored(
-        self, rows: Tensor, evaluations: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         method, rng = ContinuousTime(evaluations, by_row=True), torch.Generator().manual_seed(seed)
         score = self._exact.score(rows, method=method, rng=rng)
         return score.nats.numpy(), score.terms["correction"].numpy()

@@ -17,7 +17,7 @@ from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
 from ..spaces import Quantized, Table
 from ..training.loop import Fit
-from .fitted import Fitted, FitPlan, FitSummary
+from .fitted import FitPlan, FitSummary, Fitted
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""

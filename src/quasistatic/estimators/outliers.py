@@ -50,8 +50,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
         calibration_: log-densities of the calibration rows without holes, ascending, in nats.
-        ordinary_: the calibration rows, with shape (n, C), as numbers, NaN a hole, and infinity what
-            a column cannot hold.
+        ordinary_: the calibration rows, with shape (n, C), as numbers: NaN is a hole, and infinity
+            what a column cannot hold.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

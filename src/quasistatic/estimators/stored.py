@@ -16,7 +16,7 @@ from ..spaces import Continuous, Space, Table
 from ..spaces.columns import Column, ConstantColumn, IntegerColumn, NumericColumn, PowerColumn
 from ..spaces.yeo_johnson import YeoJohnson
 from .closed_form import FittedLaw
-from .fitted import Fitted, FitSummary
+from .fitted import FitSummary, Fitted
 from .levels import FittedLevels
 
 DEVIATIONS = 3.0

@@ -22,8 +22,8 @@ def unmasked(X: Any) -> Any:
     if not isinstance(X, np.ma.MaskedArray):
         return X
     if X.dtype.kind in "iufb":
-        return X.astype(np.float64).filled(np.nan)
-    return X.astype(object).filled(None)
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    return np.ma.filled(X.astype(object), None)
 
 
 def is_frame(X: Any) -> bool:
@@ -49,7 +49,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
         types = dict.fromkeys(numbers, "standardized") | types
     table = Table.infer(frame, types)
     numbers_of = table.read(frame).numpy().T
-    columns = [each.with_room(n) for each, n in zip(table.columns, numbers_of, strict=True)]
+    columns = [each.with_margin(n) for each, n in zip(table.columns, numbers_of, strict=True)]
     if space is not None:
         columns = _in_space(columns, space)
     return replace(table, columns=tuple(columns), incomplete=True)
@@ -74,8 +74,10 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
             if hasattr(space, name)
         }
         if isinstance(space, YeoJohnson):
-            common = each.name, each.missing, each.dtype
-            found[k] = PowerColumn(*common, **number, low=each.low, high=each.high)
+            values = (number[n] for n in names)
+            found[k] = PowerColumn(
+                each.name, each.missing, each.dtype, *values, each.low, each.high
+            )
         else:
             shift, scale = number["shift"], number["scale"]
             found[k] = replace(each, at=(shift - scale, shift + scale), to=(-1.0, 1.0))

@@ -28,9 +28,7 @@ class Correcting(abc.ABC):
         return torch.cat([output[..., :2], torch.zeros_like(output[..., 2:])], -1)
 
     @abc.abstractmethod
-    def gain(
-        self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor
-    ) -> Tensor:
+    def gain(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """What the corrections win at the times t (B,), in nats, with shape (B, *). Its sum over
         all times 1..T, in the mean over x_t, is what they win in log p(x_0)."""
 

@@ -80,7 +80,8 @@ def _won(
 ) -> tuple[Tensor, Tensor]:
     """What the corrections win, and its standard error: each (B,), in nats."""
     if not shares:
-        return torch.zeros(2, len(x_0)).to(x_0).unbind(0)
+        nothing = x_0.new_zeros(len(x_0))
+        return nothing, nothing
     t, x_t = times_and_noise(model, x_0, shares, rng)
     dtype, again = model.blank(1).dtype, x_0.repeat_interleave(shares, 0)
     output = model.output(x_t.to(dtype), t).to(x_0)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .._utils.eval_mode import evaluating
 from .._utils.randomness import uniform
-from ..distributions import total
 from ..distributions.mixtures import RowDraws
 from ..model import Model
 from .terms import fixed_part, term_of

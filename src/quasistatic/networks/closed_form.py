@@ -40,9 +40,9 @@ class ClosedFormDenoiser(nn.Module):
         matrices: M, the number of different covariance matrices.
         steps: T of the schedule.
 
-    It starts with components that are alike, standard normal and with even classes; :meth:`start_at`
-    gives it its law. It has no weights to train: its numbers are buffers in float64, which are
-    saved with a model.
+    It starts with components that are alike, standard normal and with even classes;
+    :meth:`start_at` gives it its law. It has no weights to train: its numbers are buffers in
+    float64, which are saved with a model.
 
     Raises:
         ValueError: if there are more classes than values.
@@ -129,7 +129,10 @@ class ClosedFormDenoiser(nn.Module):
     def level(self, time: Tensor) -> NoiseLevel:
         """The noise level at t / T (B,)."""
         index = (time * self.steps).round().long() - 1
-        log_snr, keep = self.get_buffer("log_snr")[index, None], self.get_buffer("keep")[index, None]
+        log_snr, keep = (
+            self.get_buffer("log_snr")[index, None],
+            self.get_buffer("keep")[index, None],
+        )
         scales = log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
         return NoiseLevel(*scales, keep, self.get_buffer("log_pi"))
 

@@ -42,12 +42,14 @@ def _with_corrected_classes(head: Any) -> Any:
     if head.get("is") == "Classes":
         return {"is": "CorrectedClasses"}
     parts = head.get("parts")
-    return head if parts is None else dict(head) | {"parts": [_with_corrected_classes(p) for p in parts]}
+    return (
+        head
+        if parts is None
+        else dict(head) | {"parts": [_with_corrected_classes(p) for p in parts]}
+    )
 
 
-def converted_tensors(
-    model: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def converted_tensors(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The stored tensors of a model with that stored description, as this version names them."""
     network = model.get("network")
     name = network.get("is") if isinstance(network, Mapping) else None

@@ -8,7 +8,7 @@ import torch
 
 from ..diffusion import Diffusion
 from ..distributions.mixtures import GaussianBlock, Mixture
-from ..heads import DenoisingHead, Classes, Corrected, CorrectedClasses, ProductHead, Velocity
+from ..heads import Classes, Corrected, CorrectedClasses, DenoisingHead, ProductHead, Velocity
 from ..heads.variances import Interpolated
 from ..kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
@@ -68,9 +68,7 @@ def tabular_from_law(
     first, matrices = _first_log_snr(law), 1
     for block in law.blocks:
         matrices = len(block.matrix) if isinstance(block, GaussianBlock) else matrices
-    kernel, head = _product(
-        table, steps, first, CORRECTED_LAST, Corrected(), CorrectedClasses()
-    )
+    kernel, head = _product(table, steps, first, CORRECTED_LAST, Corrected(), CorrectedClasses())
     sizes = tuple(size for block in table.blocks for size in block.sizes)
     counts = law.components, matrices, steps
     network = ResidualDenoiser(table.state, sizes, *counts, width, depth, dropout)

@@ -1,4 +1,4 @@
-"""Real data, by a shift and a scale."""
+"""Real-valued data, with a shift and a scale."""
 
 __all__ = ["Continuous"]
 
@@ -16,8 +16,17 @@ from .space import OnContinuum
 
 @dataclass(frozen=True)
 class Continuous(OnContinuum):
-    """Real data: x_0 = (raw - shift) / scale, where shift and scale are one number or one for
-    each value, nested as the data are. `Continuous.standardize` takes them from data."""
+    """Real-valued data: x_0 = (raw - shift) / scale.
+
+    Args:
+        shape: of one example; a whole number means one axis.
+        shift: one number, or one for each value, nested as the data are. Default 0.
+        scale: likewise, positive. Default 1.
+
+    Raises:
+        ValueError: if a shift or a scale does not fit the shape, is not finite, or a scale is not
+            positive.
+    """
 
     shift: float | tuple = 0.0
     scale: float | tuple = 1.0
@@ -38,8 +47,16 @@ class Continuous(OnContinuum):
 
     @classmethod
     def standardize(cls, raw: object, each: bool = True) -> "Continuous":
-        """The space in which `raw` (B, *) has mean 0 and variance 1: each value by itself, or
-        (each=False) all by one shift and one scale. A constant column keeps scale 1."""
+        """The space in which these data have mean 0 and variance 1.
+
+        Args:
+            raw: an array (B, *shape).
+            each: whether every value has its own shift and scale; if not, all have the same.
+                Default True.
+
+        Returns:
+            A space with the shape of an example. A constant value keeps scale 1.
+        """
         array = np.asarray(raw, dtype=np.float64)
         checked = as_array(array, array.shape[1:]).numpy()
         axis = 0 if each else None

@@ -301,7 +301,9 @@ class GaussianEvidence(Evidence):
         self.block, self.x, self.given, self.turned = block, x, given, turned
         self.log_p = x.new_zeros(block.components, len(x), 1)
         for each in given:
-            self.log_p[:, each.batch.rows[each.batch.real], 0] = each.log_p[:, each.batch.real].to(x)
+            self.log_p[:, each.batch.rows[each.batch.real], 0] = each.log_p[:, each.batch.real].to(
+                x
+            )
         if turned is not None:
             self.log_p[:, turned.rows, 0] = turned.log_p()
 

@@ -155,9 +155,7 @@ class Mixture:
     def _split(self, x: Tensor) -> list[tuple[Block, Tensor]]:
         return list(zip(self.blocks, x.split(self.widths, 1), strict=True))
 
-    def _given(
-        self, x: Tensor, level: NoiseLevel | None, arranged: Sequence[Any]
-    ) -> "Conditional":
+    def _given(self, x: Tensor, level: NoiseLevel | None, arranged: Sequence[Any]) -> "Conditional":
         pairs = zip(self._split(x), arranged, strict=True)
         evidence = [block.evidence(part, level, known) for (block, part), known in pairs]
         return Conditional(self, x, tuple(evidence))

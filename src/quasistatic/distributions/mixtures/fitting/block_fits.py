@@ -86,7 +86,9 @@ class GaussianFit(BlockFit):
             square = square + weighted.mT @ off
             left = given.left()
             if left is not None:
-                square = square + torch.einsum("kp,kpde->kde", s.sum(2), left.expand(len(s), -1, -1, -1))
+                square = square + torch.einsum(
+                    "kp,kpde->kde", s.sum(2), left.expand(len(s), -1, -1, -1)
+                )
         return count, first, square
 
     def likeliest(self, sums: Sums, block: GaussianBlock) -> GaussianBlock:

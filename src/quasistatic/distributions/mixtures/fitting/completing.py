@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..row_draws import SharedDraws
 from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
-from ..row_draws import SharedDraws
 from .stacking import Trial
 
 WORK, OVERHEAD = 2**22, 2000

@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from .block_fits import BlockFit, GaussianFit
 from ..mixture import Conditional, Mixture, Piece
+from .block_fits import BlockFit, GaussianFit
 
 ROUNDS, ENOUGH = 20, 2e-3
 """Rounds at most, and the gain of one, in nats a row, below which the next are left out."""

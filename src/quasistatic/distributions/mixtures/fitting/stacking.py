@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .block_fits import BlockFit, GaussianFit
-from .em import clustered, maximised
 from ..gaussian_block import GaussianBlock
 from ..mixture import Mixture
+from .block_fits import BlockFit, GaussianFit
+from .em import clustered, maximised
 
 FOLDS, SMALL, WORK = 5, 5000, 1e7
 """Parts of the rows, each of which is held out once; of more than so many rows, or of so many rows
@@ -206,7 +206,7 @@ def _of_size(
     """All candidates of one size, or those that are wanted and what they start from."""
     dims, found = _dims(fits), {}
     for white in (False, True) if components > 1 and dims > 1 else (False,):
-        nus = NUS if components > 1 and dims else NUS[:1]
+        nus: tuple[float, ...] = NUS if components > 1 and dims else NUS[:1]
         if wanted is not None:
             last = [i for i, nu in enumerate(nus) if (white, nu) in wanted]
             nus = nus[: last[-1] + 1] if last else ()
