@@ -74,9 +74,10 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
             if hasattr(space, name)
         }
         if isinstance(space, YeoJohnson):
-            values = (number[n] for n in names)
+            common = each.name, each.missing, each.dtype
+            power, shift, scale, centre, spread = (number[name] for name in names)
             found[k] = PowerColumn(
-                each.name, each.missing, each.dtype, *values, each.low, each.high
+                *common, power, shift, scale, centre, spread, each.low, each.high
             )
         else:
             shift, scale = number["shift"], number["scale"]
