@@ -223,8 +223,9 @@ def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
     if lattices:
         cell = torch.tensor(lattices, dtype=torch.float64)
         tied = torch.tensor([_tie(column) for column in x_0[:, : len(lattices)].T.numpy()])
-        # On a lattice the density at a number stands for its mass, which must not exceed one.
-        floor = torch.where(cell > 0, cell**2 / 2, tied**2 / 12)
+        # On a lattice the density at a number stands for its mass: of a normal as wide as this,
+        # or wider, all masses add up to 1.001 at most.
+        floor = torch.where(cell > 0, 0.4 * cell**2, tied**2 / 12)
         fits.append(GaussianFit(floor))
     if sizes:
         fits.append(CategoricalFit(sizes, share.log()))
@@ -237,7 +238,7 @@ def _tie(values: np.ndarray) -> float:
     different = np.unique(seen)
     if len(different) < 3 or len(different) > TIED * len(seen):
         return 0.0
-    return float(np.quantile(np.diff(different), 0.25))
+    return float(np.quantile(np.diff(different), 0.05))
 
 
 def _model(start: _Start, plan: FitPlan) -> Diffusion:
