@@ -19,5 +19,5 @@ def constant(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Ten
 
 
 @lru_cache(maxsize=64)
-def _kept(values: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _kept(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype, device=device)

@@ -42,7 +42,10 @@ class NormSiLU(Norm):
         # A GPU has a fused kernel for group norm, and a compiler fuses all of it.
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return _one_by_one(x, scale, shift, self.num_groups, self.eps)
-        return _InFewPasses.apply(x, scale, shift, self.num_groups, self.eps)
+        found: Tensor = _InFewPasses.apply(  # type: ignore[no-untyped-call]
+            x, scale, shift, self.num_groups, self.eps
+        )
+        return found
 
 
 def _one_by_one(x: Tensor, scale: Tensor, shift: Tensor, groups: int, eps: float) -> Tensor:
@@ -95,8 +98,9 @@ class _InFewPasses(torch.autograd.Function):
 
 def _over_groups(each: Tensor, groups: int) -> Tensor:
     """The mean over the channels of a group, repeated for each channel: (B, C) to (B, C)."""
-    grouped = each.unflatten(1, (groups, -1))
-    return grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    grouped = torch.unflatten(each, 1, (groups, -1))
+    found: Tensor = grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    return found
 
 
 def _each(channels: Tensor, x: Tensor) -> Tensor:
