@@ -4,6 +4,7 @@ __all__ = ["Gaussian"]
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ class Gaussian(Family):
     def entropy(self) -> Tensor:
         return (0.5 * (2 * math.pi * math.e * self.variance).log()).expand_as(self.loc)
 
-    def kl(self, other: "Gaussian") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         log_ratio = self.variance.log() - other.variance.log()
         square = (self.loc - other.loc) ** 2 / other.variance
         return 0.5 * (torch.expm1(log_ratio) - log_ratio + square)

@@ -136,7 +136,7 @@ class OnLattice(Family):
     def entropy(self) -> Tensor:
         return self._by_rows(_entropy)
 
-    def kl(self, other: "OnLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._by_rows(_kl, other._rows(self._at_once))
 
     @torch.no_grad()

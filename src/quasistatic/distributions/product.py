@@ -5,7 +5,7 @@ __all__ = ["Product"]
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class Product(Family):
     def entropy(self) -> Tensor:
         return self._nats(part.entropy() for part in self.parts)
 
-    def kl(self, other: "Product") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._nats(p.kl(q) for p, q in zip(self.parts, other.parts, strict=True))
 
     def log_partition(self) -> Tensor:

@@ -115,7 +115,7 @@ class Table(Space):
         """The number of columns that take part in the model."""
         return sum(len(block.columns) for block in self.blocks)
 
-    @cached_property
+    @property
     def holes(self) -> bool:
         return self.incomplete or any(
             each.missing > 0 for each in self.columns if each.space is not None
