@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.cli import VERBS, main
+from quasistatic.cli import COMMANDS, main
 from quasistatic.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,7 +141,7 @@ def unknown_command(words: list[str], targets: set[str]) -> str:
     if "quasistatic" not in programs[:-1]:
         return ""
     verb, *rest = words[programs.index("quasistatic") + 1 :]
-    if verb not in {*VERBS, "--help", "--version"}:
+    if verb not in {*COMMANDS, "--help", "--version"}:
         return f"no verb {verb}"
     return f"no recipe {rest[0]}" if verb == "train" and rest and rest[0] not in RECIPES else ""
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..opened.run_report import UNITS, assess, sections
 from ..recipes import Digits, Heartbeat, Recipe, SwissRollModern
-from ..recipes.runs import Opened, open_run, train
+from ..recipes.runs import TrainedRun, open_run, train
 from ..reporting.console import Display
 from ..reporting.html import write_page
-from .run_report import UNITS, assess, sections
 
 # The roll for a shorter time and over fewer steps than its recipe, which the page says.
 ROLL = SwissRollModern(steps=1000, fit=replace(SwissRollModern().fit, steps=1000, batch=512))
@@ -31,10 +31,10 @@ def demo(folder: Path, display: Display) -> dict:
     for name, recipe in DEMO.items():
         with display.progress(f"train {name}") as show:
             train(recipe, folder / name, show)
-        opened = open_run(folder / name)
-        with opened.threads():
-            test = opened.experiment.data.test
-            result = assess(opened, opened.model.score(test, rng=rng))
+        run = open_run(folder / name)
+        with run.threads():
+            test = run.experiment.data.test
+            result = assess(run, run.model.score(test, rng=rng))
             title = f"{name}: held-out data, bits per dimension (lower is better)"
             display.table(
                 title, ("model", "bits/dim", "s.e."), [row.cells() for row in result.rows]
@@ -42,13 +42,13 @@ def demo(folder: Path, display: Display) -> dict:
             display.table(f"{name}: its bound", ("", "mean", "s.e."), result.lines())
             facts[name] = result.facts()
             if name == "digits":
-                facts["completion"] = _complete(opened, rng)
+                facts["completion"] = _complete(run, rng)
                 display.table(
                     "digits: the hidden right half of 16 held-out digits, error a pixel (0 to 16)",
                     ("filled in by", "RMSE"),
                     [(key, f"{value:.3f}") for key, value in facts["completion"].items()],
                 )
-            page += sections(opened, result, rng)
+            page += sections(run, result, rng)
     facts["seconds"] = time.monotonic() - started
     path = write_page(folder / "report.html", "quasistatic: sample, score, complete", page)
     facts["report"] = str(path)
@@ -57,12 +57,12 @@ def demo(folder: Path, display: Display) -> dict:
     return facts
 
 
-def _complete(opened: Opened, rng: torch.Generator) -> dict[str, float]:
+def _complete(run: TrainedRun, rng: torch.Generator) -> dict[str, float]:
     """Root mean squared error of the hidden right half: posterior mean, one draw, training mean."""
-    data = opened.experiment.data
+    data = run.experiment.data
     x = data.test[:16]
     mask = np.tile(np.tile(np.arange(8) >= 4, 8), (len(x), 1))
-    made = opened.model.complete(x, mask, draws=16, times=100, rng=rng)
+    made = run.model.complete(x, mask, draws=16, times=100, rng=rng)
     kept = np.array_equal(made.draws.numpy()[:, 0][~mask], x[~mask])
     if not kept:
         raise AssertionError("a known pixel came back changed")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..._utils.validation import nearest
+from ..._utils.naming import nearest
 from ..frames import Series
 from ..one_hot import OneHot
 from ..space import Space
