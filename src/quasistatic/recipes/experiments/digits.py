@@ -3,6 +3,8 @@
 __all__ = ["experiment"]
 
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -32,7 +34,7 @@ def experiment(recipe: Digits) -> Experiment:
     return Experiment(model, data, _PICTURES, _baselines)
 
 
-def _baselines(data: Split) -> dict[str, np.ndarray]:
+def _baselines(data: Split[Any]) -> dict[str, np.ndarray]:
     mixture, name = gaussian_mixture(data)
     return {name: mixture, "pixel histograms": level_histograms(data, LEVELS)}
 
