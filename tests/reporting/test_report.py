@@ -370,7 +370,7 @@ def test_results_come_first_and_settings_are_folded(tmp_path):
 
 def test_draws_and_data_share_one_scale():
     """Data beside draws are black and white at the same values, whichever has the greater range."""
-    draws, data = np.full((4, 6), 0.5), np.linspace(0, 1, 30).reshape(5, 6)
+    draws, data = np.full((4, 6), 0.5), np.linspace(0, 1, 24).reshape(4, 6)
     canvas = shown(figures.image_grid(draws, (2, 3), beside=data), 0)
     np.testing.assert_allclose(canvas[:2, :3, :3], 0.5)
     height, width = 2 + 1, 3 + 1  # an image and its gap
