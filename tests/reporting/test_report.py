@@ -353,6 +353,32 @@ def test_page_holds_everything_and_needs_nothing(tmp_path):
     assert not re.search(r"https?:|<script|<link|url\(|@import", text)
 
 
+def test_results_come_first_and_settings_are_folded(tmp_path):
+    settings = report.Table(["setting", "value"], [["width", "64"]])
+    sections = [
+        report.Section("First", ["One."], settings=settings, result="2.0 ± 0.1 bits"),
+        report.Section("Second", ["Two."]),
+    ]
+    text = report.write_page(tmp_path / "page.html", "T", sections).read_text()
+    page = Reader(text)
+    assert page.texts.index("2.0\u00a0±\u00a00.1 bits") < page.texts.index("One.")
+    folded = text[text.index("<details>") : text.index("</details>")]
+    assert "width" in folded
+    assert "open" not in folded
+    assert text.count("<details>") == 1  # a section without settings has nothing to fold
+
+
+def test_draws_and_data_share_one_scale():
+    """Data beside draws are black and white at the same values, whichever has the greater range."""
+    draws, data = np.full((4, 6), 0.5), np.linspace(0, 1, 24).reshape(4, 6)
+    canvas = shown(figures.image_grid(draws, (2, 3), beside=data), 0)
+    np.testing.assert_allclose(canvas[:2, :3, :3], 0.5)
+    height, width = 2 + 1, 3 + 1  # an image and its gap
+    first = canvas[:2, 3 * width : 3 * width + 3, 0]  # two columns of draws, one empty column
+    np.testing.assert_allclose(first, data[0].reshape(2, 3))
+    assert canvas.shape[:2] == (2 * height - 1, 5 * width - 1)
+
+
 def test_page_escapes_all_text(tmp_path):
     nasty = '<script>alert("1")</script> & \'<'
     table = report.Table([nasty], [[nasty]])
