@@ -30,7 +30,7 @@ def demo(folder: Path, display: Display) -> dict:
     page = []
     for name, recipe in DEMO.items():
         with display.progress(f"train {name}") as show:
-            train(recipe, folder / name, show)
+            train(recipe, folder / name, [show])
         run = open_run(folder / name)
         with run.threads():
             test = run.experiment.data.test
