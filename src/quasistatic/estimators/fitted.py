@@ -69,13 +69,13 @@ class Plan:
             steps = min(steps, self._steps_in(self.minutes, model, train, how))
         how = replace(how, steps=steps, seed=self.seed, validations=min(how.validations, steps))
         with Display(quiet=not self.verbose).progress("fit") as show:
-            return fit(model, train, valid, show=show, settings=how).step
+            return fit(model, train, valid, callbacks=[show], settings=how).step
 
     def _steps_in(self, minutes: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
         """How many steps that many minutes hold, by the pace of a few; the model stays as it is."""
         before = {name: value.clone() for name, value in model.state_dict().items()}
         few = replace(how, steps=8, validations=0)
-        pace = fit(model, train, settings=few).speed["examples_per_second"]
+        pace = fit(model, train, settings=few, progress=False).speed["examples_per_second"]
         model.load_state_dict(before)
         return max(1, int(60 * minutes * pace / min(how.batch, len(train))))
 
