@@ -35,7 +35,9 @@ class Stored:
     metrics: list[dict[str, float]]
     done: bool
 
-    def restore(self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer) -> TrainState:
+    def restore(
+        self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer
+    ) -> TrainState:
         """The run as it was, its weights put back; `run` is one that has just begun.
 
         Raises:
