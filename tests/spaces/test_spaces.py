@@ -180,14 +180,14 @@ ROW = torch.zeros(1, 3)
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Continuous(0), ValueError, "at least one value, got shape 0"),
+        (lambda: Continuous(0), ValueError, "at least 1, got 0"),
         (lambda: Continuous(()), ValueError, "at least one axis"),
-        (lambda: Binary((3, -1)), ValueError, r"got shape \(3, -1\)"),
+        (lambda: Binary((3, -1)), ValueError, "at least 1, got -1"),
         (lambda: Continuous(3, shift=(1.0, 2.0)), ValueError, r"shift has shape \(2,\)"),
         (lambda: Continuous(3, scale=0.0), ValueError, "a scale positive"),
         (lambda: Continuous(3, scale=(1.0, math.inf, 1.0)), ValueError, "scale must be finite"),
-        (lambda: Quantized(3, count=1), ValueError, "at least 2 of them, got 1"),
-        (lambda: Dequantized(3, spread=-1.0), ValueError, "spread must be positive"),
+        (lambda: Quantized(3, count=1), ValueError, "from 2 to 1,048,576, got 1"),
+        (lambda: Dequantized(3, spread=-1.0), ValueError, "spread must be a number in"),
         (lambda: Continuous(3).check(ROW[:, :2]), ValueError, r"\(examples, 3\), got \(1, 2\)"),
         (lambda: Continuous(3).check(ROW[0]), ValueError, r"\(examples, 3\), got \(3,\)"),
         (lambda: Continuous(3).check(ROW[:0]), ValueError, "x is empty"),

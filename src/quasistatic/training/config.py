@@ -89,4 +89,8 @@ class Fit:
         """The settings that decide a result, as JSON values: a run goes on under the same only.
         How often it is saved is none of them, nor how its parts are shared out."""
         described = serialization.describe(self)
-        return {k: v for k, v in described.items() if k not in ("save_every", "accumulate", "cuda_graphs")}
+        return {
+            k: v
+            for k, v in described.items()
+            if k not in ("save_every", "accumulate", "cuda_graphs")
+        }

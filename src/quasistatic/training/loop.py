@@ -137,7 +137,9 @@ class _Loop:
     ) -> None:
         self.model, self.objective, self.engine, self.how = model, objective, engine, how
         self.source, self.valid, self.dtype = source, valid, model.blank(1).dtype
-        self.batches = DataLoader(source, how.batch, engine.ranks * how.accumulate, how.seed, engine)
+        self.batches = DataLoader(
+            source, how.batch, engine.ranks * how.accumulate, how.seed, engine
+        )
         self.sample = model.space.check(self.batches.first(SAMPLE)).to(self.dtype)
         self.weights = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
