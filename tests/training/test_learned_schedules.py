@@ -266,7 +266,7 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
         (
             lambda: qs.BinomialKernel(schedules.learned([3.0, 1.0])),
             TypeError,
-            "cannot be learned by gradient: x_t jumps .* use erase_evenly or information_uniform",
+            "cannot be learned by gradient, as x_t .* use erase_evenly or information_uniform",
         ),
         (
             lambda: qs.fit(learner(), torch.zeros(4, 1), objective=qs.Simple(), steps=1),
