@@ -205,7 +205,8 @@ class FittedTable:
         """An estimator's rows, an array (N, C) or a frame, with the names and types of columns."""
         if isinstance(rows, np.ndarray):
             rows = pl.DataFrame(dict(zip(self.types, rows.T, strict=True)))
-        return rows.select(self._typed(rows[name]) for name in self.types)
+        found: pl.DataFrame = rows.select(self._typed(rows[name]) for name in self.types)
+        return found
 
     def _widened(self, column: pl.Series) -> pl.Series:
         """A column of a file with the type that it was fitted with, where the cast loses nothing:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from .._utils import serialization
 
+MOST_THREADS = 1024
+"""PyTorch crashes when it is given very many threads."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -70,6 +73,8 @@ class Fit:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise ValueError(f"threads must be {MOST_THREADS} or fewer, got {self.threads}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
         options = {"precision": ("float32", "bf16", "auto"), "compile": ("no", "yes", "auto")}
