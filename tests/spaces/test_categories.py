@@ -406,7 +406,9 @@ def test_a_model_of_categories_keeps_every_identity(kernel, masked, rng):
             "CategoricalKernel diffuses bits, but Continuous holds other values",
         ),
         (
-            lambda: Model(OneHot((3,)), GaussianKernel(schedules.cosine(9)), Classes(), None),
+            lambda: Model(
+                OneHot((3,)), GaussianKernel(schedules.cosine(9)), Classes(), nn.Identity()
+            ),
             TypeError,
             "needs a CategoricalKernel of these sizes",
         ),

@@ -10,7 +10,15 @@ from conftest import KERNELS, Silent, assert_mean, close
 from quasistatic.distributions import Bernoulli, Gaussian, Lattice, total
 from quasistatic.heads import Levels, Natural
 from quasistatic.model import Model
-from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
+from quasistatic.spaces import (
+    Binary,
+    Continuous,
+    Dequantized,
+    Integers,
+    PiecewiseLinear,
+    Quantized,
+)
+from quasistatic.spaces.yeo_johnson import YeoJohnson
 
 SPACES = {
     "continuous": Continuous(3),
@@ -212,3 +220,30 @@ ROW = torch.zeros(1, 3)
 def test_what_is_no_data_is_refused_and_told_where(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    ("space", "step"),
+    [
+        (Continuous(2, 1.0, 3.0), 1e-6),
+        (Continuous(2, (0.0, 5.0), (0.5, 4.0)), 1e-6),
+        (Quantized(2, 7, 1.5), 1.0),
+        (Dequantized(2, 7, 1.5), 1.0),
+        (Integers(2, (0, -3), (9, 200), (4.5, 50.0), (2.0, 0.1)), 1.0),
+        (PiecewiseLinear(2, ((0.0, 2.0, 9.0),) * 2, ((-1.0, 1.0, 2.0),) * 2), 1e-6),
+        (YeoJohnson(2, (0.5, 1.5), 0.1, (1.5, 2.5), 0.2, 3.5), 1e-6),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_the_volume_is_the_slope_of_x_0_by_the_raw_value(space, step):
+    """A density of x_0 times the slope is one of the raw value; for whole numbers, times the
+    distance of neighbours it is about a mass."""
+    raw = torch.tensor([[1.0, 3.0], [4.0, 1.0]])
+
+    def encoded(raw):
+        return space.encode(raw, torch.Generator().manual_seed(0))
+
+    slope = (encoded(raw + step) - encoded(raw)) / step
+    volume = space.log_volume(encoded(raw))
+    assert volume.shape == raw.shape
+    assert torch.allclose(volume, slope.log(), atol=1e-5)

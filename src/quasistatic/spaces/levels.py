@@ -119,6 +119,9 @@ class Quantized(OnLevels):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).unrounded(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         cells = _Cells(self.count, self.spread)
         if isinstance(p, OnLattice):  # a cell has one level
@@ -164,8 +167,11 @@ class Dequantized(OnContinuum):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).unrounded(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0) + math.log(_Cells(self.count, self.spread).width)
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
 def _check_levels(raw: object, shape: tuple[int, ...], count: int, name: str, kind: str) -> Tensor:
