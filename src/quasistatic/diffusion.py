@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
+from ._utils.allocation import Misfit, require_weights
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
 from .coding import Codec
@@ -267,12 +268,14 @@ class Diffusion(Model):
         """
         folder = Path(folder)
         stored = read_config(folder)
-        model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
         tensors = converted_tensors(stored["model"], tensors)
         try:
+            if network is None:
+                _require_weights(stored["model"], tensors)
+            model = cls.build(stored["model"], network)
             model.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, Misfit) as error:
             raise ValueError(
                 f"the weights in {folder} do not fit its config.json: {error}"
             ) from None
@@ -293,6 +296,16 @@ class Diffusion(Model):
 
 
 load = Diffusion.load
+
+
+def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Compares the network that is described with its tensors, before it takes memory."""
+    if "network" not in description or "space" not in description:
+        return  # `Diffusion.build` names what is missing
+    state = serialization.build(description["space"], KNOWN).state
+    start = "network."
+    weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    require_weights(lambda: serialization.build(description["network"], KNOWN), weights, state)
 
 
 def read_config(folder: Path) -> dict:

@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.validation import number_within, numbers_of, whole_numbers
 from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -39,19 +40,21 @@ class CategoricalKernel(Kernel):
     stationary: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule.learns:
             raise TypeError(
                 "the schedule of classes cannot be learned by gradient, as x_t is not a "
                 "differentiable function of it: use erase_evenly"
             )
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "sizes", whole_numbers("sizes", self.sizes, 0))
+        _ = self.groups  # raises its errors now
         if self.stationary is None:
             return
-        pi = torch.tensor(self.stationary, dtype=torch.float64)
+        pi = numbers_of("stationary", self.stationary)
         if pi.shape != (self.groups.width,) or not (pi >= 0).all():
             raise ValueError(
                 f"stationary takes {self.groups.width} probabilities, one for each class of "
-                f"{self.sizes}, got {len(pi)}, the smallest {pi.min():g}"
+                f"{self.sizes}, got shape {tuple(pi.shape)}, the smallest {pi.min():g}"
             )
         if not torch.allclose(self.groups.sum(pi), torch.ones((), dtype=torch.float64), atol=1e-6):
             raise ValueError(
@@ -77,6 +80,7 @@ class CategoricalKernel(Kernel):
             sizes: the number of classes of each variable, MASK included.
             leak: the share of redrawn classes that are not MASK. Default 0.
         """
+        number_within("leak", leak, 0, 1, "[)")
         columns = [[leak / (size - 1)] * (size - 1) + [1 - leak] for size in sizes]
         return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
 

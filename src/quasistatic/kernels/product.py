@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.validation import instance_of, whole_numbers
 from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -37,7 +38,9 @@ class ProductKernel(Kernel):
     schedule: Schedule = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        for part in self.parts:
+            instance_of("each part", part, Kernel, "GaussianKernel(schedules.cosine(1000))")
         if not self.parts or len(self.parts) != len(self.widths):
             raise ValueError(
                 f"a ProductKernel needs one width for each part, got {len(self.parts)} parts and "
