@@ -4,7 +4,7 @@ __all__ = ["Model"]
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,13 @@ class Model(nn.Module):
         """How many examples are scored or drawn at once, so that memory does not grow with how
         many are asked for."""
         return max(1, min(4096, 2**18 // math.prod(self.space.state)))
+
+    def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
+        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`together` rows, or
+        fewer where `copies` of each row are made."""
+        size = max(1, self.together // copies)
+        for start in range(0, len(x), size):
+            yield x[start : start + size]
 
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""

@@ -76,8 +76,9 @@ def test_coarse_bands_are_the_same_wherever_one_starts(space, kernel, rng):
     few = costs(model, raw, 1, None, below=0.0)
     assert few.evaluations == tail.evaluations
     every = costs(model, raw, 4, None)
-    assert every.evaluations == 40 - space.first_term
-    assert every.log_snr[0] == kernel.schedule.log_snr[space.first_term]
+    first = 1 - space.learns_last_step
+    assert every.evaluations == 40 - first
+    assert every.log_snr[0] == kernel.schedule.log_snr[first]
 
 
 def test_what_is_seen_through_noise_costs_its_divergence(rng):

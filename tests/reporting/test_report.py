@@ -294,7 +294,9 @@ def test_training_curve_says_what_it_needs():
 
 def score_of(bits_per_dim) -> Score:
     nats = -torch.as_tensor(bits_per_dim, dtype=torch.float64) * np.log(2) * 4
-    return Score({"transitions": nats}, {}, torch.zeros_like(nats), 4, 1)
+    return Score(
+        {"transitions": nats}, {}, torch.zeros_like(nats), 4, 1, freedom=torch.ones_like(nats)
+    )
 
 
 def test_histogram_marks_the_mean_its_error_and_the_baselines():

@@ -19,7 +19,7 @@ from quasistatic.diagnostics.mutual_information import (
 )
 from quasistatic.kernels import schedules
 from quasistatic.likelihood import bound
-from quasistatic.likelihood.terms import learned_term
+from quasistatic.likelihood.terms import learned_term, term_times
 from quasistatic.model import Model
 
 START = schedules.linear_log_snr(8, 6.0, -5.0)
@@ -42,7 +42,7 @@ def seeded(seed: int) -> torch.Generator:
 def frozen_bound(model: Model, x_0: torch.Tensor) -> torch.Tensor:
     """Minus the learned terms of K, all of them, by noise that is the same at every call."""
     terms = [
-        learned_term(model, x_0, model.times(), torch.full((len(x_0),), k), seeded(k))
+        learned_term(model, x_0, term_times(model), torch.full((len(x_0),), k - 1), seeded(k))
         for k in range(1, model.steps)
     ]
     return torch.stack(terms).sum(0).mean()

@@ -90,7 +90,7 @@ def grid_(words: Sequence[str]) -> None:
     held_out = rows_of(asked.data, opened, "valid")[0][: asked.examples]
     rng, model = torch.Generator().manual_seed(asked.seed), opened.model
     with opened.threads():
-        costs = timesteps.measure(model, held_out, asked.candidates, rng)
+        costs = timesteps.measure_costs(model, held_out, asked.candidates, rng)
     paths = {n: costs.path(n) for n in asked.steps}
     per_dim = model.space.dims * math.log(2)
     rows = []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from ..likelihood.terms import fixed_part, learned_term
+from ..likelihood.terms import fixed_terms, learned_term
 from ..model import Model
 from .mutual_information import Measured
 
@@ -39,11 +39,11 @@ def measured(
     lost = torch.zeros(len(grid), dtype=torch.float64)
     prior = 0.0
     with evaluating(model):
-        for batch in checked.split(model.together):
+        for batch in model.chunks(checked):
             x_0 = model.space.encode(batch, rng)
-            prior -= fixed_part(model, x_0, grid)["prior"].double().sum().item()
+            prior -= fixed_terms(model, x_0, grid)["prior"].double().sum().item()
             for k in range(1, len(grid)):
-                index = torch.full((len(x_0),), k, device=x_0.device)
+                index = torch.full((len(x_0),), k - 1, device=x_0.device)
                 lost[k] += learned_term(model, x_0, grid, index, rng).double().sum().item()
     # What is left at a time: the prior's part, and all that later steps lose.
     above = lost[1:].flip(0).cumsum(0).flip(0)

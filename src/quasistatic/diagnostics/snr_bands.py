@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from ..likelihood.terms import fixed_part, term_of
+from ..likelihood.terms import fixed_terms, term_of, term_times
 from ..model import Model
 
 
@@ -74,26 +74,26 @@ def costs(
     """
     checked = model.space.check(raw).to(model.blank(1))
     grid = model.times(times)
-    ladder = torch.cat([grid.new_zeros(1), grid])
-    ends = _ends(model, ladder, bands, below)
+    ends = term_times(model, grid)
+    bounds = _bounds(model, ends, bands, below)
     if draws is not None and draws < 1:
         raise ValueError(f"draws must be 1 or more, got {draws}: leave it None to visit each term")
-    visits = [_visited(ends[k], ends[k + 1], draws, seed + k) for k in range(bands)]
+    drawn = [_drawn(bounds[k], bounds[k + 1], draws, seed + k) for k in range(bands)]
     with evaluating(model):
         parts = [
-            _costs(model, rows, ladder, visits, ends[0] == model.space.first_term, seed)
-            for rows in checked.split(model.together)
+            _costs(model, rows, grid, ends, drawn, bounds[0] == 0, seed)
+            for rows in model.chunks(checked)
         ]
     every, fixed = (torch.cat(part) for part in zip(*parts, strict=True))
-    log_snr = model.kernel.schedule.log_snr[ladder[torch.tensor(ends)]]
-    return Costs(every, fixed, log_snr, sum(len(index) for index, _ in visits))
+    log_snr = model.kernel.schedule.log_snr[ends[torch.tensor(bounds)]]
+    return Costs(every, fixed, log_snr, sum(len(index) for index, _ in drawn))
 
 
-def _ends(model: Model, ladder: Tensor, bands: int, below: float) -> list[int]:
+def _bounds(model: Model, ends: Tensor, bands: int, below: float) -> list[int]:
     """The first term of each band, and the number of terms."""
-    count = len(ladder) - 1
-    start = model.kernel.schedule.log_snr[ladder[:-1]]  # of the cleaner end of each term
-    first = max(model.space.first_term, int((start > below).sum()))
+    count = len(ends) - 1
+    start = model.kernel.schedule.log_snr[ends[:-1]]  # of the cleaner end of each term
+    first = int((start > below).sum())
     if not 1 <= bands <= count - first:
         raise ValueError(
             f"bands must be from 1 to {count - first}, the terms of this chain below a log-SNR of "
@@ -102,7 +102,7 @@ def _ends(model: Model, ladder: Tensor, bands: int, below: float) -> list[int]:
     return [first + k * (count - first) // bands for k in range(bands + 1)]
 
 
-def _visited(low: int, high: int, draws: int | None, seed: int) -> tuple[list[int], float]:
+def _drawn(low: int, high: int, draws: int | None, seed: int) -> tuple[list[int], float]:
     """Terms of low .. high - 1, one in each of `draws` equal parts, and what each counts for."""
     terms = high - low
     shares = terms if draws is None else min(draws, terms)
@@ -115,15 +115,16 @@ def _visited(low: int, high: int, draws: int | None, seed: int) -> tuple[list[in
 def _costs(
     model: Model,
     raw: Tensor,
-    ladder: Tensor,
-    visits: list[tuple[list[int], float]],
+    grid: Tensor,
+    ends: Tensor,
+    drawn: list[tuple[list[int], float]],
     whole: bool,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
     x_0 = encoded(model, raw, seed)
-    times = ladder.tolist()
+    times = ends.tolist()
     columns = []
-    for band, (index, weight) in enumerate(visits):
+    for band, (index, weight) in enumerate(drawn):
         column = x_0.new_zeros(len(x_0))
         for i, u in zip(index, _uniforms(x_0, len(index), seed + band), strict=True):
             s, t = (torch.full((len(x_0),), each, device=x_0.device) for each in times[i : i + 2])
@@ -131,7 +132,7 @@ def _costs(
             x_t = model.kernel.marginal(x_0, t).to(torch.float64).icdf(u).to(x_0)
             column += weight * term_of(model, model.output(x_t, t), x_0, x_t, s, t)
         columns.append(column)
-    fixed = fixed_part(model, x_0, ladder[1:])
+    fixed = fixed_terms(model, x_0, grid)
     return torch.stack(columns, 1), -(fixed["prior"] + (fixed["edge"] if whole else 0.0))
 
 

@@ -59,8 +59,8 @@ class FixedLarge(Variance):
 class Analytic(Variance):
     r"""What is best for each coordinate if all examples have the same: Var[x_0 | x_t] = the mean
     over data of (x_0 - x_0_hat)^2, measured (BLZZ22 Thm. 1, there one number for a whole image).
-    :func:`quasistatic.sampling.timesteps.analytic` measures it. Between measured times it is
-    interpolated.
+    :func:`quasistatic.sampling.timesteps.analytic_variance` measures it. Between measured times it
+    is interpolated.
 
     Args:
         times: at which it was measured, rising.

@@ -78,10 +78,16 @@ class Space(abc.ABC):
         return Finite(self.levels)
 
     @property
-    def first_term(self) -> int:
-        """The first term of the bound that a network decides: 0 is p(raw | x_1), 1 the first
-        transition, where p(raw | x_1) is fixed in advance."""
-        return int(self.levels is None)
+    def learns_last_step(self) -> bool:
+        """Whether the network decides the last step p(raw | x_1) of any value. If not, the space
+        fixes that step in advance, as it does for data on a continuum."""
+        return self.levels is not None
+
+    @property
+    def learned_values(self) -> Tensor:
+        """Which values of x_0 have a last step that the network decides: bool, with shape
+        `state`. The space fixes that of the others."""
+        return torch.full(self.state, self.learns_last_step)
 
     def require(self, kernel: Kernel) -> None:
         """Nothing, if the kernel can diffuse these data.
@@ -130,7 +136,7 @@ class Space(abc.ABC):
     def settle(self, x_0: Tensor) -> Tensor:
         """The x_0 that data at x_0 have, (B, *state): the level that it decodes to, where there
         are levels."""
-        return x_0 if self.first_term else self.encode(self.decode(x_0))
+        return self.encode(self.decode(x_0)) if self.learns_last_step else x_0
 
     def log_volume(self, x_0: Tensor) -> Tensor:
         """The logarithm of what turns a density of x_0 (B, *) into one of raw data, or into a mass
@@ -158,10 +164,10 @@ class Space(abc.ABC):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         """log p(raw) where x_0 has the law p, (B, *state), in nats of the raw data's own units."""
 
-    def decided(self, p: Family, x_0: Tensor) -> Tensor:
-        """:meth:`log_prob` of the values whose last step p is the network's to decide, (B, *state),
-        in nats; zero where it is fixed in advance, and the edge has it."""
-        return torch.zeros_like(x_0) if self.first_term else self.log_prob(p, x_0)
+    def learned_log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        """:meth:`log_prob` of the values whose last step p the network decides, (B, *state), in
+        nats; zero for the others, which :meth:`edge` counts."""
+        return self.log_prob(p, x_0) if self.learns_last_step else torch.zeros_like(x_0)
 
     def log_whole(self, p: Family, like: Tensor) -> Tensor | None:
         """log of the sum of p(raw) over all raw values, in nats: zeros, of some shape, if it is a
@@ -202,8 +208,8 @@ class OnLevels(Space):
     """Discrete x_0: the last step is the model's own reverse step."""
 
     @property
-    def first_term(self) -> int:
-        return 0
+    def learns_last_step(self) -> bool:
+        return True
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         return torch.zeros_like(x_0)

@@ -21,6 +21,7 @@ from torch import Tensor
 from .._utils import serialization
 from ..data.sources import Rows, Source
 from ..likelihood import bound
+from ..likelihood.terms import count_terms
 from ..model import Model
 from .checkpoints import Folder
 from .config import Fit
@@ -274,8 +275,7 @@ class _Loop:
     def score(self, raw: Tensor) -> float:
         """The mean bits per dimension of rows under the mean weights. Processes share the rows,
         and what is drawn for a row is the same however many there are."""
-        terms = len(self.model.times()) - self.model.space.first_term
-        evaluations = min(self.how.evaluations, terms)
+        evaluations = min(self.how.evaluations, count_terms(self.model))
         size = max(self.batches.size, SCORED)
         pieces = raw.split(size)
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)

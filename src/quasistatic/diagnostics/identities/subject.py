@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...diffusion import Diffusion
+from ...likelihood.terms import count_terms
 
 POINTS = 20
 """Times of the chain where one is walked, if the head allows for that few."""
@@ -55,7 +56,7 @@ class Subject:
     @property
     def terms(self) -> int:
         """The terms of that chain which a network decides."""
-        return len(self.model.times(self.chain)) - self.model.space.first_term
+        return count_terms(self.model, self.chain)
 
     def encoded(self, n: int | None = None) -> Tensor:
         """x_0 of n examples, with shape (n, *): those there are, again and again."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
-from ...likelihood.terms import fixed_part, stratified_terms, term_of
+from ...likelihood.terms import fixed_terms, stratified_terms, term_of
 from ...model import Model
 
 
@@ -72,7 +72,7 @@ def code_progressively(
         )
     edges = [len(grid) * k // points for k in range(points + 1)]
     with evaluating(model):
-        parts = [_code(model, batch, grid, edges, rng) for batch in checked.split(model.together)]
+        parts = [_code(model, batch, grid, edges, rng) for batch in model.chunks(checked)]
     nats, squares = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     bits, bits_stderr = _mean(nats / (math.log(2) * model.space.dims))
     square, square_stderr = _mean(squares)
@@ -91,10 +91,10 @@ def _code(
     space, kernel = model.space, model.kernel
     x_0 = space.encode(raw, rng)
     ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
-    truth, fixed = space.in_raw_units(x_0), fixed_part(model, x_0, times)
+    truth, fixed = space.in_raw_units(x_0), fixed_terms(model, x_0, times)
     spent, rates, squares = -fixed["prior"], [], []
     for a, b in zip(edges[-2::-1], edges[:0:-1], strict=True):
-        index = stratified_terms(len(x_0), a, b, 0, 1, rng).to(x_0.device)
+        index = a + stratified_terms(len(x_0), b - a, 0, 1, rng).to(x_0.device)
         s, t = ladder[index], ladder[index + 1]
         x_t = kernel.marginal(x_0, t).sample(rng)
         output = model.output(x_t, t)
