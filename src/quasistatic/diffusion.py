@@ -133,7 +133,7 @@ class Diffusion(Model):
                 "matched" (r as x_t sees it through the noise).
             pull: how much of the promise's slope is added to the steps, see
                 :func:`posteriors.posterior`.
-            together: particles that the network sees at once, by default :attr:`Model.together`:
+            together: particles that the network sees at once, by default :attr:`Model.chunk_size`:
                 memory grows with it.
 
         Raises:
@@ -286,7 +286,7 @@ class Diffusion(Model):
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
         hidden = hidden.bool().cpu()
-        filled = torch.where(hidden, self.space.filler.to(array.dtype), array.cpu())
+        filled = torch.where(hidden, self.space.placeholder.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)
 
 

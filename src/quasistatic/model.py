@@ -3,6 +3,7 @@ r"""The chain: a space, a kernel, a head and a network make p(x_s | x_t)."""
 __all__ = ["Model"]
 
 import copy
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ._utils import serialization
 from ._utils.eval_mode import evaluating
+from ._utils.printing import ShortRepr
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
@@ -45,15 +47,15 @@ class Model(nn.Module):
         return self.kernel.steps
 
     @property
-    def together(self) -> int:
+    def chunk_size(self) -> int:
         """How many examples are scored or drawn at once, so that memory does not grow with how
         many are asked for."""
         return max(1, min(4096, 2**18 // math.prod(self.space.state)))
 
     def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
-        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`together` rows, or
+        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`chunk_size` rows, or
         fewer where `copies` of each row are made."""
-        size = max(1, self.together // copies)
+        size = max(1, self.chunk_size // copies)
         for start in range(0, len(x), size):
             yield x[start : start + size]
 
@@ -108,7 +110,7 @@ class Model(nn.Module):
             )
         return grid
 
-    def through(self, network: nn.Module) -> "Model":
+    def with_network(self, network: nn.Module) -> "Model":
         """The same chain by another network, which computes the same in its own way (compiled,
         or in other precision); it is not tried, and the other parts are shared."""
         other = copy.copy(self)
@@ -122,6 +124,22 @@ class Model(nn.Module):
             for name in ("space", "kernel", "head")
         }
         return parts | {"network": serialization.describe_or_name(self.network)}
+
+    def __repr__(self) -> str:
+        count = sum(weight.numel() for weight in self.parameters())
+        network: object = self.network
+        described = (
+            ShortRepr.__repr__(network)  # type: ignore[arg-type]
+            if dataclasses.is_dataclass(network)
+            else type(network).__name__
+        )
+        return (
+            f"{type(self).__name__} of {self.steps} steps, {count:,} weights\n"
+            f"  space:   {self.space!r}\n"
+            f"  kernel:  {self.kernel!r}\n"
+            f"  head:    {self.head!r}\n"
+            f"  network: {described}"
+        )
 
     @torch.no_grad()
     def _check_network(self) -> None:

@@ -104,7 +104,7 @@ def test_an_example_s_costs_are_its_own(space, kernel, rng, monkeypatch):
     order = torch.randperm(9, generator=rng)
     assert close(costs(model, raw[order], 3, 4).bands, found[order])
     assert close(costs(model, raw[4:5], 3, 4).bands, found[4:5])
-    monkeypatch.setattr(Model, "together", 2)
+    monkeypatch.setattr(Model, "chunk_size", 2)
     assert close(costs(model, raw, 3, 4).bands, found)
 
 

@@ -244,7 +244,7 @@ def test_a_batch_at_a_time_and_a_model_left_as_it_was(monkeypatch, rng):
     model = Model(Continuous(3), KERNELS["gaussian"], Clean(), Wrong())
     x = random_data(model.kernel, 50, rng)
     whole = entropy_budget(model, x, [1, 20, 40], rng=rng)
-    monkeypatch.setattr(Model, "together", 7)
+    monkeypatch.setattr(Model, "chunk_size", 7)
     model.train()
     parts = entropy_budget(model, x, [1, 20, 40], draws=3, rng=rng)
     assert model.network.training

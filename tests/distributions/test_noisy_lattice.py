@@ -119,7 +119,7 @@ def test_the_exact_step_is_the_mixture_of_posteriors_over_the_belief(name, inner
     x_t = kernel.marginal(x_0, t).sample(rng)
     output = Wrong(head.outputs)(x_t, t)
     p = head.reverse(kernel, output, x_t, s, t)
-    belief = head.belief(kernel, output, x_t, t)
+    belief = head.denoise(kernel, output, x_t, t)
     x_s = kernel.posterior(x_t, x_0, s, t).sample(rng)
     each = [
         belief.log_prob(v.expand_as(x_t))

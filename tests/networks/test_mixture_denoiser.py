@@ -159,12 +159,12 @@ def test_corrections_are_told_in_deviations_of_what_is_known(rng):
     chain = kernel()
     x_t, t = noisy(chain, rng)
     output = torch.stack([x_t, x_t**2 + 0.1, 0 * x_t - 2, 0 * x_t + 0.5], -1)
-    belief = qs.Corrected().belief(chain, output, x_t, t)
+    belief = qs.Corrected().denoise(chain, output, x_t, t)
     assert close(belief.mean, x_t - 2 * (x_t**2 + 0.1).sqrt())
     assert close(belief.variance / (x_t**2 + 0.1), torch.full_like(x_t, 3 * math.tanh(1 / 6)).exp())
     wild = output.clone()
     wild[..., 3] = -1e4
-    least = qs.Corrected().belief(chain, wild, x_t, t).variance
+    least = qs.Corrected().denoise(chain, wild, x_t, t).variance
     assert close(least, (x_t**2 + 0.1) * math.exp(-3))
 
 

@@ -22,7 +22,7 @@ from quasistatic.heads import Levels, Natural, ProductHead, Velocity
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
 from quasistatic.recipes.tabular import tabular
-from quasistatic.spaces import Continuous, Integers, Quantized, Table, Warped
+from quasistatic.spaces import Continuous, Integers, PiecewiseLinear, Quantized, Table
 
 COLUMNS = {
     "number": [0.5, 1.25, None, 7.0, 3.3] * 5,
@@ -247,7 +247,7 @@ def test_what_does_not_fit_is_told_by_column_and_row(act, error, says):
 
 
 def test_two_knots_are_a_shift_and_a_scale(rng):
-    warped = Warped(2, ((3.0, 5.0), (-1.0, 0.0)), ((-1.0, 1.0), (0.0, 4.0)))
+    warped = PiecewiseLinear(2, ((3.0, 5.0), (-1.0, 0.0)), ((-1.0, 1.0), (0.0, 4.0)))
     plain = Continuous(2, shift=(4.0, -1.0), scale=(1.0, 0.25))
     raw = 5 * torch.randn(50, 2, generator=rng)
     p = Gaussian(torch.full((50, 2), 0.3), torch.full((50, 2), 0.7))
@@ -258,7 +258,7 @@ def test_two_knots_are_a_shift_and_a_scale(rng):
 
 
 def test_a_density_through_many_knots_integrates_to_one_over_raw_values():
-    space = Warped(1, ((0.0, 1.0, 1.5, 40.0),), ((-2.0, -0.5, 0.5, 2.0),))
+    space = PiecewiseLinear(1, ((0.0, 1.0, 1.5, 40.0),), ((-2.0, -0.5, 0.5, 2.0),))
     x_0 = torch.linspace(-9, 9, 200_001)[:, None]
     raw = space.decode(x_0)
     assert close(space.encode(raw), x_0)
@@ -275,7 +275,7 @@ def test_a_density_through_many_knots_integrates_to_one_over_raw_values():
 def test_the_masses_of_all_integers_sum_to_one(loc, scale):
     space = Integers(2, (3, -40), (9, 25), (5.0, 0.0), (1.5, 20.0))
     p = Gaussian(torch.full((1, 2), loc), torch.full((1, 2), scale**2))
-    assert close(space.log_whole(p, torch.zeros(1, 2)), torch.zeros(1, 2))
+    assert close(space.log_total_mass(p, torch.zeros(1, 2)), torch.zeros(1, 2))
 
 
 def test_integers_from_zero_are_quantized_data(rng):
@@ -300,7 +300,9 @@ def test_a_product_s_head_is_its_parts_side_by_side(rng):
     output = torch.randn(60, table.state[0], head.outputs, generator=rng)
     kl = head.divergence(kernel, output, x_t, x_0, t - 1, t)
     step, start = head.reverse(kernel, output, x_t, t - 1, t), 0
-    for piece, part, width in zip(table.pieces(kernel), head.parts, kernel.widths, strict=True):
+    for piece, part, width in zip(
+        table.independent_parts(kernel), head.parts, kernel.widths, strict=True
+    ):
         own = slice(start, start + width)
         told = output[:, own, : part.outputs]
         mine = part.divergence(piece.kernel, told, x_t[:, own], x_0[:, own], t - 1, t)
@@ -317,7 +319,7 @@ def test_what_a_column_has_adds_up_to_the_row(rng):
     table = space_of(mixed(60, rng))
     each = torch.randn(7, table.state[0], generator=rng)
     assert close(table.per_column(each).sum(1), each.sum(1))
-    hot = table.per_state(torch.eye(5))
+    hot = table.expand_to_state(torch.eye(5))
     assert torch.equal((hot @ hot.T).diagonal(), torch.tensor([1.0, 3.0, 1.0, 1.0, 2.0]))
     assert torch.equal(hot.sum(0), torch.ones(table.state[0]))
 

@@ -80,6 +80,23 @@ PAPERS = {
             "2107.00630",
         ),
         Paper(
+            "VSPU17",
+            "Ashish Vaswani, Noam Shazeer, Niki Parmar, Jakob Uszkoreit, Llion Jones, "
+            "Aidan N. Gomez, Łukasz Kaiser, Illia Polosukhin",
+            "Attention Is All You Need",
+            "NeurIPS",
+            2017,
+            "1706.03762",
+        ),
+        Paper(
+            "PX23",
+            "William Peebles, Saining Xie",
+            "Scalable Diffusion Models with Transformers",
+            "ICCV",
+            2023,
+            "2212.09748",
+        ),
+        Paper(
             "SH22",
             "Tim Salimans, Jonathan Ho",
             "Progressive Distillation for Fast Sampling of Diffusion Models",

@@ -96,7 +96,7 @@ class LayeredCodec:
         """
         model = self.chain.model
         raw = model.space.check(x.astype(np.float64))
-        header = header_of(self.chain, x, model.together, len(x), "layers")
+        header = header_of(self.chain, x, model.chunk_size, len(x), "layers")
         with computing(model), torch.no_grad():
             size = file.write(header.pack())
             x_0 = model.space.encode(raw.to(model.blank(1)))
@@ -225,7 +225,7 @@ def _guess(model: Model, x_t: Tensor, t: int) -> np.ndarray:
 
 
 def _batches(model: Model, x: Tensor) -> tuple[Tensor, ...]:
-    return x.split(model.together)
+    return x.split(model.chunk_size)
 
 
 def _groups(values: int, groups: int) -> list[slice]:

@@ -9,17 +9,18 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "Family",
-    "Finite",
+    "FiniteSupport",
     "Gaussian",
-    "Grouped",
-    "Groups",
-    "Integral",
+    "OneHotSupport",
+    "OneHotGroups",
+    "IntegerSupport",
     "Lattice",
     "LogisticMixture",
     "NoisyLattice",
     "OnLattice",
     "Product",
-    "Reals",
+    "ProductSupport",
+    "RealSupport",
     "Support",
     "total",
 ]
@@ -28,10 +29,17 @@ from .bernoulli import Bernoulli
 from .categorical import Categorical
 from .family import Family, total
 from .gaussian import Gaussian
-from .groups import Groups
+from .groups import OneHotGroups
 from .lattice import Lattice
 from .logistic import LogisticMixture
 from .noisy import NoisyLattice
 from .on_lattice import OnLattice
 from .product import Product
-from .supports import Finite, Grouped, Integral, Reals, Support
+from .supports import (
+    FiniteSupport,
+    IntegerSupport,
+    OneHotSupport,
+    ProductSupport,
+    RealSupport,
+    Support,
+)

@@ -12,7 +12,7 @@ from torch import Tensor
 from .._utils.randomness import uniform
 from .bernoulli import Bernoulli
 from .family import Family, times
-from .groups import Groups
+from .groups import OneHotGroups
 
 ROOM = 1 - 2**-50
 """How close to 1 a quantile may be: the class of the last one has to have some probability."""
@@ -28,7 +28,7 @@ class Categorical(Family):
     """
 
     logits: Tensor
-    groups: Groups
+    groups: OneHotGroups
 
     @cached_property
     def log_p(self) -> Tensor:
@@ -60,7 +60,7 @@ class Categorical(Family):
         lower = F.pad(upper, (1, 0))[..., :-1]
         base = lower[..., groups.first(u)]
         whole = torch.cat([base[..., 1:], upper[..., -1:]], -1) - base
-        at, base = groups.spread(u.clamp(max=ROOM) * whole), groups.spread(base)
+        at, base = groups.expand(u.clamp(max=ROOM) * whole), groups.expand(base)
         return ((at >= lower - base) & (at < upper - base)).to(self.logits.dtype)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -82,13 +82,13 @@ class Categorical(Family):
         return torch.where(never, other.mean, p * _beyond_linear(log_ratio))
 
     def log_partition(self) -> Tensor:
-        return self.groups.placed(self.groups.logsumexp(self.logits))
+        return self.groups.put_first(self.groups.logsumexp(self.logits))
 
     def tilt(self, linear: Tensor, precision: Tensor) -> "Categorical":
         return Categorical(self.logits + linear - precision / 2, self.groups)  # x^2 = x
 
-    def whole(self, mask: Tensor) -> Tensor:
-        return self.groups.every(mask)
+    def all_in_group(self, mask: Tensor) -> Tensor:
+        return self.groups.all_in_group(mask)
 
     def to(self, dtype: torch.dtype) -> "Categorical":
         return Categorical(self.logits.to(dtype), self.groups)

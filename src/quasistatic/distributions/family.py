@@ -22,7 +22,7 @@ class Family(abc.ABC):
     """Var[x], with shape (B, *)."""
 
     @property
-    def pieces(self) -> tuple["Family", ...]:
+    def independent_parts(self) -> tuple["Family", ...]:
         """The laws that it has side by side: itself, but for a product."""
         return (self,)
 
@@ -65,7 +65,7 @@ class Family(abc.ABC):
     def tilt(self, linear: Tensor, precision: Tensor) -> Self:
         r"""The member proportional to p(x) exp(linear x - precision x^2 / 2), exactly."""
 
-    def whole(self, mask: Tensor) -> Tensor:
+    def all_in_group(self, mask: Tensor) -> Tensor:
         """Where a mask (B, *) holds for all scalars that hang together with one, (B, *): they can
         be taken from one member or from another together only. Most hang together with none."""
         return mask

@@ -1,6 +1,6 @@
 """Values that hang together in groups along the last axis: the one-hot values of a category."""
 
-__all__ = ["Groups"]
+__all__ = ["OneHotGroups"]
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Groups:
+class OneHotGroups:
     """Groups of neighbours among the W values of the last axis.
 
     Args:
@@ -68,17 +68,17 @@ class Groups:
         """log of the sum of exp(x) over each group: (*, W) to (*, G)."""
         largest = self.amax(x)
         largest = torch.where(largest == -math.inf, 0.0, largest)  # of nothing, it is log 0
-        return largest + self.sum((x - self.spread(largest)).exp()).log()
+        return largest + self.sum((x - self.expand(largest)).exp()).log()
 
     def log_softmax(self, x: Tensor) -> Tensor:
         """x less the logsumexp of its group, with shape (*, W)."""
-        return x - self.spread(self.logsumexp(x))
+        return x - self.expand(self.logsumexp(x))
 
-    def spread(self, each: Tensor) -> Tensor:
+    def expand(self, each: Tensor) -> Tensor:
         """A number for each group, as it goes with the group's values: (*, G) to (*, W)."""
         return each.index_select(-1, self.owner(each))
 
-    def placed(self, each: Tensor) -> Tensor:
+    def put_first(self, each: Tensor) -> Tensor:
         """A number for each group, on the group's first value, zero elsewhere: (*, G) to (*, W).
         A sum over the values counts it once."""
         whole = each.new_zeros(*each.shape[:-1], self.width)
@@ -88,14 +88,14 @@ class Groups:
         """The one-hot values of the classes `index`, whole numbers from 0 of each group, in the
         type of `index`: (*, G) to (*, W)."""
         place = torch.arange(self.width, device=index.device)
-        return (self.spread(index + self.first(index)) == place).to(index.dtype)
+        return (self.expand(index + self.first(index)) == place).to(index.dtype)
 
     def index(self, x: Tensor) -> Tensor:
         """The class whose value is the largest, the first of equals, from 0: (*, W) to (*, G)."""
         place = torch.arange(self.width, device=x.device, dtype=torch.float64)
-        largest = x == self.spread(self.amax(x))
+        largest = x == self.expand(self.amax(x))
         return -self.amax(torch.where(largest, -place, -math.inf)) - self.first(x)
 
-    def every(self, mask: Tensor) -> Tensor:
+    def all_in_group(self, mask: Tensor) -> Tensor:
         """Whether it is so of all values of a group: (*, W) to (*, W)."""
-        return self.spread(self.sum((~mask).double())) == 0
+        return self.expand(self.sum((~mask).double())) == 0

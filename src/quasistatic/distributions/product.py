@@ -22,15 +22,15 @@ class Product(Family):
     Args:
         parts: the families, with shapes (B, W_i).
         widths: each W_i.
-        seen: False where a value is absent, with shape (B, W); None if all are there.
+        present: False where a value is absent, with shape (B, W); None if all are there.
     """
 
     parts: tuple[Family, ...]
     widths: tuple[int, ...]
-    seen: Tensor | None = None
+    present: Tensor | None = None
 
     @property
-    def pieces(self) -> tuple[Family, ...]:
+    def independent_parts(self) -> tuple[Family, ...]:
         return self.parts
 
     @property
@@ -65,18 +65,18 @@ class Product(Family):
 
     def tilt(self, linear: Tensor, precision: Tensor) -> "Product":
         tilted = tuple(part.tilt(*by) for part, *by in self._with(linear, precision))
-        return Product(tilted, self.widths, self.seen)
+        return Product(tilted, self.widths, self.present)
 
-    def whole(self, mask: Tensor) -> Tensor:
+    def all_in_group(self, mask: Tensor) -> Tensor:
         pairs = zip(self.parts, mask.split(self.widths, -1), strict=True)
-        return torch.cat([part.whole(each) for part, each in pairs], -1)
+        return torch.cat([part.all_in_group(each) for part, each in pairs], -1)
 
     def to(self, dtype: torch.dtype) -> "Product":
-        return Product(tuple(part.to(dtype) for part in self.parts), self.widths, self.seen)
+        return Product(tuple(part.to(dtype) for part in self.parts), self.widths, self.present)
 
     def _with(self, *tensors: Tensor) -> Iterable[tuple]:
         """Each part with its own values of those tensors, zero where one is absent."""
-        filled = (x if self.seen is None else torch.where(self.seen, x, 0.0) for x in tensors)
+        filled = (x if self.present is None else torch.where(self.present, x, 0.0) for x in tensors)
         return zip(self.parts, *(x.split(self.widths, -1) for x in filled), strict=True)
 
     def _nats(self, each: Iterable[Tensor]) -> Tensor:
@@ -84,4 +84,4 @@ class Product(Family):
 
     def _joined(self, each: Iterable[Tensor], absent: float) -> Tensor:
         whole = torch.cat(list(each), -1)
-        return whole if self.seen is None else torch.where(self.seen, whole, absent)
+        return whole if self.present is None else torch.where(self.present, whole, absent)

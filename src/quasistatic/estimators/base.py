@@ -195,7 +195,7 @@ class Face(BaseEstimator):
         table = self.columns_.table
         if table is None:
             return self._numbers(X)
-        return (table.read(X) if strict else table.judged(X)).numpy()
+        return (table.read(X) if strict else table.read_with_unknowns(X)).numpy()
 
     def _numbers(self, X: Any, reset: bool = False) -> np.ndarray:
         return validate_data(

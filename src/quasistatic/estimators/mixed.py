@@ -146,4 +146,4 @@ def _standing_on(start: StackedClasses, plan: Plan, table: Table) -> Diffusion:
 def _log_prob(table: Table, law: LatentClasses, rows: Tensor) -> Tensor:
     """log p of what is there of rows, in raw units, with shape (N,)."""
     x_0 = table.encode(rows)
-    return law.to(x_0).log_prob(x_0) + table.log_volume(x_0)
+    return law.to(x_0).log_prob(x_0) + table.log_volume(x_0).sum(1)

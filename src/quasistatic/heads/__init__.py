@@ -7,7 +7,7 @@ beta_t that it is standard normal (DDPM Sec. 3.2).
 """
 
 __all__ = [
-    "BeliefHead",
+    "DenoisingHead",
     "Classes",
     "Clean",
     "Corrected",
@@ -28,7 +28,7 @@ __all__ = [
 from .classes import Classes
 from .corrected import Corrected
 from .estimates import Clean, Noise, Velocity
-from .head import BeliefHead, Head, Regression, WithVariance
+from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural

@@ -9,23 +9,23 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..distributions import Categorical, Groups
+from ..distributions import Categorical, OneHotGroups
 from ..kernels import Kernel
 from ..spaces import OneHot, Space
-from .head import BeliefHead
+from .head import DenoisingHead
 
 
 @dataclass(frozen=True)
-class Classes(BeliefHead):
+class Classes(DenoisingHead):
     """The network gives the logits of a prior over the classes of each column, one number for each
     one-hot value, and q(x_t | x_0 = class), which is known, multiplies it. The step that follows
     is the exact mixture over classes."""
 
-    groups: Groups | None = field(default=None, repr=False, compare=False)
+    groups: OneHotGroups | None = field(default=None, repr=False, compare=False)
     excluded: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return False
 
     @property
@@ -40,11 +40,11 @@ class Classes(BeliefHead):
             )
         return replace(self, groups=space.groups, excluded=space.excluded)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
         assert self.groups is not None  # bound heads know them
         assert self.excluded is not None
         logits = output[..., 0].to(x_t.dtype)
         logits = torch.where(self.excluded.to(logits.device), -math.inf, logits)
         # Bayes: what x_t says of x_0 is a tilt.
         prior = Categorical(logits, self.groups)
-        return prior.tilt(*kernel.evidence(x_t, torch.zeros_like(t), t))
+        return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))

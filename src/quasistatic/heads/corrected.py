@@ -11,18 +11,18 @@ from torch import Tensor
 from ..distributions import Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, require_signal_noise
+from .head import DenoisingHead, require_signal_noise
 
 FARTHEST = 3.0
 """The most by which a log-variance is changed, in nats: a belief neither collapses nor bursts."""
 
 
 @dataclass(frozen=True)
-class Corrected(BeliefHead):
+class Corrected(DenoisingHead):
     r"""The network says the mean m and the variance V that a known law has for x_0 given x_t, and
     two corrections f and g: the belief is N(m + sqrt(V) f, V exp(3 tanh(g / 3))).
 
-    A shift is told in deviations of the known belief, so that it is of one size at all times, and
+    A shift is told in deviations of the known denoised, so that it is of one size at all times, and
     small where that belief is sure. Zeros mean that it stands as it is.
     """
 
@@ -34,7 +34,7 @@ class Corrected(BeliefHead):
         require_signal_noise("Corrected", kernel)
         return self
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         mean, variance, shift, widening = output.unbind(-1)
         change = FARTHEST * (widening / FARTHEST).tanh()
         return Gaussian(mean + variance.sqrt() * shift, variance * change.exp())

@@ -12,11 +12,11 @@ from torch import Tensor
 from ..distributions import Family, Gaussian
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from .head import BeliefHead, Regression, WithVariance, checked, require_signal_noise
+from .head import DenoisingHead, Regression, WithVariance, checked, require_signal_noise
 
 
 @dataclass(frozen=True)
-class _EstimateHead(WithVariance, BeliefHead, Regression):
+class _EstimateHead(WithVariance, DenoisingHead, Regression):
     """A head whose belief is an estimate of x_0 and the spread that its variance states."""
 
     @property
@@ -32,7 +32,7 @@ class Clean(_EstimateHead):
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return checked(self, kernel)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         tilted = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t))
         spread = self.variance(kernel, output[..., 1:], t, x_t)
         return kernel.widen(tilted, spread, torch.zeros_like(t), t)
@@ -54,7 +54,7 @@ class _ScaleHead(_EstimateHead):
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """The output that would be right, with shape (B, *)."""
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         assert isinstance(kernel, SignalNoise)  # bound heads have checked it
         x_0 = self.clean(kernel, output[..., 0], x_t, t)
         return Gaussian(x_0, self.variance(kernel, output[..., 1:], t, x_t).expand_as(x_0))

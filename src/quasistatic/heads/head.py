@@ -1,6 +1,6 @@
 """What every head is, what it may be besides, and what it needs of a space and a kernel."""
 
-__all__ = ["BeliefHead", "Head", "Regression", "WithVariance", "checked", "require_signal_noise"]
+__all__ = ["DenoisingHead", "Head", "Regression", "WithVariance", "checked", "require_signal_noise"]
 
 import abc
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor
 
+from .._utils.printing import ShortRepr
 from ..distributions import Family
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
 from .variances import FixedSmall, Variance
 
 
-class Head(abc.ABC):
+class Head(ShortRepr, abc.ABC):
     """Reads a network's output of shape (B, *, outputs). x has shape (B, *), t shape (B,)."""
 
     jumps: bool = True
     """Whether the reverse step is defined between any two times, or between neighbours only."""
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         """Whether an output means the same at each value of an example."""
         return True
 
@@ -62,36 +63,36 @@ class Regression(abc.ABC):
         """How far the output is from what would be right, with shape (B, *)."""
 
 
-class BeliefHead(Head):
+class DenoisingHead(Head):
     """A head that states a law of x_0 given x_t, and so can step to any earlier time."""
 
-    belief_has_levels: bool = False
+    denoised_has_levels: bool = False
     """Whether the belief is a law on the levels of x_0 at every t, so that it also serves as the
     last step."""
 
     @abc.abstractmethod
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         """The law of each coordinate of x_0 given x_t, as the model has it."""
 
     def estimate(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.belief(kernel, output, x_t, t).mean
+        return self.denoise(kernel, output, x_t, t).mean
 
     def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
-        return kernel.bridge(x_t, self.belief(kernel, output, x_t, t), s, t)
+        return kernel.bridge(x_t, self.denoise(kernel, output, x_t, t), s, t)
 
     def last(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        return self.belief(kernel, output, x_t, t)
+        return self.denoise(kernel, output, x_t, t)
 
     def divergence(
         self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
     ) -> Tensor:
-        return self.divergence_of(kernel, self.belief(kernel, output, x_t, t), x_t, x_0, s, t)
+        return self.divergence_of(kernel, self.denoise(kernel, output, x_t, t), x_t, x_0, s, t)
 
     def divergence_of(
-        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+        self, kernel: Kernel, denoised: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
     ) -> Tensor:
         """:meth:`divergence` by a belief that is at hand, which serves every s."""
-        return kernel.divergence(x_t, x_0, belief, s, t)
+        return kernel.divergence(x_t, x_0, denoised, s, t)
 
 
 @dataclass(frozen=True)

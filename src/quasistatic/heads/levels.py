@@ -14,14 +14,14 @@ from .._utils.constants import constant
 from ..distributions import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead
+from .head import DenoisingHead
 
 SHARPEST = 1 / 16
 """The least scale of a logistic, in cells: at the middle of a cell it leaves 0.07 % outside."""
 
 
 @dataclass(frozen=True)
-class Levels(BeliefHead):
+class Levels(DenoisingHead):
     """The network gives a prior over the levels of each coordinate, and q(x_t | x_0 = level),
     which is known, multiplies it: at high SNR the belief rounds exactly, which no network
     learns by regression. For bits this is the Clean head with what x_t says put in.
@@ -36,7 +36,7 @@ class Levels(BeliefHead):
         ValueError: if `mixtures` is negative.
     """
 
-    belief_has_levels = True
+    denoised_has_levels = True
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
@@ -75,10 +75,10 @@ class Levels(BeliefHead):
             )
         return replace(self, values=space.levels, levels=None)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         # Bayes: what x_t says of x_0 is a tilt, for every kernel.
         prior = self._prior(output.to(x_t.dtype))
-        return prior.tilt(*kernel.evidence(x_t, torch.zeros_like(t), t))
+        return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..distributions import Family, Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, Head, Regression, WithVariance, checked, require_signal_noise
+from .head import DenoisingHead, Head, Regression, WithVariance, checked, require_signal_noise
 from .variances import FixedLarge, Sigmoid, Variance
 
 
@@ -76,7 +76,7 @@ class Mean(WithVariance, _StepHead, Regression):
 
 
 @dataclass(frozen=True)
-class Equilibrium(WithVariance, BeliefHead):
+class Equilibrium(WithVariance, DenoisingHead):
     r"""The network says where the step, if it were taken again and again, would come to rest:
     mu = (x_t - z) (1 - sigma^2) + z (SD15 Eq. 65), with the sigma^2 of SD15 Eq. 64 by default.
 
@@ -92,7 +92,7 @@ class Equilibrium(WithVariance, BeliefHead):
         require_signal_noise("Equilibrium", kernel)
         return checked(self, kernel)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         """The N(x_0; x_0_hat, Var[x_0 | x_t]) whose bridge to t - 1 is the step."""
         # The bridge's mean is kept x_t + weight x_0_hat: solve for x_0_hat. The shares are taken
         # in float64, where 1 - kept, which is of the order of beta, has its digits.

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._utils.printing import ShortRepr
 from ..kernels import GaussianKernel, Kernel
 
 
-class Variance(abc.ABC):
+class Variance(ShortRepr, abc.ABC):
     """How wide a Gaussian reverse step is, told as Var[x_0 | x_t]."""
 
     outputs: int
@@ -119,7 +120,7 @@ class Sigmoid(Variance):
         assert isinstance(kernel, GaussianKernel)  # bound heads have checked it
         beta = kernel.at(torch.nn.functional.pad(kernel.schedule.beta, (1, 0)), t, like)
         step = (extra[..., 0] + beta.logit().to(like.dtype)).sigmoid()
-        least, weight = kernel.spread(t - 1, t, like)
+        least, weight = kernel.variance_terms(t - 1, t, like)
         return (step - least) / weight
 
 

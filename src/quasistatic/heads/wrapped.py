@@ -1,4 +1,4 @@
-"""Heads made of another: the same network's belief, walked in another way."""
+"""Heads made of another: the same network's denoised, walked in another way."""
 
 __all__ = ["Exact", "Spread"]
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from ..distributions import Family, Gaussian, OnLattice
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, require_signal_noise
+from .head import DenoisingHead, require_signal_noise
 from .levels import Levels
 from .variances import Variance
 
 
 @dataclass(frozen=True)
-class Exact(BeliefHead):
+class Exact(DenoisingHead):
     """The step that a belief over levels really implies: the mixture of q(x_s | x_t, x_0) over
     it, where the head itself has the member of the kernel's family with its mean and variance.
     The two agree for short steps; long ones are where a mixture pays. For bits they are one.
@@ -39,23 +39,23 @@ class Exact(BeliefHead):
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        return self.inner.belief(kernel, output, x_t, t)
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        return self.inner.denoise(kernel, output, x_t, t)
 
     def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
-        belief = self.belief(kernel, output, x_t, t)
-        assert isinstance(belief, OnLattice)  # as that of every Levels head
-        return kernel.mixture(x_t, belief, s, t)
+        denoised = self.denoise(kernel, output, x_t, t)
+        assert isinstance(denoised, OnLattice)  # as that of every Levels head
+        return kernel.mixture(x_t, denoised, s, t)
 
     def divergence_of(
-        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+        self, kernel: Kernel, denoised: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
     ) -> Tensor:
-        assert isinstance(belief, OnLattice)
-        return kernel.mixture_divergence(x_t, x_0, belief, s, t)
+        assert isinstance(denoised, OnLattice)
+        return kernel.mixture_divergence(x_t, x_0, denoised, s, t)
 
 
 @dataclass(frozen=True)
-class Spread(BeliefHead):
+class Spread(DenoisingHead):
     """Another head's estimate of x_0, with a spread about it that a variance states; where the
     space has levels, the step that ends the chain stays the other head's own.
 
@@ -64,7 +64,7 @@ class Spread(BeliefHead):
         variance: one that takes no outputs of the network.
     """
 
-    inner: BeliefHead
+    inner: DenoisingHead
     variance: Variance
 
     @property
@@ -72,7 +72,7 @@ class Spread(BeliefHead):
         return self.variance.jumps
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return False  # a variance may have a number for each value
 
     @property
@@ -88,7 +88,7 @@ class Spread(BeliefHead):
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         mean = self.inner.estimate(kernel, output, x_t, t)
         spread = self.variance(kernel, output[..., :0], t, x_t)
         return Gaussian(mean, spread.expand_as(mean))

@@ -42,7 +42,7 @@ class BinomialKernel(Kernel):
         return True
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return not isinstance(self.mean, tuple)
 
     def prior(self, like: Tensor) -> Bernoulli:
@@ -58,7 +58,7 @@ class BinomialKernel(Kernel):
         log_a = self.log_share(s, t, x_s)
         return self._kept(x_s, log_a, (-torch.expm1(log_a)).log())
 
-    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         log_a = self.log_share(s, t, x_t)
         log_gone = (-torch.expm1(log_a)).log()
         one, zero = self._log_means(x_t)
@@ -66,39 +66,43 @@ class BinomialKernel(Kernel):
         if_zero = (log_gone + zero) - torch.logaddexp(log_a, log_gone + zero)
         return torch.where(x_t > 0.5, if_one, if_zero).to(x_t.dtype), torch.zeros_like(x_t)
 
-    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Bernoulli:
+    def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Bernoulli:
         # A true mixture, never a probability plugged into Bayes; in logs, so that neither a
         # belief near certainty nor a known bit loses its digits.
         ones, zeros = torch.ones_like(x_t), torch.zeros_like(x_t)
-        log_one, log_zero = belief.log_prob(ones), belief.log_prob(zeros)
-        linear, precision = self.evidence(x_t, s, t)
+        log_one, log_zero = denoised.log_prob(ones), denoised.log_prob(zeros)
+        linear, precision = self.likelihood_tilt(x_t, s, t)
         if_one = self.marginal(ones, s).tilt(linear, precision).logit
         if_zero = self.marginal(zeros, s).tilt(linear, precision).logit
         up = torch.logaddexp(log_one + F.logsigmoid(if_one), log_zero + F.logsigmoid(if_zero))
         down = torch.logaddexp(log_one + F.logsigmoid(-if_one), log_zero + F.logsigmoid(-if_zero))
         return Bernoulli(up - down)
 
-    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
-        return self.bridge(x_t, belief, s, t)
+    def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
+        return self.bridge(x_t, denoised, s, t)
 
     def mixture_divergence(
-        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+        self, x_t: Tensor, x_0: Tensor, denoised: OnLattice, s: Tensor, t: Tensor
     ) -> Tensor:
-        return self.divergence(x_t, x_0, belief, s, t)
+        return self.divergence(x_t, x_0, denoised, s, t)
 
-    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
-        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, belief, s, t))
+    def divergence(
+        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
+    ) -> Tensor:
+        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, denoised, s, t))
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
         return p
 
-    def member(self, mean: Tensor, variance: Tensor) -> Bernoulli:
+    def from_moments(self, mean: Tensor, variance: Tensor) -> Bernoulli:
         return Bernoulli(mean.logit())
 
-    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
         return mean * (1 - mean)
 
-    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def propagate_likelihood(
+        self, y: Tensor, variance: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # log r(1) - log r(0) and log r(0) of N(y; x, variance); then the mean of r(x_0) over
         # x_0 ~ q(x_0 | x_t), for x_t = 1 and for x_t = 0.
         known = variance.isfinite()

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..distributions import Categorical, Family, Gaussian, Grouped, Groups
+from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
 from .kernel import Kernel
 from .schedules import Schedule
 
@@ -72,34 +72,34 @@ class CategoricalKernel(Kernel):
         return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
 
     @cached_property
-    def groups(self) -> Groups:
+    def groups(self) -> OneHotGroups:
         """The classes of each column."""
-        return Groups(self.sizes)
+        return OneHotGroups(self.sizes)
 
     @cached_property
     def _log_pi(self) -> Tensor:
         if self.stationary is None:
-            pi = self.groups.spread(1 / torch.tensor(self.sizes, dtype=torch.float64))
+            pi = self.groups.expand(1 / torch.tensor(self.sizes, dtype=torch.float64))
         else:
             pi = torch.tensor(self.stationary, dtype=torch.float64)
         return pi.log()
 
     @property
     def binary(self) -> bool:
-        return True
+        return False  # one-hot values are 0 or 1, but not independently of each other
 
     @property
-    def support(self) -> Grouped:
-        return Grouped(self.groups)
+    def support(self) -> OneHotSupport:
+        return OneHotSupport(self.groups)
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return False
 
     def accepts(self, levels: Tensor | None) -> bool:
         return False  # one-hot values hang together: a space of them says itself that it fits
 
-    def anywhere(self, like: Tensor) -> Tensor:
+    def valid_state(self, like: Tensor) -> Tensor:
         first = torch.zeros_like(like)
         first[..., self.groups.first(like)] = 1.0
         return first
@@ -115,41 +115,45 @@ class CategoricalKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Categorical:
         return self._kept(x_s, *self._shares(s, t, x_s))
 
-    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         # log q(x_t | x_s = k) for each class k: x_t itself, kept or drawn anew, or only the latter.
         log_a, log_gone = self._shares(s, t, x_t)
         drawn = log_gone + self._log_pi_of(x_t)
         linear = torch.where(x_t > 0.5, torch.logaddexp(log_a, drawn), drawn)
         return linear.to(x_t.dtype), torch.zeros_like(x_t)
 
-    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Categorical:
+    def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Categorical:
         # sum_j b_j q(i | j) q(x_t | i) / q(x_t | j), where q(i | j) = a [i = j] + (1 - a) pi_i: one
         # sum over j, and no table of K^2. A class without belief may make x_t impossible.
         table, groups = self.schedule, self.groups
         log_a, log_gone = self.at(table.log_alpha_bar, s, x_t), self.at(table.log_noise, s, x_t)
-        told, _ = self.evidence(x_t.double(), torch.zeros_like(t), t)
-        log_b = belief.log_prob(torch.ones_like(x_t)).double()
+        told, _ = self.likelihood_tilt(x_t.double(), torch.zeros_like(t), t)
+        log_b = denoised.log_prob(torch.ones_like(x_t)).double()
         never = log_b == -math.inf
         log_w = torch.where(never, 0.0, log_b) - torch.where(never, 0.0, told)
         whole = groups.logsumexp(torch.where(never, -math.inf, log_w))
-        fresh = log_gone + self._pi(x_t) + groups.spread(whole)
+        fresh = log_gone + self._pi(x_t) + groups.expand(whole)
         mixed = torch.where(never, fresh, torch.logaddexp(log_a + log_w, fresh))
-        logits = mixed + self.evidence(x_t.double(), s, t)[0]
+        logits = mixed + self.likelihood_tilt(x_t.double(), s, t)[0]
         return self._law(logits, x_t)
 
-    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
-        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, belief, s, t))
+    def divergence(
+        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
+    ) -> Tensor:
+        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, denoised, s, t))
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
         return p
 
-    def member(self, mean: Tensor, variance: Tensor) -> Categorical:
+    def from_moments(self, mean: Tensor, variance: Tensor) -> Categorical:
         return Categorical(mean.log(), self.groups)
 
-    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
         return mean * (1 - mean)
 
-    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def propagate_likelihood(
+        self, y: Tensor, variance: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # log r(k) for each class k, then the mean of r over q(x_0 | x_t = k), which has the form
         # of q(x_t | x_0). Where a value is unknown it says nothing of any class.
         groups, table = self.groups, self.schedule
@@ -162,9 +166,9 @@ class CategoricalKernel(Kernel):
             each = torch.where(sure, torch.where(y == bit, 0.0, -1e30), each)
             log_r.append(torch.where(known, each, 0.0))
         zero, one = log_r
-        of_class = (one - zero + groups.spread(groups.sum(zero))).double()
+        of_class = (one - zero + groups.expand(groups.sum(zero))).double()
         log_a, log_gone = self.at(table.log_alpha_bar, t, y), self.at(table.log_noise, t, y)
-        anew = groups.spread(groups.logsumexp(of_class + self._pi(y)))
+        anew = groups.expand(groups.logsumexp(of_class + self._pi(y)))
         linear = torch.logaddexp(log_a + of_class, log_gone + anew)
         return linear.to(y.dtype), torch.zeros_like(y), torch.zeros_like(y)
 
@@ -180,7 +184,7 @@ class CategoricalKernel(Kernel):
     def _log_pi_of(self, x: Tensor) -> Tensor:
         """log pi of the class that each group of x (B, W) is in, with shape (B, W)."""
         chosen = torch.where(x > 0.5, self._pi(x), -math.inf)
-        return self.groups.spread(self.groups.amax(chosen))
+        return self.groups.expand(self.groups.amax(chosen))
 
     def _kept(self, x: Tensor, log_a: Tensor, log_gone: Tensor) -> Categorical:
         """Classes x, kept with probability a and else drawn from pi."""

@@ -37,32 +37,34 @@ class GaussianKernel(SignalNoise):
         variance = -torch.expm1(log_a).to(x_s.dtype)
         return Gaussian((0.5 * log_a).exp().to(x_s.dtype) * x_s, variance.expand_as(x_s))
 
-    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         log_a = self.log_share(s, t, x_t)
         scale = (0.5 * log_a).exp() / -torch.expm1(log_a)  # sqrt(a) / (1 - a)
         precision = log_a.exp() / -torch.expm1(log_a)  # a / (1 - a)
         return scale.to(x_t.dtype) * x_t, precision.to(x_t.dtype).expand_as(x_t)
 
-    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Gaussian:
-        return self.widen(self.posterior(x_t, belief.mean, s, t), belief.variance, s, t)
+    def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Gaussian:
+        return self.widen(self.posterior(x_t, denoised.mean, s, t), denoised.variance, s, t)
 
-    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
+    def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
         # The posterior's mean is affine in x_0, and its variance does not know it.
         at_zero = self.posterior(x_t, torch.zeros_like(x_t), s, t)
-        slope = self.spread(s, t, x_t)[1].sqrt()
-        return NoisyLattice(belief, at_zero.mean, slope, at_zero.variance)
+        slope = self.variance_terms(s, t, x_t)[1].sqrt()
+        return NoisyLattice(denoised, at_zero.mean, slope, at_zero.variance)
 
     def mixture_divergence(
-        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+        self, x_t: Tensor, x_0: Tensor, denoised: OnLattice, s: Tensor, t: Tensor
     ) -> Tensor:
-        return self.mixture(x_t, belief, s, t).kl_from(x_0)
+        return self.mixture(x_t, denoised, s, t).kl_from(x_0)
 
-    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
+    def divergence(
+        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
+    ) -> Tensor:
         # The x_t terms of the two means cancel exactly, so they are never formed (VDM Eq. 13);
         # the variances stand as 1 + (SNR_s - SNR_t) Var[x_0 | x_t] to one.
         gain = self.snr_drop(s, t, x_0)
-        wider = torch.log1p(gain * belief.variance)
-        square = gain * (x_0 - belief.mean) ** 2
+        wider = torch.log1p(gain * denoised.variance)
+        square = gain * (x_0 - denoised.mean) ** 2
         return 0.5 * (torch.expm1(-wider) + wider + (-wider).exp() * square)
 
     def snr_drop(self, s: Tensor, t: Tensor, like: Tensor) -> Tensor:
@@ -72,10 +74,10 @@ class GaussianKernel(SignalNoise):
         return (-high.exp() * torch.expm1(low - high)).to(like.dtype)
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Gaussian:
-        least, weight = self.spread(s, t, p.mean)
+        least, weight = self.variance_terms(s, t, p.mean)
         return Gaussian(p.mean, (least + weight * variance).expand_as(p.mean))
 
-    def spread(self, s: Tensor, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    def variance_terms(self, s: Tensor, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         r"""beta_tilde and c^2, shaped (B, 1, ...): a step p(x_s | x_t) has variance
         beta_tilde + c^2 Var[x_0 | x_t], where beta_tilde is the posterior's (DDPM Eq. 7) and c
         the weight of x_0 in its mean."""
@@ -85,13 +87,15 @@ class GaussianKernel(SignalNoise):
         weight = gone**2 * self.at(self.schedule.log_alpha_bar, s, like).exp()
         return least.to(like.dtype), weight.to(like.dtype)
 
-    def member(self, mean: Tensor, variance: Tensor) -> Gaussian:
+    def from_moments(self, mean: Tensor, variance: Tensor) -> Gaussian:
         return Gaussian(mean, variance)
 
-    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
         return (self.noise(t, mean) ** 2).expand_as(mean)
 
-    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def propagate_likelihood(
+        self, y: Tensor, variance: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         signal = self.signal(t, y)
         seen = Gaussian(torch.zeros_like(y), variance + self.noise(t, y) ** 2)
         known = variance.isfinite()

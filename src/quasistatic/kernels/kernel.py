@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, OnLattice, Reals, Support
+from .._utils.printing import ShortRepr
+from ..distributions import Family, FiniteSupport, OnLattice, RealSupport, Support
 from .schedules import Schedule
 
 
 @dataclass(frozen=True)
-class Kernel(abc.ABC):
+class Kernel(ShortRepr, abc.ABC):
     r"""A reversible Markov kernel with fixed point pi and closed-form marginals.
 
     x has shape (B, *); s and t are integer times with shape (B,), 0 <= s < t <= T.
@@ -44,19 +45,19 @@ class Kernel(abc.ABC):
     def support(self) -> Support:
         """The values that each of x_t can take."""
         bits = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        return Finite(bits) if self.binary else Reals()
+        return FiniteSupport(bits) if self.binary else RealSupport()
 
     def accepts(self, levels: Tensor | None) -> bool:
         """Whether x_0 can be data of which each value by itself is one of `levels` (L,), or a real
         number (None)."""
         return not self.binary or (levels is not None and levels.tolist() == [0.0, 1.0])
 
-    def anywhere(self, like: Tensor) -> Tensor:
+    def valid_state(self, like: Tensor) -> Tensor:
         """Some x that can be, with the shape of `like` (B, *)."""
         return torch.zeros_like(like)
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         """Whether all values of an example diffuse alike, so that some may be looked at alone."""
         return True
 
@@ -74,32 +75,34 @@ class Kernel(abc.ABC):
         given x_t, if the data were pi."""
 
     @abc.abstractmethod
-    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""The (linear, precision) of x_s -> log q(x_t | x_s)."""
 
     def posterior(self, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor) -> Family:
         r"""q(x_s | x_t, x_0) by Bayes: the marginal, tilted by what x_t says (DDPM Eq. 6)."""
-        return self.marginal(x_0, s).tilt(*self.evidence(x_t, s, t))
+        return self.marginal(x_0, s).tilt(*self.likelihood_tilt(x_t, s, t))
 
     @abc.abstractmethod
-    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Family:
+    def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Family:
         r"""The mixture of q(x_s | x_t, x_0) over a belief about x_0: the member of the kernel's
         family with that mixture's mean and variance. Exact for the family's own members."""
 
-    def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Family:
+    def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Family:
         r"""The mixture of q(x_s | x_t, x_0) over a belief on finitely many values, itself. A kernel
         may leave this out and `mixture_divergence` with it: no `Exact` head walks it then."""
         raise TypeError(f"{type(self).__name__} mixes no steps: use the Levels head without Exact")
 
     def mixture_divergence(
-        self, x_t: Tensor, x_0: Tensor, belief: OnLattice, s: Tensor, t: Tensor
+        self, x_t: Tensor, x_0: Tensor, denoised: OnLattice, s: Tensor, t: Tensor
     ) -> Tensor:
-        r"""KL(q(x_s | x_t, x_0) || mixture(x_t, belief, s, t)), with shape (B, *), in nats."""
+        r"""KL(q(x_s | x_t, x_0) || mixture(x_t, denoised, s, t)), with shape (B, *), in nats."""
         raise TypeError(f"{type(self).__name__} mixes no steps: use the Levels head without Exact")
 
     @abc.abstractmethod
-    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
-        r"""KL(q(x_s | x_t, x_0) || bridge(x_t, belief, s, t)), with shape (B, *), in nats.
+    def divergence(
+        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
+    ) -> Tensor:
+        r"""KL(q(x_s | x_t, x_0) || bridge(x_t, denoised, s, t)), with shape (B, *), in nats.
         Needs s >= 1 on the real line, where x_0 itself has no spread."""
 
     @abc.abstractmethod
@@ -108,16 +111,18 @@ class Kernel(abc.ABC):
         that its mean alone determines is left as it is."""
 
     @abc.abstractmethod
-    def member(self, mean: Tensor, variance: Tensor) -> Family:
+    def from_moments(self, mean: Tensor, variance: Tensor) -> Family:
         r"""The member of the kernel's family with those moments, (B, *); one that its mean alone
         determines has the mean."""
 
     @abc.abstractmethod
-    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
+    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
         r"""Var[x_0 | x_t] where E[x_0 | x_t] = mean (B, *), if the data were pi."""
 
     @abc.abstractmethod
-    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def propagate_likelihood(
+        self, y: Tensor, variance: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         r"""What r(x_0) = N(y; x_0, variance) says at time t, if the data were pi: the (linear,
         precision, constant) of x_t -> log E[r(x_0) | x_t]. variance may be 0 (x_0 is known to
         be y) or infinite (nothing is known, r = 1)."""

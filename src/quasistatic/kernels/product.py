@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Product, Support
+from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
 from .schedules import Schedule
 
@@ -53,11 +53,11 @@ class ProductKernel(Kernel):
         return all(part.binary for part in self.parts)
 
     @property
-    def support(self) -> Support:
-        raise TypeError("the values of a product have no one support: ask its parts")
+    def support(self) -> ProductSupport:
+        return ProductSupport(tuple(part.support for part in self.parts), self.widths)
 
     @property
-    def alike(self) -> bool:
+    def homogeneous(self) -> bool:
         return False
 
     def accepts(self, levels: Tensor | None) -> bool:
@@ -68,18 +68,18 @@ class ProductKernel(Kernel):
         present = (self._filled(x) for x in tensors)
         return list(zip(*(x.split(self.widths, -1) for x in present), strict=True))
 
-    def seen(self, x: Tensor) -> Tensor | None:
+    def present(self, x: Tensor) -> Tensor | None:
         """False where a value of x (B, W) is absent, None if all are there."""
         absent = x.isnan()
         return ~absent if absent.any() else None
 
     def join(self, laws: list, like: Tensor) -> Product:
         """The parts' laws as one, of x like that."""
-        return Product(tuple(laws), self.widths, self.seen(like))
+        return Product(tuple(laws), self.widths, self.present(like))
 
-    def anywhere(self, like: Tensor) -> Tensor:
+    def valid_state(self, like: Tensor) -> Tensor:
         pieces = zip(self.parts, like.split(self.widths, -1), strict=True)
-        return torch.cat([part.anywhere(piece) for part, piece in pieces], -1)
+        return torch.cat([part.valid_state(piece) for part, piece in pieces], -1)
 
     def prior(self, like: Tensor) -> Product:
         return self._laws(lambda part, x: part.prior(x), like)
@@ -90,18 +90,20 @@ class ProductKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Product:
         return self._laws(lambda part, x: part.step(x, s, t), x_s)
 
-    def evidence(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        linear, precision = self._numbers(lambda part, x: part.evidence(x, s, t), x_t)
+    def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        linear, precision = self._numbers(lambda part, x: part.likelihood_tilt(x, s, t), x_t)
         return linear, precision
 
-    def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Product:
-        beliefs = iter(_parts(belief))
-        return self._laws(lambda part, x: part.bridge(x, next(beliefs), s, t), x_t)
+    def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Product:
+        denoised_parts = iter(_parts(denoised))
+        return self._laws(lambda part, x: part.bridge(x, next(denoised_parts), s, t), x_t)
 
-    def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
-        beliefs = iter(_parts(belief))
+    def divergence(
+        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
+    ) -> Tensor:
+        denoised_parts = iter(_parts(denoised))
         return self._numbers(
-            lambda part, x, y: (part.divergence(x, y, next(beliefs), s, t),), x_t, x_0
+            lambda part, x, y: (part.divergence(x, y, next(denoised_parts), s, t),), x_t, x_0
         )[0]
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Product:
@@ -109,21 +111,23 @@ class ProductKernel(Kernel):
         like = variance.expand_as(p.mean)
         return self._laws(lambda part, v: part.widen(next(laws), v, s, t), like)
 
-    def member(self, mean: Tensor, variance: Tensor) -> Product:
-        return self._laws(lambda part, m, v: part.member(m, v), mean, variance)
+    def from_moments(self, mean: Tensor, variance: Tensor) -> Product:
+        return self._laws(lambda part, m, v: part.from_moments(m, v), mean, variance)
 
-    def doubt(self, mean: Tensor, t: Tensor) -> Tensor:
-        return self._numbers(lambda part, m: (part.doubt(m, t),), mean)[0]
+    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
+        return self._numbers(lambda part, m: (part.conditional_variance(m, t),), mean)[0]
 
-    def lift(self, y: Tensor, variance: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def propagate_likelihood(
+        self, y: Tensor, variance: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         linear, precision, constant = self._numbers(
-            lambda part, x, v: part.lift(x, v, t), y, variance
+            lambda part, x, v: part.propagate_likelihood(x, v, t), y, variance
         )
         return linear, precision, constant
 
     def _filled(self, x: Tensor) -> Tensor:
-        seen = self.seen(x)
-        return x if seen is None else torch.where(seen, x, self.anywhere(x))
+        seen = self.present(x)
+        return x if seen is None else torch.where(seen, x, self.valid_state(x))
 
     def _laws(self, law: Callable[..., Family], *tensors: Tensor) -> Product:
         pieces = zip(self.parts, self.split(*tensors), strict=True)
@@ -133,10 +137,10 @@ class ProductKernel(Kernel):
         """Numbers for each value by the parts, zero where a value is absent."""
         pieces = zip(self.parts, self.split(*tensors), strict=True)
         each = zip(*(numbers(part, *piece) for part, piece in pieces), strict=True)
-        whole, seen = [torch.cat(parts, -1) for parts in each], self.seen(tensors[0])
+        whole, seen = [torch.cat(parts, -1) for parts in each], self.present(tensors[0])
         return whole if seen is None else [torch.where(seen, x, 0.0) for x in whole]
 
 
 def _parts(p: Family) -> tuple[Family, ...]:
-    assert isinstance(p, Product)  # a product's laws and beliefs are products
+    assert isinstance(p, Product)  # a product's laws and denoised_parts are products
     return p.parts

@@ -143,7 +143,7 @@ class Evaluation:
     def _costliest(self, model: Model, other: "Evaluation") -> tuple[Tensor, Tensor, Tensor]:
         """x_0, this x_t and the other's output, for the values whose terms are largest there."""
         dims = model.space.dims
-        if dims < LARGE or not (model.kernel.alike and model.head.alike):
+        if dims < LARGE or not (model.kernel.homogeneous and model.head.homogeneous):
             return self.x_0, self.x_t, other.output
         kept = other.each.flatten(1).topk(math.ceil(dims * COSTLIEST), 1).indices
         outputs = other.output.flatten(1, -2)

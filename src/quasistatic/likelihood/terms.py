@@ -27,7 +27,7 @@ from torch import Tensor
 
 from .._utils.randomness import permutation, uniform
 from ..distributions import Family, total
-from ..heads import BeliefHead
+from ..heads import DenoisingHead
 from ..model import Model
 
 
@@ -97,8 +97,8 @@ def each_term_of(
     ends, head, kernel = s == 0, model.head, model.kernel
     early, late = torch.where(ends, 1, s), torch.where(ends, min(2, model.steps), t)
     belief: Family | None = None
-    if isinstance(head, BeliefHead) and type(head).divergence is BeliefHead.divergence:
-        belief = head.belief(kernel, output, x_t, t)
+    if isinstance(head, DenoisingHead) and type(head).divergence is DenoisingHead.divergence:
+        belief = head.denoise(kernel, output, x_t, t)
         term = head.divergence_of(kernel, belief, x_t, x_0, early, late)
     else:
         term = head.divergence(kernel, output, x_t, x_0, early, late)
@@ -133,7 +133,7 @@ def each_ending_term(
     head = model.head
     if not model.space.learns_last_step:
         return torch.zeros_like(x_0)
-    if isinstance(head, BeliefHead) and belief is not None and head.belief_has_levels:
+    if isinstance(head, DenoisingHead) and belief is not None and head.denoised_has_levels:
         p = belief
     else:
         p = head.last(model.kernel, output, x_t, t)

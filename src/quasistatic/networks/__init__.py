@@ -1,6 +1,7 @@
 """Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "DiT",
     "MLP",
     "LatentDenoiser",
     "LatentMLP",
@@ -12,6 +13,7 @@ __all__ = [
     "UNet",
 ]
 
+from .dit import DiT
 from .latent_class_denoiser import LatentDenoiser, LatentMLP
 from .mixture_denoiser import MixtureDenoiser, MixtureMLP
 from .mlp import MLP

@@ -8,7 +8,7 @@ import torch
 
 from ..diffusion import Diffusion
 from ..distributions.mixtures.latent_class import LatentClasses
-from ..heads import BeliefHead, Classes, Corrected, ProductHead, Velocity
+from ..heads import Classes, Corrected, DenoisingHead, ProductHead, Velocity
 from ..heads.variances import Interpolated
 from ..kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
@@ -77,11 +77,11 @@ def standing(
 
 
 def _product(
-    table: Table, steps: int, first: float, last: float, real: BeliefHead
+    table: Table, steps: int, first: float, last: float, real: DenoisingHead
 ) -> tuple[ProductKernel, ProductHead]:
     """A kernel and a head for each block of a table, of which `real` is for real values."""
     of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
-    parts: list[tuple[Kernel, BeliefHead]] = [
+    parts: list[tuple[Kernel, DenoisingHead]] = [
         (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), Classes())
         if block.sizes
         else of_real

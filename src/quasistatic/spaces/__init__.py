@@ -14,13 +14,13 @@ __all__ = [
     "Quantized",
     "Space",
     "Table",
-    "Warped",
+    "PiecewiseLinear",
 ]
 
 from .continuous import Continuous
 from .integers import Integers
 from .levels import Binary, Dequantized, Quantized
 from .one_hot import OneHot
-from .piecewise_linear import Warped
+from .piecewise_linear import PiecewiseLinear
 from .space import Space
 from .table import Table

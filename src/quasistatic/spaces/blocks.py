@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .columns import Column
 from .integers import Integers
 from .one_hot import OneHot
-from .piecewise_linear import Warped
+from .piecewise_linear import PiecewiseLinear
 from .space import Space
 
 
@@ -37,8 +37,10 @@ def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
     return tuple(found)
 
 
-def _warped(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
-    space = Warped(len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns))
+def _piecewise_linear(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    space = PiecewiseLinear(
+        len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns)
+    )
     return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
@@ -58,7 +60,7 @@ def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
 
 
 _BUILT: dict[type[Space], Callable[[Sequence[Any], tuple[int, ...]], Block]] = {
-    Warped: _warped,
+    PiecewiseLinear: _piecewise_linear,
     Integers: _integers,
     OneHot: _one_hot,
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._utils.constants import constant
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from .space import OnContinuum
 
 
@@ -48,8 +48,8 @@ class Continuous(OnContinuum):
         return cls(array.shape[1:], _nested(shift.tolist()), _nested(scale.tolist()))
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
         return constant(self.shift, like), constant(self.scale, like)

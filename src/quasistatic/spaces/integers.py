@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Integral
+from ..distributions import Family, IntegerSupport
 from .space import OnLevels
 
 MOST = 1024
-"""Levels of a column whose masses are added up by :meth:`Integers.log_whole`."""
+"""Levels of a column whose masses are added up by :meth:`Integers.log_total_mass`."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Integers(OnLevels):
         return None  # they are other ones in each column
 
     @property
-    def support(self) -> Integral:
-        return Integral(self.low, self.high)
+    def support(self) -> IntegerSupport:
+        return IntegerSupport(self.low, self.high)
 
     @property
-    def filler(self) -> Tensor:
+    def placeholder(self) -> Tensor:
         return torch.tensor(self.low, dtype=torch.float64)
 
     def _of(self, like: Tensor) -> list[Tensor]:
@@ -99,8 +99,8 @@ class Integers(OnLevels):
         upper = torch.where(raw == high, math.inf, x_0 + half)
         return p.log_mass(lower, upper)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor:
-        """As :meth:`Space.log_whole`; a column of very many numbers is taken at its word."""
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor:
+        """As :meth:`Space.log_total_mass`; a column of very many numbers is taken at its word."""
         low, high, *_ = self._of(like)
         few = high - low < MOST
         each = []

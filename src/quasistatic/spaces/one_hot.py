@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Grouped, Groups
+from ..distributions import Family, OneHotGroups, OneHotSupport
 from ..kernels import CategoricalKernel, Kernel
 from .space import OnLevels, no_affine
 
@@ -39,9 +39,9 @@ class OneHot(OnLevels):
         self._lowest(torch.zeros(len(self.counts)))
 
     @cached_property
-    def groups(self) -> Groups:
+    def groups(self) -> OneHotGroups:
         """The values of each column, MASK the last of them where there is one."""
-        return Groups(tuple(count + self.masked for count in self.counts))
+        return OneHotGroups(tuple(count + self.masked for count in self.counts))
 
     @property
     def excluded(self) -> Tensor:
@@ -58,8 +58,8 @@ class OneHot(OnLevels):
         return None  # a value by itself is 0 or 1, and does not stand by itself
 
     @property
-    def support(self) -> Grouped:
-        return Grouped(self.groups)
+    def support(self) -> OneHotSupport:
+        return OneHotSupport(self.groups)
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, CategoricalKernel) or kernel.groups != self.groups:
@@ -69,11 +69,11 @@ class OneHot(OnLevels):
             )
 
     @property
-    def filler(self) -> Tensor:
+    def placeholder(self) -> Tensor:
         return self._lowest(torch.zeros(len(self.counts), dtype=torch.float64))
 
-    def per_state(self, each: Tensor) -> Tensor:
-        return self.groups.spread(each)
+    def expand_to_state(self, each: Tensor) -> Tensor:
+        return self.groups.expand(each)
 
     def check(self, raw: object, name: str = "x") -> Tensor:
         array = as_array(raw, self.shape, name)
@@ -107,7 +107,7 @@ class OneHot(OnLevels):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor:
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor:
         return self.groups.logsumexp(p.log_prob(torch.ones_like(like)))
 
     def _lowest(self, like: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Real values of unlike scales and shapes: each by a map of its own, made of straight lines."""
 
-__all__ = ["Warped"]
+__all__ = ["PiecewiseLinear"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from .space import OnContinuum, no_affine
 
 
 @dataclass(frozen=True)
-class Warped(OnContinuum):
+class PiecewiseLinear(OnContinuum):
     """Real data (B, n): x_0 rises along straight lines through the knots of each column, and goes
     on beyond them. Two knots are a shift and a scale; quantiles as knots make x_0 nearly normal.
     A density has the slope in it, so that it is in the raw column's own units.
@@ -47,8 +47,8 @@ class Warped(OnContinuum):
                 )
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     @cached_property
     def _knots(self) -> tuple[Tensor, Tensor, Tensor]:

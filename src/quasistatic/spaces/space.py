@@ -1,6 +1,6 @@
 """What every space is, on a continuum or on levels."""
 
-__all__ = ["OnContinuum", "OnLevels", "Piece", "Space"]
+__all__ = ["OnContinuum", "OnLevels", "SpacePart", "Space"]
 
 import abc
 import math
@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Support
+from .._utils.printing import ShortRepr
+from ..distributions import Family, FiniteSupport, Support
 from ..kernels import Kernel
 
 
@@ -22,7 +23,7 @@ def _as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
-class Piece(NamedTuple):
+class SpacePart(NamedTuple):
     """A part of a space that stands by itself: the space of it, the kernel that diffuses it, and
     which raw values and which values of x_0 of an example it takes."""
 
@@ -33,7 +34,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Space(abc.ABC):
+class Space(ShortRepr, abc.ABC):
     """The raw data of one example have shape `shape`; a whole number means one axis."""
 
     shape: Any  # a tuple of sizes once built
@@ -75,7 +76,7 @@ class Space(abc.ABC):
                 "code: compress takes spaces that do, Binary and Quantized for levels, Continuous "
                 "for reals, OneHot for classes, and Table for all of them"
             )
-        return Finite(self.levels)
+        return FiniteSupport(self.levels)
 
     @property
     def learns_last_step(self) -> bool:
@@ -108,16 +109,16 @@ class Space(abc.ABC):
                 f"{self.shape}: give one number, or one for each value"
             ) from None
 
-    def pieces(self, kernel: Kernel) -> list[Piece]:
+    def independent_parts(self, kernel: Kernel) -> list[SpacePart]:
         """The parts that it is made of, each with its part of a kernel that it accepts."""
-        return [Piece(self, kernel, ...)]
+        return [SpacePart(self, kernel, ...)]
 
     @property
-    def filler(self) -> Tensor:
+    def placeholder(self) -> Tensor:
         """Raw data of one example that can stand where nothing is known, with shape `shape`."""
         return torch.zeros(self.shape, dtype=torch.float64)
 
-    def per_state(self, each: Tensor) -> Tensor:
+    def expand_to_state(self, each: Tensor) -> Tensor:
         """A number for each raw value, (B, *shape), as it goes with x_0, (B, *state)."""
         return each
 
@@ -133,7 +134,7 @@ class Space(abc.ABC):
     def decode(self, x_0: Tensor) -> Tensor:
         """x_0 (B, *state) to raw data (B, *shape)."""
 
-    def settle(self, x_0: Tensor) -> Tensor:
+    def snap_to_levels(self, x_0: Tensor) -> Tensor:
         """The x_0 that data at x_0 have, (B, *state): the level that it decodes to, where there
         are levels."""
         return self.encode(self.decode(x_0)) if self.learns_last_step else x_0
@@ -169,7 +170,7 @@ class Space(abc.ABC):
         nats; zero for the others, which :meth:`edge` counts."""
         return self.log_prob(p, x_0) if self.learns_last_step else torch.zeros_like(x_0)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor | None:
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor | None:
         """log of the sum of p(raw) over all raw values, in nats: zeros, of some shape, if it is a
         probability of each; None on a continuum. `like` is an x_0 (B, *state)."""
         if self.levels is None:

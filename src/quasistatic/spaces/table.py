@@ -23,7 +23,7 @@ from .blocks import Block, blocks_of
 from .columns import Column
 from .frames import ARRAY, Frame, Series, written
 from .inference import inferred
-from .space import Piece, Space, no_affine
+from .space import Space, SpacePart, no_affine
 
 DESCRIBED = ("column", "type", "values", "missing")
 """What :meth:`Table.described` says of each column."""
@@ -136,26 +136,28 @@ class Table(Space):
                 f"{[type(block.space).__name__ for block in self.blocks]}, got {told}: "
                 "quasistatic.recipes.tabular builds the whole model"
             )
-        for piece in self.pieces(kernel):
+        for piece in self.independent_parts(kernel):
             piece.space.require(piece.kernel)
 
-    def pieces(self, kernel: Kernel) -> list[Piece]:
+    def independent_parts(self, kernel: Kernel) -> list[SpacePart]:
         assert isinstance(kernel, ProductKernel)  # as `require` has made sure
         ends = pairwise(accumulate(self.widths, initial=0))
         each = zip(self.blocks, kernel.parts, ends, strict=True)
-        return [Piece(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
+        return [SpacePart(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
     @property
-    def filler(self) -> Tensor:
-        return torch.tensor([column.filler for column in self.columns], dtype=torch.float64)
+    def placeholder(self) -> Tensor:
+        return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
-    def per_state(self, each: Tensor) -> Tensor:
-        pieces = (block.space.per_state(each[:, list(block.columns)]) for block in self.blocks)
+    def expand_to_state(self, each: Tensor) -> Tensor:
+        pieces = (
+            block.space.expand_to_state(each[:, list(block.columns)]) for block in self.blocks
+        )
         return torch.cat(list(pieces), 1)
 
     def per_column(self, each: Tensor) -> Tensor:
         """The sum of what the values of x_0 have, (B, W), over those of a column: (B, C)."""
-        owner = self.per_state(torch.arange(float(len(self.columns)))[None])[0].long()
+        owner = self.expand_to_state(torch.arange(float(len(self.columns)))[None])[0].long()
         whole = each.new_zeros(len(each), len(self.columns))
         return whole.index_add(1, owner.to(each.device), each)
 
@@ -170,7 +172,7 @@ class Table(Space):
         numbers = [each.numbers(series) for each, series in zip(self.columns, found, strict=True)]
         return self.check(torch.from_numpy(np.stack(numbers, 1)))
 
-    def judged(self, data: object) -> Tensor:
+    def read_with_unknowns(self, data: object) -> Tensor:
         """The same for rows that may hold what no row of this table can, a class that was not
         there or a number out of range: it stands as infinity.
 
@@ -178,7 +180,10 @@ class Table(Space):
             ValueError: if a column is missing, or holds names where numbers belong.
         """
         found = self._found(data)
-        each = [column.judged(series) for column, series in zip(self.columns, found, strict=True)]
+        each = [
+            column.read_with_unknowns(series)
+            for column, series in zip(self.columns, found, strict=True)
+        ]
         return torch.from_numpy(np.stack(each, 1))
 
     def _found(self, data: object) -> list[Series]:
@@ -228,16 +233,16 @@ class Table(Space):
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
         absent = raw.isnan()
-        filled = torch.where(absent, self.filler.to(raw), raw)
+        filled = torch.where(absent, self.placeholder.to(raw), raw)
         pieces = [block.space.encode(filled[:, list(block.columns)], rng) for block in self.blocks]
-        hidden = self.per_state(absent.to(raw.dtype)) > 0
+        hidden = self.expand_to_state(absent.to(raw.dtype)) > 0
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
     def decode(self, x_0: Tensor) -> Tensor:
         return self._columnwise(x_0, lambda space, x: space.decode(x))
 
-    def settle(self, x_0: Tensor) -> Tensor:
-        return self._each(x_0, lambda space, x: space.settle(x))
+    def snap_to_levels(self, x_0: Tensor) -> Tensor:
+        return self._each(x_0, lambda space, x: space.snap_to_levels(x))
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self._columnwise(x_0, lambda space, x: space.in_raw_units(x))
@@ -247,8 +252,8 @@ class Table(Space):
 
     def log_volume(self, x_0: Tensor) -> Tensor:
         """The logarithm of what turns a density of the real values of x_0 (B, W) into one of raw
-        data, or into a mass where they are whole numbers: (B,), of what is there."""
-        return self._nats(x_0, lambda space, x: space.log_volume(x)).sum(1)
+        data, or into a mass where they are whole numbers: (B, W), zero where one is missing."""
+        return self._nats(x_0, lambda space, x: space.log_volume(x))
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))
@@ -258,7 +263,7 @@ class Table(Space):
         parts = iter(_parts(p))
         return self._nats(x_0, lambda space, x: space.learned_log_prob(next(parts), x))
 
-    def log_whole(self, p: Family, like: Tensor) -> None:
+    def log_total_mass(self, p: Family, like: Tensor) -> None:
         return None  # its blocks say it
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
@@ -290,7 +295,7 @@ class Table(Space):
     def _columnwise(self, x_0: Tensor, f: Callable[[Space, Tensor], Tensor]) -> Tensor:
         """f of each block, (B, W_i) to its columns, as rows (B, C)."""
         absent = x_0.isnan()
-        raw = self.filler.to(x_0).expand(len(x_0), -1).clone()
+        raw = self.placeholder.to(x_0).expand(len(x_0), -1).clone()
         pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
         for block, x in zip(self.blocks, pieces, strict=True):
             raw[:, list(block.columns)] = f(block.space, x)
@@ -311,6 +316,12 @@ class Table(Space):
         for row in self.described():
             printed.add_row(*row)
         return printed
+
+    def __repr__(self) -> str:
+        kinds = Counter(column.kind for column in self.columns)
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        holes = ", missing values allowed" if self.holes else ""
+        return f"Table({len(self.columns)} columns: {counted}{holes})"
 
     def __str__(self) -> str:
         page = io.StringIO()

@@ -11,7 +11,7 @@ from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from ..kernels import Kernel
 from . import Continuous, Space
 
@@ -74,8 +74,8 @@ class YeoJohnson(Space):
         return None
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     @property
     def _before(self) -> Continuous:

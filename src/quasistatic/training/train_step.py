@@ -77,7 +77,7 @@ class Gradients:
 
     def _through(self, way: Arithmetic) -> Model:
         network = way.wrap(self.model.network)
-        return self.model if network is self.model.network else self.model.through(network)
+        return self.model if network is self.model.network else self.model.with_network(network)
 
     def _trial(self, way: Arithmetic, step: int) -> Callable[[], None]:
         model, parts = self._through(way), self.batches.take(step)

@@ -5,7 +5,7 @@ __all__ = ["completed_rows", "drawn_rows"]
 import torch
 from torch import Tensor
 
-from .. import Groups
+from .. import OneHotGroups
 from .latent_class import LatentClasses
 
 AT_ONCE = 2**22
@@ -71,5 +71,5 @@ def _classes(law: LatentClasses, k: Tensor, rng: torch.Generator) -> Tensor:
     if not law.sizes:
         return uniform
     noisy = law.log_share[k] - (-uniform.clamp(min=1e-300).log()).log()
-    groups = Groups(law.sizes)
+    groups = OneHotGroups(law.sizes)
     return groups.one_hot(groups.index(noisy).long()).to(law.log_share.dtype)

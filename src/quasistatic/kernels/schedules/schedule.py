@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from ..._utils.printing import shortened
+
 
 class Course(nn.Module, abc.ABC):
     """The course that alpha_bar takes. It is a module, so that one with weights is trained, saved
@@ -121,6 +123,10 @@ class Schedule:
                 f"alpha_bar must decrease at every step, but alpha_bar_{t - 1} = {before:.6g} and "
                 f"alpha_bar_{t} = {after:.6g}: give every beta_t a value in (0, 1]"
             )
+
+    def __repr__(self) -> str:
+        arguments = (f"{name}={shortened(value)}" for name, value in self.arguments.items())
+        return f"{self.kind}({', '.join(arguments)})"
 
     @property
     def steps(self) -> int:

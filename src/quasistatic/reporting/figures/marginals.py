@@ -84,7 +84,7 @@ def _short(value: object) -> str:
 
 def _correlations(ax: Axes, table: Table, data: Tensor, drawn: Tensor) -> None:
     """Every pair of values of two columns, by their correlations."""
-    columns = table.per_state(torch.arange(float(len(table.columns)))[None])[0]
+    columns = table.expand_to_state(torch.arange(float(len(table.columns)))[None])[0]
     upper = torch.triu(columns[:, None] != columns[None, :])
     told, made = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
     ax.axline((0, 0), slope=1, color=PALE, linewidth=1)

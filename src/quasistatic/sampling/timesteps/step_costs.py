@@ -13,7 +13,7 @@ from torch import Tensor
 from ..._utils.eval_mode import evaluating
 from ..._utils.randomness import Rng, as_generator
 from ...distributions import total
-from ...heads import BeliefHead
+from ...heads import DenoisingHead
 from ...heads.variances import Analytic
 from ...likelihood.terms import each_ending_term, fixed_terms
 from ...model import Model
@@ -134,14 +134,14 @@ def measure_costs(
 
 
 def _steps_from(
-    model: Model, head: BeliefHead, x_0: Tensor, times: Tensor, rng: torch.Generator | None
+    model: Model, head: DenoisingHead, x_0: Tensor, times: Tensor, rng: torch.Generator | None
 ) -> Tensor:
     """The costs of steps from the last of the times, summed over examples x_0 (B, *): of the last
     step of a chain, and of the step to each time before, in nats, with shape (len(times),)."""
     at = torch.full((len(x_0),), int(times[-1]), device=x_0.device)
     x_t = model.kernel.marginal(x_0, at).sample(rng)
     output = model.output(x_t, at)
-    belief = head.belief(model.kernel, output, x_t, at)
+    belief = head.denoise(model.kernel, output, x_t, at)
     learned = total(each_ending_term(model, output, x_0, x_t, at))
     costs = [learned - total(model.space.edge(model.kernel, x_0, at))]
     for s in times[:-1].tolist():
@@ -186,9 +186,9 @@ def _nested(value: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_nested(each) if isinstance(each, list) else each for each in value)
 
 
-def _belief_head(model: Model) -> BeliefHead:
+def _belief_head(model: Model) -> DenoisingHead:
     head = model.head
-    if not isinstance(head, BeliefHead) or not head.jumps:
+    if not isinstance(head, DenoisingHead) or not head.jumps:
         raise TypeError(
             f"{type(head).__name__} defines the step between neighbours only, so that no time can "
             "be left out: train a head that states a belief about x_0 (Clean, Noise, Velocity, "

@@ -42,7 +42,7 @@ class Column(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         """A number of the column that can stand where nothing is known."""
 
     @abc.abstractmethod
@@ -73,7 +73,7 @@ class Column(abc.ABC):
                 "none when the table was inferred: fill it by `impute`, or infer the table from "
                 "rows that have such holes"
             )
-        wrong = ~missing & self.wrong(np.where(missing, self.filler, numbers))
+        wrong = ~missing & self.wrong(np.where(missing, self.placeholder, numbers))
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(
@@ -91,11 +91,11 @@ class Column(abc.ABC):
             raise ValueError(f"column {self.name!r} holds names, and it takes {self.takes}")
         return series.numbers
 
-    def judged(self, series: Series) -> np.ndarray:
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
         """The same, where infinity stands for what the column cannot hold."""
         numbers = self.numbers(series)
         missing = np.isnan(numbers)
-        wrong = ~missing & self.wrong(np.where(missing, self.filler, numbers))
+        wrong = ~missing & self.wrong(np.where(missing, self.placeholder, numbers))
         return np.where(wrong, np.inf, numbers)
 
     def typical(self, draws: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class _Named(Column):
         return shown + (f", … ({len(self.classes)})" if len(self.classes) > 4 else "")
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return 0.0
 
     def wrong(self, numbers: np.ndarray) -> np.ndarray:
@@ -52,14 +52,14 @@ class _Named(Column):
     def named(self) -> bool:
         return True
 
-    def judged(self, series: Series) -> np.ndarray:
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
         number = {each: float(k) for k, each in enumerate(self.classes)}
         values = self.as_python(series)
         found = [np.nan if value is None else number.get(value, np.inf) for value in values]
         return np.array(found, dtype=np.float64)
 
     def numbers(self, series: Series) -> np.ndarray:
-        numbers = self.judged(series)
+        numbers = self.read_with_unknowns(series)
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
             value = self.as_python(series)[row]
@@ -119,7 +119,7 @@ class ConstantColumn(Column):
         return "empty" if self.value is None else f"{self.value}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return float("nan") if self.value is None else self._number
 
     @property
@@ -128,7 +128,7 @@ class ConstantColumn(Column):
         return float(self.value) if isinstance(self.value, int | float) else 0.0
 
     def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers != self.filler
+        return numbers != self.placeholder
 
     @property
     def takes(self) -> str:
@@ -138,13 +138,13 @@ class ConstantColumn(Column):
     def named(self) -> bool:
         return isinstance(self.value, str | bool)
 
-    def judged(self, series: Series) -> np.ndarray:
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
         values = _Named.as_python(series)
-        number = {None: np.nan, self.value: self.filler}
+        number = {None: np.nan, self.value: self.placeholder}
         return np.array([number.get(value, np.inf) for value in values], dtype=np.float64)
 
     def numbers(self, series: Series) -> np.ndarray:
-        numbers = self.judged(series)
+        numbers = self.read_with_unknowns(series)
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
             raise ValueError(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..integers import Integers
 from ..one_hot import OneHot
-from ..piecewise_linear import Warped
+from ..piecewise_linear import PiecewiseLinear
 from ..space import Space
 from .column import Column
 
@@ -38,7 +38,7 @@ class NumericColumn(Column):
 
     @property
     def space(self) -> type[Space]:
-        return Warped
+        return PiecewiseLinear
 
     @property
     def range(self) -> str:
@@ -46,7 +46,7 @@ class NumericColumn(Column):
         return f"{self.low:.6g} to {self.high:.6g}, {how}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.at[0]
 
     def typical(self, draws: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class IntegerColumn(Column):
         return f"{self.low} to {self.high}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.low
 
     def with_room(self, numbers: np.ndarray) -> "IntegerColumn":
