@@ -297,7 +297,7 @@ def test_a_thinned_chain_serves_too_and_a_time_that_it_skips_does_not():
 
 def test_what_cannot_be_mixed_is_refused():
     bits, raw = MODELS["bits"]
-    with pytest.raises(TypeError, match="got BinomialKernel: a mix of bits is no bit"):
+    with pytest.raises(TypeError, match="got BinomialKernel: a mix of bits is not a bit"):
         interpolate(bits, raw, raw, 10)
     model, _ = MODELS["continuous"]
     a, b = two(3)

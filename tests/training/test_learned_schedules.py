@@ -8,11 +8,11 @@ import torch
 
 import quasistatic as qs
 from conftest import Silent, close
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.mutual_information import (
     Erasure,
     FairBit,
-    Measured,
+    MeasuredLaw,
     StandardNormal,
     UniformLevels,
     information_uniform,
@@ -226,7 +226,7 @@ def test_what_a_model_measures_is_the_closed_form_where_its_steps_are_exact():
     oracle = qs.diagnostics.oracles.GaussianOracle((0.0, 0.0, 0.0))
     table = schedules.linear_log_snr(30, 6.0, -6.0)
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(table)))
-    rate = measured(model, oracle.sample(4000, seeded(0)), rng=seeded(1))
+    rate = information_rate(model, oracle.sample(4000, seeded(0)), rng=seeded(1))
     truth = 3 * StandardNormal().information(table)[1:]
     assert (rate.nats - truth).abs().max() < 0.05
     even = information_uniform(rate, 10, 6.0, -6.0)
@@ -240,7 +240,7 @@ def test_bits_are_measured_alike_and_their_rate_is_above_what_is_told():
     oracle = qs.diagnostics.oracles.HeartbeatOracle(10, 5)
     kernel = qs.BinomialKernel(schedules.erase_evenly(12), mean=0.2)
     model = qs.Diffusion(**oracle.parts(kernel))
-    rate = measured(model, oracle.sample(500, seeded(0)), rng=seeded(1))
+    rate = information_rate(model, oracle.sample(500, seeded(0)), rng=seeded(1))
     assert rate.nats[-1].item() == pytest.approx(0, abs=1e-12)
     assert rate.nats[0] > math.log(5)
     even = information_uniform(rate, 6, 2.0, -9.0)
@@ -253,7 +253,7 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
     oracle = qs.diagnostics.oracles.GaussianOracle()
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(schedules.linear_log_snr(30, 5, -5))))
     x = oracle.sample(2000, seeded(0))
-    rate = measured(model, x, times=[3, 10, 30], rng=seeded(1))
+    rate = information_rate(model, x, times=[3, 10, 30], rng=seeded(1))
     truth = StandardNormal().information(model.kernel.schedule)[[3, 10, 30]]
     assert close(rate.log_noise, model.kernel.schedule.log_noise[[3, 10, 30]])
     assert (rate.nats - truth).abs().max() < 0.05
@@ -309,12 +309,12 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
             "after 12 rounds a step still loses .* raise the tolerance",
         ),
         (
-            lambda: Measured(torch.zeros(1), torch.zeros(1)),
+            lambda: MeasuredLaw(torch.zeros(1), torch.zeros(1)),
             ValueError,
             r"two noise levels or more, got levels of shape \(1,\)",
         ),
         (
-            lambda: Measured(torch.tensor([-2.0, -1.0]), torch.tensor([0.1, 0.2])),
+            lambda: MeasuredLaw(torch.tensor([-2.0, -1.0]), torch.tensor([0.1, 0.2])),
             ValueError,
             "must not rise with it: sort the levels",
         ),
@@ -325,7 +325,7 @@ def test_bad_input_is_answered_by_what_would_do(make, error, says):
         make()
 
 
-STAIRS = Measured(torch.linspace(-3, -0.1, 50), torch.linspace(2, 0, 50).sqrt())
+STAIRS = MeasuredLaw(torch.linspace(-3, -0.1, 50), torch.linspace(2, 0, 50).sqrt())
 
 
 def velocity(schedule: schedules.Schedule) -> Model:

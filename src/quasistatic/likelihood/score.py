@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .strata import pooled_freedom, t_quantile
+from .strata import pooled_freedom, shrunk_errors, t_quantile
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,13 +101,16 @@ class Score:
             level: the share of such intervals that hold the value.
 
         Returns:
-            The lower and the upper ends, each with shape (N,), in nats, by Student's t: with few
-            evaluations an interval is much wider than two standard errors.
+            The lower and the upper ends, each with shape (N,), in nats, by Student's t. The
+            standard errors are `noise`, moved towards what all examples have in common, as far as
+            the examples do not show variances of their own: a few draws of one example often miss
+            its rare large terms.
 
         Raises:
             ValueError: if the level is not between 0 and 1.
         """
-        reach = t_quantile(level, self.freedom) * self.noise
+        noise, freedom = shrunk_errors(self.noise, self.freedom)
+        reach = t_quantile(level, freedom) * noise
         return self.nats - reach, self.nats + reach
 
     def mean_interval(self, level: float = 0.95) -> tuple[float, float]:

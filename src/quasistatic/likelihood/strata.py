@@ -7,7 +7,7 @@ Techniques, 1977, Sec. 5A.12). Each stratum is in one pair only, so the first an
 much as the others.
 """
 
-__all__ = ["paired_error", "pooled_freedom", "t_quantile"]
+__all__ = ["paired_error", "pooled_freedom", "shrunk_errors", "t_quantile"]
 
 import math
 
@@ -58,6 +58,38 @@ def pooled_freedom(errors: Tensor, freedom: Tensor) -> Tensor:
     variance = errors.double() ** 2
     fourth = (variance**2 / (freedom + 2)).sum(0)
     return _freedom(variance.sum(0), fourth, freedom.sum(0))
+
+
+def shrunk_errors(errors: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Standard errors of examples, each moved towards what all of them have in common.
+
+    A few draws estimate a variance badly, above all where large terms are rare: then most examples
+    have seen none of them, and report too little. Each variance is replaced by
+    w own + (1 - w) mean, where w is the share of the spread of the variances that their own
+    sampling errors do not explain (linear empirical Bayes). If the examples have variances of their
+    own, w is near 1.
+
+    Args:
+        errors: standard errors, with shape (N,).
+        freedom: the degrees of freedom of each, with shape (N,).
+
+    Returns:
+        The errors and their degrees of freedom, each with shape (N,), in float64.
+    """
+    own, freedom = errors.double() ** 2, freedom.double()
+    if len(own) < 2 or not own.isfinite().all():
+        return own.sqrt(), freedom
+    mean = own.mean()
+    # The fourth powers of a pair's difference bound the sampling variance of its square from
+    # above, whatever the law of the terms.
+    sampling = (3 * own**2 / (freedom + 2)).mean()
+    spread = own.var()
+    w = ((spread - sampling) / spread.clamp(min=1e-300)).clamp(0, 1)
+    whole = pooled_freedom(errors, freedom).clamp(min=1)
+    variance = w * own + (1 - w) * mean
+    doubt = (w * own) ** 2 / freedom.clamp(min=1) + ((1 - w) * mean) ** 2 / whole
+    found = torch.where(doubt > 0, variance**2 / doubt.clamp(min=1e-300), freedom)
+    return variance.sqrt(), found
 
 
 def t_quantile(level: float, freedom: Tensor) -> Tensor:

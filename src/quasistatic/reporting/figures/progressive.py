@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...coding import Refinement
-from ...diagnostics.progressive import Coding, Generation
+from ...diagnostics.progressive import Generation, RateDistortion
 from .pictures import canvas, limits_of, pictures
 from .style import BLUE, GREY, INK, ORANGE, as_numpy, new_figure, tidy
 
 
-def rate_distortion(coding: Coding) -> Figure:
+def rate_distortion(coding: RateDistortion) -> Figure:
     """The error of who has read the first bits against how many (DDPM Fig. 5); on the right both
     against the time, which runs from T on the left, where reading begins, to 0. Bands are a
     standard error."""
