@@ -12,11 +12,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.cli import VERBS, main
+from quasistatic.cli import COMMANDS, main
 from quasistatic.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,8 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
 
 
-WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+README = ROOT / "README.md"
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page != README]
 
 
 def shortened(code: str) -> str:
@@ -44,29 +46,33 @@ def shortened(code: str) -> str:
     return re.sub(r"(\b[fF]it\(.*?\bsteps=)\d{3,}", r"\g<1>20", code)
 
 
-def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
-    """Runs the blocks of a page in order, in one namespace with some data; that namespace."""
+def run(code: list[str], name: str, monkeypatch: pytest.MonkeyPatch, **given: object) -> dict:
+    """Runs blocks of code in order, in one namespace. Returns that namespace."""
     # Dataclasses look their own module up.
-    module = type(sys)(f"docs_{page.stem}")
+    module = type(sys)(f"docs_{name}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    x = qs.data.heartbeat(2, seed=1)
-    hidden = torch.zeros(x.shape, dtype=torch.bool)
-    hidden[:, 10:] = True
-    given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": hidden.numpy()}
     namespace = vars(module) | given
     torch.manual_seed(0)
-    for number, block in enumerate(blocks(page, "python"), 1):
-        exec(compile(shortened(block), f"{page.name}, block {number}", "exec"), namespace)
+    for number, block in enumerate(code, 1):
+        exec(compile(shortened(block), f"{name}, block {number}", "exec"), namespace)
     return namespace
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_python_blocks_run(page, float32, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = run_page(page, monkeypatch)
+    namespace = run(blocks(page, "python"), page.stem, monkeypatch)
     for expression, error, says in refusals(page):
         with pytest.raises(error, match=re.escape(says)):
             eval(expression, namespace)
+
+
+@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
+def test_each_example_of_the_readme_prints_what_it_shows(number, float32, monkeypatch, capsys):
+    """Each example runs by itself. Only the digits may differ: training is shortened."""
+    example, printed = (blocks(README, language)[number] for language in ("python", "text"))
+    run([example], f"README_{number}", monkeypatch)
+    assert plain(capsys.readouterr().out) == plain(printed)
 
 
 def refusals(page: Path) -> list[tuple[str, type[Exception], str]]:
@@ -84,14 +90,15 @@ def test_the_page_on_choosing_says_what_is_refused():
 def test_the_example_of_the_package_is_one_that_runs(float32, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, _, code = qs.__doc__.partition("\n\n")
-    page = tmp_path / "package.md"
-    code = code.replace("erase_evenly(2000)", "erase_evenly(50)")  # the README runs it whole
-    page.write_text(f"```python\n{code.strip()}\n```\n")
-    run_page(page, monkeypatch)
+    code = code.replace("erase_evenly(2000)", "erase_evenly(50)")
+    x = qs.data.heartbeat(2, seed=1)
+    mask = np.arange(20).repeat(2).reshape(20, 2).T >= 10
+    given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": mask}
+    run([code], "package", monkeypatch, **given)
 
 
 def plain(text: str) -> str:
-    """Words without lines around them, and without what a number is: machines differ in digits."""
+    """Text without the lines of tables, and with 0 for each number: machines differ in digits."""
     words = re.sub(r"[┃│]|\.{3}", " ", text).split()
     return " ".join(re.sub(r"-?\d[\d.,]*", "0", word) for word in words)
 
@@ -134,7 +141,7 @@ def unknown_command(words: list[str], targets: set[str]) -> str:
     if "quasistatic" not in programs[:-1]:
         return ""
     verb, *rest = words[programs.index("quasistatic") + 1 :]
-    if verb not in {*VERBS, "--help", "--version"}:
+    if verb not in {*COMMANDS, "--help", "--version"}:
         return f"no verb {verb}"
     return f"no recipe {rest[0]}" if verb == "train" and rest and rest[0] not in RECIPES else ""
 

@@ -18,7 +18,7 @@ TREES = {str(path.relative_to(SOURCE)): ast.parse(path.read_text("utf-8")) for p
 
 ABOVE_THE_KERNELS = {
     *("model", "likelihood", "sampling", "training", "coding", "diffusion"),
-    *("diagnostics", "reporting", "recipes", "estimators", "cli"),
+    *("diagnostics", "reporting", "recipes", "estimators", "opened", "cli"),
 }
 MEMBERS = {
     *("Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"),
@@ -29,7 +29,7 @@ BUILDERS = {
     *("sampling/factors/linear.py", "sampling/factors/observed.py"),
 }
 """Modules that build members themselves: laws with known answers, and likelihoods of a factor."""
-OTHERS = {"coding/stack.py": {"Categorical"}, "cli/opened_table.py": {"Categorical"}}
+OTHERS = {"coding/stack.py": {"Categorical"}, "opened/fitted_table.py": {"Categorical"}}
 """Names of another library that are also names of members, by the file that uses them."""
 
 

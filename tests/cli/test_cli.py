@@ -15,6 +15,7 @@ import quasistatic as qs
 from conftest import default_dtype
 from quasistatic import cli
 from quasistatic._utils.references import PAPERS
+from quasistatic.recipes import RECIPES
 from quasistatic.training import loop as training
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -99,7 +100,7 @@ def test_the_default_folder_is_the_recipe_by_name(tmp_path, monkeypatch, say):
 
 def test_a_dry_run_trains_nothing_and_writes_nothing(tmp_path, monkeypatch, say):
     monkeypatch.chdir(tmp_path)
-    trains = "quasistatic.cli.training.train"
+    trains = "quasistatic.recipes.runs.train"
     monkeypatch.setattr(trains, lambda *_: pytest.fail("a dry run trained"))
     said = say("train", "heartbeat", "--dry-run", *SMALL)
     network = qs.networks.MLP(20, 16, 3)
@@ -296,7 +297,7 @@ def test_cite_lists_every_paper_and_one_by_its_key(capsys, refused):
 def test_help_names_every_command_and_every_recipe(capsys):
     cli.main([])
     out = capsys.readouterr().out
-    for name in (*cli.VERBS, *cli.RECIPES):
+    for name in (*cli.COMMANDS, *RECIPES):
         assert re.search(rf"\b{name}\b", out), name
     cli.main(["--version"])
     assert capsys.readouterr().out == f"{qs.__version__}\n"
@@ -316,7 +317,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
         (["train", "heartbeat", "--fit.steps", "0"], "steps must be 1 or more, got 0"),
         (["train", "heartbeat", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
         (["train", "heartbeat", "--width", "wide"], "--width"),
-        (["sample"], "A run folder, or a pretrained model's name. (required)"),
+        (["sample"], "A run folder, or the name of a pretrained model. (required)"),
         (["report"], "name at least one run folder"),
         (["schedule", "cosin"], "there is no schedule 'cosin': did you mean cosine?"),
         (["schedule", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
@@ -339,7 +340,7 @@ def test_a_missing_run_is_named(verb, refused, tmp_path):
 def test_an_unfinished_run_is_no_model_yet(run, refused):
     (run / "model.safetensors").unlink()
     said = refused("sample", run)
-    assert "holds an unfinished run: the command that started it goes on with it" in said
+    assert "holds an unfinished run: the command that started it resumes it" in said
 
 
 def test_truncated_weights_are_named_and_nothing_is_written(run, refused):

@@ -106,8 +106,8 @@ def test_what_would_be_done_is_said_before_it_is_done():
         (lambda f: f.assign(size=math.inf), ValueError, "column 'size' holds inf in row 0"),
         (lambda f: f.assign(id=[f"n{i}" for i in range(300)]), ValueError, "tell rows apart"),
         (lambda f: f.assign(day=pd.Timestamp(0)), TypeError, "column 'day' holds times"),
-        (lambda f: f[:1], ValueError, "a minimum of 2 is required|none of the"),
-        (lambda f: f[["kind"]].assign(kind="a"), ValueError, "none of the 1 columns varies"),
+        (lambda f: f[:1], ValueError, "a minimum of 2 is required|columns are constant"),
+        (lambda f: f[["kind"]].assign(kind="a"), ValueError, "all 1 columns are constant"),
     ],
 )
 def test_frames_that_do_not_do_are_refused(spoil, error, says):
@@ -190,7 +190,7 @@ def test_what_cannot_be_has_no_probability():
     detector = qs.DiffusionOutliers().fit(frame)
     assert (detector.predict(odd)[:5] == -1).all()
     assert (detector.p_values(odd)[:5] == 1 / (len(detector.calibration_) + 1)).all()
-    with pytest.raises(ValueError, match="column 'kind' holds 'c' in row 0, which was not there"):
+    with pytest.raises(ValueError, match="column 'kind' holds 'c' in row 0, which no row had"):
         qs.DiffusionImputer.of(density).transform(odd)
     with pytest.raises(ValueError, match="have no column 'kind'"):
         density.score_samples(frame.drop(columns="kind"))
@@ -410,5 +410,5 @@ def test_whole_numbers_have_room_where_hardly_a_row_is_at_the_end():
 def test_that_room_goes_below_zero_only_where_numbers_do(low, ends):
     """A column of degrees may get colder; one of counts has no number below 0."""
     numbers = np.linspace(low, 90, 50).round()
-    column = qs.Table.infer(pd.DataFrame({"x": numbers})).columns[0].with_room(numbers)
+    column = qs.Table.infer(pd.DataFrame({"x": numbers})).columns[0].with_margin(numbers)
     assert (column.low, column.high) == ends

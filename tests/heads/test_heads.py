@@ -259,7 +259,7 @@ def test_a_head_without_a_target_cannot_be_regressed():
 
 
 def test_levels_does_not_know_its_outputs_before_it_is_bound():
-    with pytest.raises(TypeError, match="when a model is built"):
+    with pytest.raises(TypeError, match="build a Model with it first"):
         _ = Levels().outputs
 
 
@@ -271,7 +271,7 @@ def test_levels_does_not_know_its_outputs_before_it_is_bound():
 def test_a_step_between_neighbours_does_not_skip(head):
     """Nor does a width that is one step's own: below beta_tilde no spread of x_0 explains it."""
     model = Model(Continuous(3), GAUSSIAN, head, Wrong(head.outputs))
-    says = f"{type(head).__name__} defines the step between neighbours only, and 7 of 40 times"
+    says = f"{type(head).__name__} defines steps from t to t - 1 only, and 7 of 40 times"
     with pytest.raises(ValueError, match=says):
         model.times(7)
     assert model.times().tolist() == list(range(1, 41))

@@ -413,7 +413,7 @@ def test_a_model_of_categories_keeps_every_identity(kernel, masked, rng):
         (
             lambda: Classes().bind(Continuous(3), CATEGORIES["classes"]),
             TypeError,
-            "Classes needs a space of categories",
+            "Classes needs a space of classes",
         ),
         (
             lambda: OneHot((3, 2)).check([[0, 1], [1, 2]]),

@@ -11,9 +11,9 @@ import quasistatic as qs
 from quasistatic._utils import files
 from quasistatic.data.sources import Rows, Source
 from quasistatic.training import precision as arithmetic
-from quasistatic.training.data_loader import Batches, as_rows, as_source
+from quasistatic.training.data_loader import DataLoader, as_rows, as_source
 from quasistatic.training.distributed import Engine
-from quasistatic.training.precision import Arithmetic, fastest
+from quasistatic.training.precision import ComputeMode, fastest
 
 
 def chain(network: nn.Module | None = None, **parts) -> qs.Diffusion:
@@ -167,7 +167,7 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
 
 
 def test_a_process_that_ought_to_have_company_says_so(monkeypatch):
-    Engine(cpu=True)  # what Accelerate knows is settled by the first
+    Engine("cpu")  # what Accelerate knows is settled by the first
     with monkeypatch.context() as launched:
         launched.setenv("WORLD_SIZE", "2")
         with pytest.raises(RuntimeError, match="2 processes were launched, and this one knows of"):
@@ -183,8 +183,8 @@ def test_a_process_that_ought_to_have_company_says_so(monkeypatch):
 
 def test_parts_share_a_batch_and_draw_from_seeds_of_their_own():
     source = Rows(np.arange(10.0)[:, None])
-    batches = Batches(source, 8, 3, 0, Engine(cpu=True))
-    whole = Batches(source, 8, 1, 0, Engine(cpu=True)).take(4)[0]
+    batches = DataLoader(source, 8, 3, 0, Engine("cpu"))
+    whole = DataLoader(source, 8, 1, 0, Engine("cpu")).take(4)[0]
     parts = batches.take(4)
     assert [len(part.rows) for part in parts] == [3, 3, 2]
     assert sorted(torch.cat([part.rows for part in parts]).tolist()) == sorted(whole.rows.tolist())
@@ -304,7 +304,7 @@ def clockwork(monkeypatch, costs: dict[str, float]):
     return begin, taken
 
 
-AUTO = Arithmetic.candidates("auto", "auto")
+AUTO = ComputeMode.candidates("auto", "auto")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, costs, cho
     names = ["float32", "bf16", "float32 compiled", "bf16 compiled"]
     assert [str(way) for way in AUTO] == names
     begin, taken = clockwork(monkeypatch, dict(zip(names, costs, strict=True)))
-    best, seconds = fastest(AUTO, begin)
+    best, seconds = fastest(AUTO, begin, 1000)
     assert str(best) == chosen
     assert seconds == {
         name: pytest.approx(cost) if cost > 0 else None
@@ -332,16 +332,16 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, costs, cho
 
 def test_one_way_is_taken_untried_unless_it_has_to_be_compiled(monkeypatch):
     begin, taken = clockwork(monkeypatch, {"bf16": 1.0, "float32 compiled": -1})
-    assert fastest([Arithmetic("bf16")], begin) == (Arithmetic("bf16"), {})
+    assert fastest([ComputeMode("bf16")], begin, 1000) == (ComputeMode("bf16"), {})
     assert not taken
     with pytest.raises(RuntimeError, match=r"needs a C\+\+ compiler .* compile='no' \(no compiler"):
-        fastest([Arithmetic("float32", "yes")], begin)
+        fastest([ComputeMode("float32", "yes")], begin, 1000)
 
 
 def test_an_error_of_the_network_itself_is_not_hidden(monkeypatch):
     begin, _ = clockwork(monkeypatch, {"float32": -1, "bf16": 1.0})
     with pytest.raises(RuntimeError, match="no compiler"):
-        fastest(Arithmetic.candidates("auto", "no"), begin)
+        fastest(ComputeMode.candidates("auto", "no"), begin, 1000)
 
 
 def test_measuring_leaves_no_trace_and_its_choice_is_kept(tmp_path, monkeypatch, float32):
@@ -372,7 +372,7 @@ def test_measuring_leaves_no_trace_and_its_choice_is_kept(tmp_path, monkeypatch,
     assert run.speed["arithmetic"] == "bf16"
 
 
-def only_one(ways, begin):
+def only_one(ways, begin, steps):
     assert len(ways) == 1
     return ways[0], {}
 

@@ -4,7 +4,7 @@ __all__ = ["PAPERS", "Paper", "cite"]
 
 from dataclasses import dataclass
 
-from .validation import nearest
+from .naming import nearest
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .validation import nearest
+from .naming import nearest
 
 FORMAT = 1
 """The version of what a run folder holds, in its `config.json`."""

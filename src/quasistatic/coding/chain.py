@@ -1,6 +1,6 @@
 r"""Bits-back coding of a batch of examples along a chain: its code is as long as -K."""
 
-__all__ = ["CELLS", "Chain", "each_at"]
+__all__ = ["CELLS", "Chain", "each_at", "on_host"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -107,7 +107,7 @@ class Chain:
         x_t = x_t.to(self.model.blank(1).device)
         at = partial(each_at, x_t)
         law = self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
-        return _on_host(law)
+        return on_host(law)
 
     def _latent(self, k: int, kernel: Kernel, blank: Tensor) -> Alphabet:
         """That of the values of x_t that a kernel diffuses, at the k-th time."""
@@ -127,15 +127,15 @@ class Chain:
         return float(2.0 ** torch.tensor(least**0.5 / CELLS).log2().floor())
 
 
-def _on_host(law: Any) -> Any:
+def on_host(law: Any) -> Any:
     """The same law, with its parameters on the CPU."""
     if isinstance(law, Tensor):
         return law.cpu()
     if isinstance(law, tuple):
-        return tuple(_on_host(each) for each in law)
+        return tuple(on_host(each) for each in law)
     if not isinstance(law, Family):
         return law
-    moved = {f.name: _on_host(getattr(law, f.name)) for f in fields(law)}  # type: ignore[arg-type]
+    moved = {f.name: on_host(getattr(law, f.name)) for f in fields(law)}  # type: ignore[arg-type]
     return replace(law, **moved)  # type: ignore[type-var]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .._utils.validation import nearest
+from .._utils.naming import nearest
 from ..kernels import schedules
 from ..kernels.schedules import Schedule
 from .mutual_information import (

@@ -1,8 +1,8 @@
-r"""Exponential families: the one currency of the library.
+"""Exponential families: every transition of a diffusion, forward or reverse, is a batch of them.
 
-Every transition of a diffusion, forward or reverse, is a batch of independent scalars from one
-exponential family, and everything that is done to it (Bayes, a learned drift, an observation) is
-a *tilt*. A consumer uses the verbs of :class:`Family` and never asks which member it holds.
+Everything that is done to such a law (Bayes' rule, a learned drift, an observation) is a *tilt*: a
+multiplication of its density by exp(linear x - precision x^2 / 2). An algorithm calls the methods
+of :class:`Family` and never asks which family it holds.
 """
 
 __all__ = [

@@ -20,7 +20,7 @@ def mixed_table(X: Any, types: Mapping[str, str] | None) -> Table | None:
     numbers, whatever the range of each column.
 
     Any column of it may have holes, also one that has none in X, and whole numbers of a wide range
-    have some room beyond their ends (:meth:`Column.with_room`).
+    have some room beyond their ends (:meth:`Column.with_margin`).
 
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, which say which column does not do.
@@ -33,7 +33,7 @@ def mixed_table(X: Any, types: Mapping[str, str] | None) -> Table | None:
     if types is None and not any(column.named for column in table.columns):
         return None
     numbers = table.read(X).numpy().T
-    columns = [each.with_room(n) for each, n in zip(table.columns, numbers, strict=True)]
+    columns = [each.with_margin(n) for each, n in zip(table.columns, numbers, strict=True)]
     return replace(table, columns=tuple(columns), incomplete=True)
 
 

@@ -1,4 +1,4 @@
-"""The head for categories: what x_t says of each class is known, and is multiplied in."""
+"""The head for class variables: a prior over classes, times the known likelihood of x_t."""
 
 __all__ = ["Classes"]
 
@@ -17,9 +17,14 @@ from .head import DenoisingHead
 
 @dataclass(frozen=True)
 class Classes(DenoisingHead):
-    """The network gives the logits of a prior over the classes of each column, one number for each
-    one-hot value, and q(x_t | x_0 = class), which is known, multiplies it. The step that follows
-    is the exact mixture over classes."""
+    """The network returns logits of a prior over the classes, one number for each one-hot value.
+    They are multiplied by q(x_t | x_0 = class), which is known. The reverse step that follows is
+    the exact mixture over classes.
+
+    Args:
+        groups: set by :meth:`bind`: which values form one class variable.
+        excluded: set by :meth:`bind`: True for a class that no data have, shape (W,).
+    """
 
     groups: OneHotGroups | None = field(default=None, repr=False, compare=False)
     excluded: Tensor | None = field(default=None, repr=False, compare=False)
@@ -35,16 +40,16 @@ class Classes(DenoisingHead):
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if not isinstance(space, OneHot):
             raise TypeError(
-                f"Classes needs a space of categories (OneHot), got {type(space).__name__}: use "
+                f"Classes needs a space of classes (OneHot), got {type(space).__name__}: use "
                 "Levels for data with levels, and Clean, Noise or Velocity for others"
             )
         return replace(self, groups=space.groups, excluded=space.excluded)
 
     def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
-        assert self.groups is not None  # bound heads know them
+        assert self.groups is not None  # set by `bind`
         assert self.excluded is not None
         logits = output[..., 0].to(x_t.dtype)
         logits = torch.where(self.excluded.to(logits.device), -math.inf, logits)
-        # Bayes: what x_t says of x_0 is a tilt.
+        # Bayes' rule: the likelihood of x_t is a tilt.
         prior = Categorical(logits, self.groups)
         return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))

@@ -1,4 +1,4 @@
-"""The head of a network that knows a denoiser in closed form and learns what is wrong with it."""
+"""The head for a network that corrects a denoiser in closed form."""
 
 __all__ = ["Corrected"]
 
@@ -14,16 +14,18 @@ from ..spaces import Space
 from .head import DenoisingHead, require_signal_noise
 
 FARTHEST = 3.0
-"""The most by which a log-variance is changed, in nats: a belief neither collapses nor bursts."""
+"""The largest change of a log-variance, in nats: it bounds the corrected variance on both sides."""
 
 
 @dataclass(frozen=True)
 class Corrected(DenoisingHead):
-    r"""The network says the mean m and the variance V that a known law has for x_0 given x_t, and
-    two corrections f and g: the belief is N(m + sqrt(V) f, V exp(3 tanh(g / 3))).
+    """The network returns four numbers for each value: the mean m and the variance V that a known
+    law gives to x_0 given x_t, and two corrections f and g. The law of x_0 is N(m + sqrt(V) f, V
+    exp(3 tanh(g / 3))).
 
-    A shift is told in deviations of the known denoised, so that it is of one size at all times, and
-    small where that belief is sure. Zeros mean that it stands as it is.
+    The shift is in standard deviations of the known law, so that it has the same order of magnitude
+    at all times and vanishes where that law is certain. Zero corrections leave the known law as it
+    is.
     """
 
     @property
@@ -40,5 +42,9 @@ class Corrected(DenoisingHead):
         return Gaussian(mean + variance.sqrt() * shift, variance * change.exp())
 
     def uncorrected(self, output: Tensor) -> Tensor:
-        """The output (B, *, 4) of a network that has nothing to correct."""
+        """The same output with both corrections zero.
+
+        Args:
+            output: shape (B, *, 4).
+        """
         return torch.cat([output[..., :2], torch.zeros_like(output[..., 2:])], -1)

@@ -1,4 +1,4 @@
-"""Heads side by side, one for each part of a product."""
+"""Heads side by side, one for each part of a product kernel."""
 
 __all__ = ["ProductHead"]
 
@@ -17,11 +17,12 @@ from .head import DenoisingHead
 
 @dataclass(frozen=True)
 class ProductHead(DenoisingHead):
-    """A head for each part of a :class:`ProductKernel`, in the same order. A network gives each
-    value as many outputs as the part that asks for most, and the others leave some unread.
+    """One head for each part of a :class:`ProductKernel`, in the same order. The network returns as
+    many outputs for each value as the part with most of them needs; the other parts ignore the
+    rest.
 
     Args:
-        parts: heads that state a belief about x_0.
+        parts: heads that state a law of x_0.
     """
 
     parts: tuple[DenoisingHead, ...]
@@ -47,7 +48,7 @@ class ProductHead(DenoisingHead):
         wrong = [part for part in self.parts if not isinstance(part, DenoisingHead)]
         if wrong:
             raise TypeError(
-                f"{type(wrong[0]).__name__} states no belief about x_0: use Clean, Noise, "
+                f"{type(wrong[0]).__name__} states no law of x_0: use Clean, Noise, "
                 "Velocity, Levels or Classes as a part"
             )
         pieces = zip(self.parts, space.independent_parts(kernel), strict=True)
@@ -70,17 +71,17 @@ class ProductHead(DenoisingHead):
         kernel = _product(kernel)
         assert isinstance(denoised, Product)
         pieces = zip(self.parts, kernel.parts, denoised.parts, kernel.split(x_t, x_0), strict=True)
-        whole = torch.cat([h.divergence_of(k, b, x, y, s, t) for h, k, b, (x, y) in pieces], -1)
-        seen = kernel.present(x_t)
-        return whole if seen is None else torch.where(seen, whole, 0.0)
+        joined = torch.cat([h.divergence_of(k, b, x, y, s, t) for h, k, b, (x, y) in pieces], -1)
+        present = kernel.present(x_t)
+        return joined if present is None else torch.where(present, joined, 0.0)
 
     def _laws(
         self, kernel: Kernel, output: Tensor, x_t: Tensor, law: Callable[..., Family]
     ) -> Product:
-        """The law that each head makes of what the network said to it, as one."""
+        """The law that each head makes of its outputs, as one product."""
         kernel = _product(kernel)
-        told = output.split(kernel.widths, -2)
-        pieces = zip(self.parts, kernel.parts, told, kernel.split(x_t), strict=True)
+        outputs = torch.split(output, list(kernel.widths), -2)
+        pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t), strict=True)
         laws = [law(head, part, out[..., : head.outputs], x) for head, part, out, (x,) in pieces]
         return kernel.join(laws, x_t)
 

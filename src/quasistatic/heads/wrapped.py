@@ -1,4 +1,4 @@
-"""Heads made of another: the same network's denoised, walked in another way."""
+"""Heads that wrap another head: the same network with another reverse step."""
 
 __all__ = ["Exact", "Spread"]
 
@@ -17,12 +17,12 @@ from .variances import Variance
 
 @dataclass(frozen=True)
 class Exact(DenoisingHead):
-    """The step that a belief over levels really implies: the mixture of q(x_s | x_t, x_0) over
-    it, where the head itself has the member of the kernel's family with its mean and variance.
-    The two agree for short steps; long ones are where a mixture pays. For bits they are one.
+    """The exact reverse step of a law over levels: the mixture of q(x_s | x_t, x_0), where the
+    inner head uses the member of the kernel's family with the mixture's mean and variance. The two
+    agree for short steps; the mixture is better for long ones. For bits they are equal.
 
     Args:
-        inner: the head that the network was trained for.
+        inner: the head that the network was trained with.
     """
 
     inner: Levels
@@ -34,8 +34,8 @@ class Exact(DenoisingHead):
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if not isinstance(self.inner, Levels):
             raise TypeError(
-                f"Exact mixes over levels, and {type(self.inner).__name__} believes in none: it "
-                "takes a Levels head"
+                f"Exact mixes over levels, and {type(self.inner).__name__} has none: give it a "
+                "Levels head"
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 
@@ -56,12 +56,12 @@ class Exact(DenoisingHead):
 
 @dataclass(frozen=True)
 class Spread(DenoisingHead):
-    """Another head's estimate of x_0, with a spread about it that a variance states; where the
-    space has levels, the step that ends the chain stays the other head's own.
+    """Another head's estimate of x_0 with a variance of your choice. Where the space has levels,
+    the last step stays that of the inner head.
 
     Args:
-        inner: the head that the network was trained for.
-        variance: one that takes no outputs of the network.
+        inner: the head that the network was trained with.
+        variance: one without outputs of the network (`FixedSmall`, `FixedLarge`, `Analytic`).
     """
 
     inner: DenoisingHead
@@ -73,7 +73,7 @@ class Spread(DenoisingHead):
 
     @property
     def homogeneous(self) -> bool:
-        return False  # a variance may have a number for each value
+        return False  # a variance may differ between values
 
     @property
     def outputs(self) -> int:
@@ -83,8 +83,8 @@ class Spread(DenoisingHead):
         require_signal_noise(f"Spread({type(self.variance).__name__}())", kernel)
         if self.variance.outputs:
             raise TypeError(
-                f"{type(self.variance).__name__} takes outputs of the network, and all that there "
-                f"are belong to {type(self.inner).__name__}: use FixedSmall, FixedLarge or Analytic"
+                f"{type(self.variance).__name__} needs outputs of the network, and all of them "
+                f"belong to {type(self.inner).__name__}: use FixedSmall, FixedLarge or Analytic"
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 

@@ -1,4 +1,4 @@
-"""The Gaussian kernel: a real value that shrinks and is mixed with noise."""
+"""The Gaussian kernel: a real value that is scaled down and mixed with noise."""
 
 __all__ = ["GaussianKernel"]
 
@@ -13,7 +13,12 @@ from .kernel import SignalNoise
 
 @dataclass(frozen=True)
 class GaussianKernel(SignalNoise):
-    r"""q(x_t | x_s) = N(sqrt(a) x_s, 1 - a), with fixed point N(0, 1) (SD15 Tab. App.1)."""
+    """A real value with Gaussian noise: q(x_t | x_s) = N(sqrt(a) x_s, 1 - a), with fixed point N(0,
+    1) (SD15 Tab. App.1).
+
+    Args:
+        schedule: alpha_bar_t for t = 0, ..., T.
+    """
 
     @property
     def binary(self) -> bool:
@@ -47,7 +52,7 @@ class GaussianKernel(SignalNoise):
         return self.widen(self.posterior(x_t, denoised.mean, s, t), denoised.variance, s, t)
 
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
-        # The posterior's mean is affine in x_0, and its variance does not know it.
+        # The posterior's mean is affine in x_0, and its variance does not depend on x_0.
         at_zero = self.posterior(x_t, torch.zeros_like(x_t), s, t)
         slope = self.variance_terms(s, t, x_t)[1].sqrt()
         return NoisyLattice(denoised, at_zero.mean, slope, at_zero.variance)
@@ -60,32 +65,41 @@ class GaussianKernel(SignalNoise):
     def divergence(
         self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
     ) -> Tensor:
-        # The x_t terms of the two means cancel exactly, so they are never formed (VDM Eq. 13);
-        # the variances stand as 1 + (SNR_s - SNR_t) Var[x_0 | x_t] to one.
+        # The x_t terms of the two means cancel exactly, so they are left out (VDM Eq. 13). The
+        # ratio of the two variances is 1 + (SNR_s - SNR_t) Var[x_0 | x_t].
         gain = self.snr_drop(s, t, x_0)
         wider = torch.log1p(gain * denoised.variance)
         square = gain * (x_0 - denoised.mean) ** 2
         return 0.5 * (torch.expm1(-wider) + wider + (-wider).exp() * square)
 
     def snr_drop(self, s: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        """SNR_s - SNR_t, shaped (B, 1, ...), by expm1 in log-SNR."""
+        """SNR_s - SNR_t in the type of `like`, shape (B, 1, ..., 1); by expm1 of the log-SNR."""
         log_snr = self.schedule.log_snr
         high, low = self.at(log_snr, s, like), self.at(log_snr, t, like)
         return (-high.exp() * torch.expm1(low - high)).to(like.dtype)
 
     def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Gaussian:
-        least, weight = self.variance_terms(s, t, p.mean)
-        return Gaussian(p.mean, (least + weight * variance).expand_as(p.mean))
+        beta_tilde, weight = self.variance_terms(s, t, p.mean)
+        return Gaussian(p.mean, (beta_tilde + weight * variance).expand_as(p.mean))
 
     def variance_terms(self, s: Tensor, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        r"""beta_tilde and c^2, shaped (B, 1, ...): a step p(x_s | x_t) has variance
-        beta_tilde + c^2 Var[x_0 | x_t], where beta_tilde is the posterior's (DDPM Eq. 7) and c
-        the weight of x_0 in its mean."""
-        gone = -torch.expm1(self.log_share(s, t, like))
-        gone = gone / self.at(self.schedule.log_noise, t, like).exp()
-        least = gone * self.at(self.schedule.log_noise, s, like).exp()
-        weight = gone**2 * self.at(self.schedule.log_alpha_bar, s, like).exp()
-        return least.to(like.dtype), weight.to(like.dtype)
+        """The two terms of a reverse step's variance, which is beta_tilde + c^2 Var[x_0 | x_t]:
+        beta_tilde is the variance of q(x_s | x_t, x_0) (DDPM Eq. 7), and c is the coefficient of
+        x_0 in its mean.
+
+        Args:
+            s: shape (B,).
+            t: shape (B,).
+            like: a tensor of shape (B, *); gives the number of axes, the type and the device.
+
+        Returns:
+            beta_tilde and c^2, shape (B, 1, ..., 1) each.
+        """
+        ratio = -torch.expm1(self.log_share(s, t, like))  # (1 - a) / (1 - alpha_bar_t)
+        ratio = ratio / self.at(self.schedule.log_noise, t, like).exp()
+        beta_tilde = ratio * self.at(self.schedule.log_noise, s, like).exp()
+        weight = ratio**2 * self.at(self.schedule.log_alpha_bar, s, like).exp()
+        return beta_tilde.to(like.dtype), weight.to(like.dtype)
 
     def from_moments(self, mean: Tensor, variance: Tensor) -> Gaussian:
         return Gaussian(mean, variance)
@@ -97,8 +111,8 @@ class GaussianKernel(SignalNoise):
         self, y: Tensor, variance: Tensor, t: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         signal = self.signal(t, y)
-        seen = Gaussian(torch.zeros_like(y), variance + self.noise(t, y) ** 2)
+        total = Gaussian(torch.zeros_like(y), variance + self.noise(t, y) ** 2)
         known = variance.isfinite()
         y = torch.where(known, y, 0.0)
-        linear, precision = signal * y / seen.variance, signal**2 / seen.variance
-        return linear, precision, torch.where(known, seen.log_prob(y), 0.0)
+        linear, precision = signal * y / total.variance, signal**2 / total.variance
+        return linear, precision, torch.where(known, total.log_prob(y), 0.0)

@@ -1,4 +1,4 @@
-"""Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
+"""Networks: each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
     "DiT",

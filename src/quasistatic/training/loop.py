@@ -25,12 +25,12 @@ from ..likelihood.terms import count_terms
 from ..model import Model
 from .checkpoints import Folder
 from .config import Fit
-from .data_loader import VALIDATION, Batches, as_rows, as_source, mix
+from .data_loader import VALIDATION, DataLoader, as_rows, as_source, mix
 from .distributed import Engine
 from .objectives import Bound, Objective
-from .precision import Arithmetic
+from .precision import ComputeMode
 from .train_state import Progress, Run
-from .train_step import Gradients, NonFiniteLoss
+from .train_step import NonFiniteLoss, TrainStep
 
 LOOK = 64
 """Steps of a GPU between looks at their losses."""
@@ -138,13 +138,15 @@ class _Loop:
     ) -> None:
         self.model, self.objective, self.engine, self.how = model, objective, engine, how
         self.source, self.valid, self.dtype = source, valid, model.blank(1).dtype
-        self.batches = Batches(source, how.batch, engine.ranks * how.accumulate, how.seed, engine)
+        self.batches = DataLoader(
+            source, how.batch, engine.ranks * how.accumulate, how.seed, engine
+        )
         self.sample = model.space.check(self.batches.first(SAMPLE)).to(self.dtype)
         self.weights = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=how.lr, weight_decay=how.weight_decay, fused=_can_fuse(self.weights)
         )
-        self.gradients = Gradients(model, objective, engine, self.batches)
+        self.gradients = TrainStep(model, objective, engine, self.batches, how.cuda_graphs)
         self.kept = Run.begin(self.weights)
         self.unseen: list[Tensor] = []
         self.good: list[list[Tensor]] = []
@@ -192,14 +194,15 @@ class _Loop:
             self.kept.speed = self.engine.once(folder.speed)
         if self.kept.finished:
             return
-        ways = Arithmetic.candidates(self.how.precision, self.how.compile)
-        ways = [way for way in ways if str(way) == self.kept.speed.get("arithmetic")] or ways
-        seconds = self.gradients.choose(ways, self.kept.step)
+        modes = ComputeMode.candidates(self.how.precision, self.how.compile)
+        modes = [mode for mode in modes if str(mode) == self.kept.speed.get("arithmetic")] or modes
+        left = self.how.steps - self.kept.step
+        seconds = self.gradients.choose(modes, self.kept.step, left)
         self.kept.speed |= {
             "device": self.engine.hardware,
             "processes": self.engine.ranks,
             "threads": torch.get_num_threads(),
-            "arithmetic": str(self.gradients.arithmetic),
+            "arithmetic": str(self.gradients.mode),
         }
         if seconds:
             self.kept.speed.setdefault("seconds_a_step", seconds)

@@ -1,4 +1,4 @@
-"""The types of a table's columns: what each needs to turn raw values into numbers, and back."""
+"""The types of a table's columns: each maps raw values to numbers and back."""
 
 from .column import Column
 from .named import BinaryColumn, CategoryColumn, ConstantColumn

@@ -1,9 +1,9 @@
-"""Columns of real and of whole numbers."""
+"""Columns of real numbers and of whole numbers."""
 
 __all__ = ["IntegerColumn", "NumericColumn"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -14,19 +14,20 @@ from ..piecewise_linear import PiecewiseLinear
 from ..space import Space
 from .column import Column
 
-ROOM = 0.01
-"""The share of rows at an end of a range, or three of few, up to which more may lie beyond it."""
+MARGIN = 0.01
+"""A range is extended at an end that at most this share of the rows reaches, or three rows."""
 
 
 @dataclass(frozen=True)
 class NumericColumn(Column):
-    """Real numbers. x_0 rises along straight lines through knots: two for a shift and a scale,
-    several for quantiles.
+    """Real numbers, mapped to x_0 along straight lines through knots: two knots for a shift and a
+    scale, more for quantiles.
 
     Args:
-        at: raw values of the knots.
-        to: x_0 of the knots.
-        low, high: the least and the largest value seen.
+        at: raw values of the knots, ascending.
+        to: x_0 of the knots, ascending.
+        low: the smallest value seen.
+        high: the largest value seen.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -53,12 +54,12 @@ class NumericColumn(Column):
         """The mean."""
         return draws.mean(1)
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(~np.isfinite(numbers))
 
     @property
-    def takes(self) -> str:
-        return "finite numbers: remove or mark what is not one as missing"
+    def accepted(self) -> str:
+        return "finite numbers: remove such rows, or mark the values as missing (NaN)"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,12 @@ class IntegerColumn(Column):
     """Whole numbers from `low` to `high`.
 
     Args:
-        shift, scale: that standardise them.
-        shares: of each number where there are few, which are then diffused as classes; else ().
+        low: the smallest number.
+        high: the largest number.
+        shift: of the standardisation.
+        scale: of the standardisation.
+        shares: the share of each number if there are few, which are then diffused as classes; else
+            ().
     """
 
     kind: ClassVar[str] = "integer"
@@ -80,7 +85,7 @@ class IntegerColumn(Column):
 
     @property
     def lowest(self) -> int:
-        """The number of the first class, where there are few."""
+        """The number of the first class, if the numbers are diffused as classes."""
         return self.low
 
     @property
@@ -95,31 +100,36 @@ class IntegerColumn(Column):
     def placeholder(self) -> float:
         return self.low
 
-    def with_room(self, numbers: np.ndarray) -> "IntegerColumn":
-        """A wide range goes on for half its width beyond an end that hardly a row is at, but not
-        below 0 if none is: the next rows have a new extreme now and then. Where many rows are at
-        an end, or numbers are few, there is no more."""
+    def with_margin(self, numbers: np.ndarray) -> "IntegerColumn":
+        """The range extended by half its width beyond an end that few rows reach, but not below 0
+        if no number is negative: new rows have new extremes now and then. An end that many rows
+        reach is kept, and so is the range of few numbers.
+
+        Args:
+            numbers: the rows that are known, shape (N,).
+        """
         if self.shares:
             return self
-        most = max(3.0, ROOM * np.isfinite(numbers).sum())
-        room = (self.high - self.low + 1) // 2
-        low = self.low if (numbers == self.low).sum() > most else self.low - room
-        high = self.high if (numbers == self.high).sum() > most else self.high + room
+        most = max(3.0, MARGIN * np.isfinite(numbers).sum())
+        margin = (self.high - self.low + 1) // 2
+        low = self.low if (numbers == self.low).sum() > most else self.low - margin
+        high = self.high if (numbers == self.high).sum() > most else self.high + margin
         return replace(self, low=low if self.low < 0 else max(low, 0), high=high)
 
     def typical(self, draws: Tensor) -> Tensor:
-        """The median, a number that was drawn."""
+        """The median, which is one of the draws."""
         return draws.median(1).values
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        fits = (numbers == np.round(numbers)) & (numbers >= self.low) & (numbers <= self.high)
+        return np.asarray(~fits)
 
     @property
-    def takes(self) -> str:
+    def accepted(self) -> str:
         return (
-            f"whole numbers from {self.low} to {self.high}: infer the table from all the rows that "
-            f"there will be, or with types={{{self.name!r}: 'numeric'}}"
+            f"whole numbers from {self.low} to {self.high}: infer the table from rows with the "
+            f"whole range, or with types={{{self.name!r}: 'numeric'}}"
         )
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else round(each) for each in numbers.tolist()]
