@@ -6,7 +6,9 @@ For Gaussian heads, levels, bits (a ring of six spins by enumeration, with the e
 classes and a mixed table, at 4, 16 and 64 evaluations: how often an interval of 95 % holds the
 value of an example and the mean over the examples, and the reported standard error over the true
 one, as root mean squares. The other networks are wrong on purpose: coverage must not depend on a
-good model. It takes about three minutes on one core, and keeps benchmarks/results/coverage.json.
+good model. Where the network decides the last step, evaluations are also spread with one of them
+for that step alone. It takes about five minutes on one core, and keeps
+benchmarks/results/coverage.json.
 """
 
 import argparse
@@ -21,6 +23,8 @@ import quasistatic as qs
 from quasistatic.diagnostics.interval_coverage import interval_coverage
 from quasistatic.diagnostics.oracles import IsingOracle
 from quasistatic.heads.variances import FixedLarge
+from quasistatic.likelihood.neyman_allocation import Allocation
+from quasistatic.likelihood.terms import count_terms
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
 STEPS = 100
@@ -56,6 +60,7 @@ def models(n: int, rng: torch.Generator) -> dict[str, tuple[qs.Model, Tensor]]:
     ising = IsingOracle(6, 0.6, 0.1)
     normal = torch.randn(n, 3, generator=rng)
     mixed = torch.cat([normal[:, :1], torch.randint(2, (n, 1), generator=rng)], 1)
+    three = (3, 3, 3, 3)
     velocity = qs.Velocity(FixedLarge())
     return {
         "Gaussian": (qs.Model(qs.Continuous(3), gaussian, velocity, Wrong(1)), normal),
@@ -65,11 +70,19 @@ def models(n: int, rng: torch.Generator) -> dict[str, tuple[qs.Model, Tensor]]:
         ),
         "bits": (qs.Model(**ising.parts(qs.BinomialKernel(erase))), ising.sample(n, rng)),
         "classes": (
-            qs.Model(qs.OneHot((3,)), qs.CategoricalKernel(erase, (3,)), qs.Classes(), Wrong(1)),
-            torch.randint(3, (n, 1), generator=rng),
+            qs.Model(qs.OneHot(three), qs.CategoricalKernel(erase, three), qs.Classes(), Wrong(1)),
+            torch.randint(3, (n, 4), generator=rng),
         ),
         "table": (table(), mixed),
     }
+
+
+def allocations(model: qs.Model, evaluations: int) -> dict[str, Allocation | None]:
+    """Ways to spread evaluations: evenly, and with one for the last step if it is learned."""
+    if not model.space.learns_last_step:
+        return {"even": None}
+    apart = Allocation.last_step_apart(count_terms(model), evaluations)
+    return {"even": None, "last step apart": apart}
 
 
 def main() -> None:
@@ -80,18 +93,21 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     print(f"{asked.examples} examples, {asked.repeats} repeats, intervals of 95 %\n")
-    print("| model | evaluations | each | mean | error of each | error of the mean |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| model | spread | evaluations | each | mean | error of each | error of the mean |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     rows = []
     for name, (model, x) in models(asked.examples, torch.Generator().manual_seed(0)).items():
         for evaluations in (4, 16, 64):
-            found = interval_coverage(model, x, evaluations, asked.repeats, rng=1)
-            rows.append({"model": name} | asdict(found))
-            print(
-                f"| {name} | {evaluations} | {found.each:.1%} | {found.mean:.1%} | "
-                f"{found.each_ratio:.2f} | {found.mean_ratio:.2f} |",
-                flush=True,
-            )
+            for spread, allocation in allocations(model, evaluations).items():
+                found = interval_coverage(
+                    model, x, evaluations, asked.repeats, 0.95, 1, allocation, full_sums=100
+                )
+                rows.append({"model": name, "spread": spread} | asdict(found))
+                print(
+                    f"| {name} | {spread} | {evaluations} | {found.each:.1%} | {found.mean:.1%} | "
+                    f"{found.each_ratio:.2f} | {found.mean_ratio:.2f} |",
+                    flush=True,
+                )
     asked.results.mkdir(parents=True, exist_ok=True)
     (asked.results / "coverage.json").write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from conftest import KERNELS, Wrong, assert_mean, close
+from conftest import KERNELS, Silent, Wrong, assert_mean, close, mixed_model, mixed_rows
 from quasistatic.diagnostics.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle
 from quasistatic.heads import Clean, Exact, Levels, Natural, Spread, Velocity
 from quasistatic.heads.variances import FixedLarge, FixedSmall
@@ -58,6 +58,35 @@ def test_measured_costs_add_up_to_the_bound(oracle, kernel, count, rng):
     for times in (costs.path(count), model.times(14)):
         assert_mean(-bound(model, x, times=times, rng=rng).nats, costs.nats(times), 0.05)
     assert costs.nats(costs.path(14)) <= costs.nats(model.times(14)) + 1e-9
+
+
+def test_costs_of_a_mixed_table_add_up_to_its_bound(rng):
+    """Each value's last step is counted once: that of a class by the network, that of a real value
+    by the space."""
+    model, x = mixed_model(), mixed_rows(4000, rng)
+    costs = timesteps.measure_costs(model, x, 14, rng)
+    for times in (costs.path(4), model.times(14)):
+        assert_mean(-bound(model, x, times=times, rng=rng).nats, costs.nats(times), 0.05)
+
+
+def test_costs_are_means_over_all_batches(monkeypatch, rng):
+    """Examples that lie far off come first, so that the last batch by itself is far cheaper."""
+    model = Model(Continuous(3), KERNELS["gaussian"], Clean(FixedLarge()), Silent())
+    x = torch.randn(60, 3, generator=rng) * 0.1
+    x[:40] += 5
+    whole = timesteps.measure_costs(model, x, 8, torch.Generator().manual_seed(2))
+    variance = timesteps.analytic_variance(model, x, 8, 2)
+    monkeypatch.setattr(Model, "chunk_size", 20)
+    some = timesteps.measure_costs(model, x, 8, torch.Generator().manual_seed(3))
+    # The estimate is 0 whatever x_t is, so that no cost depends on the noise.
+    assert close(some.ends, whole.ends)
+    assert close(some.between, whole.between)
+    assert some.prior == pytest.approx(whole.prior)
+    assert close(
+        torch.tensor(timesteps.analytic_variance(model, x, 8, 3).table),
+        torch.tensor(variance.table),
+    )
+    assert close(torch.tensor(variance.table), (x**2).mean(0).expand(8, 3))
 
 
 def test_more_steps_never_cost_more_than_their_subset(rng):

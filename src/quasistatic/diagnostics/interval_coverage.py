@@ -12,10 +12,11 @@ import torch
 
 from .._utils.randomness import Rng, as_generator
 from ..likelihood import BoundScore, bound
+from ..likelihood.neyman_allocation import Allocation
 from ..model import Model
 
 FULL_SUMS = 200
-"""Full sums of each example whose mean is the value that intervals should hold."""
+"""Full sums of each example by default."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def interval_coverage(
     repeats: int = 200,
     level: float = 0.95,
     rng: Rng = None,
+    allocation: Allocation | None = None,
+    full_sums: int = FULL_SUMS,
 ) -> IntervalCoverage:
     """The coverage of the intervals of :func:`quasistatic.likelihood.bound`, by repeats.
 
@@ -70,6 +73,8 @@ def interval_coverage(
         repeats: the number of repeats.
         level: the coverage that is asked for.
         rng: a seed, a generator or None; the same seed repeats the draws.
+        allocation: how evaluations are spread over the terms; by default evenly.
+        full_sums: of each example, whose mean is the value that its intervals should hold.
 
     Raises:
         ValueError: if there are fewer than 2 evaluations or repeats, or the level is not between 0
@@ -83,9 +88,11 @@ def interval_coverage(
     rng = as_generator(rng)
     checked = model.space.check(raw)
     n = len(checked)
-    score = bound(model, checked.repeat(repeats, *[1] * (checked.ndim - 1)), evaluations, rng=rng)
-    many = checked.repeat(FULL_SUMS, *[1] * (checked.ndim - 1))
-    exact = bound(model, many, rng=rng).nats.double().reshape(FULL_SUMS, n).mean(0)
+    ones = [1] * (checked.ndim - 1)
+    again = checked.repeat(repeats, *ones)
+    score = bound(model, again, evaluations, rng=rng, allocation=allocation)
+    full = bound(model, checked.repeat(full_sums, *ones), rng=rng).nats.double()
+    exact = full.reshape(full_sums, n).mean(0)
     apart = [_rows(score, slice(k * n, (k + 1) * n)) for k in range(repeats)]
     low, high = (
         torch.stack(ends) for ends in zip(*(each.interval(level) for each in apart), strict=True)

@@ -74,8 +74,11 @@ def bound_to(
     if most < 2:
         raise ValueError(f"a standard error takes at least 2 evaluations to estimate, got {most}")
     wanted = stderr * model.space.dims * math.log(2) * (1.0 if each else len(checked) ** 0.5)
+    opening = min(OPENING, most)
     allocation = Allocation.even(terms)
-    score = bound(model, checked, min(OPENING, most), grid, rng, allocation)
+    if ends[0] == 0:
+        allocation = Allocation.last_step_apart(terms, opening)
+    score = bound(model, checked, opening, grid, rng, allocation)
     while (reached := _rms(score.noise)) > wanted and score.evaluations + 2 <= most:
         need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * MARGIN - 1))
         cost = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS

@@ -54,6 +54,18 @@ class Allocation:
         density = torch.full((terms,), 1 / terms, dtype=torch.float64)
         return cls(density, torch.zeros_like(density))
 
+    @classmethod
+    def last_step_apart(cls, terms: int, evaluations: int) -> "Allocation":
+        """One evaluation for term 0, that of the last step, and the others spread evenly over the
+        other terms. The term of the last step of bits and classes is rarely large and then very
+        large: drawn with a weight, it makes an estimate skewed, and its interval too short."""
+        if not 1 < evaluations < terms:
+            return cls.even(terms)
+        rest = (1 - 1 / evaluations) / (terms - 1)
+        density = torch.full((terms,), rest, dtype=torch.float64)
+        density[0] = 1 / evaluations
+        return cls(density, torch.zeros_like(density))
+
     def index(self, v: Tensor) -> Tensor:
         """The terms at places v (B,) in [0, 1) along the density, with shape (B,)."""
         # The ends are rounded, so that evenly spread places meet evenly spread terms once each,

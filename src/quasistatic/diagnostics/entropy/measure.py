@@ -101,12 +101,8 @@ def _process(model: Model, x_0: Tensor, ends: Tensor) -> dict[str, Tensor]:
     laws, prior = [kernel.marginal(x_0, t) for t in at], kernel.prior(x_0)
     away = [law.kl(prior) for law in laws]
     noise = [law.entropy() for law in laws]
-    forward = []
-    for law, s, t in zip(laws, at, at[1:], strict=False):
-        # The entropy of a step is affine in its starting value: a constant on the real line, and
-        # any function of a bit. So its mean over x_s is its value at the mean of x_s.
-        zero, one = (kernel.step(x, s, t).entropy() for x in (0 * x_0, 0 * x_0 + 1))
-        forward.append(zero + (one - zero) * law.mean)
+    starts = zip(laws, at, at[1:], strict=False)
+    forward = [kernel.mean_step_entropy(law.mean, s, t) for law, s, t in starts]
     if ends[0] == 0:
         # Values with levels end at x_0, without noise. The others end at x_1, so that the last
         # step leaves them as they are.
