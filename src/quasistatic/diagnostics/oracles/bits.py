@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..._utils.randomness import Rng, as_generator, below
-from ...distributions import total
 from ...heads import Clean
 from ...kernels import Kernel
 from ...spaces import Binary
@@ -64,11 +63,12 @@ class _OnBits(Oracle):
 
     def _log_joint(self, kernel: Kernel, x_t: Tensor, t: Tensor) -> Tensor:
         """log P(x_t, sequence), with shape (B, K)."""
-        each = [
-            total(kernel.marginal(sequence.expand_as(x_t), t).log_prob(x_t))
-            for sequence in self.sequences.to(x_t)
-        ]
-        return torch.stack(each, 1) + self.log_weight.to(x_t)
+        # Bits of x_t are independent given x_0, so two laws for each bit serve all sequences.
+        zero, one = (
+            kernel.marginal(torch.full_like(x_t, bit), t).log_prob(x_t) for bit in (0.0, 1.0)
+        )
+        ones = self.sequences.T.to(x_t)
+        return one @ ones + zero @ (1 - ones) + self.log_weight.to(x_t)
 
 
 @dataclass(frozen=True)
