@@ -22,6 +22,7 @@ from .coding import Codec
 from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
+from .likelihood.terms import count_terms
 from .model import Model
 from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import Posterior, conditioned
@@ -90,7 +91,7 @@ class Diffusion(Model):
             return method(self, x, times, rng)
         if stderr is not None:
             return bound_to(self, x, stderr, each, budget, times, rng)
-        terms = len(self.times(times)) - self.space.first_term
+        terms = count_terms(self, times)
         shares = 64 if isinstance(evaluations, EllipsisType) else evaluations
         return bound(self, x, None if shares is None or shares >= terms else shares, times, rng)
 

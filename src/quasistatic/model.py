@@ -5,7 +5,7 @@ __all__ = ["Model"]
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,13 @@ class Model(nn.Module):
         """How many examples are processed at once in scoring and sampling, so that memory does not
         grow with the number of examples."""
         return max(1, min(4096, 2**18 // math.prod(self.space.state)))
+
+    def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
+        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`chunk_size` rows, or
+        fewer where `copies` of each row are made."""
+        size = max(1, self.chunk_size // copies)
+        for start in range(0, len(x), size):
+            yield x[start : start + size]
 
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""

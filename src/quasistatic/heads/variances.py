@@ -75,8 +75,8 @@ class FixedLarge(Variance):
 class Analytic(Variance):
     """The best variance that is the same for all examples: Var[x_0 | x_t] = E[(x_0 - x_0_hat)^2],
     measured on data for each value (BLZZ22 Thm. 1, where one number serves a whole image).
-    Interpolated between the measured times. :func:`quasistatic.sampling.timesteps.analytic`
-    measures it.
+    Interpolated between the measured times.
+    :func:`quasistatic.sampling.timesteps.analytic_variance` measures it.
 
     Args:
         times: where it was measured, ascending.

@@ -128,6 +128,14 @@ class CategoricalKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Categorical:
         return self._kept(x_s, *self._shares(s, t, x_s))
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        # Class k of x_s adds f(a + r_k) in the place of f(r_k), where r = (1 - a) pi is the law of
+        # a redrawn class and f(p) = -p log p.
+        log_a, log_redrawn = self._shares(s, t, mean)
+        redrawn = (log_redrawn + self._pi(mean)).exp()
+        other, kept = (torch.special.entr(p) for p in (redrawn, log_a.exp() + redrawn))
+        return (other + (kept - other) * mean).to(mean.dtype)
+
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         # log q(x_t | x_s = k) for each class k: the class of x_t was kept or redrawn, others
         # redrawn.

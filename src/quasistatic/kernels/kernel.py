@@ -122,6 +122,21 @@ class Kernel(ShortRepr, abc.ABC):
             t: shape (B,).
         """
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """The entropy of q(x_t | x_s), averaged over x_s. For each kernel it is affine in x_s: a
+        constant for a real value, and any function of a bit.
+
+        Args:
+            mean: E[x_s], shape (B, *).
+            s: the earlier time, shape (B,).
+            t: the later time, shape (B,).
+
+        Returns:
+            Shape (B, *), in nats.
+        """
+        zero, one = (self.step(x, s, t).entropy() for x in (0 * mean, 0 * mean + 1))
+        return zero + (one - zero) * mean
+
     @abc.abstractmethod
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The likelihood x_s -> log q(x_t | x_s), as the coefficients of a tilt.

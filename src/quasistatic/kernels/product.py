@@ -99,6 +99,9 @@ class ProductKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Product:
         return self._laws(lambda part, x: part.step(x, s, t), x_s)
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self._numbers(lambda part, m: (part.mean_step_entropy(m, s, t),), mean)[0]
+
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         linear, precision = self._numbers(lambda part, x: part.likelihood_tilt(x, s, t), x_t)
         return linear, precision
