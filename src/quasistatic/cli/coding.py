@@ -14,7 +14,14 @@ import tyro
 from torch import Tensor
 
 from .._utils import files
-from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
+from ..coding import (
+    Codec,
+    CompressionReport,
+    LayeredCodec,
+    compress_array,
+    decompress_array,
+    order_of,
+)
 from ..diffusion import Diffusion
 from ..recipes.runs import Opened, open_run
 from ..reporting.console import Display
@@ -83,7 +90,7 @@ def compress_(words: Sequence[str]) -> None:
 def _codec(asked: _Compress, model: Diffusion, times: int | Tensor | None) -> Codec:
     return Codec(
         model,
-        ... if times is None else times,
+        times,
         block=asked.block,
         together=asked.together,
         workers=asked.workers,
@@ -91,7 +98,7 @@ def _codec(asked: _Compress, model: Diffusion, times: int | Tensor | None) -> Co
     )
 
 
-def _compressed_table(asked: _Compress, path: Path) -> Report:
+def _compressed_table(asked: _Compress, path: Path) -> CompressionReport:
     if asked.file is None or asked.layers is not None or asked.path is not None:
         raise ValueError("a fitted table takes a table in a file, and neither --layers nor --path")
     table = OpenedTable.open(asked.run)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ..coding import Codec, Header, Report, StreamError, compress_array
+from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
 from ..data.table_files import write_table
 from .opened_table import OpenedTable
 
 
-def compress_table(table: OpenedTable, codec: Codec, data: Path, target: Path) -> Report:
+def compress_table(table: OpenedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
     """Writes the stream of a table in a file: its names, types and values, not the way that they
     are written. Memory does not grow with the rows.
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from .._utils import files
-from .codec import Codec, Report
+from .codec import Codec
+from .report import CompressionReport
 from .stream import Header, StreamError, read_header
 
 
-def compress_array(codec: Codec, x: np.ndarray, target: str | Path) -> Report:
+def compress_array(codec: Codec, x: np.ndarray, target: str | Path) -> CompressionReport:
     """Writes the stream of x (N, *shape), which may be a memory map, to `target`.
 
     Raises:
