@@ -207,13 +207,13 @@ def test_any_array_of_levels_comes_back(x):
 def test_the_rate_is_that_of_the_bound_on_bits():
     """The heartbeat has five equally likely sequences: log2 5 bits each, less than K says."""
     oracle, model = heartbeat()
-    x = oracle.sample(2000, torch.Generator().manual_seed(0)).numpy().astype(np.uint8)
+    x = oracle.sample(8000, torch.Generator().manual_seed(0)).numpy().astype(np.uint8)
     file = io.BytesIO()
-    report = qs.Codec(model, model.steps, together=256).write(x, file)
+    report = qs.Codec(model, model.steps, together=256, block=8000).write(x, file)
     bound = model.score(x, None).bits_per_dim.mean().item()
     assert report.blocks == {"chain": 1}
-    # Paths differ in length: over 2000 of them by half a per cent.
-    assert report.net_bits_per_dim == pytest.approx(bound, rel=0.02)
+    # Paths differ in length: over 8000 of them by a per cent.
+    assert report.net_bits_per_dim == pytest.approx(bound, rel=0.03)
     assert report.net_bits_per_dim * 20 > math.log2(5)
     assert report.overhead < 500
     assert report.total == len(file.getvalue())
@@ -242,7 +242,9 @@ def test_blocks_are_read_by_themselves_and_by_any_number_of_workers():
     header = stream.read_header(file)
     parts = list(stream.read_blocks(file, header))
     assert len(parts) == 5
-    third = blocks.decode(Chain(model, header.times), parts[2], x.dtype, header.together)
+    third = blocks.decode(
+        Chain(model, header.times, portability=Portable()), parts[2], x.dtype, header.together
+    )
     assert np.array_equal(third, x[20:30])
 
 
@@ -261,17 +263,19 @@ def test_no_more_than_a_few_blocks_are_held():
 
     class File(io.BytesIO):
         def write(self, data):
+            if not written:
+                asked.clear()  # the digest of all values came before
             written.append(len([rows for rows in asked if rows.stop is not None and rows.start]))
             return super().write(data)
 
     qs.Codec(model, block=4, workers=2).write(x.view(Watched), File())
-    ahead = [read - (len(written[:i]) - 1) / 2 for i, read in enumerate(written)]
+    ahead = [read - (len(written[:i]) - 1) for i, read in enumerate(written)]
     assert max(ahead) <= 5
 
 
 def test_short_noise_is_packed_and_says_so():
     _, model = heartbeat()
-    x = np.random.default_rng(0).integers(0, 2, (3, 20))
+    x = np.random.default_rng(0).integers(0, 2, (5, 20))
     file = io.BytesIO()
     report = qs.Codec(model).write(x, file)
     assert report.blocks == {"packed": 1}
@@ -401,7 +405,7 @@ def test_a_block_may_not_claim_more_than_the_header_says(small):
 
 def test_squeezed_data_do_not_grow_beyond_what_was_said():
     bomb = packing.squeeze(bytes(10**6))
-    with pytest.raises(ValueError, match="no whole"):
+    with pytest.raises(ValueError, match="no complete"):
         packing.unsqueeze(bomb, 100)
 
 
@@ -428,10 +432,12 @@ def test_one_weight_is_another_model():
 def test_another_machine_is_refused_and_may_be_tried(small, monkeypatch):
     model, whole, x = small
     mine = float_reproducibility.platform_facts(model)
+    native = model.compress(x, 10, workers=1, portable=False)
     monkeypatch.setattr(compatibility, "platform_facts", lambda model: mine | {"machine": "abacus"})
+    assert np.array_equal(model.decompress(whole), x)  # a portable stream
     with pytest.raises(qs.StreamError, match="abacus"):
-        model.decompress(whole)
-    assert np.array_equal(model.decompress(whole, anyway=True), x)
+        model.decompress(native)
+    assert np.array_equal(model.decompress(native, anyway=True), x)
 
 
 def test_a_newer_version_is_refused(small):
@@ -580,10 +586,11 @@ def test_an_index_is_a_draw_and_tells_it():
     rng, drawn, index = np.random.default_rng(0), [], []
     bits = q.kl(p).sum().item() / math.log(2)
     for row in range(1000):
-        sent = Channel((1, row, 0), p).send(q, bits + 3, rng)
-        assert torch.equal(Channel((1, row, 0), p).receive(sent[0]), sent[1])
-        index.append(sent[0])
-        drawn.append(sent[1])
+        candidates = SharedCandidates((1, row, 0), p)
+        index.append(candidates.choose(q, bits + 3, rng))
+        drawn.append(candidates.draw(index[-1], 1)[0])
+        received = receive(NativeFloats(), p, 1, row, np.array([[index[-1]]]))
+        assert torch.equal(received[0], drawn[-1])
     found = torch.stack(drawn)
     assert_mean(found, q.loc[0])
     assert_mean((found - q.loc) ** 2, q.variance[0])
@@ -593,10 +600,10 @@ def test_an_index_is_a_draw_and_tells_it():
 
 def test_candidates_are_the_same_however_many_are_made():
     p = Gaussian(torch.zeros(1, 5), torch.ones(1, 5))
-    channel = Channel((2, 7, 1), p)
+    candidates = SharedCandidates((2, 7, 1), p)
     many = candidates.draw(0, 50)
     assert torch.equal(many[17:30], candidates.draw(17, 13))
-    assert not torch.equal(many, Channel((2, 8, 1), p).candidates(0, 50))
+    assert not torch.equal(many, SharedCandidates((2, 8, 1), p).draw(0, 50))
 
 
 def test_each_order_has_its_reader():

@@ -293,9 +293,7 @@ def _next_layer(layers: Iterator[Block], n: int) -> Block | None:
 def _as_sent(steps: _Steps, k: int, x_t: Tensor, payload: bytes) -> Tensor:
     """x_s by the layer of step k."""
     chain = steps.chain
-    arithmetic, index = unpack_indices(
-        chain.portability, payload, len(x_t), chain.model.space.dims
-    )
+    arithmetic, index = unpack_indices(chain.portability, payload, len(x_t), chain.model.space.dims)
     arithmetic.next_law()
     try:
         return steps.receive(arithmetic, k, x_t, index)
