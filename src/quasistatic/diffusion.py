@@ -22,6 +22,7 @@ from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
+from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import Posterior, conditioned
 from .sampling.ancestral import ancestral
 from .sampling.factors import Factor, Observed
@@ -132,7 +133,7 @@ class Diffusion(Model):
                 "matched" (r as x_t sees it through the noise).
             pull: how much of the promise's slope is added to the steps, see
                 :func:`posteriors.posterior`.
-            together: particles that the network sees at once, by default :attr:`Model.together`:
+            together: particles that the network sees at once, by default :attr:`Model.chunk_size`:
                 memory grows with it.
 
         Raises:
@@ -275,6 +276,7 @@ class Diffusion(Model):
     def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
+        description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
         missing = [name for name in kinds if name not in description]
         if missing:
@@ -294,6 +296,7 @@ class Diffusion(Model):
         stored = read_config(folder)
         model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        tensors = converted_tensors(stored["model"], tensors)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
@@ -312,7 +315,7 @@ class Diffusion(Model):
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
         hidden = hidden.bool().cpu()
-        filled = torch.where(hidden, self.space.filler.to(array.dtype), array.cpu())
+        filled = torch.where(hidden, self.space.placeholder.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)
 
 

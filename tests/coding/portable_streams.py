@@ -29,9 +29,7 @@ def network(space: qs.spaces.Space, kernel: qs.kernels.Kernel, head: qs.heads.He
     """An untrained model whose steps depend on x_t."""
     torch.manual_seed(0)
     outputs = head.bind(space, kernel).outputs
-    return qs.Diffusion(
-        space, kernel, head, qs.networks.MLP(space.state, 32, 2, outputs=outputs)
-    )
+    return qs.Diffusion(space, kernel, head, qs.networks.MLP(space.state, 32, 2, outputs=outputs))
 
 
 def models() -> dict[str, tuple[qs.Diffusion, np.ndarray]]:

@@ -25,8 +25,8 @@ from quasistatic.coding import (
 )
 from quasistatic.coding import header as header_module
 from quasistatic.coding.alphabets import BinAlphabet, FiniteAlphabet
-from quasistatic.coding.blocks import Coded, batch_slices
 from quasistatic.coding.arithmetic import NativeFloats
+from quasistatic.coding.blocks import Coded, batch_slices
 from quasistatic.coding.chain import Chain
 from quasistatic.coding.layer_indices import receive
 from quasistatic.coding.portability import Native, Portable

@@ -15,14 +15,14 @@ import quasistatic as qs
 from conftest import Silent, default_dtype, member
 from quasistatic.coding import blocks, codec, stream
 from quasistatic.coding.alphabets import GroupedAlphabet
-from quasistatic.coding.arithmetic import NativeFloats, RoundedFloats
+from quasistatic.coding.arithmetic import NativeFloats
 from quasistatic.coding.bins import UniformBins, pop_bins, push_bins
 from quasistatic.coding.blocks import Coded
 from quasistatic.coding.chain import Chain
 from quasistatic.coding.decimal_grids import scan_columns
-from quasistatic.coding.missing_values import pop_missing, push_missing
 from quasistatic.coding.errors import DamagedValues
 from quasistatic.coding.header import NEWEST
+from quasistatic.coding.missing_values import pop_missing, push_missing
 from quasistatic.coding.packing import pack_column, unpack_column
 from quasistatic.coding.portability import Native, Portability, Portable
 from quasistatic.coding.quantizers import DecimalQuantizer, FloatQuantizer, ordered
@@ -30,19 +30,19 @@ from quasistatic.coding.raw_alphabets import EDGES, NumberAlphabet, _slope
 from quasistatic.coding.stack import Stack
 from quasistatic.coding.values import values_of
 from quasistatic.diagnostics.oracles import GaussianOracle
-from quasistatic.distributions import Categorical, Gaussian, Grouped, Groups
+from quasistatic.distributions import Categorical, Gaussian, OneHotGroups, OneHotSupport
 from quasistatic.heads import Classes as ClassesHead
 from quasistatic.heads import ProductHead
 from quasistatic.kernels import CategoricalKernel, ProductKernel
 from quasistatic.recipes.tabular import tabular
-from quasistatic.spaces import Continuous, Integers, OneHot, Table, Warped
+from quasistatic.spaces import Continuous, Integers, OneHot, PiecewiseLinear, Table
 from quasistatic.spaces.columns import CategoryColumn, ConstantColumn, IntegerColumn, NumericColumn
 from quasistatic.spaces.yeo_johnson import YeoJohnson
 
 SPACES = {
     "scaled": Continuous(2, (0.3, -5.0), (2.0, 0.01)),
     "bent": YeoJohnson(2, (0.2, 1.7), (0.3, -5.0), (2.0, 0.5), (0.1, 0.0), (0.8, 1.1)),
-    "knots": Warped(
+    "knots": PiecewiseLinear(
         2, ((-3.0, 0.0, 0.001, 50.0), (0.0, 1.0)), ((-2.0, -0.1, 0.1, 2.0), (0.0, 3.0))
     ),
 }
@@ -235,17 +235,17 @@ def test_whole_numbers_of_a_range_cost_what_the_space_says(rng):
 
 def test_classes_cost_their_probability_and_holes_nothing(rng):
     """Groups of unlike sizes; no symbol is spent on a group that is absent."""
-    groups = Groups((2, 5, 2, 3))
+    groups = OneHotGroups((2, 5, 2, 3))
     law = Categorical(2 * torch.randn(300, groups.width, generator=rng), groups)
     x = law.sample(rng)
     absent = torch.rand(300, 4, generator=rng) < 0.3
-    x = torch.where(groups.spread(absent.double()) > 0, math.nan, x)
+    x = torch.where(groups.expand(absent.double()) > 0, math.nan, x)
     stack = Stack.start(5000)
     before = stack.bits
-    GroupedAlphabet(Grouped(groups)).push(stack, law, x)
+    GroupedAlphabet(OneHotSupport(groups)).push(stack, law, x)
     said = -law.log_prob(x.nan_to_num()).sum().item() / math.log(2)
     assert abs(stack.bits - before - said) < 2e-3 * x.numel()
-    again = GroupedAlphabet(Grouped(groups)).pop(stack, law, torch.where(x.isnan(), x, 0.0))
+    again = GroupedAlphabet(OneHotSupport(groups)).pop(stack, law, torch.where(x.isnan(), x, 0.0))
     assert torch.equal(again.nan_to_num(-1), x.nan_to_num(-1))
     assert stack.holds_only(5000)
 

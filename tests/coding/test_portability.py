@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portable_streams import models
 
 import quasistatic as qs
-from portable_streams import models
 from quasistatic.coding import blocks, stream
 from quasistatic.coding.arithmetic import RoundedFloats
 from quasistatic.coding.chain import Chain

@@ -1,7 +1,19 @@
 """Draws that a generator of any device makes for tensors of any other."""
 
-__all__ = ["Rng", "Tape", "as_generator", "below", "choice", "normal", "permutation", "uniform"]
+__all__ = [
+    "Player",
+    "Recorder",
+    "Rng",
+    "Tape",
+    "as_generator",
+    "below",
+    "choice",
+    "normal",
+    "permutation",
+    "uniform",
+]
 
+import abc
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import TypeAlias
@@ -33,29 +45,51 @@ def as_generator(rng: Rng) -> torch.Generator | None:
     )
 
 
-class Tape:
-    """Draws of a step, in their order: made by a generator while `drawn` is None, and then again
-    and again in one go by :meth:`again`, so that what uses them is a function of tensors."""
+class Tape(abc.ABC):
+    """A stand-in for a generator, so that a function draws nothing itself: its random draws become
+    arguments. Compiled code and CUDA graphs need this, as they cannot call a generator.
 
-    def __init__(self, rng: torch.Generator, drawn: list[Tensor] | None = None) -> None:
-        self.rng, self.drawn, self.place = rng, drawn, 0
+    The drawing functions of this module accept a tape wherever they accept a generator. Record the
+    draws of a function once, make them anew as often as needed, and play them back::
+
+        recorder = Recorder(rng)
+        f(x, recorder)                          # draws from rng, and remembers how
+        draws = recorder.redraw()               # the same draws in the same order, made anew
+        f(x, Player(draws, rng.device))         # a function of tensors only
+    """
+
+    device: torch.device
+
+    @abc.abstractmethod
+    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+        """The next draw of the function; `draw` makes it."""
+
+
+class Recorder(Tape):
+    """Makes each draw with a generator, and remembers how it was made."""
+
+    def __init__(self, rng: torch.Generator) -> None:
+        self.rng, self.device = rng, rng.device
         self.calls: list[Callable[[], Tensor]] = []
 
-    @property
-    def device(self) -> torch.device:
-        return self.rng.device
+    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+        self.calls.append(draw)
+        return draw()
+
+    def redraw(self) -> list[Tensor]:
+        """All recorded draws in their order, made anew by the generator."""
+        return [call() for call in self.calls]
+
+
+class Player(Tape):
+    """Returns draws that were made before, one after the other."""
+
+    def __init__(self, draws: Sequence[Tensor], device: torch.device) -> None:
+        self.draws, self.device, self.place = draws, device, 0
 
     def take(self, draw: Callable[[], Tensor]) -> Tensor:
-        """The next draw: `draw()` while the tape is made, its recorded value afterwards."""
-        if self.drawn is None:
-            self.calls.append(draw)
-            return draw()
         self.place += 1
-        return self.drawn[self.place - 1]
-
-    def again(self) -> list[Tensor]:
-        """All draws, made anew."""
-        return [call() for call in self.calls]
+        return self.draws[self.place - 1]
 
 
 def uniform(
@@ -67,7 +101,7 @@ def uniform(
     """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
     if isinstance(rng, Tape):
         blank, dtype = like.new_empty(0), dtype or like.dtype
-        return rng.take(lambda: uniform(shape, rng.rng, blank, dtype))
+        return rng.take(lambda: uniform(shape, _source(rng), blank, dtype))
     at, dtype = _device(rng, like), dtype or like.dtype
     return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=at).to(like.device)
 
@@ -76,7 +110,7 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
     """Standard normal draws, where `like` is and in its type."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: normal(shape, rng.rng, blank))
+        return rng.take(lambda: normal(shape, _source(rng), blank))
     at = _device(rng, like)
     return torch.randn(tuple(shape), generator=rng, dtype=like.dtype, device=at).to(like.device)
 
@@ -85,7 +119,7 @@ def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> T
     """The numbers below n in random order, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: permutation(n, rng.rng, blank))
+        return rng.take(lambda: permutation(n, _source(rng), blank))
     return torch.randperm(n, generator=rng, device=_device(rng, like)).to(like.device)
 
 
@@ -93,7 +127,7 @@ def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor
     """`count` whole numbers below n, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: below(n, count, rng.rng, blank))
+        return rng.take(lambda: below(n, count, _source(rng), blank))
     at = _device(rng, like)
     return torch.randint(n, (count,), generator=rng, device=at).to(like.device)
 
@@ -106,3 +140,8 @@ def choice(probs: Tensor, rng: torch.Generator | None) -> Tensor:
 
 def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
     return like.device if rng is None else rng.device
+
+
+def _source(tape: Tape) -> torch.Generator | None:
+    """The generator of a recorder; a player needs none, as its draws are made already."""
+    return tape.rng if isinstance(tape, Recorder) else None

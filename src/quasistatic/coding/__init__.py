@@ -1,5 +1,5 @@
-r"""Arrays as files about as short as the bound: bits-back coding along a model's chain, in a container
-with checksums and a version."""
+r"""Arrays as files about as short as the bound: bits-back coding along a model's chain, in a
+container with checksums and a version."""
 
 from .arrays import compress_array, decompress_array, order_of
 from .codec import Codec

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Grouped
+from ..distributions import Family, OneHotSupport
 from .bins import UniformBins, pop_bins, push_bins
 from .stack import Stack
 from .windows import finite
@@ -95,7 +95,7 @@ class GroupedAlphabet(Alphabet):
     """One-hot values (B, W), of which each group is one symbol. Groups with equally many classes
     are coded together."""
 
-    support: Grouped
+    support: OneHotSupport
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
         stack.arithmetic.next_law()
@@ -159,4 +159,4 @@ class ProductAlphabet(Alphabet):
         return x
 
     def _each(self, law: Family) -> list[tuple[Alphabet, Any, Family]]:
-        return list(zip(self.parts, self.values, law.pieces, strict=True))
+        return list(zip(self.parts, self.values, law.independent_parts, strict=True))

@@ -1,8 +1,8 @@
 r"""How the floats of a law become integers: as they are, or by rounding that every machine repeats.
 
 The writer and the reader of a stream must use the same integer frequencies. `NativeFloats` uses the
-floats themselves, so both must compute them to the same last bit. `RoundedFloats` rounds floats to a
-coarse grid. Results that differ by less than a margin round alike, except near the boundary between
+floats themselves, so both must compute them to the same last bit. `RoundedFloats` rounds floats to
+a coarse grid. Results that differ by less than a margin round alike, except near the boundary between
 two grid points. The writer lists the few values that lie within the margin of a boundary, and what
 they were rounded to. The reader takes those from the list.
 """
@@ -10,7 +10,6 @@ they were rounded to. The reader takes those from the list.
 __all__ = ["Arithmetic", "NativeFloats", "RoundedFloats"]
 
 import abc
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -182,7 +181,7 @@ class RoundedFloats(Arithmetic):
     def weights(self, probs: np.ndarray) -> np.ndarray:
         """Square roots of probabilities are rounded: the loss is then the same for all of them,
         about a millionth of a nat a symbol."""
-        n, symbols = probs.shape
+        _n, symbols = probs.shape
         roots = ROOTS if symbols <= MANY else MANY_ROOTS
         root = torch.from_numpy(np.sqrt(probs))
         margin = roots * self.epsilon / (2 * root).clamp(min=self.epsilon**0.5)

@@ -146,7 +146,7 @@ def decode(chain: Chain, block: Block, dtype: np.dtype, together: int) -> np.nda
 
 
 def _as(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """x in the type of an array that is written; a value that does not fit is found by its bytes."""
+    """x in the type of the array; a value that does not fit is found by its bytes."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.ascontiguousarray(x.astype(dtype))
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Grouped, Reals, Support
+from ..distributions import Family, FiniteSupport, OneHotSupport, RealSupport, Support
 from ..kernels import Kernel
 from ..model import Model
 from .alphabets import Alphabet, BinAlphabet, FiniteAlphabet, GroupedAlphabet, ProductAlphabet
@@ -61,7 +61,7 @@ class Chain:
         way = self.portability
         arithmetic = way.writer() if listed is None else way.reader(listed)
         arithmetic.next_law()
-        pieces, first = model.space.pieces(model.kernel), torch.tensor(self.times[:1])
+        pieces, first = model.space.independent_parts(model.kernel), torch.tensor(self.times[:1])
         blanks = [self.blank(1)[:, p.values] for p in pieces]
         self.raw: Alphabet = ProductAlphabet(
             tuple(
@@ -105,7 +105,7 @@ class Chain:
             missing: which of its values are missing, (B, *shape).
         """
         space, blank = self.model.space, self.blank(len(missing))
-        hidden = space.per_state(missing.to(blank)) > 0
+        hidden = space.expand_to_state(missing.to(blank)) > 0
         x_t = torch.where(hidden, torch.nan, blank)
         x_t = self.latents[-1].pop(stack, self.model.kernel.prior(x_t), x_t)
         for k in range(len(self.times) - 1, 0, -1):
@@ -113,7 +113,7 @@ class Chain:
             x_s = self.latents[k - 1].pop(stack, self.reverse(x_t, s, t), x_t)
             self.latents[k].push(stack, self._forward(x_s, s, t), x_t)
             x_t = x_s
-        t, unknown = self.times[0], torch.where(missing, torch.nan, space.filler.double())
+        t, unknown = self.times[0], torch.where(missing, torch.nan, space.placeholder.double())
         raw = self.raw.pop(stack, self.reverse(x_t, 0, t), unknown)
         x_0 = space.encode(raw.to(blank))
         self.latents[0].push(stack, self._forward(x_0, 0, t), x_t)
@@ -176,9 +176,9 @@ def _mass(law: Family, x: Tensor) -> Tensor:
 
 
 _LATENTS: dict[type[Support], Callable[[Any, Callable[[], float]], Alphabet]] = {
-    Finite: lambda support, width: FiniteAlphabet(support.values, _mass),
-    Grouped: lambda support, width: GroupedAlphabet(support),
-    Reals: lambda support, width: BinAlphabet(width()),
+    FiniteSupport: lambda support, width: FiniteAlphabet(support.values, _mass),
+    OneHotSupport: lambda support, width: GroupedAlphabet(support),
+    RealSupport: lambda support, width: BinAlphabet(width()),
 }
 """The alphabet of each kind of x_t; `width` gives the width of its bins."""
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..model import Model
 from .blocks import Block, decode, encode
 from .chain import BINS, Chain
-from .compatibility import check_header, chain_of
+from .compatibility import chain_of, check_header
 from .errors import DamagedValues
 from .float_reproducibility import fingerprint, platform_facts, reproducible_floats
 from .header import LARGEST, MOST_VALUES, Header

@@ -97,7 +97,8 @@ def _places(v: np.ndarray, least: np.ndarray, narrow: bool) -> np.ndarray:
 
 def _same(a: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Whether a equals v in a whole column, missing values of v aside, (D,)."""
-    return ((a == v) | np.isnan(v)).all(0)
+    same: np.ndarray = ((a == v) | np.isnan(v)).all(0)
+    return same
 
 
 def _within(places: np.ndarray, size: np.ndarray, units: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from .decimal_grids import multiples
 
 _COLUMN = struct.Struct("<Bq")
 LACKS = 128
-"""Added to the width of a column with missing values: 0 is one, and the other codes are 1 higher."""
+"""Added to the width of a column with missing values: code 0 is one, and others are 1 higher."""
 
 PRESET = 9 | lzma.PRESET_EXTREME
 

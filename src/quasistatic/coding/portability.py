@@ -4,8 +4,7 @@ __all__ = ["Native", "Portability", "Portable", "portability_of"]
 
 import abc
 import copy
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -65,8 +64,8 @@ class Portability(abc.ABC):
 class Native(Portability):
     """Laws as this machine computes them, in the type of the weights. Fast, and not portable."""
 
-    epsilon: ClassVar[None] = None
-    dtype: ClassVar[None] = None
+    epsilon: None = field(default=None, init=False)
+    dtype: None = field(default=None, init=False)
 
     def computing(self, model: Model) -> Model:
         return model
@@ -98,7 +97,7 @@ class Portable(Portability):
     """
 
     epsilon: float = EPSILON
-    dtype: ClassVar[torch.dtype] = torch.float64  # type: ignore[misc]
+    dtype: torch.dtype = field(default=torch.float64, init=False)
 
     def computing(self, model: Model) -> Model:
         made = copy.deepcopy(model)

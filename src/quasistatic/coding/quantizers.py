@@ -1,4 +1,4 @@
-r"""Numbers as a computer holds them: the bin of the line that a number is in, and its rank there."""
+r"""Numbers as a computer holds them: the bin that a number is in, and its rank there."""
 
 __all__ = [
     "DecimalQuantizer",

@@ -10,9 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Grouped, Integral, Reals, Support
+from ..distributions import (
+    Family,
+    FiniteSupport,
+    IntegerSupport,
+    OneHotSupport,
+    RealSupport,
+    Support,
+)
 from ..spaces import Space
-from ..spaces.space import Piece
+from ..spaces.space import SpacePart
 from .alphabets import Alphabet, FiniteAlphabet, GroupedAlphabet
 from .arithmetic import Arithmetic
 from .bins import pop_bins, push_bins
@@ -35,7 +42,7 @@ TENS = torch.tensor([10.0**k for k in range(MOST_PLACES + 1)], dtype=torch.float
 class _Part:
     """What the alphabet of a part of the raw values is made of; see :func:`raw_alphabet`."""
 
-    piece: Piece
+    piece: SpacePart
     grids: DecimalGrids
     blank: Tensor
     t: Tensor
@@ -43,7 +50,7 @@ class _Part:
 
 
 def raw_alphabet(
-    piece: Piece, grids: DecimalGrids, blank: Tensor, t: Tensor, arithmetic: Arithmetic
+    piece: SpacePart, grids: DecimalGrids, blank: Tensor, t: Tensor, arithmetic: Arithmetic
 ) -> Alphabet:
     """The alphabet of the raw values of a part, by its own law.
 
@@ -76,7 +83,7 @@ class EncodedAlphabet(Alphabet):
     dtype: torch.dtype
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
-        filled = torch.where(x.isnan(), self.space.filler, x)
+        filled = torch.where(x.isnan(), self.space.placeholder, x)
         x_0 = self.space.encode(filled.to(self.dtype))
         _require(same_bits(self.space.decode(x_0).double(), filled))
         self.inner.push(stack, law, torch.where(self._missing(x), torch.nan, x_0))
@@ -89,7 +96,7 @@ class EncodedAlphabet(Alphabet):
 
     def _missing(self, raw: Tensor) -> Tensor:
         """Where there is no x_0."""
-        return self.space.per_state(raw.isnan().to(self.dtype)) > 0
+        return self.space.expand_to_state(raw.isnan().to(self.dtype)) > 0
 
 
 @dataclass(frozen=True)
@@ -128,23 +135,23 @@ def _require(held: Tensor) -> None:
         raise ArithmeticError("a value is none that the decimal grids and the space can express")
 
 
-def _finite(support: Finite, part: _Part) -> Alphabet:
+def _finite(support: FiniteSupport, part: _Part) -> Alphabet:
     space = part.piece.space
     return EncodedAlphabet(space, FiniteAlphabet(support.values, space.log_prob), part.blank.dtype)
 
 
-def _grouped(support: Grouped, part: _Part) -> Alphabet:
+def _grouped(support: OneHotSupport, part: _Part) -> Alphabet:
     return EncodedAlphabet(part.piece.space, GroupedAlphabet(support), part.blank.dtype)
 
 
-def _integral(support: Integral, part: _Part) -> Alphabet:
+def _integral(support: IntegerSupport, part: _Part) -> Alphabet:
     space, grids = part.piece.space, part.grids
     ends = (torch.tensor(end, dtype=torch.float64) for end in (support.low, support.high))
     one = torch.ones(space.shape, dtype=torch.float64)
     return NumberAlphabet(DecimalQuantizer(space, one, grids.narrow, grids.minus, *ends))
 
 
-def _reals(support: Reals, part: _Part) -> Alphabet:
+def _reals(support: RealSupport, part: _Part) -> Alphabet:
     space, grids = part.piece.space, part.grids
     everywhere = torch.full(space.shape, math.inf, dtype=torch.float64)
     unit = TENS[grids.places.clamp(min=0)]
@@ -166,8 +173,8 @@ def _slope(space: Space, width: float) -> Tensor:
 
 
 _BUILT: dict[type[Support], Callable[[Any, _Part], Alphabet]] = {
-    Finite: _finite,
-    Grouped: _grouped,
-    Integral: _integral,
-    Reals: _reals,
+    FiniteSupport: _finite,
+    OneHotSupport: _grouped,
+    IntegerSupport: _integral,
+    RealSupport: _reals,
 }

@@ -120,7 +120,8 @@ class Stack:
 
     def pop_choices(self, weights: np.ndarray) -> np.ndarray:
         """Pops what :meth:`push_choices` pushed, (n,), int64."""
-        return self._popped(self._coder.decode(_choices, weights)).astype(np.int64)
+        popped: np.ndarray = self._coder.decode(_choices, weights)
+        return self._popped(popped).astype(np.int64)
 
     def push_uniform(self, x: np.ndarray, size: np.ndarray) -> None:
         """Pushes whole numbers 0 <= x < size < 2^63, equally probable, both (n,)."""

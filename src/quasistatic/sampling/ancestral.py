@@ -93,8 +93,8 @@ def ancestral(
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
     drawn = []
-    for first in range(0, n, model.together):
-        for state in walk(model, min(model.together, n - first), Free(), times, rng):
+    for first in range(0, n, model.chunk_size):
+        for state in walk(model, min(model.chunk_size, n - first), Free(), times, rng):
             x_0 = state.x
         drawn.append(model.space.decode(x_0))
     return torch.cat(drawn)

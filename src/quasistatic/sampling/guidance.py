@@ -72,9 +72,9 @@ def plain(
     """x_0 by one of SD15's walks, with shape (examples, draws, *): a name of :data:`PLAIN`."""
     owner = torch.arange(examples).repeat_interleave(draws)
     found = []
-    for rows in owner.split(model.together):
+    for rows in owner.split(model.chunk_size):
         guide = Plain(factor.take(rows), PLAIN[how])
         for state in walk(model, len(rows), guide, times, rng):
             x_0 = state.x
-        found.append(model.space.settle(x_0))
+        found.append(model.space.snap_to_levels(x_0))
     return torch.cat(found).unflatten(0, (examples, draws))

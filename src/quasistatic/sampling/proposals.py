@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..distributions import Family, total
-from ..heads import BeliefHead
+from ..heads import DenoisingHead
 from ..model import Model
 from .factors import Factor
 
@@ -72,7 +72,7 @@ def sighted(model: Model, factor: Factor, x_t: Tensor, t: int, strength: float =
         belief = _belief(model, output, x, at)
         doubted = _doubted(model, belief, at)
         promise = factor.log_mean(model.space, doubted)
-        told = model.kernel.evidence(x, torch.zeros_like(at), at)[0]
+        told = model.kernel.likelihood_tilt(x, torch.zeros_like(at), at)[0]
     after = factor.update(doubted)
     mean, variance = belief.mean.detach(), belief.variance.detach()
     mean_after, variance_after = after.mean.detach(), after.variance.detach()
@@ -103,13 +103,13 @@ def proposal(
     log-density, with shape (n,), in nats."""
     early, late = _clock(x_t, s), _clock(x_t, t)
     kernel, head = model.kernel, model.head
-    if type(head).reverse is BeliefHead.reverse:
-        p = kernel.bridge(x_t, kernel.member(sight.mean, sight.variance), early, late)
+    if type(head).reverse is DenoisingHead.reverse:
+        p = kernel.bridge(x_t, kernel.from_moments(sight.mean, sight.variance), early, late)
     else:
         p = head.reverse(kernel, sight.output, x_t, early, late)
     # A value of which the factor says nothing itself takes the model's own step, be it a mixture.
-    free, untold = _pulled(p, sight.pull), p.whole(sight.untold)
-    after = kernel.member(sight.mean_after, sight.variance_after)
+    free, untold = _pulled(p, sight.pull), p.all_in_group(sight.untold)
+    after = kernel.from_moments(sight.mean_after, sight.variance_after)
     told = _pulled(kernel.bridge(x_t, after, early, late), sight.pull)
     x_s = torch.where(untold, free.sample(rng), told.sample(rng))
     log_q = torch.where(untold, free.log_prob(x_s), told.log_prob(x_s))
@@ -119,10 +119,10 @@ def proposal(
 def _belief(model: Model, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
     """The model's belief about x_0; where it states a step only, what the step's mean says."""
     kernel, head = model.kernel, model.head
-    if isinstance(head, BeliefHead):
-        return head.belief(kernel, output, x_t, t)
+    if isinstance(head, DenoisingHead):
+        return head.denoise(kernel, output, x_t, t)
     mean = head.estimate(kernel, output, x_t, t)
-    return kernel.member(mean, kernel.doubt(mean, t))
+    return kernel.from_moments(mean, kernel.conditional_variance(mean, t))
 
 
 def _doubted(model: Model, belief: Family, t: Tensor) -> Family:
@@ -130,7 +130,7 @@ def _doubted(model: Model, belief: Family, t: Tensor) -> Family:
     if the data were the kernel's fixed point: a promise takes some."""
     if (belief.variance > 0).any():
         return belief
-    return model.kernel.member(belief.mean, model.kernel.doubt(belief.mean, t))
+    return model.kernel.from_moments(belief.mean, model.kernel.conditional_variance(belief.mean, t))
 
 
 def _pulled(p: Family, pull: Tensor) -> Family:

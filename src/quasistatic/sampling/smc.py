@@ -174,14 +174,14 @@ def posterior(
         pull: how much of the slope of what the belief promises is added to the steps: 1 is TDS.
             It takes gradients and helps where values hang together tightly and evenly; where the
             posterior has modes it sends too many particles to one too early.
-        together: particles that the network sees at once, by default :attr:`Model.together`.
+        together: particles that the network sees at once, by default :attr:`Model.chunk_size`.
 
     Raises:
         ValueError: if a number is below 1, the factor is about another number of examples, or all
             particles of an example have weight zero: at which time.
     """
     _check(factor, examples, particles, repeats, threshold, pull)
-    limit = together or model.together
+    limit = together or model.chunk_size
     grid = model.times(times).tolist()
     rows = repeats * particles
     n = examples * rows
@@ -273,7 +273,7 @@ def _ended(
     """x_0, and in its weight r itself in place of the promise."""
     p = _last(model, here, t)
     q, space = factor.update(p), model.space
-    x_0 = space.settle(q.sample(rng))
+    x_0 = space.snap_to_levels(q.sample(rng))
     known = factor.known
     if known is not None:
         known = known.to(x_0)
