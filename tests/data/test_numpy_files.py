@@ -48,11 +48,9 @@ def test_a_flipped_bit_is_an_error_or_another_number(tmp_path, kind):
         (tmp_path / "x").write_bytes(altered)
         try:
             found = read_numpy(tmp_path / "x")
-        except ValueError as error:
-            assert "no NumPy array" in str(error)
-        else:
-            assert found.nbytes <= X.nbytes
-            assert kind == "npy" or np.array_equal(found.ravel("K"), X.ravel()) or found.size
+        except ValueError:
+            continue  # and no other error
+        assert found.nbytes == X.nbytes
 
 
 def header(shape: str, descr: str = "<f8") -> bytes:

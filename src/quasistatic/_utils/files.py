@@ -130,7 +130,7 @@ def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
     found = hashlib.sha256(facts.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -318,8 +318,8 @@ class Compress:
     portable: Annotated[
         bool,
         option(
-            "Any machine reads the file. Without it, compressing is faster, and only a machine with "
-            "the same arithmetic reads the file.",
+            "Any machine reads the file. Without it, compressing is faster, and only a machine "
+            "with the same arithmetic reads the file.",
             "yes",
         ),
     ] = True

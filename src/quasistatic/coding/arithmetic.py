@@ -2,9 +2,9 @@ r"""How the floats of a law become integers: as they are, or by rounding that ev
 
 The writer and the reader of a stream must use the same integer frequencies. `NativeFloats` uses the
 floats themselves, so both must compute them to the same last bit. `RoundedFloats` rounds floats to
-a coarse grid. Results that differ by less than a margin round alike, except near the boundary between
-two grid points. The writer lists the few values that lie within the margin of a boundary, and what
-they were rounded to. The reader takes those from the list.
+a coarse grid. Results that differ by less than a margin round alike, except near the boundary
+between two grid points. The writer lists the few values that lie within the margin of a boundary,
+and what they were rounded to. The reader takes those from the list.
 """
 
 __all__ = ["Arithmetic", "NativeFloats", "RoundedFloats"]

@@ -41,8 +41,8 @@ def decompress_array(
             header, parts = codec.read(stream, anyway)
             with files.writing(target) as file:
                 about = {"descr": header.dtype, "fortran_order": False}
-                about["shape"] = (header.count, *header.shape)  # type: ignore[assignment]
-                np.lib.format.write_array_header_1_0(file, about)  # type: ignore[arg-type]
+                about["shape"] = (header.count, *header.shape)
+                np.lib.format.write_array_header_1_0(file, about)
                 for part in parts:
                     file.write(part.tobytes())
         except StreamError as error:

@@ -110,7 +110,8 @@ def _push_distance(stack: Stack, distance: np.ndarray, farthest: int) -> None:
 
 def _pop_distance(stack: Stack, n: int, farthest: int) -> np.ndarray:
     length = stack.pop_choices(_lengths(n, farthest))
-    return (1 << length) - 1 + stack.pop_uniform(1 << length)
+    distance: np.ndarray = (1 << length) - 1 + stack.pop_uniform(1 << length)
+    return distance
 
 
 def _lengths(n: int, farthest: int) -> np.ndarray:

@@ -134,7 +134,8 @@ class Chain:
         x_t = x_t.to(self.model.blank(1).device)
         at = partial(each_at, x_t)
         law = self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
-        return on_host(law)
+        moved: Family = on_host(law)
+        return moved
 
     def _latent(self, k: int, kernel: Kernel, blank: Tensor, arithmetic: Arithmetic) -> Alphabet:
         """The alphabet of the values of x_t that a kernel diffuses, at the k-th time."""

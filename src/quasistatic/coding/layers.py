@@ -234,7 +234,7 @@ class _Steps:
         self.chain = chain
 
     def batches(self, x: Tensor) -> tuple[Tensor, ...]:
-        return x.split(self.chain.model.chunk_size)
+        return torch.split(x, self.chain.model.chunk_size)
 
     def laws(self, k: int, x_t: Tensor, x_0: Tensor) -> list[tuple[Family, Family]]:
         """p(x_s | x_t) and q(x_s | x_t, x_0) of each batch."""

@@ -169,7 +169,8 @@ def _slope(space: Space, width: float) -> Tensor:
     """By how much raw values move with x_0 around zero, of an example."""
     ends = torch.tensor([-1.0, 1.0], dtype=torch.float64).view(2, *[1] * len(space.state))
     low, high = space.in_raw_units(ends.expand(2, *space.state) * width)
-    return ((high - low) / (2 * width)).clamp(min=2.0**-900)
+    slope: Tensor = ((high - low) / (2 * width)).clamp(min=2.0**-900)
+    return slope
 
 
 _BUILT: dict[type[Support], Callable[[Any, _Part], Alphabet]] = {

@@ -92,7 +92,7 @@ class Stack:
     @property
     def lowest(self) -> int:
         """How many words no pop has reached yet."""
-        return max(0, self._lowest - 2)  # the coder holds the two uppermost in its state
+        return int(max(0, self._lowest - 2))  # the coder holds the two uppermost in its state
 
     def payload(self) -> np.ndarray:
         """The words above those that no pop reached, (n,), uint32."""
@@ -136,7 +136,7 @@ class Stack:
         """Pops what :meth:`push_uniform` pushed, (n,), int64."""
         size = size.astype(np.int64)
         lower = _lower_bits(size)
-        x = self._pop_digit(((size - 1) >> lower) + 1) << lower
+        x: np.ndarray = self._pop_digit(((size - 1) >> lower) + 1) << lower
         for first in reversed(range(0, int(lower.max(initial=0)), LONGEST_DIGIT)):
             x += self._pop_digit(1 << np.clip(lower - first, 0, LONGEST_DIGIT)) << first
         return x

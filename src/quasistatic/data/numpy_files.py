@@ -83,11 +83,11 @@ def _of_archive(path: Path) -> np.ndarray:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+    version = np.lib.format.read_magic(file)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[arg-type]
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)  # type: ignore[arg-type]
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     return shape, dtype
 
 
