@@ -82,6 +82,7 @@ def correctness(asked: argparse.Namespace) -> None:
     """One share of the cases."""
     import numpy as np
     import torch
+
     from device_cases import CASES, ask, build, verbs
 
     torch.set_num_threads(1)

@@ -99,9 +99,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "levels exact": partial(_levels, qs.Exact(qs.Levels())),
     "levels spread": _spread_levels,
     "levels velocity": partial(_levels, qs.Velocity(qs.FixedLarge())),
-    "levels noise simple": partial(
-        _levels, qs.Noise(qs.FixedLarge()), objective=qs.Simple()
-    ),
+    "levels noise simple": partial(_levels, qs.Noise(qs.FixedLarge()), objective=qs.Simple()),
     "reals noise": partial(_reals, qs.Noise()),
     "reals clean": partial(_reals, qs.Clean(qs.FixedLarge())),
     "reals velocity": partial(_reals, qs.Velocity(qs.Interpolated())),
@@ -109,9 +107,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "reals natural": partial(_reals, qs.Natural()),
     "reals equilibrium": partial(_reals, qs.Equilibrium()),
     "reals hybrid": partial(_reals, qs.Velocity(qs.Interpolated()), objective=qs.Hybrid()),
-    "reals learned": partial(
-        _reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])
-    ),
+    "reals learned": partial(_reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])),
     "reals least variance": partial(
         _reals,
         qs.Velocity(),

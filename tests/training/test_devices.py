@@ -145,7 +145,13 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
         model = chain(dropout=0.2)
         how = {"steps": 20, "batch": 16, "validations": 4, "save_every": 0.0, "accumulate": 2}
         qs.fit(
-            model, Noisy(pixels(40)), pixels(9, 1), run=folder, objective=Slow(), callbacks=[show], **how
+            model,
+            Noisy(pixels(40)),
+            pixels(9, 1),
+            run=folder,
+            objective=Slow(),
+            callbacks=[show],
+            **how,
         )
         return model
 

@@ -1,10 +1,11 @@
-"""The main job end to end on real data, and the paper's two toys beside it."""
+"""Digits, heartbeat and swiss roll end to end: training, scores, completions, one page."""
 
 __all__ = ["demo"]
 
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +16,25 @@ from ..recipes.runs import TrainedRun, open_run, train
 from ..reporting.console import Display
 from ..reporting.html import write_page
 
-# The roll for a shorter time and over fewer steps than its recipe, which the page says.
+# Fewer gradient steps and time steps than the recipe; the page says so.
 ROLL = SwissRollModern(steps=1000, fit=replace(SwissRollModern().fit, steps=1000, batch=512))
 
 DEMO: dict[str, Recipe] = {"digits": Digits(), "heartbeat": Heartbeat(), "swiss-roll": ROLL}
 
 
-def demo(folder: Path, display: Display) -> dict:
-    """Trains the three runs into `folder`, prints how they score, completes held-out digits, and
-    writes `report.html`; returns the figures."""
+def demo(folder: Path, display: Display) -> dict[str, Any]:
+    """Trains the three runs, scores them, completes held-out digits, and writes a page.
+
+    Args:
+        folder: the folder of the runs and of `report.html`.
+        display: where progress and scores are shown.
+
+    Returns:
+        The figures as JSON values.
+    """
     started = time.monotonic()
     rng = torch.Generator().manual_seed(0)
-    facts: dict = {}
+    facts: dict[str, Any] = {}
     page = []
     for name, recipe in DEMO.items():
         with display.progress(f"train {name}") as show:

@@ -48,7 +48,8 @@ def _request(name: str) -> type[Any]:
         ],
     )
     kind.__doc__ = _summary(RECIPES[name])
-    return kind
+    found: type[Any] = kind
+    return found
 
 
 def _summary(recipe: type[Recipe]) -> str:

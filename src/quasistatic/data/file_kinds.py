@@ -23,7 +23,7 @@ def are_images(path: str | Path) -> bool:
 def _npy_axes(path: Path) -> int:
     import numpy as np
 
-    return np.load(path, mmap_mode="r", allow_pickle=False).ndim
+    return int(np.load(path, mmap_mode="r", allow_pickle=False).ndim)
 
 
 def _npz_axes(path: Path) -> int:

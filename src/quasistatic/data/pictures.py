@@ -73,7 +73,8 @@ class Images:
         colour, with shape (H, W); None unless the images are black and white."""
         if self.mode != "1":
             return None
-        return (self.array[rows].mean(0) * len(rows) + 0.5) / (len(rows) + 1)
+        share = (self.array[rows].mean(0) * len(rows) + 0.5) / (len(rows) + 1)
+        return np.asarray(share)
 
     def sha256(self) -> str:
         """A digest of the values, the shape and the mode, read piece by piece."""

@@ -145,9 +145,9 @@ class FittedTable:
         return str(self.density.fitted_.about)
 
     @property
-    def story(self) -> Any:
+    def summary(self) -> Any:
         """The summary of the fit, with `facts()` as JSON values."""
-        return self.density.story_
+        return self.density.summary_
 
     def score(self, piece: pl.DataFrame) -> np.ndarray:
         """log p of each row in nats, with shape (n,)."""
@@ -205,7 +205,8 @@ class FittedTable:
         """An estimator's rows, an array (N, C) or a frame, with the names and types of columns."""
         if isinstance(rows, np.ndarray):
             rows = pl.DataFrame(dict(zip(self.types, rows.T, strict=True)))
-        return rows.select(self._typed(rows[name]) for name in self.types)
+        found: pl.DataFrame = rows.select(self._typed(rows[name]) for name in self.types)
+        return found
 
     def _widened(self, column: pl.Series) -> pl.Series:
         """A column of a file with the type that it was fitted with, where the cast loses nothing:

@@ -4,6 +4,7 @@ __all__ = ["compress_table", "decompress_table"]
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -33,7 +34,8 @@ def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -
             rows, width = rows + len(array), array.shape[1]
             numbers.write(array.astype("<f8").tobytes())
         numbers.flush()
-        mapped = np.memmap(numbers, "<f8", mode="r", shape=(rows, width))  # type: ignore[call-overload]
+        source: Any = numbers  # NumPy takes an open file, which its types do not say
+        mapped = np.memmap(source, "<f8", mode="r", shape=(rows, width))
         return compress_array(codec, mapped, target)
 
 

@@ -4,6 +4,7 @@ __all__ = ["OwnImages"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,8 +111,8 @@ class OwnImages(Recipe):
         return Split(Some(array, np.sort(train)), array[np.sort(chosen)], array[np.sort(test)])
 
 
-def _baselines(images: Images) -> Callable[[Split], dict[str, np.ndarray]]:
-    def found(data: Split) -> dict[str, np.ndarray]:
+def _baselines(images: Images) -> Callable[[Split[Any]], dict[str, np.ndarray]]:
+    def found(data: Split[Any]) -> dict[str, np.ndarray]:
         """The size of each image as a PNG file, with its header and checksums."""
         whole = data.test * np.uint8(255 // (images.levels - 1))
         bits = [8 * len(png(image, images.levels)) / image.size for image in whole]
@@ -126,7 +127,7 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
         (
             "Images sampled from the model",
             lambda m, x, rng: figures.image_grid(
-                m.sample(36, times=100, rng=rng), shape, limits=limits
+                m.sample(36, times=100, rng=rng), shape, limits=limits, beside=x[:36]
             ),
         ),
         (

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .._utils import files, serialization
 from ..diffusion import Diffusion, read_config
+from ..training.callbacks import Callback
 from ..training.config import Fit
 from ..training.loop import fit
-from ..training.callbacks import Callback
 from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment

@@ -35,7 +35,9 @@ class Stored:
     metrics: list[dict[str, float]]
     done: bool
 
-    def restore(self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer) -> TrainState:
+    def restore(
+        self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer
+    ) -> TrainState:
         """The run as it was, its weights put back; `run` is one that has just begun.
 
         Raises:
@@ -215,12 +217,27 @@ class Folder:
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return []
-        records = [json.loads(line) for line in path.read_text().splitlines()]
-        return [record for record in records if record["step"] <= step]
+        records, damaged = [], []
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            try:
+                record = json.loads(line)
+                records += [record] if record["step"] <= step else []
+            except (ValueError, KeyError, TypeError):
+                damaged.append(number)
+        if damaged:
+            warnings.warn(
+                f"{path} is damaged in line {', '.join(map(str, damaged[:5]))}: these records are "
+                "dropped, and the run resumes without them",
+                stacklevel=2,
+            )
+        return records
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise ValueError(f"{path} is damaged: {remedy}") from None
+        stored = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} is damaged (it holds no JSON object): {remedy}")
+    return stored

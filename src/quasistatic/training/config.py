@@ -8,6 +8,9 @@ from typing import Any, Literal, TypedDict
 
 from .._utils import serialization
 
+MOST_THREADS = 1024
+"""PyTorch crashes when it is given very many threads."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -70,6 +73,8 @@ class Fit:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise ValueError(f"threads must be {MOST_THREADS} or fewer, got {self.threads}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
         options = {"precision": ("float32", "bf16", "auto"), "compile": ("no", "yes", "auto")}
@@ -89,7 +94,11 @@ class Fit:
         """The settings that decide a result, as JSON values: a run goes on under the same only.
         How often it is saved is none of them, nor how its parts are shared out."""
         described = serialization.describe(self)
-        return {k: v for k, v in described.items() if k not in ("save_every", "accumulate", "cuda_graphs")}
+        return {
+            k: v
+            for k, v in described.items()
+            if k not in ("save_every", "accumulate", "cuda_graphs")
+        }
 
 
 class FitChanges(TypedDict, total=False):

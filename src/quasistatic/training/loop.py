@@ -420,5 +420,5 @@ class Trainer:
         return self.engine.sum(bits).mean().item()
 
 
-def _can_fuse(weights: list[Tensor]) -> bool:
+def _can_fuse(weights: Sequence[Tensor]) -> bool:
     return all(w.device.type in ("cpu", "cuda") and w.is_floating_point() for w in weights)

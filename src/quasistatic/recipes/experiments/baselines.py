@@ -3,6 +3,7 @@
 __all__ = ["gaussian_mixture", "level_histograms"]
 
 import math
+from typing import Any
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
@@ -12,7 +13,7 @@ from ...data.tables import Split
 MIXTURES = [("full", 1), ("full", 4), ("tied", 16), ("tied", 32), ("diag", 32), ("diag", 64)]
 
 
-def level_histograms(data: Split, count: int) -> np.ndarray:
+def level_histograms(data: Split[Any], count: int) -> np.ndarray:
     """Bits per dimension of each test row, (N,), when each value has its own histogram over
     `count` levels, with the pseudocount that is best on the validation rows."""
     flat = [x.reshape(len(x), -1).astype(int) for x in (data.train, data.valid, data.test)]
@@ -21,13 +22,13 @@ def level_histograms(data: Split, count: int) -> np.ndarray:
 
     def bits(rows: np.ndarray, pseudocount: float) -> np.ndarray:
         share = (counts + pseudocount) / (counts + pseudocount).sum(-1, keepdims=True)
-        return -np.log2(share[np.arange(rows.shape[1]), rows]).mean(1)
+        return np.asarray(-np.log2(share[np.arange(rows.shape[1]), rows]).mean(1))
 
     best = min((0.01, 0.03, 0.1, 0.3, 1.0), key=lambda c: bits(valid, c).mean())
     return bits(test, best)
 
 
-def gaussian_mixture(data: Split, draws: int = 4, seed: int = 0) -> tuple[np.ndarray, str]:
+def gaussian_mixture(data: Split[Any], draws: int = 4, seed: int = 0) -> tuple[np.ndarray, str]:
     """Bits per dimension of each test row, (N,), under the Gaussian mixture that is best on the
     validation rows, and its name. The rows are whole numbers spread evenly over unit cells, so
     that its exact density bounds their mass; the bits are means over `draws` of the spreading."""

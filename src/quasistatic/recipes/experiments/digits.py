@@ -3,6 +3,8 @@
 __all__ = ["experiment"]
 
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -32,7 +34,7 @@ def experiment(recipe: Digits) -> Experiment:
     return Experiment(model, data, _PICTURES, _baselines)
 
 
-def _baselines(data: Split) -> dict[str, np.ndarray]:
+def _baselines(data: Split[Any]) -> dict[str, np.ndarray]:
     mixture, name = gaussian_mixture(data)
     return {name: mixture, "pixel histograms": level_histograms(data, LEVELS)}
 
@@ -40,7 +42,9 @@ def _baselines(data: Split) -> dict[str, np.ndarray]:
 _PICTURES = (
     (
         "Digits sampled from the model",
-        lambda m, x, rng: figures.image_grid(m.sample(64, rng=rng), (8, 8), limits=(0, 16)),
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, rng=rng), (8, 8), limits=(0, 16), beside=x[:64]
+        ),
     ),
     (
         "Held-out digits completed from their left half",

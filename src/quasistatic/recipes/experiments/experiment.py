@@ -4,6 +4,7 @@ __all__ = ["Experiment", "Picture"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 """Draws a figure of a trained model beside its test data."""
 
 
-def _none(data: Split) -> dict[str, np.ndarray]:
+def _none(data: Split[Any]) -> dict[str, np.ndarray]:
     return {}
 
 
@@ -37,9 +38,9 @@ class Experiment:
     """
 
     model: Diffusion
-    data: Split
+    data: Split[Any]
     pictures: tuple[tuple[str, Picture], ...] = ()
-    baselines: Callable[[Split], dict[str, np.ndarray]] = _none
+    baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
     objective: Objective = Bound()
 
