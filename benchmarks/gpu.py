@@ -1,4 +1,4 @@
-"""The library on a GPU: correctness, throughput, and two trainings, in one script without a network.
+"""The library on a GPU: correctness, throughput and two trainings, in one script, offline.
 
     python benchmarks/gpu.py [--minutes 9] [--data FOLDER] [--out FOLDER] [--device cuda]
     python benchmarks/gpu.py --tiny --minutes 2 --device cpu     # the same script, small
@@ -15,8 +15,8 @@ others alone:
 - weights: binarized MNIST's 10000 test images under the weights in FOLDER/weights;
 - train: binarized MNIST and MNIST, with the time that is left.
 
-FOLDER holds `binarized_mnist`, `mnist` and `weights`, in the files' published formats. Results go to
-`gpu.json` in the output folder, after each section; the runs and figures beside it.
+FOLDER holds `binarized_mnist`, `mnist` and `weights`, in the files' published formats. Results go
+to `gpu.json` in the output folder, after each section; the runs and figures beside it.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -68,7 +68,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict) -> None:
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
     """Writes named tensors and a JSON object of facts about them as one safetensors file."""
     # Copies, as safetensors refuses tensors that share memory: a network may tie its weights.
     whole = {
@@ -78,7 +78,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict) -
     write_bytes(path, safetensors.torch.save(whole, metadata={"facts": json.dumps(facts)}))
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a safetensors file and the facts saved with them.
 
     Raises:
