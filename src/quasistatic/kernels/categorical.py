@@ -5,12 +5,12 @@ __all__ = ["CategoricalKernel"]
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from .._utils.constants import constant
 from .._utils.validation import number_within, numbers_of, whole_numbers
 from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
 from .kernel import Kernel
@@ -84,18 +84,17 @@ class CategoricalKernel(Kernel):
         columns = [[leak / (size - 1)] * (size - 1) + [1 - leak] for size in sizes]
         return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
 
-    @cached_property
+    @property
     def groups(self) -> OneHotGroups:
         """Which values form one class variable."""
         return OneHotGroups(self.sizes)
 
-    @cached_property
-    def _log_pi(self) -> Tensor:
-        if self.stationary is None:
-            pi = self.groups.expand(1 / torch.tensor(self.sizes, dtype=torch.float64))
-        else:
-            pi = torch.tensor(self.stationary, dtype=torch.float64)
-        return pi.log()
+    @property
+    def _probabilities(self) -> tuple[float, ...]:
+        """pi of each class, W numbers."""
+        if self.stationary is not None:
+            return self.stationary
+        return tuple(1 / size for size in self.sizes for _ in range(size))
 
     @property
     def binary(self) -> bool:
@@ -202,7 +201,7 @@ class CategoricalKernel(Kernel):
 
     def _pi(self, like: Tensor) -> Tensor:
         """log pi of each class, float64, shape (W,)."""
-        return self._log_pi.to(like.device)
+        return constant(self._probabilities, like, torch.float64).log()
 
     def _log_pi_of(self, x: Tensor) -> Tensor:
         """log pi of the class that each group of x (B, W) has, shape (B, W)."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.constants import host_decides
 from .._utils.validation import instance_of, whole_numbers
 from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
@@ -80,7 +81,7 @@ class ProductKernel(Kernel):
     def present(self, x: Tensor) -> Tensor | None:
         """False where a value of x (B, W) is missing; None if no value is."""
         missing = x.isnan()
-        return ~missing if missing.any() else None
+        return None if host_decides(x) and not missing.any() else ~missing
 
     def join(self, laws: list[Any], like: Tensor) -> Product:
         """The product of the parts' laws; x = `like` says which values are missing."""
