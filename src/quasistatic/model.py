@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,8 @@ class Model(nn.Module):
         Returns:
             Shape (B, *, head.outputs).
         """
-        return self.network(x_t, (t / self.steps).to(x_t.dtype))
+        found: Tensor = self.network(x_t, (t / self.steps).to(x_t.dtype))
+        return found
 
     def estimate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The model's E[x_0 | x_t].
@@ -145,7 +147,7 @@ class Model(nn.Module):
         other._modules = {**self._modules, "network": network}
         return other
 
-    def describe(self) -> dict:
+    def describe(self) -> dict[str, Any]:
         """The four parts as JSON values. A network that is not a dataclass is described by its name
         only."""
         parts = {

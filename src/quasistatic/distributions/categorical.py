@@ -4,6 +4,7 @@ __all__ = ["Categorical"]
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ class Categorical(Family):
     def entropy(self) -> Tensor:
         return -times(self.mean, self.log_p)
 
-    def kl(self, other: "Categorical") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         # sum p log(p/q) = sum p (e^r - 1 - r) with r = log q/p, as p and q both sum to one. Every
         # term is positive, so that no digits cancel where p and q are close.
         p, never = self.mean, self.mean == 0

@@ -5,6 +5,7 @@ __all__ = ["NoisyLattice"]
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ class NoisyLattice(Family):
     def entropy(self) -> Tensor:
         return -self._expected(self.log_prob)
 
-    def kl(self, other: "NoisyLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._expected(lambda x: self.log_prob(x) - other.log_prob(x))
 
     def log_partition(self) -> Tensor:

@@ -5,7 +5,7 @@ __all__ = ["Levels"]
 import abc
 import math
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class Levels(DenoisingHead):
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
-    levels: tuple | None = field(default=None, repr=False, compare=False)
+    levels: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.mixtures < 0:
@@ -127,7 +127,7 @@ class _Logistics(_Prior):
 
     def __call__(self, output: Tensor) -> LogisticMixture:
         values = constant(self.values, output)
-        logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
+        logits, loc, log_scale = torch.unflatten(output, -1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]
         reach = len(self.values) * cell  # from end to end
         places = (

@@ -80,7 +80,7 @@ class ProductHead(DenoisingHead):
     ) -> Product:
         """The law that each head makes of its outputs, as one product."""
         kernel = _product(kernel)
-        outputs = output.split(kernel.widths, -2)
+        outputs = torch.split(output, list(kernel.widths), -2)
         pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t), strict=True)
         laws = [law(head, part, out[..., : head.outputs], x) for head, part, out, (x,) in pieces]
         return kernel.join(laws, x_t)

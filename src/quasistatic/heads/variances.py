@@ -10,6 +10,7 @@ __all__ = ["Analytic", "FixedLarge", "FixedSmall", "Interpolated", "Sigmoid", "V
 
 import abc
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,8 +83,8 @@ class Analytic(Variance):
             are.
     """
 
-    times: tuple
-    table: tuple
+    times: tuple[Any, ...]
+    table: tuple[Any, ...]
 
     outputs = 0
 

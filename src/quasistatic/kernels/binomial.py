@@ -3,6 +3,7 @@
 __all__ = ["BinomialKernel"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class BinomialKernel(Kernel):
         ValueError: if a mean is not strictly between 0 and 1.
     """
 
-    mean: float | tuple = 0.5
+    mean: float | tuple[Any, ...] = 0.5
 
     def __post_init__(self) -> None:
         if self.schedule.learns:

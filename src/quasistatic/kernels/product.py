@@ -4,6 +4,7 @@ __all__ = ["ProductKernel"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,19 +72,19 @@ class ProductKernel(Kernel):
         """The values of each part, (B, W_i) for each x (B, W). A missing value is replaced by a
         valid one."""
         filled = (self._filled(x) for x in tensors)
-        return list(zip(*(x.split(self.widths, -1) for x in filled), strict=True))
+        return list(zip(*(torch.split(x, list(self.widths), -1) for x in filled), strict=True))
 
     def present(self, x: Tensor) -> Tensor | None:
         """False where a value of x (B, W) is missing; None if no value is."""
         missing = x.isnan()
         return ~missing if missing.any() else None
 
-    def join(self, laws: list, like: Tensor) -> Product:
+    def join(self, laws: list[Any], like: Tensor) -> Product:
         """The product of the parts' laws; x = `like` says which values are missing."""
         return Product(tuple(laws), self.widths, self.present(like))
 
     def valid_state(self, like: Tensor) -> Tensor:
-        pieces = zip(self.parts, like.split(self.widths, -1), strict=True)
+        pieces = zip(self.parts, torch.split(like, list(self.widths), -1), strict=True)
         return torch.cat([part.valid_state(piece) for part, piece in pieces], -1)
 
     def prior(self, like: Tensor) -> Product:
@@ -138,7 +139,7 @@ class ProductKernel(Kernel):
         pieces = zip(self.parts, self.split(*tensors), strict=True)
         return self.join([law(part, *piece) for part, piece in pieces], tensors[0])
 
-    def _numbers(self, numbers: Callable[..., tuple], *tensors: Tensor) -> list[Tensor]:
+    def _numbers(self, numbers: Callable[..., tuple[Any, ...]], *tensors: Tensor) -> list[Tensor]:
         """Numbers for each value, from each part; zero where a value is missing."""
         pieces = zip(self.parts, self.split(*tensors), strict=True)
         each = zip(*(numbers(part, *piece) for part, piece in pieces), strict=True)

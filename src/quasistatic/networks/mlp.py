@@ -27,7 +27,8 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.told(time).chunk(2, -1)
         inner = nn.functional.silu(self.widen(self.norm(h) * (1 + scale) + shift))
-        return h + self.narrow(self.dropout(inner))
+        found: Tensor = h + self.narrow(self.dropout(inner))
+        return found
 
 
 @dataclass(eq=False)
@@ -112,7 +113,8 @@ class MLP(nn.Module):
         embedding = self.time(fourier_features(time, self.octaves))
         for block in self.blocks:
             h = block(h, embedding)
-        return self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+        found: Tensor = self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+        return found
 
     def _features(self, x: Tensor) -> Tensor:
         """The features of x (B, D): its values, finer features, and which values are missing."""

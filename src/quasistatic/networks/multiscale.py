@@ -2,7 +2,6 @@
 
 __all__ = ["Multiscale", "bump_functions"]
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -142,11 +141,13 @@ class _MultiscaleConvolution(nn.Module):
         self.convs = nn.ModuleList(convs)
 
     def forward(self, h: Tensor) -> Tensor:
-        scaled = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
+        scaled: list[Tensor] = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
         # Cells are nested: each coarse result is doubled once for each finer scale.
-        return functools.reduce(
-            lambda h, fine: fine + F.interpolate(h, fine.shape[2:]), scaled[::-1]
-        )
+        found = scaled.pop()
+        while scaled:
+            fine: Tensor = scaled.pop()
+            found = fine + F.interpolate(found, fine.shape[2:])
+        return found
 
     def _cells(self, h: Tensor, edge: int) -> Tensor:
         """Means over cells; a cell that the border cuts is the mean of its part inside."""
@@ -168,7 +169,8 @@ class _Dense(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         # Channels last in memory, as the convolutions have them.
-        return self.layers(h).unflatten(1, self.features).movedim(-1, 1)
+        found: Tensor = self.layers(h).unflatten(1, self.features).movedim(-1, 1)
+        return found
 
 
 def _convolutions(grid: Grid, widths: Sequence[int], scales: int, kernel: int) -> nn.Sequential:

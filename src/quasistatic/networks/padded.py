@@ -42,4 +42,5 @@ class Padded(nn.Module):
         out = self.network(F.pad(x, pads), time)
         for axis, size in enumerate(self.shape, 1):
             out = out.narrow(axis, 0, size)
-        return out
+        found: Tensor = out
+        return found

@@ -34,7 +34,8 @@ class _Residual(nn.Module):
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         inner = self.norm(self.first(self.first_norm(h)), self.told(time))
-        return self.skip(h) + self.second(self.dropout(inner))
+        found: Tensor = self.skip(h) + self.second(self.dropout(inner))
+        return found
 
 
 class _Attention(nn.Module):
@@ -53,7 +54,8 @@ class _Attention(nn.Module):
         read = self.read(self.norm(h)).flatten(2).unflatten(1, (3, self.heads, -1))
         query, key, value = read.transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return h + self.write(mixed.transpose(-1, -2).reshape(h.shape))
+        found: Tensor = h + self.write(mixed.transpose(-1, -2).reshape(h.shape))
+        return found
 
 
 class _Level(nn.Module):
@@ -64,7 +66,8 @@ class _Level(nn.Module):
         self.residual, self.attention = residual, attention or nn.Identity()
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        return self.attention(self.residual(h, time))
+        found: Tensor = self.attention(self.residual(h, time))
+        return found
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 __all__ = ["Continuous"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ class Continuous(OnContinuum):
             positive.
     """
 
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,5 +91,5 @@ class Continuous(OnContinuum):
         return p.log_prob(x_0) - self._affine(x_0)[1].log()
 
 
-def _nested(value: float | list) -> float | tuple:
+def _nested(value: float | list[Any]) -> float | tuple[Any, ...]:
     return tuple(map(_nested, value)) if isinstance(value, list) else value

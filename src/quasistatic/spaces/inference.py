@@ -3,6 +3,7 @@
 __all__ = ["TYPES", "infer_column"]
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ def _common(series: Series) -> tuple[str, float, str]:
     return series.name, float(series.missing.mean()), series.dtype
 
 
-def _present(series: Series) -> list:
+def _present(series: Series) -> list[Any]:
     """The values that are not missing, as Python objects."""
     if series.numbers is None:
         return [each for each in series.names or [] if each is not None]
@@ -83,7 +84,7 @@ def _present(series: Series) -> list:
     return [int(v) if v == round(v) else v for v in numbers.tolist()]
 
 
-def _different(series: Series) -> list:
+def _different(series: Series) -> list[Any]:
     """The distinct values that are not missing."""
     if series.numbers is None:
         return list(dict.fromkeys(_present(series)))
@@ -96,10 +97,10 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
         raise ValueError(
             f"column {series.name!r} holds strings, and cannot be {kind}: use 'categorical'"
         )
-    return series.numbers[~series.missing]
+    return np.asarray(series.numbers[~series.missing])
 
 
-def _classes(series: Series) -> tuple[tuple, tuple[float, ...]]:
+def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...]]:
     """The classes in order, and their shares, with one row added for each class."""
     values, counts = np.unique(
         np.array(_present(series), dtype=object).astype(str), return_counts=True
@@ -111,7 +112,7 @@ def _classes(series: Series) -> tuple[tuple, tuple[float, ...]]:
     return tuple(classes[k] for k in order), tuple(shares.tolist())
 
 
-def _rank(value: str | int | float | bool) -> tuple:
+def _rank(value: str | int | float | bool) -> tuple[Any, ...]:
     """A sort key: numbers by size, before strings."""
     return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
 

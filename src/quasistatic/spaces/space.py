@@ -68,7 +68,7 @@ class Space(ShortRepr, abc.ABC):
     @property
     def state(self) -> tuple[int, ...]:
         """The shape of x_0: that of the raw data, unless a raw value needs several."""
-        return self.shape
+        return tuple(self.shape)
 
     @property
     def dims(self) -> int:

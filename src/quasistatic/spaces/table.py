@@ -115,8 +115,8 @@ class Table(Space):
         """The number of columns that take part in the model."""
         return sum(len(block.columns) for block in self.blocks)
 
-    @cached_property
-    def holes(self) -> bool:  # type: ignore[override]
+    @property
+    def holes(self) -> bool:
         return self.incomplete or any(
             each.missing > 0 for each in self.columns if each.space is not None
         )
@@ -326,7 +326,7 @@ class Table(Space):
         """f of each block's space and its values of x_0, side by side; NaN where a value is
         missing."""
         absent = x_0.isnan()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         each = zip(self.blocks, pieces, strict=True)
         whole = torch.cat([f(block.space, x) for block, x in each], 1)
         return torch.where(absent, torch.nan, whole)
@@ -339,7 +339,7 @@ class Table(Space):
         """f maps the x_0 of each block, (B, W_i), to its columns; returns rows (B, C)."""
         absent = x_0.isnan()
         raw = self.placeholder.to(x_0).expand(len(x_0), -1).clone()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         for block, x in zip(self.blocks, pieces, strict=True):
             raw[:, list(block.columns)] = f(block.space, x)
         return torch.where(self.per_column(absent.to(x_0.dtype)) > 0, torch.nan, raw)

@@ -4,6 +4,7 @@ __all__ = ["YeoJohnson"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,11 +43,11 @@ class YeoJohnson(Space):
         ValueError: if a power is not from 0 to 2, or for the reasons of :class:`Continuous`.
     """
 
-    power: float | tuple = 1.0
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
-    centre: float | tuple = 0.0
-    spread: float | tuple = 1.0
+    power: float | tuple[Any, ...] = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
+    centre: float | tuple[Any, ...] = 0.0
+    spread: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,6 +12,7 @@ __all__ = [
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from torch import Tensor
 from .schedule import Fixed, Schedule
 
 
-def _from_beta(kind: str, arguments: dict, beta: Tensor) -> Schedule:
+def _from_beta(kind: str, arguments: dict[str, Any], beta: Tensor) -> Schedule:
     bad = ~((beta > 0) & (beta <= 1))
     if bad.any():
         t = int(bad.nonzero()[0]) + 1
@@ -30,7 +31,7 @@ def _from_beta(kind: str, arguments: dict, beta: Tensor) -> Schedule:
     return Schedule(kind, arguments, Fixed(log_alpha_bar, log_noise))
 
 
-def _from_log_snr(kind: str, arguments: dict, log_snr: Tensor) -> Schedule:
+def _from_log_snr(kind: str, arguments: dict[str, Any], log_snr: Tensor) -> Schedule:
     log_alpha_bar = F.pad(F.logsigmoid(log_snr), (1, 0))
     log_noise = F.pad(F.logsigmoid(-log_snr), (1, 0), value=-math.inf)
     return Schedule(kind, arguments, Fixed(log_alpha_bar, log_noise))

@@ -23,7 +23,7 @@ class _Named(Column):
         shares: the share of each class in the data.
     """
 
-    classes: tuple
+    classes: tuple[Any, ...]
     shares: tuple[float, ...]
 
     @property
@@ -44,7 +44,8 @@ class _Named(Column):
         return 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < 0) | (numbers > len(self.classes) - 1)
+        fits = (numbers == np.round(numbers)) & (numbers >= 0) & (numbers < len(self.classes))
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -74,11 +75,11 @@ class _Named(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
 
     @staticmethod
-    def as_python(series: Series) -> list:
+    def as_python(series: Series) -> list[Any]:
         """Values as Python objects: whole numbers as int, None for a missing value."""
         if series.numbers is None:
             return series.names or []
@@ -133,7 +134,7 @@ class ConstantColumn(Column):
         return float(self.value) if isinstance(self.value, int | float) else 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers != self.placeholder
+        return np.asarray(numbers != self.placeholder)
 
     @property
     def accepted(self) -> str:
@@ -158,5 +159,5 @@ class ConstantColumn(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else self.value for each in numbers.tolist()]

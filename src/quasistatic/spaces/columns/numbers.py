@@ -3,7 +3,7 @@
 __all__ = ["IntegerColumn", "NumericColumn"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -55,7 +55,7 @@ class NumericColumn(Column):
         return draws.mean(1)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+        return np.asarray(~np.isfinite(numbers))
 
     @property
     def accepted(self) -> str:
@@ -121,7 +121,8 @@ class IntegerColumn(Column):
         return draws.median(1).values
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)
+        fits = (numbers == np.round(numbers)) & (numbers >= self.low) & (numbers <= self.high)
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -130,5 +131,5 @@ class IntegerColumn(Column):
             f"whole range, or with types={{{self.name!r}: 'numeric'}}"
         )
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else round(each) for each in numbers.tolist()]
