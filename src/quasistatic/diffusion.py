@@ -22,6 +22,7 @@ from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
+from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import Posterior, conditioned
 from .sampling.ancestral import ancestral
 from .sampling.factors import Factor, Observed
@@ -248,6 +249,7 @@ class Diffusion(Model):
     def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
+        description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
         missing = [name for name in kinds if name not in description]
         if missing:
@@ -267,6 +269,7 @@ class Diffusion(Model):
         stored = read_config(folder)
         model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        tensors = converted_tensors(stored["model"], tensors)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:

@@ -79,6 +79,7 @@ HEADS = [
     heads.Equilibrium(variances.FixedLarge()),
     heads.Exact(heads.Levels()),
     heads.Corrected(),
+    heads.CorrectedClasses(),
     heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
@@ -125,10 +126,8 @@ NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2, holes=True),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
-    networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
-    networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
-    networks.LatentDenoiser(7, (2, 3), 4, 5),
-    networks.LatentMLP(7, (2, 3), 4, 5, 16, 3, 0.1, 4),
+    networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
+    networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
     networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),

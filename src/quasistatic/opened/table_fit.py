@@ -70,9 +70,9 @@ def fit_table(
             [table, f"would fit {len(used)} rows, and write {folder}: {about}"],
         )
     (display or Display(quiet=True)).table(table.title, table.header, table.rows)
-    story = plan.fit(folder, used, held_back).story
+    summary = plan.fit(folder, used, held_back).summary
     facts = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
-    return Answer(facts | story.facts(), [f"wrote {folder}: {story}"])
+    return Answer(facts | summary.facts(), [f"wrote {folder}: {summary}"])
 
 
 def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

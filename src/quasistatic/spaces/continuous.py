@@ -87,8 +87,11 @@ class Continuous(OnContinuum):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return -self._affine(x_0)[1].log().expand_as(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0) - self._affine(x_0)[1].log()
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
 def _nested(value: float | list[Any]) -> float | tuple[Any, ...]:

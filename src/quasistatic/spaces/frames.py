@@ -3,7 +3,7 @@
 __all__ = ["Frame", "Series"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
@@ -37,6 +37,13 @@ class Series:
             return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
 
+    def take(self, index: np.ndarray) -> "Series":
+        """The values of that index (n,), whole numbers."""
+        if self.numbers is not None:
+            return replace(self, numbers=self.numbers[index])
+        names = self.names or []
+        return replace(self, names=[names[k] for k in index])
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -49,6 +56,20 @@ class Frame:
 
     source: str
     columns: tuple[Series, ...]
+
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return len(self.columns[0].missing)
+
+    def take(self, index: np.ndarray) -> "Frame":
+        """The rows of that index (n,), whole numbers."""
+        return Frame(self.source, tuple(each.take(index) for each in self.columns))
+
+    def named(self, names: Sequence[str]) -> "Frame":
+        """The same columns with other names."""
+        pairs = zip(self.columns, names, strict=True)
+        return replace(self, columns=tuple(replace(each, name=name) for each, name in pairs))
 
     @staticmethod
     def has_names(data: object) -> bool:
@@ -71,6 +92,8 @@ class Frame:
                 string.
             ValueError: if it has no columns or no rows.
         """
+        if isinstance(data, Frame):
+            return data
         frame = nw.from_native(data, eager_only=True, pass_through=True)
         if isinstance(frame, nw.DataFrame):
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]

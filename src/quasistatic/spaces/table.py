@@ -199,6 +199,15 @@ class Table(Space):
         ]
         return torch.from_numpy(np.stack(each, 1))
 
+    def possible(self, rows: np.ndarray) -> np.ndarray:
+        """Which of the numbers (N, C) their columns can hold, with that shape; NaN can be."""
+        each = [
+            np.isnan(rows[:, k])
+            | ~column.invalid(np.where(np.isnan(rows[:, k]), column.placeholder, rows[:, k]))
+            for k, column in enumerate(self.columns)
+        ]
+        return np.stack(each, 1)
+
     def _found(self, data: object) -> list[Series]:
         """The columns of some data, in the order of the table."""
         found = {series.name: series for series in Frame.of(data).columns}

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
 from .._utils.validation import as_array
 from ..distributions import Family, RealSupport
 from ..kernels import Kernel
-from . import Continuous, Space
+from .continuous import Continuous
+from .space import Space
 
 ROWS_FOR_FIT = 2000
 """The largest number of rows that powers are fitted to."""
@@ -71,6 +71,8 @@ class YeoJohnson(Space):
             A space with the shape of a row. Constant columns have power 1.
         """
         array = np.asarray(raw, dtype=np.float64)
+        from sklearn.preprocessing import PowerTransformer  # it takes long to import
+
         before = Continuous.standardize(array)
         u = before.encode(torch.from_numpy(array))
         some = u[:: max(1, -(-len(u) // ROWS_FOR_FIT))].numpy()
@@ -110,6 +112,9 @@ class YeoJohnson(Space):
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
+
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return self._after.log_volume(x_0) + self._log_slope(x_0)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return self._after.log_prob(p, x_0) + self._log_slope(x_0)

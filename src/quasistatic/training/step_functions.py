@@ -5,6 +5,7 @@ __all__ = ["Captured", "Compiled", "Eager", "StepFunction"]
 import abc
 import warnings
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import cast
 
 import torch
@@ -117,7 +118,9 @@ class Compiled(StepFunction):
         super().__init__(model, objective, mode, size)
         self._recorders: dict[tuple, Recorder] = {}
         self._loss: Callable[..., Tensor] | None = torch.compile(
-            self._played, fullgraph=True, dynamic=False
+            _own_code(lambda raw, *draws: self.losses(raw, Player(draws, raw.device))),
+            fullgraph=True,
+            dynamic=False,
         )
 
     @property
@@ -146,9 +149,6 @@ class Compiled(StepFunction):
 
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
         return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
-
-    def _played(self, raw: Tensor, *draws: Tensor) -> Tensor:
-        return self.losses(raw, Player(draws, raw.device))
 
     def _fall_back(self, error: Exception) -> None:
         """Compiles the network alone from now on."""
@@ -238,3 +238,16 @@ class _Graph:
         for weight, a, b in zip(self.weights, before, self.gradients, strict=True):
             weight.grad = b if a is None else a if b is None else a + b
         return self.losses.clone()
+
+
+def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function with a code object of its own: torch.compile keeps what it compiled by
+    code object, and stops after a few models that share one."""
+    made = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    return made

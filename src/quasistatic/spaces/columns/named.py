@@ -16,15 +16,18 @@ from .column import Column
 
 @dataclass(frozen=True)
 class _Named(Column):
-    """Classes: number k stands for the k-th of `classes`.
+    """Values by name: number k is the k-th of `classes`.
 
     Args:
         classes: the values, in order.
-        shares: the share of each class in the data.
+        shares: of each class in the data.
+        unseen: the probability that a new value is none of them: the share of the rows whose class
+            no other row has (Good and Turing). 0 if each class has two rows or more.
     """
 
     classes: tuple[Any, ...]
     shares: tuple[float, ...]
+    unseen: float = 0.0
 
     @property
     def space(self) -> type[Space]:
@@ -160,4 +163,8 @@ class ConstantColumn(Column):
         return numbers
 
     def values(self, numbers: np.ndarray) -> list[Any]:
-        return [None if each != each else self.value for each in numbers.tolist()]
+        own = self.placeholder  # another number is what a user's row held, and stays as it is
+        return [
+            None if each != each else self.value if each == own else each
+            for each in numbers.tolist()
+        ]
