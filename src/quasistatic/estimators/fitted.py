@@ -64,13 +64,13 @@ class FitPlan:
             steps = min(steps, self.steps_in(60 * self.minutes, model, train, how))
         how = replace(how, steps=steps, seed=self.seed, validations=min(how.validations, steps))
         with Display(quiet=not self.verbose).progress("fit") as show:
-            return fit(model, train, valid, show=show, settings=how).step
+            return fit(model, train, valid, callbacks=[show], settings=how).step
 
     def steps_in(self, seconds: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
         """How many steps that many seconds hold, by the pace of a few; the model stays as it is."""
         before = {name: value.clone() for name, value in model.state_dict().items()}
         few = replace(how, steps=8, validations=0)
-        pace = fit(model, train, settings=few).speed["examples_per_second"]
+        pace = fit(model, train, settings=few, progress=False).speed["examples_per_second"]
         model.load_state_dict(before)
         return max(1, int(seconds * pace / min(how.batch, len(train))))
 

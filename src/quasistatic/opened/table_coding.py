@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..coding import Codec, Header, Report, StreamError, compress_array
+from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
 from ..data.table_files import write_table
 from .fitted_table import FittedTable
 
 
-def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> Report:
+def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
     """Compresses a table in a file: its names, types and values, but not how they are written. The
     memory does not grow with the number of rows.
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from .._utils.files import write_bytes, write_text
 from .numbers import figure_text
 
+NO_BREAK = "\u00a0±\u00a0"
 DPI = 150
 """Dots per inch of a saved figure."""
 
@@ -54,6 +55,7 @@ class Section:
         table: a table below the text.
         figures: (caption, figure) pairs; the figure is a Figure or the path of a PNG.
         settings: a table at the end that is folded until the reader opens it.
+        result: the result of the section in one sentence, for the top of the page.
     """
 
     heading: str
@@ -61,19 +63,17 @@ class Section:
     table: Table | None = None
     figures: Sequence[tuple[str, Figure | str | Path]] = ()
     settings: Table | None = None
+    result: str = ""
 
 
-def write_page(
-    path: str | Path, title: str, sections: Iterable[Section], summary: Sequence[str] = ()
-) -> Path:
+def write_page(path: str | Path, title: str, sections: Iterable[Section]) -> Path:
     """Writes a page, and its figures as PNG to `figures/` beside it. Each file is written whole or
     not at all. The page also contains the figures, so that one can send it alone.
 
     Args:
         path: of the HTML file.
         title: of the page.
-        sections: in reading order.
-        summary: the results in a few lines, shown above all sections.
+        sections: in reading order. Their results are listed above them.
 
     Returns:
         The path of the page.
@@ -94,7 +94,7 @@ def write_page(
             write_bytes(target, data)
             pictures.append(_picture(caption, source, data))
         parts.append(_section(number, section, pictures))
-    write_text(path, _page(title, sections, parts, summary))
+    write_text(path, _page(title, sections, parts))
     return path
 
 
@@ -206,15 +206,15 @@ def _is_number(text: str) -> bool:
     )
 
 
-def _page(
-    title: str, sections: Sequence[Section], parts: Sequence[str], summary: Sequence[str]
-) -> str:
+def _page(title: str, sections: Sequence[Section], parts: Sequence[str]) -> str:
     links = "\n".join(
         f'<li><a href="#part-{i}">{html.escape(section.heading)}</a></li>'
         for i, section in enumerate(sections, 1)
     )
     contents = f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>\n' if links else ""
-    points = "\n".join(f"<li>{html.escape(line)}</li>" for line in summary)
+    results = [html.escape(section.result) for section in sections if section.result]
+    # A line must not break between a number and its error.
+    points = "\n".join(f"<li>{each.replace(' ± ', NO_BREAK)}</li>" for each in results)
     found = f'<ul class="summary">\n{points}\n</ul>\n' if points else ""
     body = "\n".join(parts)
     return f"""<!DOCTYPE html>

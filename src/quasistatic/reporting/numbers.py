@@ -25,9 +25,10 @@ def with_error(mean: float, error: float) -> str:
 
     Args:
         mean: the estimate.
-        error: its standard error; if it is zero or not finite, only the mean is given.
+        error: its standard error. If it is not finite, zero, or a rounding error of float64, only
+            the mean is given.
     """
-    if not (math.isfinite(mean) and math.isfinite(error) and error > 0):
+    if not (math.isfinite(mean) and math.isfinite(error) and error > 1e-12 * abs(mean)):
         return figure_text(mean, 4)
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{mean:.{places}f} ± {error:.{places}f}"

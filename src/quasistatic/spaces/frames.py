@@ -28,13 +28,13 @@ class Series:
     name: str
     dtype: str
     numbers: np.ndarray | None = None
-    names: list | None = None
+    names: list[Any] | None = None
 
     @property
     def missing(self) -> np.ndarray:
         """True where a value is missing, shape (N,)."""
         if self.numbers is not None:
-            return np.isnan(self.numbers)
+            return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
 
     def take(self, index: np.ndarray) -> "Series":
@@ -74,7 +74,7 @@ class Frame:
     @staticmethod
     def has_names(data: object) -> bool:
         """Whether the data are a data frame, or an array with named fields."""
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         return isinstance(frame, nw.DataFrame) or bool(
             isinstance(data, np.ndarray) and data.dtype.names
         )
@@ -94,7 +94,7 @@ class Frame:
         """
         if isinstance(data, Frame):
             return data
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         if isinstance(frame, nw.DataFrame):
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]
             source = frame.implementation.name.lower()
@@ -117,7 +117,10 @@ class Frame:
 
 
 def to_native(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> Any:
     """Columns of Python values as a table of a library.
 
@@ -156,7 +159,10 @@ _NARWHALS: dict[str, Any] = {
 
 
 def _as_array(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> np.ndarray:
     kinds = {name: np.dtype(dtypes[name]) for name in values}
     for name in missing:
@@ -204,7 +210,7 @@ def _of_array(name: str, column: np.ndarray) -> Series:
     return _of_objects(name, column.dtype.str, column.tolist())
 
 
-def _of_objects(name: str, dtype: str, objects: list) -> Series:
+def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
     """A series of objects: of numbers if all are numbers, else of strings; NaN and None are missing
     values."""
     plain = [None if _is_missing(each) else each for each in objects]

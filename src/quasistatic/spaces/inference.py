@@ -3,6 +3,7 @@
 __all__ = ["TYPES", "infer_column", "powered", "standardized"]
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def _common(series: Series) -> tuple[str, float, str]:
     return series.name, float(series.missing.mean()), series.dtype
 
 
-def _present(series: Series) -> list:
+def _present(series: Series) -> list[Any]:
     """The values that are not missing, as Python objects."""
     if series.numbers is None:
         return [each for each in series.names or [] if each is not None]
@@ -92,7 +93,7 @@ def _present(series: Series) -> list:
     return [int(v) if v == round(v) else v for v in numbers.tolist()]
 
 
-def _different(series: Series) -> list:
+def _different(series: Series) -> list[Any]:
     """The distinct values that are not missing."""
     if series.numbers is None:
         return list(dict.fromkeys(_present(series)))
@@ -105,10 +106,10 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
         raise ValueError(
             f"column {series.name!r} holds strings, and cannot be {kind}: use 'categorical'"
         )
-    return series.numbers[~series.missing]
+    return np.asarray(series.numbers[~series.missing])
 
 
-def _classes(series: Series) -> tuple[tuple, tuple[float, ...], float]:
+def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...], float]:
     """The classes in order, their shares, with one more row of each, and the share of others."""
     values, counts = np.unique(
         np.array(_present(series), dtype=object).astype(str), return_counts=True
@@ -121,7 +122,7 @@ def _classes(series: Series) -> tuple[tuple, tuple[float, ...], float]:
     return tuple(classes[k] for k in order), tuple(shares.tolist()), unseen
 
 
-def _rank(value: str | int | float | bool) -> tuple:
+def _rank(value: str | int | float | bool) -> tuple[Any, ...]:
     """A sort key: numbers by size, before strings."""
     return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
 

@@ -4,12 +4,13 @@ __all__ = ["YeoJohnson"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from ..kernels import Kernel
 from .continuous import Continuous
@@ -42,16 +43,16 @@ class YeoJohnson(Space):
         ValueError: if a power is not from 0 to 2, or for the reasons of :class:`Continuous`.
     """
 
-    power: float | tuple = 1.0
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
-    centre: float | tuple = 0.0
-    spread: float | tuple = 1.0
+    power: float | tuple[Any, ...] = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
+    centre: float | tuple[Any, ...] = 0.0
+    spread: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self._before, self._after  # raises their errors now
-        power = torch.as_tensor(self.power, dtype=torch.float64)
+        power = numbers_of("power", self.power)
         if not ((power >= 0) & (power <= 2)).all():
             raise ValueError(
                 f"powers must be from 0 to 2, got {self.power}: with others, some x_0 have no raw "

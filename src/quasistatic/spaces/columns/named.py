@@ -25,7 +25,7 @@ class _Named(Column):
             no other row has (Good and Turing). 0 if each class has two rows or more.
     """
 
-    classes: tuple
+    classes: tuple[Any, ...]
     shares: tuple[float, ...]
     unseen: float = field(default=0.0, metadata={"added": True})
 
@@ -47,7 +47,8 @@ class _Named(Column):
         return 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < 0) | (numbers > len(self.classes) - 1)
+        fits = (numbers == np.round(numbers)) & (numbers >= 0) & (numbers < len(self.classes))
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -77,11 +78,11 @@ class _Named(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
 
     @staticmethod
-    def as_python(series: Series) -> list:
+    def as_python(series: Series) -> list[Any]:
         """Values as Python objects: whole numbers as int, None for a missing value."""
         if series.numbers is None:
             return series.names or []
@@ -136,7 +137,7 @@ class ConstantColumn(Column):
         return float(self.value) if isinstance(self.value, int | float) else 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers != self.placeholder
+        return np.asarray(numbers != self.placeholder)
 
     @property
     def accepted(self) -> str:
@@ -161,7 +162,7 @@ class ConstantColumn(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         own = self.placeholder  # another number is what a user's row held, and stays as it is
         return [
             None if each != each else self.value if each == own else each

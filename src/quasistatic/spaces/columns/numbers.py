@@ -3,7 +3,7 @@
 __all__ = ["IntegerColumn", "NumericColumn", "PowerColumn"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -30,7 +30,7 @@ class _RealColumn(Column):
         return draws.mean(1)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+        return np.asarray(~np.isfinite(numbers))
 
     @property
     def accepted(self) -> str:
@@ -161,7 +161,8 @@ class IntegerColumn(Column):
         return draws.median(1).values
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)
+        fits = (numbers == np.round(numbers)) & (numbers >= self.low) & (numbers <= self.high)
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -170,7 +171,7 @@ class IntegerColumn(Column):
             f"whole range, or with types={{{self.name!r}: 'numeric'}}"
         )
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         whole = np.round(numbers) == numbers  # what a user's row held beside them stays as it is
         pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
         return [None if n != n else round(n) if exact else n for n, exact in pairs]
