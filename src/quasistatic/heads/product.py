@@ -9,11 +9,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.validation import instance_of
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from ..spaces import Space
 from .corrected import Correcting
-from .head import DenoisingHead
+from .head import DenoisingHead, Head
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class ProductHead(DenoisingHead, Correcting):
     """
 
     parts: tuple[DenoisingHead, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        for part in self.parts:
+            instance_of("each part", part, Head, "Velocity()")
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]

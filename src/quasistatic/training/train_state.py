@@ -78,12 +78,12 @@ class TrainState:
         return f"TrainState({'; '.join(lines)})"
 
     @classmethod
-    def begin(cls, weights: list) -> "TrainState":
+    def begin(cls, weights: list[Tensor]) -> "TrainState":
         """The state at step 0."""
         return cls(0, [w.detach().clone() for w in weights])
 
     @torch.no_grad()
-    def advance(self, weights: list, decay: float) -> None:
+    def advance(self, weights: list[Tensor], decay: float) -> None:
         """Counts a step, and moves the running mean towards the weights.
 
         Args:
