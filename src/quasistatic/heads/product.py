@@ -88,7 +88,7 @@ class ProductHead(DenoisingHead, Correcting):
 
     def gain(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         kernel = _product(kernel)
-        outputs = output.split(kernel.widths, -2)
+        outputs = torch.split(output, list(kernel.widths), -2)
         pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t, x_0), strict=True)
         each = []
         for head, part, out, (x, y) in pieces:

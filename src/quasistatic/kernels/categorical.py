@@ -133,7 +133,8 @@ class CategoricalKernel(Kernel):
         log_a, log_redrawn = self._shares(s, t, mean)
         redrawn = (log_redrawn + self._pi(mean)).exp()
         other, kept = (torch.special.entr(p) for p in (redrawn, log_a.exp() + redrawn))
-        return (other + (kept - other) * mean).to(mean.dtype)
+        entropy: Tensor = other + (kept - other) * mean
+        return entropy.to(mean.dtype)
 
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         # log q(x_t | x_s = k) for each class k: the class of x_t was kept or redrawn, others

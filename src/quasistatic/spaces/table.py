@@ -128,7 +128,7 @@ class Table(Space):
         return None
 
     @cached_property
-    def learns_last_step(self) -> bool:  # type: ignore[override]
+    def learns_last_step(self) -> bool:
         return any(block.space.learns_last_step for block in self.blocks)
 
     @property
