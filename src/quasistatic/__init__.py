@@ -169,7 +169,7 @@ __all__ = [
     "YeoJohnson",
 ]
 
-_ROOMS = (
+_PACKAGES = (
     "coding",
     "data",
     "diagnostics",
@@ -216,7 +216,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return import_module(f".{name}", __name__)
     if name in _HOME:
         found = getattr(import_module(_HOME[name], __name__), name)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Bernoulli, Family
+from ..distributions import Family
 from .frequencies import EPSILON, exact_weights
 from .windows import FloatWindow, RoundedWindow, Window
 
@@ -197,7 +197,7 @@ class RoundedFloats(Arithmetic):
         return self.nearest(raw / unit, margin, record) * unit
 
     def quantile(self, law: Family, u: Tensor) -> Tensor:
-        if isinstance(law, Bernoulli):
+        if law.binary:
             # Above 1/2 where u is above the mass of zero.
             above = ((u - law.log_mass(u - u - 1, u - u).exp()) * QUANTILES).clamp(-0.4, 0.4) + 0.5
             return self.nearest(above, torch.tensor(QUANTILES * self.epsilon).double())
