@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from portable_streams import models
 
 import quasistatic as qs
-from portable_streams import models
 from pretend_device import pretending
 
 MODELS = models()
