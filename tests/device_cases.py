@@ -12,13 +12,13 @@ from torch import Tensor
 import quasistatic as qs
 from quasistatic.diagnostics.anomalies import AnomalyDetector
 from quasistatic.diagnostics.entropy import entropy_budget
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.progressive import (
     code_progressively,
     generate_progressively,
     interpolate,
 )
-from quasistatic.sampling.timesteps import analytic, measure
+from quasistatic.sampling.timesteps import analytic_variance, measure_costs
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
 STEPS = 12
@@ -199,9 +199,9 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
             model, np.concatenate([x, x]), x, below=np.inf, bands=2, draws=1
         ).score(few),
         "entropy budget": lambda: entropy_budget(model, x, jumps, rng=rng()).spent,
-        "step costs": lambda: measure(model, x, 6, rng()).between,
-        "analytic": lambda: torch.tensor(analytic(model, x, 4, rng()).table),
-        "information rate": lambda: measured(model, x, rng=rng()),
+        "step costs": lambda: measure_costs(model, x, 6, rng()).between,
+        "analytic": lambda: torch.tensor(analytic_variance(model, x, 4, rng()).table),
+        "information rate": lambda: information_rate(model, x, rng=rng()),
         "coded": lambda: code_progressively(model, x, 5, rng=rng()),
         "generated": lambda: generate_progressively(model, 3, shown=3, times=jumps, rng=rng()),
         "interpolated": lambda: interpolate(model, few, x[6:12], STEPS, (0.5,), jumps, rng()),

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
+from ._utils.allocation import Misfit, require_weights
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
 from .coding import Codec
 from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
+from .likelihood.terms import count_terms
 from .model import Model
 from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import Posterior, conditioned
@@ -89,7 +91,7 @@ class Diffusion(Model):
             return method(self, x, times, rng)
         if stderr is not None:
             return bound_to(self, x, stderr, each, budget, times, rng)
-        terms = len(self.times(times)) - self.space.first_term
+        terms = count_terms(self, times)
         shares = 64 if isinstance(evaluations, EllipsisType) else evaluations
         return bound(self, x, None if shares is None or shares >= terms else shares, times, rng)
 
@@ -294,12 +296,14 @@ class Diffusion(Model):
         """
         folder = Path(folder)
         stored = read_config(folder)
-        model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
         tensors = converted_tensors(stored["model"], tensors)
         try:
+            if network is None:
+                _require_weights(stored["model"], tensors)
+            model = cls.build(stored["model"], network)
             model.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, Misfit) as error:
             raise ValueError(
                 f"the weights in {folder} do not fit its config.json: {error}"
             ) from None
@@ -320,6 +324,16 @@ class Diffusion(Model):
 
 
 load = Diffusion.load
+
+
+def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Compares the network that is described with its tensors, before it takes memory."""
+    if "network" not in description or "space" not in description:
+        return  # `Diffusion.build` names what is missing
+    state = serialization.build(description["space"], KNOWN).state
+    start = "network."
+    weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    require_weights(lambda: serialization.build(description["network"], KNOWN), weights, state)
 
 
 def read_config(folder: Path) -> dict:

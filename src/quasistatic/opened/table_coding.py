@@ -45,9 +45,9 @@ def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> n
     holes = np.flatnonzero(np.isnan(array).any(1))
     if len(holes) and not table.model.space.holes:
         raise ValueError(
-            f"row {first + holes[0]} of {data} lacks a value, for which a model of numbers has no "
-            "code: impute the table first, or fit it with --types "
-            f"{next(iter(table.types))}=numeric, which makes a model of mixed columns"
+            f"row {first + holes[0]} of {data} lacks a value, for which a model of small whole "
+            "numbers has no code: impute the table first, or fit it with --types "
+            f"{next(iter(table.types))}=integer, which makes a model of any columns"
         )
     if not table.frame(table.rows(array)).equals(piece):
         raise ValueError(

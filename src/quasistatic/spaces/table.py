@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
-from .._utils.validation import as_tensor, nearest
+from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
@@ -61,6 +61,8 @@ class Table(Space):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        for column in self.columns:
+            instance_of("each column", column, Column, "those that Table.infer makes")
         object.__setattr__(self, "shape", len(self.columns))
         super().__post_init__()
         names = [column.name for column in self.columns]
@@ -125,9 +127,13 @@ class Table(Space):
     def levels(self) -> None:
         return None
 
+    @cached_property
+    def learns_last_step(self) -> bool:
+        return any(block.space.learns_last_step for block in self.blocks)
+
     @property
-    def first_term(self) -> int:
-        return min(block.space.first_term for block in self.blocks)
+    def learned_values(self) -> Tensor:
+        return torch.cat([block.space.learned_values for block in self.blocks])
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, ProductKernel) or kernel.widths != self.widths:
@@ -323,7 +329,7 @@ class Table(Space):
 
     def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
         assert isinstance(kernel, ProductKernel)
-        whole = _parts(learned()) if self.first_term == 0 else (None,) * len(self.blocks)
+        whole = _parts(learned()) if self.learns_last_step else (None,) * len(self.blocks)
         each = zip(self.blocks, kernel.parts, kernel.split(x_t), whole, strict=True)
         laws = [
             block.space.last(part, x, t, lambda law=law: law)  # type: ignore[misc]
