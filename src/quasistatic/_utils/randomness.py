@@ -45,6 +45,10 @@ def as_generator(rng: Rng) -> torch.Generator | None:
     )
 
 
+Draw: TypeAlias = Callable[[torch.Generator], Tensor]
+"""A function that makes one draw with a generator."""
+
+
 class Tape(abc.ABC):
     """A stand-in for a generator, so that a function draws nothing itself: its random draws become
     arguments. Compiled code and CUDA graphs need this, as they cannot call a generator.
@@ -54,15 +58,15 @@ class Tape(abc.ABC):
 
         recorder = Recorder(rng)
         f(x, recorder)                          # draws from rng, and remembers how
-        draws = recorder.redraw()               # the same draws in the same order, made anew
+        draws = recorder.redraw(rng)            # the same draws in the same order, made anew
         f(x, Player(draws, rng.device))         # a function of tensors only
     """
 
     device: torch.device
 
     @abc.abstractmethod
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
-        """The next draw of the function; `draw` makes it."""
+    def take(self, draw: Draw) -> Tensor:
+        """The next draw of the function; `draw` makes it with a generator."""
 
 
 class Recorder(Tape):
@@ -70,15 +74,15 @@ class Recorder(Tape):
 
     def __init__(self, rng: torch.Generator) -> None:
         self.rng, self.device = rng, rng.device
-        self.calls: list[Callable[[], Tensor]] = []
+        self.calls: list[Draw] = []
 
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+    def take(self, draw: Draw) -> Tensor:
         self.calls.append(draw)
-        return draw()
+        return draw(self.rng)
 
-    def redraw(self) -> list[Tensor]:
-        """All recorded draws in their order, made anew by the generator."""
-        return [call() for call in self.calls]
+    def redraw(self, rng: torch.Generator) -> list[Tensor]:
+        """All recorded draws in their order, made anew by a generator."""
+        return [call(rng) for call in self.calls]
 
 
 class Player(Tape):
@@ -87,7 +91,7 @@ class Player(Tape):
     def __init__(self, draws: Sequence[Tensor], device: torch.device) -> None:
         self.draws, self.device, self.place = draws, device, 0
 
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+    def take(self, draw: Draw) -> Tensor:
         self.place += 1
         return self.draws[self.place - 1]
 
@@ -101,7 +105,7 @@ def uniform(
     """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
     if isinstance(rng, Tape):
         blank, dtype = like.new_empty(0), dtype or like.dtype
-        return rng.take(lambda: uniform(shape, _source(rng), blank, dtype))
+        return rng.take(lambda source: uniform(shape, source, blank, dtype))
     at, dtype = _device(rng, like), dtype or like.dtype
     return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=at).to(like.device)
 
@@ -110,7 +114,7 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
     """Standard normal draws, where `like` is and in its type."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: normal(shape, _source(rng), blank))
+        return rng.take(lambda source: normal(shape, source, blank))
     at = _device(rng, like)
     return torch.randn(tuple(shape), generator=rng, dtype=like.dtype, device=at).to(like.device)
 
@@ -119,7 +123,7 @@ def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> T
     """The numbers below n in random order, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: permutation(n, _source(rng), blank))
+        return rng.take(lambda source: permutation(n, source, blank))
     return torch.randperm(n, generator=rng, device=_device(rng, like)).to(like.device)
 
 
@@ -127,7 +131,7 @@ def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor
     """`count` whole numbers below n, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: below(n, count, _source(rng), blank))
+        return rng.take(lambda source: below(n, count, source, blank))
     at = _device(rng, like)
     return torch.randint(n, (count,), generator=rng, device=at).to(like.device)
 
@@ -141,7 +145,3 @@ def choice(probs: Tensor, rng: torch.Generator | None) -> Tensor:
 def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
     return like.device if rng is None else rng.device
 
-
-def _source(tape: Tape) -> torch.Generator | None:
-    """The generator of a recorder; a player needs none, as its draws are made already."""
-    return tape.rng if isinstance(tape, Recorder) else None
