@@ -20,6 +20,7 @@ from ..diagnostics.anomalies import AnomalyDetector
 from ..recipes.pretrained import locate
 from ..recipes.runs import Opened, open_run
 from ..reporting.console import Display
+from ..sampling import SMC
 from ..training.train_state import Progress
 from .arguments import Folder, Out, Seed, load_array, parse
 from .image_files import given, levels_of, write_csv
@@ -102,14 +103,16 @@ def _filled(
     """Images (N, *) with something for what is missing, a few at a time."""
     rng = torch.Generator().manual_seed(asked.seed)
     way = _WAYS[asked.by]
-    draws, how = way.draws or asked.draws, {"particles": asked.particles, "repeats": way.draws}
+    draws, method = way.draws or asked.draws, SMC(asked.particles, way.draws)
     rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
     filled, began = x.copy(), time.monotonic()
     with display.progress("impute") as show:
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
-            made = opened.model.complete(x[some], holes[some], draws, asked.times, rng, **how)
-            found = way.merged(made.draws.double().numpy()).round()
+            made = opened.model.complete(
+                x[some], holes[some], draws, asked.times, rng, method=method
+            )
+            found = way.merged(made.draws.double().cpu().numpy()).round()
             filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
             done = start + len(some)
             left = (time.monotonic() - began) / done * (len(rows) - done)

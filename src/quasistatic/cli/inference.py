@@ -14,6 +14,7 @@ import tyro
 from ..likelihood import Flow, Importance, Score
 from ..recipes.runs import Opened, open_run
 from ..reporting.console import Display
+from ..sampling import SMC
 from .arguments import Along, Folder, Out, Seed, Times, along, load_array, parse, save_array
 from .image_files import rows_of, write_drawn, write_scores
 from .opened_table import is_table
@@ -119,7 +120,8 @@ def _scored(asked: _Score, opened: Opened, x: np.ndarray) -> Score:
     times = along(asked.times, asked.path, opened)
     budget: dict[str, Any] = {}
     if asked.evaluations is not None:
-        budget["evaluations"] = None if asked.evaluations == "all" else asked.evaluations
+        name = "evaluations" if asked.stderr is None else "most"
+        budget[name] = None if asked.evaluations == "all" else asked.evaluations
     if asked.method != "bound":
         budget["method"] = {"importance": Importance(asked.paths), "flow": Flow()}[asked.method]
     return opened.model.score(x, times=times, rng=rng, stderr=asked.stderr, **budget)
@@ -160,9 +162,9 @@ def complete_(words: Sequence[str]) -> None:
     times = along(asked.times, asked.path, opened)
     with opened.threads():
         made = opened.model.complete(
-            x, hidden, asked.draws, times, rng, particles=asked.particles, repeats=asked.repeats
+            x, hidden, asked.draws, times, rng, method=SMC(asked.particles, asked.repeats)
         )
-    path = save_array(asked.out or opened.result("completed.npy"), made.draws.numpy())
+    path = save_array(asked.out or opened.result("completed.npy"), made.draws.cpu().numpy())
     told = {name: getattr(made, name) for name in ("log_evidence", "evidence_stderr", "effective")}
     display.say(
         f"wrote {path}: {tuple(made.draws.shape)}, draws of {len(x)} examples; mean log-evidence "

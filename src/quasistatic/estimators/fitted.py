@@ -3,6 +3,7 @@
 __all__ = ["Fitted", "OfNumbers", "Plan", "Story", "evidence", "generator"]
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
@@ -12,6 +13,7 @@ import torch
 
 from ..diffusion import Diffusion
 from ..reporting.console import Display
+from ..sampling import SMC
 from ..spaces import Space
 from ..training.loop import Fit, fit
 from .columns import Columns, Layout
@@ -161,8 +163,13 @@ def evidence(model: Diffusion, x: np.ndarray, seed: int) -> np.ndarray:
     """log p of what is there of each row of x (N, D), with shape (N,), in nats, by particles: an
     estimate whose exponential is unbiased."""
     rows = torch.from_numpy(x)
-    found = model.impute(rows, 1, WALKED, generator(seed), particles=PARTICLES)
+    found = model.impute(rows, 1, WALKED, generator(seed), method=SMC(PARTICLES, repeats=2))
     return found.log_evidence.double().numpy()
+
+
+def particle_sets(particles: int, draws: int) -> SMC:
+    """Two sets of particles, or as many as make two particles for each draw."""
+    return SMC(particles, max(2, math.ceil(2 * draws / particles)))
 
 
 def generator(seed: int) -> torch.Generator:

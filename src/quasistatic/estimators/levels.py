@@ -14,7 +14,7 @@ from ..kernels.schedules import linear_log_snr
 from ..networks import MLP
 from ..spaces import Quantized
 from ..training.loop import Fit
-from .fitted import OfNumbers, Plan, Story, evidence, generator
+from .fitted import OfNumbers, Plan, Story, evidence, generator, particle_sets
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
@@ -50,8 +50,10 @@ class FittedLevels(OfNumbers):
         return self.model.sample(n, rng=generator(seed)).double().numpy()
 
     def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
-        found = self.model.impute(x, draws, 100, generator(seed), particles=particles)
-        return found.draws.double().numpy()
+        found = self.model.impute(
+            x, draws, 100, generator(seed), method=particle_sets(particles, draws)
+        )
+        return found.draws.double().cpu().numpy()
 
 
 def levels_of(rows: np.ndarray) -> int | None:

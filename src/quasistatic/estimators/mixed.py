@@ -22,7 +22,7 @@ from ..networks import LatentMLP
 from ..recipes.tabular import standing
 from ..spaces import Table
 from .columns import Layout, MixedColumns
-from .fitted import Fitted, Plan, Story, generator
+from .fitted import Fitted, Plan, Story, generator, particle_sets
 from .model_selection import JUDGES, TRAINED, is_kept, is_tried, words
 
 STEPS, WALKED = 1000, 100
@@ -71,8 +71,10 @@ class FittedTable(Fitted):
     def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
         rng, rows = generator(seed), torch.from_numpy(x)
         if self._network.speaks:
-            found = self.model.impute(rows, draws, WALKED, rng, particles=particles)
-            return found.draws.double().numpy()
+            found = self.model.impute(
+                rows, draws, WALKED, rng, method=particle_sets(particles, draws)
+            )
+            return found.draws.double().cpu().numpy()
         x_0 = self.table.encode(rows)
         filled = completed_rows(self._network.mixture.law.to(x_0), x_0, draws, rng)
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)

@@ -25,7 +25,7 @@ from ..likelihood import ContinuousTime
 from ..networks import MixtureMLP
 from ..spaces import Continuous, Space
 from ..spaces.yeo_johnson import YeoJohnson
-from .fitted import OfNumbers, Plan, Story, evidence, generator
+from .fitted import OfNumbers, Plan, Story, evidence, generator, particle_sets
 from .model_selection import JUDGES, TRAINED, is_kept, is_tried, words
 
 STEPS, LAST = 1000, -8.0
@@ -68,8 +68,8 @@ class FittedMixture(OfNumbers):
         rng, space = generator(seed), self.model.space
         rows = torch.from_numpy(x)
         if self._network.speaks:
-            found = self.model.impute(rows, draws, 100, rng, particles=particles)
-            return found.draws.double().numpy()
+            found = self.model.impute(rows, draws, 100, rng, method=particle_sets(particles, draws))
+            return found.draws.double().cpu().numpy()
         hidden = rows.isnan()
         x_0 = space.encode(torch.where(hidden, 0.0, rows)).masked_fill(hidden, math.nan)
         filled = completed(self._network.mixture.law, x_0, draws, rng)

@@ -11,6 +11,7 @@ import torch
 from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
 from ..reporting import figures
+from ..sampling import SMC
 from ..training.loop import Fit
 from .experiment import Experiment, Picture, Recipe
 from .image import pictorial
@@ -117,7 +118,7 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
         (
             "Images held back, completed from their left half",
             lambda m, x, rng: figures.completion_panel(
-                m, x[:4], rng, shape=shape, particles=16, times=50
+                m, x[:4], rng, shape=shape, method=SMC(16), times=50
             ),
         ),
         (

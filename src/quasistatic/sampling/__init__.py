@@ -1,8 +1,24 @@
-"""p(x) r(x) and its evidence: the weighted walk, which is exact in the limit of many particles, and
-the plain walks of SD15, which are approximations."""
+"""Sampling: draws from a model by steppers, and from p(x) r(x) / Z for a factor r, by sequential
+Monte Carlo (exact in the limit of many particles) or by guided walks (approximate)."""
 
-__all__ = ["PLAIN", "Found", "Plain", "Posterior", "conditioned", "plain", "posterior"]
+__all__ = [
+    "SMC",
+    "Ancestral",
+    "Drawn",
+    "Guided",
+    "Posterior",
+    "PosteriorMethod",
+    "Stepper",
+    "Times",
+    "WeightedParticles",
+    "posterior",
+    "sample",
+    "walk",
+]
 
-from .guidance import PLAIN, Plain, plain
-from .posterior_draws import Posterior, conditioned
-from .smc import Found, posterior
+from .guidance import Guided
+from .method import Drawn, PosteriorMethod
+from .posterior import Posterior, posterior
+from .sampler import Times, sample, walk
+from .smc import SMC, WeightedParticles
+from .steppers import Ancestral, Stepper

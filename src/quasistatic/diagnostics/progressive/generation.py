@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..._utils.randomness import Rng
 from ...model import Model
-from ...sampling.ancestral import Free, walk
+from ...sampling import walk
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def generate_progressively(
     n: int,
     shown: int | Sequence[int] = 8,
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> Generation:
     """n draws and the estimates of x_0 that their walks pass through (DDPM Fig. 6).
 
@@ -50,7 +51,7 @@ def generate_progressively(
     grid = model.times(times)
     chosen = _shown(shown, grid)
     estimates = []
-    for state in walk(model, n, Free(), times, rng):
+    for state in walk(model, n, times, rng):
         if state.t in chosen:
             at = torch.full((n,), state.t, device=state.x.device)
             estimates.append(model.space.in_raw_units(model.estimate(state.x, at)))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...diffusion import Diffusion
+from ...sampling import PosteriorMethod
 from .pictures import canvas, channels, limits_of, pictures
 from .style import GREY, HIDDEN, INK, SEQUENTIAL, as_numpy
 
@@ -51,8 +52,7 @@ def completion_panel(
     hidden: object = None,
     shape: Sequence[int] | None = None,
     draws: int = 16,
-    particles: int = 64,
-    walk: str = "weighted",
+    method: PosteriorMethod | None = None,
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
     """Completes each raw example (n, *) and shows what is made of what was hidden.
@@ -61,13 +61,13 @@ def completion_panel(
         hidden: True where a value is hidden, broadcasting to (n, *); by default the second half
             of the last axis.
         shape: of a picture; by default that of the data.
-        particles, walk: see :meth:`Diffusion.posterior`.
+        method: see :meth:`Diffusion.posterior`.
     """
     raw = model.space.check(data).to(model.blank(1))
     if hidden is None:
         hidden = torch.arange(raw.shape[-1]) >= raw.shape[-1] // 2
     mask = torch.as_tensor(as_numpy(hidden) > 0, device=raw.device).expand(raw.shape)
-    made = model.complete(raw, mask, draws, times, rng, particles=particles, walk=walk)
+    made = model.complete(raw, mask, draws, times, rng, method=method)
     return completion_from_draws(raw, mask, made.draws, shape or model.space.shape)
 
 
