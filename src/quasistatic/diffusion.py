@@ -23,8 +23,20 @@ from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
-from .sampling import SMC, Posterior, PosteriorMethod, Stepper, Times, posterior, sample
+from .sampling import (
+    SMC,
+    Multistep,
+    Posterior,
+    PosteriorMethod,
+    Stepper,
+    Times,
+    decode,
+    encode,
+    posterior,
+    sample,
+)
 from .sampling.factors import Factor, Observed
+from .sampling.time_grids import TimeGrid
 from .spaces import yeo_johnson
 
 EVALUATIONS = 64
@@ -45,6 +57,11 @@ class Diffusion(Model):
     `rng` is a seed, a `torch.Generator`, which moves on, or None for PyTorch's global generator.
     The same seed gives the same answer. Verbs leave the model in the mode that it has (train or
     eval), and threads may share a model."""
+
+    def times(self, times: Times = None) -> Tensor:
+        """The times of a chain, rising to T; see :meth:`Model.times`. A time grid chooses them:
+        `EvenLogSNR(10)`."""
+        return super().times(self._listed(times))
 
     def sample(
         self,
@@ -76,11 +93,53 @@ class Diffusion(Model):
         """
         return sample(self, n, times, rng, stepper)
 
+    def encode(
+        self,
+        x: object,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        stepper: Multistep | None = None,
+        tolerance: float = 1e-5,
+    ) -> Tensor:
+        """The noise that the probability flow carries to x: the inverse of :meth:`decode`.
+
+        Args:
+            x: raw data with shape (N, *).
+            times: the times to visit; by default 50, even in log-SNR.
+            rng: for spaces whose map is random (`Dequantized`).
+            stepper: without correction, by default `Multistep(2, corrected=False)`.
+            tolerance: the largest change of a value of the noise that counts as none.
+
+        Returns:
+            x_T with the shape of x_0, (N, *): about standard normal for data of the model.
+
+        Raises:
+            TypeError: if the model's kernel has no flow (bits and classes jump).
+            ValueError: if the steps are too long to be solved for.
+        """
+        return encode(self, x, times, rng, stepper, tolerance)
+
+    def decode(
+        self, noise: Tensor, times: Times = None, *, stepper: Multistep | None = None
+    ) -> Tensor:
+        """Where the probability flow carries noise, as raw data: the same for the same noise.
+
+        Args:
+            noise: x_T with the shape of x_0, (N, *).
+            times: the times to visit; by default 50, even in log-SNR.
+            stepper: by default `Multistep(2, corrected=False)`.
+
+        Raises:
+            TypeError: if the model's kernel has no flow (bits and classes jump).
+        """
+        return decode(self, noise, times, stepper)
+
     def score(
         self,
         x: object,
         evaluations: int | None = EVALUATIONS,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = None,
         rng: Rng = None,
         *,
         stderr: float | None = None,
@@ -122,23 +181,23 @@ class Diffusion(Model):
                     f"evaluations and stderr are for the bound, and {method} has a cost of its "
                     "own: leave them out, or leave the method out"
                 )
-            return method(self, x, times, source)
+            return method(self, x, self._listed(times), source)
         if (stderr is not None and evaluations != EVALUATIONS) or (most and stderr is None):
             raise ValueError(
                 "evaluations is a fixed budget, and stderr one as large as it takes, at most "
                 "`most`: give evaluations alone, or stderr and most"
             )
         if stderr is not None:
-            return bound_to(self, x, stderr, each, most, times, source)
+            return bound_to(self, x, stderr, each, most, self.times(times), source)
         terms = len(self.times(times)) - self.space.first_term
         shares = None if evaluations is None or evaluations >= terms else evaluations
-        return bound(self, x, shares, times, source)
+        return bound(self, x, shares, self.times(times), source)
 
     def sandwich(
         self,
         n: int = 256,
         paths: int = 1,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = None,
         rng: Rng = None,
     ) -> Sandwich:
         """log p from below and from above for draws of the model: how far its bound can be from the
@@ -150,13 +209,13 @@ class Diffusion(Model):
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
         """
-        return sandwich(self, n, paths, times, as_generator(rng))
+        return sandwich(self, n, paths, self.times(times), as_generator(rng))
 
     def posterior(
         self,
         factor: Factor,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = None,
         rng: Rng = None,
         *,
         method: PosteriorMethod | None = None,
@@ -190,7 +249,7 @@ class Diffusion(Model):
         x: object,
         mask: object,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = None,
         rng: Rng = None,
         *,
         method: PosteriorMethod | None = None,
@@ -224,7 +283,7 @@ class Diffusion(Model):
         self,
         x: object,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = None,
         rng: Rng = None,
         *,
         method: PosteriorMethod | None = None,
@@ -260,7 +319,7 @@ class Diffusion(Model):
     def compress(
         self,
         x: object,
-        times: int | Sequence[int] | Tensor | None = 50,
+        times: Times = 50,
         *,
         block: int = 2048,
         together: int = 64,
@@ -282,9 +341,10 @@ class Diffusion(Model):
             TypeError: if raw values have no code by x_0, as those of `Dequantized`.
             ValueError: if x is not of the model's data.
         """
-        if isinstance(times, int):
-            times = min(times, self.steps) if self.head.jumps else None
-        codec = Codec(self, times, block=block, together=together, workers=workers, verify=verify)
+        listed = self._listed(times)
+        if isinstance(listed, int):
+            listed = min(listed, self.steps) if self.head.jumps else None
+        codec = Codec(self, listed, block=block, together=together, workers=workers, verify=verify)
         return codec.compress(x)
 
     def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
@@ -328,7 +388,7 @@ class Diffusion(Model):
         files.write_text(folder / "config.json", text + "\n")
 
     @classmethod
-    def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
+    def build(cls, description: dict[str, Any], network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
@@ -358,6 +418,10 @@ class Diffusion(Model):
             ) from None
         return model.eval()
 
+    def _listed(self, times: Times) -> int | Sequence[int] | Tensor | None:
+        """The times of a grid; other times as they are."""
+        return times(self) if isinstance(times, TimeGrid) else times
+
     def _known(self, x: object, mask: object) -> tuple[Tensor, Tensor]:
         """Where x is known; and x, with a value of the space in place of each missing one."""
         array = as_tensor(x, "x")
@@ -375,7 +439,7 @@ class Diffusion(Model):
 load = Diffusion.load
 
 
-def read_config(folder: Path) -> dict:
+def read_config(folder: Path) -> dict[str, Any]:
     """The `config.json` of a folder, checked for its version."""
     path = folder / "config.json"
     if not folder.is_dir():
@@ -383,7 +447,7 @@ def read_config(folder: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
     try:
-        stored = json.loads(path.read_text())
+        stored: dict[str, Any] = json.loads(path.read_text())
         version = stored["format"]
         stored["model"]
     except (ValueError, KeyError, TypeError) as error:
@@ -396,6 +460,7 @@ def read_config(folder: Path) -> dict:
     return stored
 
 
-def _schedule(kind: str, arguments: dict) -> schedules.Schedule:
+def _schedule(kind: str, arguments: dict[str, Any]) -> schedules.Schedule:
     makers = {name: getattr(schedules, name) for name in schedules.__all__ if name != "Schedule"}
-    return serialization.build({"is": kind, **arguments}, makers)
+    made: schedules.Schedule = serialization.build({"is": kind, **arguments}, makers)
+    return made

@@ -179,7 +179,7 @@ def test_a_generator_moves_on_and_a_seed_does_not():
     model, rng = Model(Continuous(3), KERNELS["gaussian"], Clean(), Wrong()), torch.Generator()
     assert not torch.equal(sample(model, 3, rng=rng), sample(model, 3, rng=rng))
     assert torch.equal(sample(model, 3, rng=8), sample(model, 3, rng=8))
-    with pytest.raises(TypeError, match="rng must be an int, .* got str"):
+    with pytest.raises(TypeError, match=r"rng must be an int, .* got str"):
         sample(model, 3, rng="8")
 
 

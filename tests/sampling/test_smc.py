@@ -21,7 +21,7 @@ INF = math.inf
 
 
 def observed(y, variance) -> Observed:
-    """What was seen of x_0, in float64: y is (examples, *)."""
+    """Measurements of x_0, in float64: y is (examples, *)."""
     return Observed(*(torch.as_tensor(each, dtype=torch.float64) for each in (y, variance)))
 
 

@@ -137,6 +137,13 @@ class CategoricalKernel(Kernel):
         logits = mixed + self.evidence(x_t.double(), s, t)[0]
         return self._law(logits, x_t)
 
+    def kept(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor, eta: float) -> Categorical:
+        # As for bits: x_t or x_0, and a share eta of draws by the bridge.
+        bridge, table = self.bridge(x_t, belief, s, t), self.schedule
+        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
+        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * belief.mean.double()
+        return self._law(((1 - eta) * p + eta * bridge.mean.double()).clamp(min=0).log(), x_t)
+
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
         return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, belief, s, t))
 

@@ -46,6 +46,14 @@ class GaussianKernel(SignalNoise):
     def bridge(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor) -> Gaussian:
         return self.widen(self.posterior(x_t, belief.mean, s, t), belief.variance, s, t)
 
+    def kept(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor, eta: float) -> Gaussian:
+        # DDIM: the mean of x_0 stands for x_0, and noise is drawn in proportion to eta.
+        step = self.bridge(x_t, belief, s, t)
+        drawn = eta**2 * self.spread(s, t, x_t)[0]
+        old = (self.noise(s, x_t) ** 2 - drawn).clamp(min=0).sqrt() / self.noise(t, x_t)
+        mean = old * x_t + (self.signal(s, x_t) - old * self.signal(t, x_t)) * belief.mean
+        return Gaussian(mean, eta**2 * step.variance)
+
     def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
         # The posterior's mean is affine in x_0, and its variance does not know it.
         at_zero = self.posterior(x_t, torch.zeros_like(x_t), s, t)

@@ -86,6 +86,17 @@ class Kernel(abc.ABC):
         r"""The mixture of q(x_s | x_t, x_0) over a belief about x_0: the member of the kernel's
         family with that mixture's mean and variance. Exact for the family's own members."""
 
+    def kept(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor, eta: float) -> Family:
+        r"""A law of x_s given x_t that keeps more of x_t than the bridge does (Song et al. 2021a).
+
+        Given x_0 it has the marginals q(x_s | x_0) for x_t ~ q(x_t | x_0), as the bridge has; here
+        it is averaged over a law of x_0. eta = 1 is the bridge; eta = 0 draws as little as may be.
+
+        Raises:
+            TypeError: if the kernel has no such law.
+        """
+        raise TypeError(f"{type(self).__name__} has no kept steps: use the Ancestral stepper")
+
     def mixture(self, x_t: Tensor, belief: OnLattice, s: Tensor, t: Tensor) -> Family:
         r"""The mixture of q(x_s | x_t, x_0) over a belief on finitely many values, itself. A kernel
         may leave this out and `mixture_divergence` with it: no `Exact` head walks it then."""

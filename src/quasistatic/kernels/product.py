@@ -98,6 +98,10 @@ class ProductKernel(Kernel):
         beliefs = iter(_parts(belief))
         return self._laws(lambda part, x: part.bridge(x, next(beliefs), s, t), x_t)
 
+    def kept(self, x_t: Tensor, belief: Family, s: Tensor, t: Tensor, eta: float) -> Product:
+        beliefs = iter(_parts(belief))
+        return self._laws(lambda part, x: part.kept(x, next(beliefs), s, t, eta), x_t)
+
     def divergence(self, x_t: Tensor, x_0: Tensor, belief: Family, s: Tensor, t: Tensor) -> Tensor:
         beliefs = iter(_parts(belief))
         return self._numbers(

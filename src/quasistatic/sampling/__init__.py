@@ -2,23 +2,51 @@
 Monte Carlo (exact in the limit of many particles) or by guided walks (approximate)."""
 
 __all__ = [
+    "DDIM",
     "SMC",
+    "Adaptive",
     "Ancestral",
+    "DPMSolver",
     "Drawn",
+    "EvenLogSNR",
+    "EvenTimes",
     "Guided",
+    "Heun",
+    "Karras",
+    "Kept",
+    "Multistep",
+    "Parallel",
     "Posterior",
     "PosteriorMethod",
+    "Quadratic",
     "Stepper",
+    "TimeGrid",
     "Times",
+    "UniPC",
     "WeightedParticles",
+    "decode",
+    "encode",
     "posterior",
     "sample",
     "walk",
 ]
 
+from .encoding import decode, encode
 from .guidance import Guided
 from .method import Drawn, PosteriorMethod
 from .posterior import Posterior, posterior
 from .sampler import Times, sample, walk
 from .smc import SMC, WeightedParticles
-from .steppers import Ancestral, Stepper
+from .steppers import (
+    DDIM,
+    Adaptive,
+    Ancestral,
+    DPMSolver,
+    Heun,
+    Kept,
+    Multistep,
+    Parallel,
+    Stepper,
+    UniPC,
+)
+from .time_grids import EvenLogSNR, EvenTimes, Karras, Quadratic, TimeGrid

@@ -72,12 +72,12 @@ class Guided(PosteriorMethod):
     ) -> Drawn:
         owner, source = torch.arange(examples).repeat_interleave(draws), as_generator(rng)
         found = []
-        for rows in owner.split(together):
+        for rows in torch.split(owner, together):
             stepper = _Guided(factor, rows, RULES[self.rule])
             for state in walk(model, len(rows), times, source, stepper):
                 x_0 = state.x
             found.append(model.space.settle(x_0))
-        x_0 = torch.cat(found).unflatten(0, (examples, draws))
+        x_0 = torch.cat(found).reshape(examples, draws, *model.space.state)
         unknown = torch.full((examples,), math.nan, dtype=torch.float64)
         nothing = torch.zeros(examples, dtype=torch.long)
         return Drawn(x_0, unknown, unknown, unknown, nothing, repeats=0)

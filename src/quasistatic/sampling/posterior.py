@@ -119,7 +119,8 @@ def posterior(
     examples = 1 if factor.examples is None else factor.examples
     about = factor.on(model.space, source)
     found = method(model, about, examples, draws, times, source, together or model.together)
-    raw = model.space.decode(found.x_0.flatten(0, 1)).unflatten(0, (examples, draws))
+    flat = model.space.decode(found.x_0.flatten(0, 1))
+    raw = flat.reshape(examples, draws, *flat.shape[1:])
     known = factor.known
     if known is not None:
         raw = raw.to(known.dtype) if known.dtype == torch.float64 else raw

@@ -12,9 +12,12 @@ from torch import Tensor
 from .._utils.randomness import ExampleStreams, Rng, as_generator, seed_from
 from ..model import Model
 from .steppers import Ancestral, State, Stepper
+from .time_grids import TimeGrid
 
-Times: TypeAlias = int | Sequence[int] | Tensor | None
-"""The times of a chain: a number of them, the times themselves, or None for the default."""
+Times: TypeAlias = int | Sequence[int] | Tensor | TimeGrid | None
+"""The times of a chain: a number of them, the times themselves, a grid (`EvenLogSNR(10)`), or None
+for the default."""
+
 
 SMALL = 1024
 """Values of an example up to which seeded draws come in batches of a multiple of 16 rows."""
@@ -34,7 +37,7 @@ def resolve_times(model: Model, times: Times, stepper: Stepper) -> Tensor:
     """
     if times is None or isinstance(times, int):
         return stepper.times(model, times)
-    return model.times(times)
+    return model.times(times(model) if isinstance(times, TimeGrid) else times)
 
 
 def walk(

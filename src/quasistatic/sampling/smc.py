@@ -114,7 +114,8 @@ class SMC(PosteriorMethod):
         grid = resolve_times(model, times, Ancestral()).tolist()
         owner = torch.arange(examples).repeat_interleave(repeats * particles)
         pieces = [
-            (rows, factor.take(owner[rows])) for rows in torch.arange(len(owner)).split(limit)
+            (rows, factor.take(owner[rows]))
+            for rows in torch.split(torch.arange(len(owner)), limit)
         ]
         lowest = torch.ones(examples, dtype=torch.float64, device=model.blank(1).device)
         with evaluating(model):
@@ -301,7 +302,7 @@ class WeightedParticles:
 def effective(log_weight: Tensor) -> Tensor:
     """The effective sample size of each row of (groups, n), from 1 to n; 0 if all weights are 0."""
     share = log_weight.softmax(1).nan_to_num()
-    return 1 / (share**2).sum(1).clamp(min=1e-300) * (share.sum(1) > 0)
+    return torch.where(share.sum(1) > 0, (share**2).sum(1).clamp(min=1e-300).reciprocal(), 0.0)
 
 
 def _systematic(share: Tensor, n: int, rng: torch.Generator | None) -> Tensor:

@@ -18,7 +18,7 @@ class Estimate:
     """E[x_0 | x_t] as the network gave it.
 
     Args:
-        t: the time of each example, with shape (n,).
+        t: the time, with shape (1,), or of each example, (n,).
         x: x_t, with shape (n, *).
         x_0: the estimate, with shape (n, *).
     """
