@@ -24,12 +24,12 @@ demo: .venv/.installed ## train, sample, score and complete, then write runs/dem
 test: .venv/.installed ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: .venv/.installed ## lint, formatting, types, import layers, and whether the docs are current
+check: .venv/.installed ## lint, formatting, types, import layers, and the rules for source and pages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(BIN)/python -m pytest -q -m lint tests/test_docs.py tests/test_layers.py tests/utils/test_references.py
 
 docs: .venv/.installed ## regenerate the pages that are derived from the code
 	$(BIN)/python docs/generate.py

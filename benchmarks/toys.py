@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import quasistatic as qs
-from quasistatic.cli.run_report import assess
+from quasistatic.opened.run_report import assess
 from quasistatic.recipes import RECIPES
 from quasistatic.recipes.runs import open_run, train
 

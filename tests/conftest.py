@@ -15,9 +15,9 @@ from quasistatic.distributions import (
     Categorical,
     Family,
     Gaussian,
-    Groups,
     Lattice,
     LogisticMixture,
+    OneHotGroups,
     Product,
 )
 from quasistatic.kernels import (
@@ -139,10 +139,10 @@ def member(family: str, rng: torch.Generator, *shape: int) -> Family:
     if family == "bernoulli":
         return Bernoulli(2 * draw())
     if family == "categorical":
-        return Categorical(2 * draw(), Groups(shape[-1:]))
+        return Categorical(2 * draw(), OneHotGroups(shape[-1:]))
     if family == "product":
         normal = Gaussian(draw()[..., :1], draw()[..., :1].exp())
-        rest = Groups((shape[-1] - 1,))
+        rest = OneHotGroups((shape[-1] - 1,))
         return Product((normal, Categorical(draw()[..., 1:], rest)), (1, shape[-1] - 1))
     if family == "logistics":
         return LogisticMixture(draw(2), draw(2), draw(2), torch.linspace(-1.5, 2.5, 5))

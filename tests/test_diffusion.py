@@ -443,7 +443,7 @@ def test_a_network_with_places_of_its_own_is_not_resized(network):
 def test_examples_taken_a_few_at_a_time_are_all_there(monkeypatch):
     model = of_images(qs.networks.MLP((8, 8), 8))
     raw = torch.arange(7).repeat_interleave(64).reshape(7, 8, 8) * 30
-    monkeypatch.setattr("quasistatic.model.Model.together", 3)
+    monkeypatch.setattr("quasistatic.model.Model.chunk_size", 3)
     assert model.sample(7).shape == (7, 8, 8)
     score = model.score(raw, None)
     # Example by example: the prior term is exact, and tells each example from the others.

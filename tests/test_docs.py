@@ -1,6 +1,8 @@
-"""What the documentation shows runs, what it names exists, and what is derived is current."""
+"""The code of every page runs, what a page names exists, and generated pages are current.
 
-import ast
+A test that is marked `lint` reads text only; the others run the code and the commands of a page.
+"""
+
 import importlib.util
 import os
 import re
@@ -10,30 +12,29 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.cli import VERBS, main
+from quasistatic.cli import COMMANDS, main
 from quasistatic.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TEXTS = [*PAGES, *SOURCES]
-TEXTS += [each for room in ("tests", "docs", "benchmarks") for each in ROOT.glob(f"{room}/*.py")]
+TEXTS += [
+    each for folder in ("tests", "docs", "benchmarks") for each in ROOT.glob(f"{folder}/**/*.py")
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
 
 
-WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
-WITH_SHELL = [page for page in PAGES if blocks(page, "sh")]
-
-
-def named(paths):
-    return {"argvalues": paths, "ids": [path.relative_to(ROOT).as_posix() for path in paths]}
+README = ROOT / "README.md"
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page != README]
 
 
 def shortened(code: str) -> str:
@@ -45,29 +46,33 @@ def shortened(code: str) -> str:
     return re.sub(r"(\b[fF]it\(.*?\bsteps=)\d{3,}", r"\g<1>20", code)
 
 
-def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
-    """Runs the blocks of a page in order, in one namespace with some data; that namespace."""
+def run(code: list[str], name: str, monkeypatch: pytest.MonkeyPatch, **given: object) -> dict:
+    """Runs blocks of code in order, in one namespace. Returns that namespace."""
     # Dataclasses look their own module up.
-    module = type(sys)(f"docs_{page.stem}")
+    module = type(sys)(f"docs_{name}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    x = qs.data.heartbeat(2, seed=1)
-    hidden = torch.zeros(x.shape, dtype=torch.bool)
-    hidden[:, 10:] = True
-    given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": hidden.numpy()}
     namespace = vars(module) | given
     torch.manual_seed(0)
-    for number, block in enumerate(blocks(page, "python"), 1):
-        exec(compile(shortened(block), f"{page.name}, block {number}", "exec"), namespace)
+    for number, block in enumerate(code, 1):
+        exec(compile(shortened(block), f"{name}, block {number}", "exec"), namespace)
     return namespace
 
 
-@pytest.mark.parametrize("page", **named(WITH_PYTHON))
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_python_blocks_run(page, float32, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = run_page(page, monkeypatch)
+    namespace = run(blocks(page, "python"), page.stem, monkeypatch)
     for expression, error, says in refusals(page):
         with pytest.raises(error, match=re.escape(says)):
             eval(expression, namespace)
+
+
+@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
+def test_each_example_of_the_readme_prints_what_it_shows(number, float32, monkeypatch, capsys):
+    """Each example runs by itself. Only the digits may differ: training is shortened."""
+    example, printed = (blocks(README, language)[number] for language in ("python", "text"))
+    run([example], f"README_{number}", monkeypatch)
+    assert plain(capsys.readouterr().out) == plain(printed)
 
 
 def refusals(page: Path) -> list[tuple[str, type[Exception], str]]:
@@ -77,6 +82,7 @@ def refusals(page: Path) -> list[tuple[str, type[Exception], str]]:
     return [(code, errors[error], says.replace(r"\|", "|")) for code, error, says in rows]
 
 
+@pytest.mark.lint
 def test_the_page_on_choosing_says_what_is_refused():
     assert len(refusals(ROOT / "docs" / "choosing.md")) > 10
 
@@ -84,14 +90,15 @@ def test_the_page_on_choosing_says_what_is_refused():
 def test_the_example_of_the_package_is_one_that_runs(float32, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, _, code = qs.__doc__.partition("\n\n")
-    page = tmp_path / "package.md"
-    code = code.replace("erase_evenly(2000)", "erase_evenly(50)")  # the README runs it whole
-    page.write_text(f"```python\n{code.strip()}\n```\n")
-    run_page(page, monkeypatch)
+    code = code.replace("erase_evenly(2000)", "erase_evenly(50)")
+    x = qs.data.heartbeat(2, seed=1)
+    mask = np.arange(20).repeat(2).reshape(20, 2).T >= 10
+    given = {"x_train": qs.data.heartbeat(64, seed=0), "x_test": x, "x": x, "mask": mask}
+    run([code], "package", monkeypatch, **given)
 
 
 def plain(text: str) -> str:
-    """Words without lines around them, and without what a number is: machines differ in digits."""
+    """Text without the lines of tables, and with 0 for each number: machines differ in digits."""
     words = re.sub(r"[┃│]|\.{3}", " ", text).split()
     return " ".join(re.sub(r"-?\d[\d.,]*", "0", word) for word in words)
 
@@ -115,32 +122,45 @@ def test_the_commands_of_the_tutorial_on_files_run(float32, tmp_path, monkeypatc
     assert (tmp_path / "runs" / "penguins" / "report.html").stat().st_size > 50_000
 
 
-@pytest.mark.parametrize("page", **named(WITH_SHELL))
-def test_shell_blocks_name_commands_that_exist(page):
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
-    for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] == ["make"]:
-            assert words[1] in targets, line
-        programs = [Path(word).name for word in words]
-        if "quasistatic" not in programs[:-1]:
-            continue
-        verb, *rest = words[programs.index("quasistatic") + 1 :]
-        assert verb in VERBS or verb in ("--help", "--version"), line
-        if verb == "train" and rest:
-            assert rest[0] in RECIPES, line
+@pytest.mark.lint
+def test_shell_blocks_name_commands_that_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    unknown = []
+    for page in PAGES:
+        for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+            if wrong := unknown_command(shlex.split(line, comments=True), targets):
+                unknown.append(f"{page.name}: {wrong}, in: {line}")
+    assert not unknown, "\n".join(unknown)
 
 
-@pytest.mark.parametrize("page", **named(PAGES))
-def test_relative_links_resolve(page):
-    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.S | re.M)
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
-        if not re.match(r"\w+:", link):
+def unknown_command(words: list[str], targets: set[str]) -> str:
+    """The target, verb or recipe of a command line that does not exist, else an empty string."""
+    if words[:1] == ["make"] and words[1] not in targets:
+        return f"no target {words[1]}"
+    programs = [Path(word).name for word in words]
+    if "quasistatic" not in programs[:-1]:
+        return ""
+    verb, *rest = words[programs.index("quasistatic") + 1 :]
+    if verb not in {*COMMANDS, "--help", "--version"}:
+        return f"no verb {verb}"
+    return f"no recipe {rest[0]}" if verb == "train" and rest and rest[0] not in RECIPES else ""
+
+
+@pytest.mark.lint
+def test_relative_links_resolve():
+    broken = []
+    for page in PAGES:
+        prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.S | re.M)
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose):
             path, _, anchor = link.partition("#")
             target = (page.parent / path).resolve() if path else page
-            assert target.exists(), f"{page.name} links to {link}, which is not there"
-            if anchor and target.suffix == ".md":
-                assert anchor in anchors(target), f"{page.name} links to {link}, no such heading"
+            if re.match(r"\w+:", link):
+                continue
+            if not target.exists():
+                broken.append(f"{page.name}: {link}, no such file")
+            elif anchor and target.suffix == ".md" and anchor not in anchors(target):
+                broken.append(f"{page.name}: {link}, no such heading")
+    assert not broken, "\n".join(broken)
 
 
 def anchors(page: Path) -> set[str]:
@@ -148,23 +168,28 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", **named(PAGES))
-def test_tests_that_a_page_names_exist(page):
-    for file, test in re.findall(r"`(test_\w+\.py)::(\w+)`", page.read_text("utf-8")):
-        path = next((ROOT / "tests").rglob(file), None)
-        assert path is not None, f"{page.name} names {file}"
-        assert f"def {test}(" in path.read_text("utf-8"), f"{page.name} names {file}::{test}"
+@pytest.mark.lint
+def test_tests_that_a_page_names_exist():
+    missing = []
+    for page in PAGES:
+        for file, test in re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", page.read_text("utf-8")):
+            path = next((ROOT / "tests").rglob(file), None)
+            if path is None or (test and f"def {test}(" not in path.read_text("utf-8")):
+                missing.append(f"{page.name}: {file}::{test}")
+    assert not missing, "\n".join(missing)
 
 
+@pytest.mark.lint
 def test_the_layers_of_the_design_are_those_of_the_linter():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = [re.findall(r"\w+", layer) for layer in contracts["contracts"][0]["layers"]]
     text = (ROOT / "docs" / "design.md").read_text("utf-8")
     rows = re.findall(r"^\| (\d+) \| (`.+?`) \|", text, re.M)
     assert [int(layer) for layer, _ in rows] == list(range(len(layers)))[::-1]
-    assert [re.findall(r"\w+", rooms) for _, rooms in rows] == layers
+    assert [re.findall(r"\w+", packages) for _, packages in rows] == layers
 
 
+@pytest.mark.lint
 def test_the_equations_are_current():
     path = ROOT / "docs" / "generate.py"
     spec = importlib.util.spec_from_file_location("docs_generate", path)
@@ -177,19 +202,13 @@ def test_the_equations_are_current():
     assert {("SD15", "Eq. 14"), ("SD15", "D.1.2"), ("SD15", "B.2"), ("DDPM", "Eq. 6")} <= cited
 
 
-@pytest.mark.parametrize("path", **named(TEXTS))
-def test_nothing_names_a_place_on_one_machine(path):
+@pytest.mark.lint
+def test_nothing_names_a_place_on_one_machine():
     places = "|".join(["home", "root", "work", "Users", "mnt", "tmp"])
-    found = re.findall(rf"(?<![\w.~)-])/(?:{places})/\S+", path.read_text("utf-8"))
-    assert not found, f"{path.name} names {found[0]}"
-
-
-@pytest.mark.parametrize("path", **named(SOURCES))
-def test_the_bare_word_alpha_is_not_a_name(path):
-    """It means four things in this field. Matplotlib's keyword of that name is matplotlib's."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        # A call's keyword has an `arg` too, and is not a name of ours.
-        names = [getattr(node, field, None) for field in ("id", "attr", "name")]
-        if isinstance(node, ast.arg):
-            names.append(node.arg)
-        assert "alpha" not in names, f"{path.name}, line {node.lineno}: alpha, as a name"
+    pattern = re.compile(rf"(?<![\w.~)-])/(?:{places})/\S+")
+    found = [
+        f"{path.name}: {name}"
+        for path in TEXTS
+        for name in pattern.findall(path.read_text("utf-8"))
+    ]
+    assert not found, "\n".join(found)

@@ -110,7 +110,7 @@ def test_x_t_is_as_probable_by_way_of_x_u(kernel, rng):
     one, other = random_data(kernel, n, rng), random_data(kernel, n, rng)
     one, other = (kernel.marginal(x, s.clamp(min=1)).sample(rng) for x in (one, other))
     x_t = kernel.step(one, s, t).sample(rng)
-    linear, precision = kernel.evidence(x_t, u, t)
+    linear, precision = kernel.likelihood_tilt(x_t, u, t)
     way, whole = [], []
     for x_s in (one, other):
         p = kernel.step(x_s, s, u)
@@ -409,7 +409,7 @@ def test_the_belief_over_levels_is_bayes_by_enumeration(kernel, rng):
     seen = [kernel.marginal(v.expand_as(x_t), t).log_prob(x_t) for v in values]
     largest = torch.stack(seen).amax(0)  # so that nothing underflows
     joint = output.softmax(-1) * torch.stack([(each - largest).exp() for each in seen], -1)
-    belief = head.belief(kernel, output, x_t, t)
+    belief = head.denoise(kernel, output, x_t, t)
     assert isinstance(belief, Lattice)
     assert close(belief.probs, joint / joint.sum(-1, keepdim=True))
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         kernels,
         likelihood,
         networks,
+        opened,
         reporting,
         sampling,
         spaces,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .kernels.schedules import Schedule
     from .likelihood import ContinuousTime, Flow, Importance, Method, Sandwich, Score
     from .model import Model
+    from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
     from .recipes.tabular import tabular
@@ -139,6 +141,8 @@ __all__ = [
     "Objective",
     "Observed",
     "OneHot",
+    "open",
+    "opened",
     "pictorial",
     "Posterior",
     "PosteriorMethod",
@@ -179,6 +183,7 @@ _ROOMS = (
     "kernels",
     "likelihood",
     "networks",
+    "opened",
     "reporting",
     "sampling",
     "spaces",
@@ -198,6 +203,7 @@ _HOMES = {
     ".kernels.schedules": "Schedule",
     ".likelihood": "ContinuousTime Flow Importance Method Sandwich Score",
     ".model": "Model",
+    ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
     ".recipes.tabular": "tabular",

@@ -1,4 +1,4 @@
-"""`python -m quasistatic` is the command line."""
+"""`python -m quasistatic` runs the command line."""
 
 from .cli import main
 

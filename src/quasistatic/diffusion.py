@@ -23,6 +23,7 @@ from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .model import Model
+from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import (
     SMC,
     Multistep,
@@ -233,7 +234,7 @@ class Diffusion(Model):
                 `SMC(particles=256, repeats=4)` says how many. `Guided("matched")` is one of SD15's
                 approximations: fast, and without evidence.
             together: the most particles that the network evaluates at once, by default
-                :attr:`Model.together`: memory grows with it.
+                :attr:`Model.chunk_size`: memory grows with it.
 
         Returns:
             A :class:`Posterior` with draws of shape (N, draws, *) and the log-evidence in nats.
@@ -391,6 +392,7 @@ class Diffusion(Model):
     def build(cls, description: dict[str, Any], network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
+        description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
         missing = [name for name in kinds if name not in description]
         if missing:
@@ -410,6 +412,7 @@ class Diffusion(Model):
         stored = read_config(folder)
         model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        tensors = converted_tensors(stored["model"], tensors)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
@@ -432,7 +435,7 @@ class Diffusion(Model):
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
         hidden = hidden.bool().cpu()
-        filled = torch.where(hidden, self.space.filler.to(array.dtype), array.cpu())
+        filled = torch.where(hidden, self.space.placeholder.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)
 
 

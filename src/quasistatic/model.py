@@ -1,16 +1,19 @@
-r"""The chain: a space, a kernel, a head and a network make p(x_s | x_t)."""
+"""The chain: a space, a kernel, a head and a network define p(x_s | x_t)."""
 
 __all__ = ["Model"]
 
 import copy
+import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ._utils import serialization
 from ._utils.eval_mode import evaluating
+from ._utils.printing import ShortRepr
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
@@ -18,24 +21,26 @@ from .spaces import Space
 
 
 class Model(nn.Module):
-    r"""The generative chain p(x_T) prod p(x_s | x_t) p(raw | x_1) (SD15 Eq. 5).
+    """The generative chain p(x_T) prod p(x_s | x_t) p(raw | x_1) (SD15 Eq. 5).
 
     Args:
         space: what the raw data are.
-        kernel: what the forward process does to one value.
-        head: what the network's output means.
-        network: called with x_t of shape (B, *) and the time t / T of shape (B,), it returns
-            (B, *, head.outputs). Where the space allows for holes, NaN in x_t is one.
+        kernel: the forward process of one value.
+        head: the meaning of the network's output.
+        network: a module that is called with x_t of shape (B, *) and t / T of shape (B,) and
+            returns (B, *, head.outputs). Where the space allows missing values, they are NaN in
+            x_t.
 
     Raises:
-        TypeError: if the four do not fit together: the message says which and what would.
+        TypeError: if the four parts do not fit together; the message says which, and what would
+            fit.
     """
 
     def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
         super().__init__()
         space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
-        self.course = kernel.schedule.course  # a part, so that a schedule may learn with the rest
+        self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
         self.head = head.bind(space, kernel)
         self._check_network()
 
@@ -45,9 +50,9 @@ class Model(nn.Module):
         return self.kernel.steps
 
     @property
-    def together(self) -> int:
-        """How many examples are scored or drawn at once, so that memory does not grow with how
-        many are asked for."""
+    def chunk_size(self) -> int:
+        """How many examples are processed at once in scoring and sampling, so that memory does not
+        grow with the number of examples."""
         return max(1, min(4096, 2**18 // math.prod(self.space.state)))
 
     def blank(self, n: int) -> Tensor:
@@ -56,30 +61,64 @@ class Model(nn.Module):
         return torch.zeros(n, *self.space.state, dtype=parameter.dtype, device=parameter.device)
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """What the network says of x_t (B, *) at times t (B,): (B, *, head.outputs)."""
-        return self.network(x_t, (t / self.steps).to(x_t.dtype))
+        """The network's output.
+
+        Args:
+            x_t: shape (B, *).
+            t: whole-number times, shape (B,).
+
+        Returns:
+            Shape (B, *, head.outputs).
+        """
+        found: Tensor = self.network(x_t, (t / self.steps).to(x_t.dtype))
+        return found
 
     def estimate(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """E[x_0 | x_t] by the model, with shape (B, *)."""
+        """The model's E[x_0 | x_t].
+
+        Args:
+            x_t: shape (B, *).
+            t: shape (B,).
+
+        Returns:
+            Shape (B, *).
+        """
         return self.head.estimate(self.kernel, self.output(x_t, t), x_t, t)
 
     def reverse(self, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
-        """p(x_s | x_t) for times 1 <= s < t with shape (B,); neighbours if the head needs it."""
+        """The reverse step p(x_s | x_t).
+
+        Args:
+            x_t: shape (B, *).
+            s: shape (B,), 1 <= s < t; t - 1 if the head needs neighbours.
+            t: shape (B,).
+        """
         return self.head.reverse(self.kernel, self.output(x_t, t), x_t, s, t)
 
     def last(self, x_t: Tensor, t: Tensor) -> Family:
-        """p(x_0 | x_t), the step that ends a chain whose first time is t."""
+        """The last step p(x_0 | x_t) of a chain.
+
+        Args:
+            x_t: shape (B, *).
+            t: the first time of the chain, shape (B,).
+        """
         return self.space.last(
             self.kernel, x_t, t, lambda: self.head.last(self.kernel, self.output(x_t, t), x_t, t)
         )
 
     def times(self, times: int | Sequence[int] | Tensor | None = None) -> Tensor:
-        """The times of a chain, ascending and ending at T: all of them (None), that many of them
-        evenly spread (an int), or those given.
+        """The times of a chain, ascending, from its first time to T.
+
+        Args:
+            times: None for all of 1, ..., T; a number for that many, evenly spaced; or the times
+                themselves.
+
+        Returns:
+            Whole numbers, shape (n,), on the CPU.
 
         Raises:
-            ValueError: if they do not rise from 1 or more to T, or if the head's reverse step is
-                defined between neighbours only and they skip one.
+            ValueError: if they do not rise from 1 or more to T, or skip a time although the head's
+                reverse step is defined from t to t - 1 only.
         """
         T = self.steps
         if times is None:
@@ -95,26 +134,43 @@ class Model(nn.Module):
             raise ValueError(f"times must end at T = {T}, where the prior is, got {int(grid[-1])}")
         if not self.head.jumps and len(grid) != T:
             raise ValueError(
-                f"{type(self.head).__name__} defines the step between neighbours only, and "
-                f"{len(grid)} of {T} times were asked for: leave times out, or train a head that "
-                "states a belief about x_0 (Clean, Noise, Velocity, Levels) with a fixed variance"
+                f"{type(self.head).__name__} defines steps from t to t - 1 only, and {len(grid)} "
+                f"of {T} times were asked for: leave times out, or train a head that states a law "
+                "of x_0 (Clean, Noise, Velocity, Levels) with a fixed variance"
             )
         return grid
 
-    def through(self, network: nn.Module) -> "Model":
-        """The same chain by another network, which computes the same in its own way (compiled,
-        or in other precision); it is not tried, and the other parts are shared."""
+    def with_network(self, network: nn.Module) -> "Model":
+        """The same chain with another network for the same function, for example compiled or in
+        another precision. It is not checked. The other parts are shared."""
         other = copy.copy(self)
         other._modules = {**self._modules, "network": network}
         return other
 
-    def describe(self) -> dict:
-        """The four parts as JSON values; a network that is no dataclass is only named."""
+    def describe(self) -> dict[str, Any]:
+        """The four parts as JSON values. A network that is not a dataclass is described by its name
+        only."""
         parts = {
             name: serialization.describe(getattr(self, name))
             for name in ("space", "kernel", "head")
         }
         return parts | {"network": serialization.describe_or_name(self.network)}
+
+    def __repr__(self) -> str:
+        count = sum(weight.numel() for weight in self.parameters())
+        network: object = self.network
+        described = (
+            ShortRepr.__repr__(network)  # type: ignore[arg-type]
+            if dataclasses.is_dataclass(network)
+            else type(network).__name__
+        )
+        return (
+            f"{type(self).__name__} of {self.steps} steps, {count:,} weights\n"
+            f"  space:   {self.space!r}\n"
+            f"  kernel:  {self.kernel!r}\n"
+            f"  head:    {self.head!r}\n"
+            f"  network: {described}"
+        )
 
     @torch.no_grad()
     def _check_network(self) -> None:
@@ -132,6 +188,6 @@ class Model(nn.Module):
             )
         if self.space.holes and not output.isfinite().all():
             raise TypeError(
-                f"{type(self.network).__name__} says nothing finite of values that are missing: "
-                "build it so that NaN means that (MLP takes holes=True)"
+                f"{type(self.network).__name__} returns NaN or infinity where a value of x is "
+                "missing (NaN): build it for missing values (MLP takes holes=True)"
             )

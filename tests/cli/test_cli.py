@@ -15,6 +15,7 @@ import quasistatic as qs
 from conftest import default_dtype
 from quasistatic import cli
 from quasistatic._utils.references import PAPERS
+from quasistatic.recipes import RECIPES
 from quasistatic.training import loop as training
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -53,7 +54,7 @@ def heartbeats(n: int, path: Path) -> np.ndarray:
 def test_training_again_changes_nothing_and_takes_no_step(run, say, monkeypatch):
     before = tree(run)
     assert sorted(before) == ["config.json", "metrics.jsonl", "model.safetensors", "speed.json"]
-    monkeypatch.setattr(training._Loop, "step", lambda self: pytest.fail("it took a step"))
+    monkeypatch.setattr(training.Trainer, "step", lambda self: pytest.fail("it took a step"))
     said = say("train", "heartbeat", "--out", run, *SMALL)
     records = [json.loads(line) for line in before["metrics.jsonl"].decode().splitlines()]
     assert [record["step"] for record in records] == [10, 20]
@@ -64,20 +65,20 @@ def test_training_again_changes_nothing_and_takes_no_step(run, say, monkeypatch)
 
 
 def test_training_that_was_interrupted_goes_on_by_the_same_command(run, tmp_path, monkeypatch):
-    again, step = tmp_path / "again", training._Loop.step
+    again, step = tmp_path / "again", training.Trainer.step
 
     def interrupted(loop):
-        if loop.kept.step == 13:
+        if loop.state.step == 13:
             raise KeyboardInterrupt
         step(loop)
 
     words = ["train", "heartbeat", "--out", str(again), *SMALL, "--fit.save-every"]
-    monkeypatch.setattr(training._Loop, "step", interrupted)
+    monkeypatch.setattr(training.Trainer, "step", interrupted)
     with pytest.raises(SystemExit) as stopped:
         cli.main([*words, "0"])
     assert stopped.value.code == 130
     assert "model.safetensors" not in os.listdir(again)
-    monkeypatch.setattr(training._Loop, "step", step)
+    monkeypatch.setattr(training.Trainer, "step", step)
     cli.main([*words, "30"])  # how often it is saved may change
     timeless = [{k: v for k, v in tree(f).items() if k != "speed.json"} for f in (again, run)]
     assert timeless[0] == timeless[1]
@@ -99,7 +100,7 @@ def test_the_default_folder_is_the_recipe_by_name(tmp_path, monkeypatch, say):
 
 def test_a_dry_run_trains_nothing_and_writes_nothing(tmp_path, monkeypatch, say):
     monkeypatch.chdir(tmp_path)
-    trains = "quasistatic.cli.training.train"
+    trains = "quasistatic.recipes.runs.train"
     monkeypatch.setattr(trains, lambda *_: pytest.fail("a dry run trained"))
     said = say("train", "heartbeat", "--dry-run", *SMALL)
     network = qs.networks.MLP(20, 16, 3)
@@ -296,7 +297,7 @@ def test_cite_lists_every_paper_and_one_by_its_key(capsys, refused):
 def test_help_names_every_command_and_every_recipe(capsys):
     cli.main([])
     out = capsys.readouterr().out
-    for name in (*cli.VERBS, *cli.RECIPES):
+    for name in (*cli.COMMANDS, *RECIPES):
         assert re.search(rf"\b{name}\b", out), name
     cli.main(["--version"])
     assert capsys.readouterr().out == f"{qs.__version__}\n"
@@ -316,7 +317,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
         (["train", "heartbeat", "--fit.steps", "0"], "steps must be 1 or more, got 0"),
         (["train", "heartbeat", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
         (["train", "heartbeat", "--width", "wide"], "--width"),
-        (["sample"], "A run folder, or a pretrained model's name. (required)"),
+        (["sample"], "A run folder, or the name of a pretrained model. (required)"),
         (["report"], "name at least one run folder"),
         (["schedule", "cosin"], "there is no schedule 'cosin': did you mean cosine?"),
         (["schedule", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
@@ -339,7 +340,7 @@ def test_a_missing_run_is_named(verb, refused, tmp_path):
 def test_an_unfinished_run_is_no_model_yet(run, refused):
     (run / "model.safetensors").unlink()
     said = refused("sample", run)
-    assert "holds an unfinished run: the command that started it goes on with it" in said
+    assert "holds an unfinished run: the command that started it resumes it" in said
 
 
 def test_truncated_weights_are_named_and_nothing_is_written(run, refused):

@@ -10,12 +10,12 @@ from PIL import Image
 
 import quasistatic as qs
 from quasistatic import cli
-from quasistatic.cli import image_fit
-from quasistatic.cli.images import is_images
 from quasistatic.data import Some, image_folder
+from quasistatic.data.file_kinds import are_images
 from quasistatic.data.folders import holed_folder
-from quasistatic.data.pictures import are_images, read_images, write_images
+from quasistatic.data.pictures import read_images, write_images
 from quasistatic.networks import Padded, UNet
+from quasistatic.opened import image_fit
 from quasistatic.recipes.image import megaflops, pictorial
 from quasistatic.recipes.runs import open_run
 
@@ -162,11 +162,16 @@ def test_a_table_is_no_image(tmp_path, say):
     assert found == [False, True, False, False]
 
 
-def test_where_to_write_is_not_what_is_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize("out", [["--out=run"], ["-o", "run"], ["--seed", "3", "--out", "run"]])
+def test_options_may_stand_before_the_data(out, tmp_path, monkeypatch, say):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "3").mkdir()
-    assert not is_images(["x.csv", "-o", str(tmp_path), "--seed", "3"])
-    assert is_images(["--dry-run", str(tmp_path), "-o", "run"])
+    save(tmp_path / "photos", slopes(12))
+    (tmp_path / "3").mkdir()  # the value of an option is no data
+    told = say("fit", *out, "--dry-run", "photos")
+    assert (told["run"], told["images"]) == ("run", 12)
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",", header="a,b", comments="")
+    assert "columns" in say("fit", *out, "--dry-run", "x.csv")
 
 
 def test_grey_without_a_grey_is_fitted_as_black_and_white(tmp_path, say, refused):

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from quasistatic.distributions.mixtures.candidates import Wide
 
 import quasistatic as qs
 from quasistatic import cli
 from quasistatic.data.table_files import open_table, write_table
 from quasistatic.distributions.mixtures import stacking
-from quasistatic.distributions.mixtures.candidates import Wide
 
 pytestmark = pytest.mark.usefixtures("float32")
 

@@ -26,19 +26,19 @@ from quasistatic.coding.raw_alphabets import Numbers
 from quasistatic.coding.stack import Stack
 from quasistatic.coding.values import values_of
 from quasistatic.diagnostics.oracles import GaussianOracle
-from quasistatic.distributions import Categorical, Gaussian, Grouped, Groups
+from quasistatic.distributions import Categorical, Gaussian, OneHotGroups, OneHotSupport
 from quasistatic.heads import Classes as ClassesHead
 from quasistatic.heads import ProductHead
 from quasistatic.kernels import CategoricalKernel, ProductKernel
 from quasistatic.recipes.tabular import tabular
-from quasistatic.spaces import Continuous, Integers, OneHot, Table, Warped
+from quasistatic.spaces import Continuous, Integers, OneHot, PiecewiseLinear, Table
 from quasistatic.spaces.columns import CategoryColumn, ConstantColumn, IntegerColumn, NumericColumn
 from quasistatic.spaces.yeo_johnson import YeoJohnson
 
 SPACES = {
     "scaled": Continuous(2, (0.3, -5.0), (2.0, 0.01)),
     "bent": YeoJohnson(2, (0.2, 1.7), (0.3, -5.0), (2.0, 0.5), (0.1, 0.0), (0.8, 1.1)),
-    "knots": Warped(
+    "knots": PiecewiseLinear(
         2, ((-3.0, 0.0, 0.001, 50.0), (0.0, 1.0)), ((-2.0, -0.1, 0.1, 2.0), (0.0, 3.0))
     ),
 }
@@ -206,17 +206,17 @@ def test_whole_numbers_of_a_range_cost_what_the_space_says(rng):
 
 def test_classes_cost_their_probability_and_holes_nothing(rng):
     """Groups of unlike sizes; no symbol is spent on a group that is absent."""
-    groups = Groups((2, 5, 2, 3))
+    groups = OneHotGroups((2, 5, 2, 3))
     law = Categorical(2 * torch.randn(300, groups.width, generator=rng), groups)
     x = law.sample(rng)
     absent = torch.rand(300, 4, generator=rng) < 0.3
-    x = torch.where(groups.spread(absent.double()) > 0, math.nan, x)
+    x = torch.where(groups.expand(absent.double()) > 0, math.nan, x)
     stack = Stack.start(5000)
     before = stack.bits
-    Classes(Grouped(groups)).push(stack, law, x)
+    Classes(OneHotSupport(groups)).push(stack, law, x)
     said = -law.log_prob(x.nan_to_num()).sum().item() / math.log(2)
     assert abs(stack.bits - before - said) < 2e-3 * x.numel()
-    again = Classes(Grouped(groups)).pop(stack, law, torch.where(x.isnan(), x, 0.0))
+    again = Classes(OneHotSupport(groups)).pop(stack, law, torch.where(x.isnan(), x, 0.0))
     assert torch.equal(again.nan_to_num(-1), x.nan_to_num(-1))
     assert stack.given_back(5000)
 

@@ -157,7 +157,7 @@ def test_rescaled_data_have_rescaled_distortion_and_the_same_rate_before_the_edg
 
 
 def test_batches_change_nothing_but_the_draws(monkeypatch):
-    monkeypatch.setattr("quasistatic.model.Model.together", 64)
+    monkeypatch.setattr("quasistatic.model.Model.chunk_size", 64)
     model, raw = MODELS["levels"]
     raw = raw.repeat(10, 1)
     coding = code_progressively(model, raw, 5, rng=seeded())

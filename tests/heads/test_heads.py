@@ -170,7 +170,7 @@ def test_a_step_from_a_belief_may_jump(kernel, rng):
     s, u = torch.minimum(s, t - 2).clamp(min=0), t - 1
     keep = t >= 2
     x_t, output, s, u, t = (each[keep] for each in (x_t, output, s, u, t))
-    belief = head.belief(kernel, output, x_t, t)
+    belief = head.denoise(kernel, output, x_t, t)
     whole = kernel.bridge(x_t, belief, s, t)
     # E[x_s | x_t] by way of x_u, where x_s given x_u and x_0 has a mean affine in each.
     zero, one = torch.zeros_like(x_t), torch.ones_like(x_t)
@@ -222,7 +222,7 @@ def test_levels_rounds_where_the_noise_is_small(rng):
 
 def test_clean_is_the_shift_of_a_bit_s_log_odds(rng):
     x_t, t, output = setting(BITS, rng, 1)
-    belief = Clean().belief(BITS, output, x_t, t)
+    belief = Clean().denoise(BITS, output, x_t, t)
     assert close(belief.logit, torch.tensor(BITS.mean).logit() + output[..., 0])
     bit = random_data(BITS, 100, rng)
     error = Clean().error(BITS, output, x_t, bit, t)
@@ -259,7 +259,7 @@ def test_a_head_without_a_target_cannot_be_regressed():
 
 
 def test_levels_does_not_know_its_outputs_before_it_is_bound():
-    with pytest.raises(TypeError, match="when a model is built"):
+    with pytest.raises(TypeError, match="build a Model with it first"):
         _ = Levels().outputs
 
 
@@ -271,7 +271,7 @@ def test_levels_does_not_know_its_outputs_before_it_is_bound():
 def test_a_step_between_neighbours_does_not_skip(head):
     """Nor does a width that is one step's own: below beta_tilde no spread of x_0 explains it."""
     model = Model(Continuous(3), GAUSSIAN, head, Wrong(head.outputs))
-    says = f"{type(head).__name__} defines the step between neighbours only, and 7 of 40 times"
+    says = f"{type(head).__name__} defines steps from t to t - 1 only, and 7 of 40 times"
     with pytest.raises(ValueError, match=says):
         model.times(7)
     assert model.times().tolist() == list(range(1, 41))

@@ -224,7 +224,7 @@ def test_a_mixture_s_belief_is_bayes_by_enumeration(kernel, rng):
     t = torch.randint(1, kernel.steps + 1, (50,), generator=rng)
     x_t = kernel.marginal(values[torch.randint(count, (50, 3), generator=rng)], t).sample(rng)
     output = torch.randn(50, 3, 6, generator=rng)
-    belief = head.belief(kernel, output, x_t, t)
+    belief = head.denoise(kernel, output, x_t, t)
     seen = torch.stack([kernel.marginal(v.expand_as(x_t), t).log_prob(x_t) for v in values], -1)
     nothing = torch.zeros_like(x_t)
     prior = replace(belief, linear=nothing, precision=nothing)
@@ -240,7 +240,7 @@ def test_a_network_that_says_nothing_gives_a_broad_prior_whose_parts_differ(mixt
     head = Levels(mixtures).bind(space, kernel)
     output = torch.zeros(4, 2, 3, head.outputs, requires_grad=True)
     t = torch.full((4,), kernel.steps)  # where x_t says nothing
-    belief = head.belief(kernel, output, torch.randn(4, 2, 3, generator=rng), t)
+    belief = head.denoise(kernel, output, torch.randn(4, 2, 3, generator=rng), t)
     assert (belief.entropy() > 0.85 * math.log(256)).all()
     assert close(belief.mean, torch.zeros(4, 2, 3), atol=1e-9)  # it leans to no side
     belief.log_prob(space.levels[torch.full((4, 2, 3), 77)]).sum().backward()
@@ -252,7 +252,7 @@ def test_the_head_s_scale_stays_within_bounds_whatever_the_network_says(float32)
     space, kernel = Quantized((2,), 256), KERNELS["gaussian"]
     head = Levels(1).bind(space, kernel)
     output = torch.tensor([0.0, 0.3, -1e6, 0.0, 0.3, 1e6]).reshape(1, 2, 3).requires_grad_()
-    belief = head.belief(kernel, output, torch.zeros(1, 2), torch.ones(1).long())
+    belief = head.denoise(kernel, output, torch.zeros(1, 2), torch.ones(1).long())
     assert belief.log_scale[0, 0, 0].exp().item() == pytest.approx(2 / 256 / 16)
     assert belief.log_scale[0, 1, 0] < 7
     (
@@ -336,14 +336,14 @@ def test_three_ways_to_say_the_same_of_a_byte_cost_the_same(rng):
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Levels(-1), ValueError, "mixtures must be 0, for a free table, .* got -1"),
+        (lambda: Levels(-1), ValueError, "mixtures must be 0 .* got -1"),
         (
             lambda: Levels(6).bind(Quantized(3, 17), KERNELS["gaussian"]),
             TypeError,
             r"6 logistics take 18 outputs a value, and Quantized has 17 levels only: use Levels",
         ),
         (lambda: Levels(1).bind(Binary(3), KERNELS["bits"]), TypeError, "Binary has 2 levels only"),
-        (lambda: Levels(2).outputs, TypeError, "when a model is built"),
+        (lambda: Levels(2).outputs, TypeError, "build a Model with it first"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(make, error, says):

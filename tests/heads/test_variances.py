@@ -65,7 +65,7 @@ def test_the_ends_of_the_interpolation_are_the_two_fixed_widths(z, fixed, kernel
     s, t = random_times(kernel, kernel.steps, rng)
     long = Velocity(Interpolated()).reverse(kernel, output, x_t, s, t).variance
     beta = -torch.expm1(kernel.log_share(s, t, x_t))
-    least = kernel.spread(s, t, x_t)[0]
+    least = kernel.variance_terms(s, t, x_t)[0]
     assert close(long, (beta if z > 0 else least).expand_as(long), rtol=1e-9, atol=0)
 
 
@@ -77,7 +77,7 @@ def test_a_longer_step_has_the_width_of_the_neighbours_walked_with_one_belief(ke
     s, t = random_times(kernel, kernel.steps, rng)
     u = torch.maximum(s, t - 1)
     x_t, output, s, u, t = (each[u > s] for each in (x_t, output, s, u, t))
-    belief = Clean(Interpolated()).belief(kernel, output, x_t, t)
+    belief = Clean(Interpolated()).denoise(kernel, output, x_t, t)
     # x_s is affine in x_u and x_0 with a noise of its own, and x_u in x_0 with another.
     zero, one = torch.zeros_like(x_t), torch.ones_like(x_t)
     base = kernel.posterior(zero, zero, s, u)

@@ -116,7 +116,7 @@ def test_the_bridge_of_a_bit_mixes_and_does_not_plug_in(kernel, as_lattice, rng)
     at_s = kernel.marginal(one, s).mean * bits.mean + kernel.marginal(zero, s).mean * (
         1 - bits.mean
     )
-    plugged = Bernoulli(at_s.logit()).tilt(*kernel.evidence(x_t, s, t))
+    plugged = Bernoulli(at_s.logit()).tilt(*kernel.likelihood_tilt(x_t, s, t))
     assert (bridge.mean - plugged.mean).abs().max() > 0.01
 
 
@@ -214,7 +214,7 @@ def test_a_factor_lifted_is_its_mean_over_data_that_are_noise(kernel, variance, 
     """log E[N(y; x_0, variance) | x_t] by quadrature, at every x_t."""
     y, x_t = torch.randn(2, 64, 3, generator=rng)
     _, t = random_times(kernel, 64, rng)
-    linear, precision, constant = kernel.lift(y, torch.full_like(y, variance), t)
+    linear, precision, constant = kernel.propagate_likelihood(y, torch.full_like(y, variance), t)
     lifted = linear * x_t - precision * x_t**2 / 2 + constant
     if variance == INF:
         assert torch.equal(lifted, torch.zeros_like(y))  # nothing is known: r = 1
@@ -232,7 +232,7 @@ def test_a_factor_lifted_is_its_mean_over_data_that_are_noise(kernel, variance, 
 def test_a_value_known_exactly_lifts_to_its_own_density(kernel, rng):
     y, x_t = torch.randn(2, 64, 3, generator=rng)
     _, t = random_times(kernel, 64, rng)
-    linear, precision, constant = kernel.lift(y, torch.zeros_like(y), t)
+    linear, precision, constant = kernel.propagate_likelihood(y, torch.zeros_like(y), t)
     law = kernel.step(x_t, torch.zeros_like(t), t)
     lifted = linear * x_t - precision * x_t**2 / 2 + constant
     assert close(lifted, law.log_prob(y), rtol=1e-6, atol=1e-6)
@@ -245,7 +245,7 @@ def test_a_factor_on_a_bit_lifts_to_its_mean_over_both_values(kernel, variance, 
     x_t = random_data(kernel, 64, rng)
     y = torch.randn(64, 3, generator=rng) if noisy else random_data(kernel, 64, rng)
     _, t = random_times(kernel, 64, rng)
-    linear, precision, constant = kernel.lift(y, torch.full_like(y, variance), t)
+    linear, precision, constant = kernel.propagate_likelihood(y, torch.full_like(y, variance), t)
     lifted = linear * x_t - precision * x_t**2 / 2 + constant
     x_0 = kernel.step(x_t, torch.zeros_like(t), t)
     expected = torch.zeros_like(y)
@@ -268,7 +268,7 @@ def test_when_nothing_of_the_data_is_left_a_factor_says_the_same_of_every_x(rng)
         kernel = KERNELS[name]
         y = data_like_noise(kernel, 16, rng)
         t = torch.full((16,), kernel.steps)
-        linear, precision, constant = kernel.lift(y, torch.zeros_like(y), t)
+        linear, precision, constant = kernel.propagate_likelihood(y, torch.zeros_like(y), t)
         assert close(linear, torch.zeros_like(y))
         assert close(precision, torch.zeros_like(y))
         assert close(constant, kernel.prior(y).log_prob(y))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quasistatic.networks import MLP, RBF, Multiscale
+from quasistatic.networks import MLP, RBF, DiT, Multiscale
 from quasistatic.networks.mlp import _with_detail
 from quasistatic.networks.time import fourier_features
 
@@ -24,6 +24,7 @@ NETWORKS = {
     "mlp": lambda: MLP((2, 3), 16, 2, outputs=2, dropout=0.5, detail=2),
     "multiscale": lambda: Multiscale((2, 3), 8, 2, 2, dense=(16,), outputs=2),
     "rbf": lambda: RBF((2, 3), 8, 10, outputs=2),
+    "dit": lambda: DiT((2, 3), 8, 2, 2, outputs=2, patch=1, axes=1),
 }
 every_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
 

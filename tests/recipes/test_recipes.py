@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.recipes import progress
+from quasistatic.recipes.experiments import pictures
 
 
 @pytest.mark.parametrize("steps", [7, 130])
-@pytest.mark.parametrize("picture", [progress.coded, progress.grown, progress.mixed])
+@pytest.mark.parametrize("picture", [pictures.coded, pictures.grown, pictures.mixed])
 def test_a_chain_is_shown_on_its_way(picture, steps):
     torch.manual_seed(0)
     model = qs.Diffusion(

@@ -291,7 +291,7 @@ class Doubler(nn.Module):
 @pytest.mark.parametrize(
     ("factor", "says"),
     [
-        (lambda: Observed(torch.zeros(2, 4)), r"has shape \(2, 4\), and the data have \(N, 3\)"),
+        (lambda: Observed(torch.zeros(2, 4)), r"shape \(2, 4\), and the data have \(N, 3\)"),
         (lambda: Observed(torch.full((2, 3), math.nan)), r"measurement at \(0, 0\) is nan"),
         (lambda: Observed(torch.zeros(2, 3), -1.0), "variance at .* is -1.0: give 0 or more"),
         (

@@ -10,7 +10,7 @@ from torch import nn
 from conftest import GROUPED, assert_mean, close, random_data, random_times
 from quasistatic.diagnostics.identities import check
 from quasistatic.diffusion import Diffusion
-from quasistatic.distributions import Categorical, Groups, total
+from quasistatic.distributions import Categorical, OneHotGroups, total
 from quasistatic.heads import Classes, Levels
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, schedules
 from quasistatic.likelihood import bound, importance
@@ -33,11 +33,11 @@ def matrix(kernel, s, t):
     return kernel.step(eye, s * at, t * at).mean
 
 
-# Groups.
+# Groups of one-hot values.
 
 
 def test_groups_do_to_each_group_what_torch_does_to_it(rng):
-    groups, x = Groups(SIZES), 5 * torch.randn(7, 9, generator=rng)
+    groups, x = OneHotGroups(SIZES), 5 * torch.randn(7, 9, generator=rng)
     parts = x.split(SIZES, -1)
     assert close(groups.sum(x), torch.stack([part.sum(-1) for part in parts], -1))
     assert close(groups.logsumexp(x), torch.stack([part.logsumexp(-1) for part in parts], -1))
@@ -48,15 +48,15 @@ def test_groups_do_to_each_group_what_torch_does_to_it(rng):
     hot = [torch.nn.functional.one_hot(i, n) for i, n in zip(index.unbind(-1), SIZES, strict=True)]
     assert torch.equal(groups.one_hot(index), torch.cat(hot, -1))
     assert torch.equal(groups.index(groups.one_hot(index).double()), index)
-    assert close(groups.placed(groups.sum(x)).sum(-1), x.sum(-1))
+    assert close(groups.put_first(groups.sum(x)).sum(-1), x.sum(-1))
     mask = x > -3
     expected = [part.all(-1, keepdim=True).expand_as(part) for part in mask.split(SIZES, -1)]
-    assert torch.equal(groups.every(mask), torch.cat(expected, -1))
+    assert torch.equal(groups.all_in_group(mask), torch.cat(expected, -1))
 
 
 def test_the_logsumexp_has_the_gradient_of_the_softmax(rng):
     x = (5 * torch.randn(7, 9, generator=rng)).requires_grad_()
-    groups = Groups(SIZES)
+    groups = OneHotGroups(SIZES)
     (slope,) = torch.autograd.grad(groups.logsumexp(x).sum(), x)
     assert close(slope, groups.log_softmax(x).exp())
 
@@ -64,7 +64,7 @@ def test_the_logsumexp_has_the_gradient_of_the_softmax(rng):
 @pytest.mark.parametrize("sizes", [(), (3, 1), (0, 2)])
 def test_a_category_of_one_class_is_refused(sizes):
     with pytest.raises(ValueError, match="two classes or more"):
-        Groups(sizes)
+        OneHotGroups(sizes)
 
 
 # The family.
@@ -72,7 +72,7 @@ def test_a_category_of_one_class_is_refused(sizes):
 
 def test_a_draw_is_one_class_of_each_column_and_never_one_that_cannot_be(rng):
     """Whatever the number of columns, and at the ends of the quantiles too."""
-    groups = Groups((3, 2) * 500)
+    groups = OneHotGroups((3, 2) * 500)
     logits = torch.randn(200, groups.width, generator=rng)
     never = groups.one_hot(torch.tensor([2, 0] * 500)) > 0
     p = Categorical(torch.where(never, -INF, logits), groups)
@@ -84,7 +84,7 @@ def test_a_draw_is_one_class_of_each_column_and_never_one_that_cannot_be(rng):
 
 
 def test_quantiles_spread_evenly_are_classes_spread_evenly():
-    p = Categorical(torch.tensor([[0.5, 0.2, 0.3]]).log().expand(1000, 3), Groups((3,)))
+    p = Categorical(torch.tensor([[0.5, 0.2, 0.3]]).log().expand(1000, 3), OneHotGroups((3,)))
     u = ((torch.arange(1000) + 0.5) / 1000)[:, None].expand(1000, 3)
     assert p.icdf(u).sum(0).tolist() == [500, 200, 300]
 
@@ -93,14 +93,14 @@ def test_quantiles_spread_evenly_are_classes_spread_evenly():
 def test_kl_of_near_categories_keeps_its_digits(gap, rng):
     """The shares are positive, and their sum is sum p log p/q in twice the digits."""
     logits, off = torch.randn(2, 50, 9, generator=rng)
-    groups = Groups(SIZES)
+    groups = OneHotGroups(SIZES)
     p, q = Categorical(logits, groups), Categorical(logits + gap * off, groups)
     assert (p.kl(q) >= 0).all()
     if gap >= 1e-2:
         expected = (p.mean * (p.log_p - q.log_p)).sum(-1)
         assert close(p.kl(q).sum(-1), expected)
     else:  # to second order it is the variance of the gap, halved
-        mean = groups.spread(groups.sum(p.mean * gap * off))
+        mean = groups.expand(groups.sum(p.mean * gap * off))
         second = (p.mean * (gap * off - mean) ** 2).sum(-1) / 2
         assert close(p.kl(q).sum(-1), second, rtol=10 * gap, atol=0)
     single = p.to(torch.float32).kl(q.to(torch.float32)).double()
@@ -108,7 +108,7 @@ def test_kl_of_near_categories_keeps_its_digits(gap, rng):
 
 
 def test_a_class_that_cannot_be_costs_what_it_should():
-    groups = Groups((3,))
+    groups = OneHotGroups((3,))
     never = Categorical(torch.tensor([[0.4, -INF, 0.1]]), groups)
     everywhere = Categorical(torch.tensor([[0.2, 0.3, 0.5]]), groups)
     assert torch.equal(never.kl(never), torch.zeros(1, 3))
@@ -144,7 +144,7 @@ def test_the_bridge_is_the_mixture_by_enumeration(kernel, rng):
         x_t = kernel.marginal(random_data(kernel, 64, rng), torch.full((64,), t)).sample(rng)
         logits = torch.randn(64, 3, generator=rng)
         seen = matrix(kernel, 0, t) @ x_t.T  # q(x_t | x_0), a row for each x_0
-        b = Categorical(torch.where(seen.T > 0, logits, -INF), Groups((3,)))
+        b = Categorical(torch.where(seen.T > 0, logits, -INF), OneHotGroups((3,)))
         early, late = matrix(kernel, 0, s), matrix(kernel, s, t) @ x_t.T
         expected = torch.zeros(64, 3)
         for j in range(3):
@@ -161,7 +161,7 @@ def test_the_divergence_is_the_kl_to_the_bridge_by_enumeration(kernel, rng):
     x_0 = random_data(kernel, 200, rng)
     x_t = kernel.marginal(x_0, t).sample(rng)
     logits = torch.randn(200, 3, generator=rng)
-    belief = Categorical(logits, Groups((3,))).tilt(*kernel.evidence(x_t, 0 * t, t))
+    belief = Categorical(logits, OneHotGroups((3,))).tilt(*kernel.likelihood_tilt(x_t, 0 * t, t))
     p, q = kernel.posterior(x_t, x_0, s, t), kernel.bridge(x_t, belief, s, t)
     terms = torch.where(p.mean > 0, p.mean * (p.log_p - q.log_p), 0.0)
     assert close(total(kernel.divergence(x_t, x_0, belief, s, t)), total(terms), atol=1e-9)
@@ -175,7 +175,7 @@ def test_a_factor_on_a_class_lifts_to_its_mean_over_all(name, variance, rng):
     kernel = CATEGORIES[name]
     t = torch.randint(1, 41, (20,), generator=rng)
     y = random_data(kernel, 20, rng) + (torch.randn(20, 3, generator=rng) if variance == 0.3 else 0)
-    linear, precision, constant = kernel.lift(y, torch.full_like(y, variance), t)
+    linear, precision, constant = kernel.propagate_likelihood(y, torch.full_like(y, variance), t)
     log_r = torch.zeros(20, 3)
     if variance == 0.0:
         log_r = torch.where(y == 1, 0.0, -INF)
@@ -198,8 +198,8 @@ def test_two_classes_are_a_bit(rng):
     raw = torch.randint(2, (100, 2), generator=rng).double()
     x_0, x_t = (torch.stack([1 - x, x], 1) for x in raw.unbind(1))
     prior = torch.randn(100, 2, generator=rng)
-    belief = Categorical(prior, Groups((2,))).tilt(*two.evidence(x_t, 0 * t, t))
-    same = Levels(values=torch.tensor([0.0, 1.0])).belief(bit, prior[:, None], x_t[:, 1:], t)
+    belief = Categorical(prior, OneHotGroups((2,))).tilt(*two.likelihood_tilt(x_t, 0 * t, t))
+    same = Levels(values=torch.tensor([0.0, 1.0])).denoise(bit, prior[:, None], x_t[:, 1:], t)
     assert close(belief.mean[:, 1:], same.mean)
     pairs = [
         (two.marginal(x_0, t), bit.marginal(x_0[:, 1:], t)),
@@ -265,7 +265,9 @@ class ExactPrior(nn.Module):
 
     def forward(self, x, time):
         t = (time.double() * self.kernel.steps).round().long()
-        seen = self.kernel.evidence(x.double(), torch.zeros_like(t), t)[0]  # log q(x_t | class)
+        seen = self.kernel.likelihood_tilt(x.double(), torch.zeros_like(t), t)[
+            0
+        ]  # log q(x_t | class)
         first, second = seen.split(self.kernel.sizes, 1)
         first, second = first[:, :3], second[:, :2]
         by_second = (JOINT.log() + second[:, None]).logsumexp(2)
@@ -412,7 +414,7 @@ def test_a_model_of_categories_keeps_every_identity(kernel, masked, rng):
         (
             lambda: Classes().bind(Continuous(3), CATEGORIES["classes"]),
             TypeError,
-            "Classes needs a space of categories",
+            "Classes needs a space of classes",
         ),
         (
             lambda: OneHot((3, 2)).check([[0, 1], [1, 2]]),

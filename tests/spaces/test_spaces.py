@@ -180,9 +180,9 @@ ROW = torch.zeros(1, 3)
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Continuous(0), ValueError, "at least one value, got 0"),
+        (lambda: Continuous(0), ValueError, "at least one value, got shape 0"),
         (lambda: Continuous(()), ValueError, "at least one axis"),
-        (lambda: Binary((3, -1)), ValueError, r"got \(3, -1\)"),
+        (lambda: Binary((3, -1)), ValueError, r"got shape \(3, -1\)"),
         (lambda: Continuous(3, shift=(1.0, 2.0)), ValueError, r"shift has shape \(2,\)"),
         (lambda: Continuous(3, scale=0.0), ValueError, "a scale positive"),
         (lambda: Continuous(3, scale=(1.0, math.inf, 1.0)), ValueError, "scale must be finite"),

@@ -22,7 +22,7 @@ from quasistatic.heads import Levels, Natural, ProductHead, Velocity
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
 from quasistatic.recipes.tabular import tabular
-from quasistatic.spaces import Continuous, Integers, Quantized, Table, Warped
+from quasistatic.spaces import Continuous, Integers, PiecewiseLinear, Quantized, Table
 
 COLUMNS = {
     "number": [0.5, 1.25, None, 7.0, 3.3] * 5,
@@ -183,9 +183,13 @@ FRAME = pandas()
             "'whole' holds 500 in row 0.* 1 to 400",
         ),
         (lambda t: t.read(FRAME.assign(whole=1.5)), ValueError, "'whole' holds 1.5 in row 0"),
-        (lambda t: t.read(FRAME.assign(whole=None)), ValueError, "'whole' lacks a value in row 0"),
+        (
+            lambda t: t.read(FRAME.assign(whole=None)),
+            ValueError,
+            "'whole' has a missing value in row 0",
+        ),
         (lambda t: t.read(FRAME.assign(same=4)), ValueError, "'same' holds 4 in row 0, .* 3 only"),
-        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds names"),
+        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds strings"),
         (
             lambda t: t.read(FRAME.assign(number=math.inf)),
             ValueError,
@@ -198,7 +202,7 @@ FRAME = pandas()
             ValueError,
             "'whole' holds inf in row 0",
         ),
-        (lambda t: Table.infer(FRAME[["same"]]), ValueError, "none of the 1 columns varies"),
+        (lambda t: Table.infer(FRAME[["same"]]), ValueError, "all 1 columns are constant"),
         (lambda t: Table.infer(FRAME[:0]), ValueError, "the table is empty"),
         (lambda t: Table.infer(np.zeros(3)), TypeError, "a data frame, a structured array"),
         (
@@ -216,7 +220,11 @@ FRAME = pandas()
             ValueError,
             "no column 'nmae': did you",
         ),
-        (lambda t: Table.infer(FRAME, {"name": "numeric"}), ValueError, "holds names, and cannot"),
+        (
+            lambda t: Table.infer(FRAME, {"name": "numeric"}),
+            ValueError,
+            "holds strings, and cannot",
+        ),
         (lambda t: Table.infer(FRAME, {"name": "text"}), ValueError, "cannot be of type 'text'"),
         (lambda t: Table.infer(FRAME, {"name": "binary"}), ValueError, "has 3 values"),
         (
@@ -234,7 +242,7 @@ FRAME = pandas()
                 t, tabular(t).kernel, tabular(t).head, qs.networks.MLP(t.state, outputs=2)
             ),
             TypeError,
-            "says nothing finite of values that are missing",
+            "returns NaN or infinity where a value of x is missing",
         ),
     ],
 )
@@ -247,7 +255,7 @@ def test_what_does_not_fit_is_told_by_column_and_row(act, error, says):
 
 
 def test_two_knots_are_a_shift_and_a_scale(rng):
-    warped = Warped(2, ((3.0, 5.0), (-1.0, 0.0)), ((-1.0, 1.0), (0.0, 4.0)))
+    warped = PiecewiseLinear(2, ((3.0, 5.0), (-1.0, 0.0)), ((-1.0, 1.0), (0.0, 4.0)))
     plain = Continuous(2, shift=(4.0, -1.0), scale=(1.0, 0.25))
     raw = 5 * torch.randn(50, 2, generator=rng)
     p = Gaussian(torch.full((50, 2), 0.3), torch.full((50, 2), 0.7))
@@ -258,7 +266,7 @@ def test_two_knots_are_a_shift_and_a_scale(rng):
 
 
 def test_a_density_through_many_knots_integrates_to_one_over_raw_values():
-    space = Warped(1, ((0.0, 1.0, 1.5, 40.0),), ((-2.0, -0.5, 0.5, 2.0),))
+    space = PiecewiseLinear(1, ((0.0, 1.0, 1.5, 40.0),), ((-2.0, -0.5, 0.5, 2.0),))
     x_0 = torch.linspace(-9, 9, 200_001)[:, None]
     raw = space.decode(x_0)
     assert close(space.encode(raw), x_0)
@@ -275,7 +283,7 @@ def test_a_density_through_many_knots_integrates_to_one_over_raw_values():
 def test_the_masses_of_all_integers_sum_to_one(loc, scale):
     space = Integers(2, (3, -40), (9, 25), (5.0, 0.0), (1.5, 20.0))
     p = Gaussian(torch.full((1, 2), loc), torch.full((1, 2), scale**2))
-    assert close(space.log_whole(p, torch.zeros(1, 2)), torch.zeros(1, 2))
+    assert close(space.log_total_mass(p, torch.zeros(1, 2)), torch.zeros(1, 2))
 
 
 def test_integers_from_zero_are_quantized_data(rng):
@@ -300,7 +308,9 @@ def test_a_product_s_head_is_its_parts_side_by_side(rng):
     output = torch.randn(60, table.state[0], head.outputs, generator=rng)
     kl = head.divergence(kernel, output, x_t, x_0, t - 1, t)
     step, start = head.reverse(kernel, output, x_t, t - 1, t), 0
-    for piece, part, width in zip(table.pieces(kernel), head.parts, kernel.widths, strict=True):
+    for piece, part, width in zip(
+        table.independent_parts(kernel), head.parts, kernel.widths, strict=True
+    ):
         own = slice(start, start + width)
         told = output[:, own, : part.outputs]
         mine = part.divergence(piece.kernel, told, x_t[:, own], x_0[:, own], t - 1, t)
@@ -317,7 +327,7 @@ def test_what_a_column_has_adds_up_to_the_row(rng):
     table = space_of(mixed(60, rng))
     each = torch.randn(7, table.state[0], generator=rng)
     assert close(table.per_column(each).sum(1), each.sum(1))
-    hot = table.per_state(torch.eye(5))
+    hot = table.expand_to_state(torch.eye(5))
     assert torch.equal((hot @ hot.T).diagonal(), torch.tensor([1.0, 3.0, 1.0, 1.0, 2.0]))
     assert torch.equal(hot.sum(0), torch.ones(table.state[0]))
 
@@ -364,7 +374,7 @@ def test_what_is_known_of_a_row_comes_back_bit_equal(rng):
 
 def test_only_what_is_known_exactly_can_be_observed_of_a_table(rng):
     model = tabular(space_of(mixed(200, rng)), steps=10, width=8, depth=1)
-    with pytest.raises(ValueError, match="only values that are known exactly"):
+    with pytest.raises(ValueError, match="observation with noise cannot be used"):
         model.posterior(qs.Observed(mixed(2, rng), 0.1))
 
 
@@ -502,7 +512,7 @@ def test_a_part_takes_a_head_that_serves_it():
         ProductHead((Levels(),)).bind(
             Table.infer(pandas()[["number"]]), qs.ProductKernel((KERNELS["gaussian"],), (1,))
         )
-    with pytest.raises(TypeError, match="states no belief"):
+    with pytest.raises(TypeError, match="states no law"):
         ProductHead((Natural(),)).bind(
             Table.infer(pandas()[["number"]]), qs.ProductKernel((KERNELS["gaussian"],), (1,))
         )

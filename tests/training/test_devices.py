@@ -11,9 +11,9 @@ import quasistatic as qs
 from quasistatic._utils import files
 from quasistatic.data.sources import Rows, Source
 from quasistatic.training import precision as arithmetic
-from quasistatic.training.data_loader import Batches, as_rows, as_source
+from quasistatic.training.data_loader import DataLoader, as_rows, as_source
 from quasistatic.training.distributed import Engine
-from quasistatic.training.precision import Arithmetic, fastest
+from quasistatic.training.precision import ComputeMode, fastest
 
 
 def chain(network: nn.Module | None = None, **parts) -> qs.Diffusion:
@@ -145,7 +145,13 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
         model = chain(dropout=0.2)
         how = {"steps": 20, "batch": 16, "validations": 4, "save_every": 0.0, "accumulate": 2}
         qs.fit(
-            model, Noisy(pixels(40)), pixels(9, 1), run=folder, objective=Slow(), show=show, **how
+            model,
+            Noisy(pixels(40)),
+            pixels(9, 1),
+            run=folder,
+            objective=Slow(),
+            callbacks=[show],
+            **how,
         )
         return model
 
@@ -167,7 +173,7 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
 
 
 def test_a_process_that_ought_to_have_company_says_so(monkeypatch):
-    Engine(cpu=True)  # what Accelerate knows is settled by the first
+    Engine("cpu")  # what Accelerate knows is settled by the first
     with monkeypatch.context() as launched:
         launched.setenv("WORLD_SIZE", "2")
         with pytest.raises(RuntimeError, match="2 processes were launched, and this one knows of"):
@@ -183,8 +189,8 @@ def test_a_process_that_ought_to_have_company_says_so(monkeypatch):
 
 def test_parts_share_a_batch_and_draw_from_seeds_of_their_own():
     source = Rows(np.arange(10.0)[:, None])
-    batches = Batches(source, 8, 3, 0, Engine(cpu=True))
-    whole = Batches(source, 8, 1, 0, Engine(cpu=True)).take(4)[0]
+    batches = DataLoader(source, 8, 3, 0, Engine("cpu"))
+    whole = DataLoader(source, 8, 1, 0, Engine("cpu")).take(4)[0]
     parts = batches.take(4)
     assert [len(part.rows) for part in parts] == [3, 3, 2]
     assert sorted(torch.cat([part.rows for part in parts]).tolist()) == sorted(whole.rows.tolist())
@@ -304,7 +310,7 @@ def clockwork(monkeypatch, costs: dict[str, float]):
     return begin, taken
 
 
-AUTO = Arithmetic.candidates("auto", "auto")
+AUTO = ComputeMode.candidates("auto", "auto")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +326,7 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, costs, cho
     names = ["float32", "bf16", "float32 compiled", "bf16 compiled"]
     assert [str(way) for way in AUTO] == names
     begin, taken = clockwork(monkeypatch, dict(zip(names, costs, strict=True)))
-    best, seconds = fastest(AUTO, begin)
+    best, seconds = fastest(AUTO, begin, 1000)
     assert str(best) == chosen
     assert seconds == {
         name: pytest.approx(cost) if cost > 0 else None
@@ -332,16 +338,16 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, costs, cho
 
 def test_one_way_is_taken_untried_unless_it_has_to_be_compiled(monkeypatch):
     begin, taken = clockwork(monkeypatch, {"bf16": 1.0, "float32 compiled": -1})
-    assert fastest([Arithmetic("bf16")], begin) == (Arithmetic("bf16"), {})
+    assert fastest([ComputeMode("bf16")], begin, 1000) == (ComputeMode("bf16"), {})
     assert not taken
     with pytest.raises(RuntimeError, match=r"needs a C\+\+ compiler .* compile='no' \(no compiler"):
-        fastest([Arithmetic("float32", "yes")], begin)
+        fastest([ComputeMode("float32", "yes")], begin, 1000)
 
 
 def test_an_error_of_the_network_itself_is_not_hidden(monkeypatch):
     begin, _ = clockwork(monkeypatch, {"float32": -1, "bf16": 1.0})
     with pytest.raises(RuntimeError, match="no compiler"):
-        fastest(Arithmetic.candidates("auto", "no"), begin)
+        fastest(ComputeMode.candidates("auto", "no"), begin, 1000)
 
 
 def test_measuring_leaves_no_trace_and_its_choice_is_kept(tmp_path, monkeypatch, float32):
@@ -365,14 +371,14 @@ def test_measuring_leaves_no_trace_and_its_choice_is_kept(tmp_path, monkeypatch,
     # The other way, from a folder that says it was chosen.
     folder = tmp_path / "kept"
     with pytest.raises(ZeroDivisionError):
-        qs.fit(chain(), x, run=folder, steps=6, precision="auto", show=lambda now: 1 / 0)
+        qs.fit(chain(), x, run=folder, steps=6, precision="auto", callbacks=[lambda now: 1 / 0])
     (folder / "speed.json").write_text(json.dumps({"arithmetic": "bf16"}))
     monkeypatch.setattr("quasistatic.training.train_step.fastest", only_one)
     run = qs.fit(chain(), x, run=folder, steps=6, precision="auto")
     assert run.speed["arithmetic"] == "bf16"
 
 
-def only_one(ways, begin):
+def only_one(ways, begin, steps, seconds):
     assert len(ways) == 1
     return ways[0], {}
 

@@ -192,7 +192,7 @@ def test_a_run_that_is_stopped_and_resumed_moves_as_one_that_is_not(tmp_path, mo
             raise Stop
 
     with pytest.raises(Stop):
-        qs.fit(build(), x, x[:50], run=tmp_path / "cut", show=stop, **settings)
+        qs.fit(build(), x, x[:50], run=tmp_path / "cut", callbacks=[stop], **settings)
     resumed = build()
     qs.fit(resumed, x, x[:50], run=tmp_path / "cut", **settings)
     assert torch.equal(resumed.course.moved, whole.course.moved)

@@ -190,7 +190,7 @@ def test_a_network_trained_by_hybrid_is_narrower_where_it_is_sure(float32):
     t = torch.full((512,), 4)
     with torch.no_grad():
         x_t = kernel.marginal(x[:512], t).sample(torch.Generator().manual_seed(1))
-        variance = model.head.belief(kernel, model.output(x_t, t), x_t, t).variance.mean(0)
+        variance = model.head.denoise(kernel, model.output(x_t, t), x_t, t).variance.mean(0)
     assert variance[0] < 0.5 * variance[1]
     assert run.metrics[-1]["hybrid_loss"] == pytest.approx(run.metrics[-1]["loss"] / 2)
     assert run.metrics[-1]["loss"] < run.metrics[0]["loss"]

@@ -36,7 +36,7 @@ SPACES = [
     spaces.Quantized(3, 17, 2.0),
     spaces.Dequantized(3, 256, 1.5),
     yeo_johnson.YeoJohnson(2, (0.5, 1 / 3), 0.1, (1.5, 2.5), 0.2, 3.5),
-    spaces.Warped(2, ((0.1, 1 / 3), (-1.0, 0.0, 2.5)), ((-1.0, 1.0), (-0.7, 0.1, 0.9))),
+    spaces.PiecewiseLinear(2, ((0.1, 1 / 3), (-1.0, 0.0, 2.5)), ((-1.0, 1.0), (-0.7, 0.1, 0.9))),
     spaces.Integers(2, (0, -3), (9, 200), (4.5, 1 / 3), (2.0, 0.1)),
     spaces.OneHot((3, 2), lowest=(0, 5), masked=True),
     spaces.Table(
@@ -79,6 +79,7 @@ HEADS = [
     heads.Equilibrium(variances.FixedLarge()),
     heads.Exact(heads.Levels()),
     heads.Corrected(),
+    heads.CorrectedClasses(),
     heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
@@ -125,11 +126,10 @@ NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2, holes=True),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
-    networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
-    networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
-    networks.LatentDenoiser(7, (2, 3), 4, 5),
-    networks.LatentMLP(7, (2, 3), 4, 5, 16, 3, 0.1, 4),
+    networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
+    networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
+    networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]
 
@@ -212,3 +212,31 @@ def test_every_part_is_a_dataclass():
     """So that it can be written down."""
     for thing in [*SPACES, *KERNELS, *HEADS, *SCHEDULES.values(), *NETWORKS]:
         assert is_dataclass(thing)
+
+
+def test_a_class_that_was_renamed_keeps_its_stored_name():
+    """So that a config.json written before is read, and the fingerprint of a model that streams
+    hold stays the same."""
+    space = spaces.PiecewiseLinear(1, ((0.0, 1.0),), ((-1.0, 1.0),))
+    described = serialization.describe(space)
+    assert described["is"] == "Warped"
+    assert serialization.build(described, KNOWN) == space
+
+
+def test_a_model_prints_its_four_parts_in_a_few_lines():
+    """However many numbers the parts hold."""
+    kernel = kernels.GaussianKernel(schedules.from_log_snr(torch.linspace(9, -9, 300)))
+    space = spaces.Continuous.standardize(torch.randn(50, 200))
+    model = qs.Diffusion(space, kernel, heads.Velocity(), networks.MLP(200))
+    lines = repr(model).splitlines()
+    assert len(lines) == 5
+    assert max(map(len, lines)) < 160
+    shown = ("Diffusion of 300 steps", "Continuous", "GaussianKernel", "Velocity()", "MLP(")
+    assert all(part in line for part, line in zip(shown, lines, strict=True))
+
+
+@pytest.mark.parametrize("part", [*SPACES, *KERNELS, *SCHEDULES.values()], ids=repr)
+def test_the_repr_of_a_part_is_one_short_line(part):
+    assert repr(part).startswith(getattr(part, "kind", type(part).__name__))
+    assert "\n" not in repr(part)
+    assert len(repr(part)) < 400

@@ -1,7 +1,9 @@
-"""Random draws: from a generator of any device, for tensors of any other."""
+"""Draws that a generator of any device makes for tensors of any other."""
 
 __all__ = [
     "ExampleStreams",
+    "Player",
+    "Recorder",
     "Rng",
     "Tape",
     "as_generator",
@@ -12,6 +14,7 @@ __all__ = [
     "uniform",
 ]
 
+import abc
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
@@ -107,29 +110,51 @@ def _mixed(seed: int, number: int) -> int:
     return seed >> 1
 
 
-class Tape:
-    """The draws of a training step, in their order. A generator makes them while `drawn` is None;
-    :meth:`again` makes all of them anew, so that the step itself is a function of tensors."""
+class Tape(abc.ABC):
+    """A stand-in for a generator, so that a function draws nothing itself: its random draws become
+    arguments. Compiled code and CUDA graphs need this, as they cannot call a generator.
 
-    def __init__(self, rng: torch.Generator, drawn: list[Tensor] | None = None) -> None:
-        self.rng, self.drawn, self.place = rng, drawn, 0
+    The drawing functions of this module accept a tape wherever they accept a generator. Record the
+    draws of a function once, make them anew as often as needed, and play them back::
+
+        recorder = Recorder(rng)
+        f(x, recorder)                          # draws from rng, and remembers how
+        draws = recorder.redraw()               # the same draws in the same order, made anew
+        f(x, Player(draws, rng.device))         # a function of tensors only
+    """
+
+    device: torch.device
+
+    @abc.abstractmethod
+    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+        """The next draw of the function; `draw` makes it."""
+
+
+class Recorder(Tape):
+    """Makes each draw with a generator, and remembers how it was made."""
+
+    def __init__(self, rng: torch.Generator) -> None:
+        self.rng, self.device = rng, rng.device
         self.calls: list[Callable[[], Tensor]] = []
 
-    @property
-    def device(self) -> torch.device:
-        return self.rng.device
+    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+        self.calls.append(draw)
+        return draw()
+
+    def redraw(self) -> list[Tensor]:
+        """All recorded draws in their order, made anew by the generator."""
+        return [call() for call in self.calls]
+
+
+class Player(Tape):
+    """Returns draws that were made before, one after the other."""
+
+    def __init__(self, draws: Sequence[Tensor], device: torch.device) -> None:
+        self.draws, self.device, self.place = draws, device, 0
 
     def take(self, draw: Callable[[], Tensor]) -> Tensor:
-        """The next draw: `draw()` while the tape is made, and its recorded value afterwards."""
-        if self.drawn is None:
-            self.calls.append(draw)
-            return draw()
         self.place += 1
-        return self.drawn[self.place - 1]
-
-    def again(self) -> list[Tensor]:
-        """All draws, made anew."""
-        return [call() for call in self.calls]
+        return self.draws[self.place - 1]
 
 
 def uniform(
@@ -141,7 +166,7 @@ def uniform(
     """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
     if isinstance(rng, Tape):
         blank, dtype = like.new_empty(0), dtype or like.dtype
-        return rng.take(lambda: uniform(shape, rng.rng, blank, dtype))
+        return rng.take(lambda: uniform(shape, _source(rng), blank, dtype))
     at, dtype = _device(rng, like), dtype or like.dtype
     if isinstance(rng, ExampleStreams):
         return rng.draw(shape, partial(torch.rand, dtype=dtype, device=at)).to(like.device)
@@ -152,7 +177,7 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
     """Standard normal draws, where `like` is and in its type."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: normal(shape, rng.rng, blank))
+        return rng.take(lambda: normal(shape, _source(rng), blank))
     at = _device(rng, like)
     if isinstance(rng, ExampleStreams):
         return rng.draw(shape, partial(torch.randn, dtype=like.dtype, device=at)).to(like.device)
@@ -163,7 +188,7 @@ def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> T
     """The numbers below n in random order, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: permutation(n, rng.rng, blank))
+        return rng.take(lambda: permutation(n, _source(rng), blank))
     return torch.randperm(n, generator=rng, device=_device(rng, like)).to(like.device)
 
 
@@ -171,10 +196,15 @@ def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor
     """`count` whole numbers below n, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: below(n, count, rng.rng, blank))
+        return rng.take(lambda: below(n, count, _source(rng), blank))
     at = _device(rng, like)
     return torch.randint(n, (count,), generator=rng, device=at).to(like.device)
 
 
 def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
     return like.device if rng is None else rng.device
+
+
+def _source(tape: Tape) -> torch.Generator | None:
+    """The generator of a recorder; a player needs none, as its draws are made already."""
+    return tape.rng if isinstance(tape, Recorder) else None

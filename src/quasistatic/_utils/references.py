@@ -4,7 +4,7 @@ __all__ = ["PAPERS", "Paper", "cite"]
 
 from dataclasses import dataclass
 
-from .validation import nearest
+from .naming import nearest
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,23 @@ PAPERS = {
             "NeurIPS",
             2021,
             "2107.00630",
+        ),
+        Paper(
+            "VSPU17",
+            "Ashish Vaswani, Noam Shazeer, Niki Parmar, Jakob Uszkoreit, Llion Jones, "
+            "Aidan N. Gomez, Łukasz Kaiser, Illia Polosukhin",
+            "Attention Is All You Need",
+            "NeurIPS",
+            2017,
+            "1706.03762",
+        ),
+        Paper(
+            "PX23",
+            "William Peebles, Saining Xie",
+            "Scalable Diffusion Models with Transformers",
+            "ICCV",
+            2023,
+            "2212.09748",
         ),
         Paper(
             "SH22",

@@ -6,10 +6,16 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .validation import nearest
+from .naming import nearest
 
 FORMAT = 1
 """The version of what a run folder holds, in its `config.json`."""
+
+STORED_NAMES = {"PiecewiseLinear": "Warped"}
+"""The name that stands in files for a class that was renamed since: files that were written
+before are read, and the fingerprint of a model stays the same."""
+
+_PRESENT_NAMES = {stored: name for name, stored in STORED_NAMES.items()}
 
 
 def describe(thing: object) -> Any:
@@ -27,7 +33,8 @@ def describe(thing: object) -> Any:
         return {str(key): describe(value) for key, value in thing.items()}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         named = [f.name for f in dataclasses.fields(thing) if f.init and f.compare]
-        return {"is": type(thing).__name__} | {n: describe(getattr(thing, n)) for n in named}
+        name = STORED_NAMES.get(type(thing).__name__, type(thing).__name__)
+        return {"is": name} | {n: describe(getattr(thing, n)) for n in named}
     raise TypeError(
         f"{type(thing).__name__} cannot be written as JSON: make it a dataclass whose fields are "
         "numbers, strings, tuples or other such dataclasses"
@@ -55,7 +62,8 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
     arguments = {key: build(value, known) for key, value in description.items() if key != "is"}
     if "is" not in description:
         return arguments
-    name = str(description["is"])
+    stored = str(description["is"])
+    name = _PRESENT_NAMES.get(stored, stored)
     if name not in known:
         raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
     try:

@@ -2,12 +2,11 @@
 
 __all__ = ["as_array", "as_tensor", "nearest"]
 
-import difflib
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from .naming import nearest
 
 
 def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
@@ -59,11 +58,3 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
         raise TypeError(
             f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
         ) from None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the known names, nearest first."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}(known: {', '.join(known)})"

@@ -1,66 +1,124 @@
-"""The command line: what is trained answers, one verb a question."""
+"""The command line: one command for each verb."""
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from .. import __version__
-from .._utils.validation import nearest
-from ..recipes import RECIPES
-from ..recipes.pretrained import pretrained
-from .coding import compress_, decompress_
-from .diagnostics import budget_, check_, grid_, sandwich_
-from .dispatch import fit_, impute_, outliers_
-from .inference import complete_, sample_, score_
-from .report import cite_, demo_, report_, schedule_
-from .training import train_
+Words = Sequence[str]
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": train_,
-    "fit": fit_,
-    "sample": sample_,
-    "score": score_,
-    "complete": complete_,
-    "compress": compress_,
-    "decompress": decompress_,
-    "impute": impute_,
-    "outliers": outliers_,
-    "sandwich": sandwich_,
-    "grid": grid_,
-    "budget": budget_,
-    "check": check_,
-    "report": report_,
-    "schedule": schedule_,
-    "demo": demo_,
-    "cite": cite_,
+
+def _verb(name: str) -> Callable[[Words], None]:
+    def run(words: Words) -> None:
+        from .commands import verb_command
+
+        verb_command(name)(words)
+
+    return run
+
+
+def _in(home: str) -> Callable[[Words], None]:
+    """The command "module:name" of this package, imported when it runs."""
+    module, name = home.split(":")
+
+    def run(words: Words) -> None:
+        getattr(import_module(f".{module}", __name__), name)(words)
+
+    return run
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
+    "train": (
+        "Train a recipe into a run folder; the same command resumes it",
+        _in("training:train"),
+    ),
+    "fit": ("Fit a model to a table in a file, or to images", _in("commands:fit_command")),
+    "sample": ("Draw from a model and write the draws", _verb("sample")),
+    "score": ("Estimate the log-likelihood of data, in nats and bits", _verb("score")),
+    "complete": ("Draw missing values of arrays or images from their posterior", _verb("complete")),
+    "compress": ("Compress arrays, images or a table without loss", _verb("compress")),
+    "decompress": ("Read what compress wrote, exactly as it was", _verb("decompress")),
+    "impute": ("Fill missing values of a table or of images", _verb("impute")),
+    "outliers": ("Find unusual rows of a table, or unusual images", _verb("outliers")),
+    "sandwich": ("Estimate log p of a model's own draws from both sides", _verb("sandwich")),
+    "grid": ("Find the time steps that short chains should visit", _verb("grid")),
+    "budget": ("Draw the entropy budget: which time steps carry the bits", _verb("budget")),
+    "check": ("Test the identities that every model must satisfy", _verb("check")),
+    "report": ("Write a page about one run or several", _in("commands:report_command")),
+    "schedule": ("Compare noise schedules", _in("others:schedule")),
+    "demo": ("Train three small recipes and write one page about them", _in("others:demo")),
+    "cite": ("List the papers that docstrings cite", _in("others:cite")),
 }
+"""For each command, one line about it and the function that runs it."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command; bad input ends with a message on standard error and exit status 2."""
+def main(arguments: Words | None = None) -> None:
+    """Runs one command. Bad input ends with a message on standard error and exit status 2.
+
+    Args:
+        arguments: of the command line; by default `sys.argv[1:]`.
+
+    Raises:
+        SystemExit: with status 2 for bad input, 130 after an interrupt, 141 after a broken pipe.
+    """
+    from ..reporting.terminal import tolerate_terminal
+
     words = list(sys.argv[1:] if arguments is None else arguments)
+    tolerate_terminal()
+    try:
+        _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads standard output any more. Python must not fail again when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def _run(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return
     if words[0] == "--version":
+        from .. import __version__
+
         print(__version__)
         return
-    verb, rest = words[0], words[1:]
+    name, rest = words[0], words[1:]
     try:
-        if verb not in VERBS:
-            raise ValueError(f"there is no command {verb!r}: {nearest(verb, VERBS)}")
-        VERBS[verb](rest)
+        if name not in COMMANDS:
+            from .._utils.naming import nearest
+
+            raise ValueError(f"there is no command {name!r}: {nearest(name, COMMANDS)}")
+        COMMANDS[name][1](rest)
     except KeyboardInterrupt:
-        print(f"quasistatic {verb}: stopped; the same command goes on", file=sys.stderr)
+        _say(name, "stopped; the same command resumes it")
         raise SystemExit(130) from None
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
-        print(f"quasistatic {verb}: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except MemoryError:
+        _say(name, "out of memory: ask for fewer examples at a time, or a smaller model")
+        raise SystemExit(2) from None
+    except (ValueError, TypeError, OSError, RuntimeError, OverflowError) as error:
+        _say(name, str(error))
+        raise SystemExit(2) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "polars":
+            raise
+        _say(name, f"the table cannot be processed: {str(error).splitlines()[0]}")
         raise SystemExit(2) from None
 
 
+def _say(name: str, text: str) -> None:
+    print(f"quasistatic {name}: {text}", file=sys.stderr)
+
+
 def _overview() -> str:
-    lines = ["usage: quasistatic COMMAND ...   (COMMAND --help says more)", ""]
-    lines += [f"  {verb:11}{(run.__doc__ or '').splitlines()[0]}" for verb, run in VERBS.items()]
-    known = [f"recipes: {', '.join(RECIPES)}", f"pretrained: {', '.join(pretrained())}"]
+    from ..recipes import RECIPES
+    from ..recipes.locations import pretrained
+
+    lines = ["usage: quasistatic COMMAND ...   (quasistatic COMMAND --help lists its options)", ""]
+    lines += [f"  {name:12}{about}" for name, (about, _) in COMMANDS.items()]
+    known = [f"recipes: {', '.join(RECIPES)}", f"pretrained models: {', '.join(pretrained())}"]
     return "\n".join([*lines, "", *known])

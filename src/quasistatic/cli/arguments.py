@@ -1,56 +1,126 @@
-"""What the verbs share: how their words are read, and how arrays come and go."""
+"""How a verb describes its options: their help, unit, default, range, and the kinds of model that
+have them."""
 
-__all__ = ["Along", "Folder", "Out", "Seed", "Times", "along", "load_array", "parse", "save_array"]
+__all__ = ["EVERY", "Kinds", "OnlyFor", "Range", "given", "known_options", "option", "parse"]
 
-import io
+import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeVar, get_type_hints
 
-import numpy as np
 import tyro
-from torch import Tensor
 
-from .._utils import files
-from ..recipes.runs import Opened
+from ..opened import ARRAYS, IMAGES, TABLE, Kind
 
-Folder = Annotated[
-    Path, tyro.conf.Positional, tyro.conf.arg(help="A run folder, or a pretrained model's name.")
-]
-Times = Annotated[int | None, tyro.conf.arg(help="Even steps of the chain; default: all T.")]
-Along = Annotated[
-    int | None, tyro.conf.arg(help="That many steps along the best path: see `quasistatic grid`.")
-]
-Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), help="Where to write.")]
-Seed = Annotated[int, tyro.conf.arg(help="Seed of everything that is drawn.")]
+Kinds = tuple[Kind, ...]
+EVERY: Kinds = (ARRAYS, IMAGES, TABLE)
+
+T = TypeVar("T")
 
 
-def parse(kind: type, verb: str, words: Sequence[str]) -> Any:
-    return tyro.cli(kind, prog=f"quasistatic {verb}", args=list(words))
+@dataclasses.dataclass(frozen=True)
+class OnlyFor:
+    """Marks an option that only some kinds of model have."""
+
+    kinds: Kinds
 
 
-def along(times: int | None, path: int | None, opened: Opened) -> int | Tensor | None:
-    """The times that were asked for, evenly or along a path that the run keeps."""
-    if times is not None and path is not None:
-        raise ValueError("--times goes in even steps and --path along the best: give one of them")
-    return times if path is None else opened.path(path)
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that an option may have.
+
+    Args:
+        least: the smallest value.
+        most: the largest value.
+        open: whether the two ends themselves are not allowed.
+        about: the rule in words, for the error message.
+    """
+
+    least: float
+    most: float = float("inf")
+    open: bool = False
+    about: str = ""
+
+    def check(self, name: str, value: object) -> None:
+        """Raises ValueError if a number is outside the range."""
+        if not isinstance(value, int | float):
+            return
+        inside = self.least < value < self.most if self.open else self.least <= value <= self.most
+        if not inside:
+            limits = f"{self.least:,} or more"
+            if self.most < float("inf"):
+                limits = f"from {self.least:,} to {self.most:,}"
+            raise ValueError(f"--{name} {self.about or f'must be {limits}'}, got {value}")
 
 
-def load_array(path: Path, mapped: bool = False) -> np.ndarray:
-    """The array of a .npy file; `mapped` leaves it on disk until its values are needed."""
-    try:
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is no NumPy array (.npy): {error}") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise ValueError(f"{path} holds no single array of real numbers: save it with numpy.save")
-    return array
+def option(
+    help: str,
+    default: object = None,
+    metavar: str | None = None,
+    aliases: Sequence[str] = (),
+) -> Any:
+    """Describes an option that is None where it is not given.
+
+    Args:
+        help: what it is, with its unit.
+        default: the value that applies where it is not given, for the help text.
+        metavar: the type, for the help text.
+        aliases: short forms, as "-o".
+    """
+    hint = "(optional)" if default is None else f"(default: {default})"
+    hint = "(required)" if default == "required" else hint
+    return tyro.conf.arg(
+        help=help, help_behavior_hint=hint, metavar=metavar, aliases=tuple(aliases) or None
+    )
 
 
-def save_array(path: Path, array: np.ndarray) -> Path:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    files.write_bytes(path, buffer.getvalue())
-    return path
+def parse(kind: type[T], verb: str, words: Sequence[str]) -> T:
+    """The options of a command line.
+
+    Args:
+        kind: the dataclass that describes them.
+        verb: the command, for messages.
+        words: the arguments after the command.
+
+    Raises:
+        SystemExit: with a message, if an argument is not known or has another type.
+        ValueError: if a number is out of its range.
+    """
+    asked = tyro.cli(
+        kind,
+        prog=f"quasistatic {verb}",
+        args=list(words),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    for field, metadata in _metadata(kind).items():
+        for each in metadata:
+            if isinstance(each, Range):
+                each.check(field.replace("_", "-"), getattr(asked, field))
+    return asked
+
+
+def given(asked: Any) -> dict[str, Any]:
+    """The options that differ from their defaults, by name."""
+    found = {}
+    for field in dataclasses.fields(asked):
+        value = getattr(asked, field.name)
+        if field.default is dataclasses.MISSING or value != field.default:
+            found[field.name] = value
+    return found
+
+
+def known_options(verb: type, kind: Kind) -> list[str]:
+    """The names of the options that a verb has for a kind of model."""
+    found = []
+    for name, metadata in _metadata(verb).items():
+        only = next((each.kinds for each in metadata if isinstance(each, OnlyFor)), EVERY)
+        if kind in only:
+            found.append(name)
+    return found
+
+
+def _metadata(kind: type) -> dict[str, tuple[Any, ...]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        field.name: getattr(hints[field.name], "__metadata__", ())
+        for field in dataclasses.fields(kind)
+    }

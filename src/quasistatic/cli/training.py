@@ -1,72 +1,102 @@
-"""The verb that trains."""
+"""The command that trains a recipe."""
 
-__all__ = ["train_"]
+__all__ = ["train"]
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .._utils import serialization
-from .._utils.validation import nearest
+from .._utils.naming import nearest
 from ..recipes import RECIPES, Recipe
-from ..recipes.runs import build, default_folder, train
-from ..reporting.console import Display
-from ..training.distributed import Engine
-from .arguments import parse
+from .arguments import option, parse
+
+if TYPE_CHECKING:
+    from ..reporting.console import Display
+
+Out = Annotated[Path | None, option("The run folder to write.", "runs/RECIPE", "FOLDER", ("-o",))]
+DryRun = Annotated[bool, option("Only describe what would be trained.", "no")]
+Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
 
 
-def train_(words: Sequence[str]) -> None:
-    """Train a recipe into a run folder; the same command resumes it."""
+def train(words: Sequence[str]) -> None:
+    """Trains a recipe into a run folder; the same command resumes it."""
     if not words or words[0] in ("-h", "--help"):
-        print("usage: quasistatic train RECIPE [--out FOLDER] [--dry-run] [--json] [overrides]\n")
+        print("usage: quasistatic train RECIPE [-o FOLDER] [--dry-run] [--json] [settings]\n")
         for name, recipe in RECIPES.items():
-            print(f"  {name:20}{' '.join((recipe.__doc__ or '').split())}")
+            print(f"  {name:20}{_summary(recipe)}")
+        print("\nquasistatic train RECIPE --help lists the settings of a recipe")
         return
     name = words[0]
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}: {nearest(name, RECIPES)}")
+    asked = parse(_request(name), f"train {name}", words[1:])
+    _train(asked, name)
+
+
+def _request(name: str) -> type[Any]:
+    """The dataclass of the command's options: those of the recipe, and where to write."""
     kind: Any = dataclasses.make_dataclass(
         "Train",
         [
             ("recipe", Annotated[RECIPES[name], tyro.conf.arg(name="")], RECIPES[name]()),
-            ("out", Path | None, None),
-            ("dry_run", bool, False),
-            ("json", bool, False),
+            ("out", Out, None),
+            ("dry_run", DryRun, False),
+            ("json", Json, False),
         ],
     )
-    kind.__doc__ = " ".join((RECIPES[name].__doc__ or "").split())
-    asked = parse(kind, f"train {name}", words[1:])
+    kind.__doc__ = _summary(RECIPES[name])
+    found: type[Any] = kind
+    return found
+
+
+def _summary(recipe: type[Recipe]) -> str:
+    """The recipe's docstring without its arguments."""
+    return " ".join((recipe.__doc__ or "").partition("Args:")[0].split())
+
+
+def _train(asked: Any, name: str) -> None:
+    from ..recipes.runs import default_folder
+    from ..recipes.runs import train as train_run
+    from ..reporting.answer import Answer
+    from ..reporting.console import Display
+    from ..training.distributed import Engine
+
     display = Display(asked.json, quiet=not Engine().main)
     folder = asked.out or default_folder(asked.recipe)
     if asked.dry_run:
-        _dry_run(asked.recipe, folder, display)
+        _describe(asked.recipe, folder, display)
         return
     with display.progress(f"train {name}") as show:
-        run = train(asked.recipe, folder, show)
-    display.say(f"{folder}: {run.step} steps, weights of step {run.best_step} kept")
+        run = train_run(asked.recipe, folder, [show])
+    lines = [f"{folder}: {run.step} steps, weights of step {run.best_step} kept"]
     if tried := run.speed.get("seconds_a_step"):
         times = ", ".join(f"{way} {s:.3g} s" if s else f"{way} fails" for way, s in tried.items())
-        display.say(f"a step took: {times}; trained in {run.speed['arithmetic']}")
+        lines.append(f"one step took: {times}; trained in {run.speed['arithmetic']}")
     latest = run.metrics[-1] if run.metrics else {}
     facts = {"steps": run.step, "best_step": run.best_step, "speed": run.speed, "latest": latest}
-    display.result(run=str(folder), **facts)
+    display.show(Answer({"run": str(folder), **facts}, lines))
 
 
-def _dry_run(recipe: Recipe, folder: Path, display: Display) -> None:
+def _describe(recipe: Recipe, folder: Path, display: "Display") -> None:
+    """Prints what would be trained."""
+    from .._utils import serialization
+    from ..recipes.runs import build
+    from ..reporting.answer import Answer, TextTable
+
     experiment = build(recipe)
     model, data = experiment.model, experiment.data
     weights = sum(parameter.numel() for parameter in model.parameters())
     parts = model.describe()
     rows: list[tuple[str, str]] = [("folder", str(folder)), ("should reach", recipe.reaches)]
     rows += [(name, str(_brief(part))) for name, part in parts.items()]
-    rows += [("weights", f"{weights:,}"), ("rows to train on", f"{len(data.train):,}")]
+    rows += [("weights", f"{weights:,}"), ("training rows", f"{len(data.train):,}")]
     settings = serialization.describe(recipe.fit)
     rows += [(f"fit.{key}", str(value)) for key, value in settings.items() if key != "is"]
-    display.table("would train", ("part", "value"), rows)
-    display.result(run=str(folder), model=parts, weights=weights, fit=settings)
+    facts = {"run": str(folder), "model": parts, "weights": weights, "fit": settings}
+    display.show(Answer(facts, [TextTable("would train", ("part", "value"), rows)]))
 
 
 def _brief(part: Any) -> str:

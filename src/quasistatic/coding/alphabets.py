@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Grouped
+from ..distributions import Family, OneHotSupport
 from .bins import Even, finite, pop_cells, push_cells
 from .stack import Stack
 
@@ -89,7 +89,7 @@ class Classes(Alphabet):
     """One-hot values (B, W), of which each group is one symbol. Groups with as many classes are
     written together."""
 
-    support: Grouped
+    support: OneHotSupport
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
         chosen = self.support.groups.index(x.nan_to_num())
@@ -147,4 +147,4 @@ class SideBySide(Alphabet):
         return x
 
     def _each(self, law: Family) -> list[tuple[Alphabet, Any, Family]]:
-        return list(zip(self.parts, self.values, law.pieces, strict=True))
+        return list(zip(self.parts, self.values, law.independent_parts, strict=True))

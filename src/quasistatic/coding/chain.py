@@ -1,6 +1,6 @@
 r"""Bits-back coding of a batch of examples along a chain: its code is as long as -K."""
 
-__all__ = ["CELLS", "Chain", "each_at"]
+__all__ = ["CELLS", "Chain", "each_at", "on_host"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Grouped, Reals, Support
+from ..distributions import Family, FiniteSupport, OneHotSupport, RealSupport, Support
 from ..kernels import Kernel
 from ..model import Model
 from .alphabets import Alphabet, Cells, Choices, Classes, SideBySide
@@ -47,7 +47,7 @@ class Chain:
     ) -> None:
         self.model, self.times = model, model.times(times).tolist()
         self.values = values or values_of(model.space)
-        pieces, first = model.space.pieces(model.kernel), torch.tensor(self.times[:1])
+        pieces, first = model.space.independent_parts(model.kernel), torch.tensor(self.times[:1])
         self.raw: Alphabet = SideBySide(
             tuple(
                 raw_alphabet(p, self.values.grids(p.columns), self._blank(1)[:, p.values], first)
@@ -80,7 +80,7 @@ class Chain:
         """Reads the batch that was written last, (B, *shape) in float64, where `absent`, of that
         shape, says which values are missing."""
         space, blank = self.model.space, self._blank(len(absent))
-        hidden = space.per_state(absent.to(blank)) > 0
+        hidden = space.expand_to_state(absent.to(blank)) > 0
         x_t = torch.where(hidden, torch.nan, blank)
         x_t = self.latents[-1].pop(stack, self.model.kernel.prior(x_t), x_t)
         for k in range(len(self.times) - 1, 0, -1):
@@ -88,7 +88,7 @@ class Chain:
             x_s = self.latents[k - 1].pop(stack, self._reverse(x_t, s, t), x_t)
             self.latents[k].push(stack, self._forward(x_s, s, t), x_t)
             x_t = x_s
-        t, unknown = self.times[0], torch.where(absent, torch.nan, space.filler.double())
+        t, unknown = self.times[0], torch.where(absent, torch.nan, space.placeholder.double())
         raw = self.raw.pop(stack, self._reverse(x_t, 0, t), unknown)
         x_0 = space.encode(raw.to(blank))
         self.latents[0].push(stack, self._forward(x_0, 0, t), x_t)
@@ -107,7 +107,7 @@ class Chain:
         x_t = x_t.to(self.model.blank(1).device)
         at = partial(each_at, x_t)
         law = self.model.reverse(x_t, at(s), at(t)) if s else self.model.last(x_t, at(t))
-        return _on_host(law)
+        return on_host(law)
 
     def _latent(self, k: int, kernel: Kernel, blank: Tensor) -> Alphabet:
         """That of the values of x_t that a kernel diffuses, at the k-th time."""
@@ -127,15 +127,15 @@ class Chain:
         return float(2.0 ** torch.tensor(least**0.5 / CELLS).log2().floor())
 
 
-def _on_host(law: Any) -> Any:
+def on_host(law: Any) -> Any:
     """The same law, with its parameters on the CPU."""
     if isinstance(law, Tensor):
         return law.cpu()
     if isinstance(law, tuple):
-        return tuple(_on_host(each) for each in law)
+        return tuple(on_host(each) for each in law)
     if not isinstance(law, Family):
         return law
-    moved = {f.name: _on_host(getattr(law, f.name)) for f in fields(law)}  # type: ignore[arg-type]
+    moved = {f.name: on_host(getattr(law, f.name)) for f in fields(law)}  # type: ignore[arg-type]
     return replace(law, **moved)  # type: ignore[type-var]
 
 
@@ -149,9 +149,9 @@ def _mass(law: Family, x: Tensor) -> Tensor:
 
 
 _LATENTS: dict[type[Support], Callable[[Any, Callable[[], float]], Alphabet]] = {
-    Finite: lambda support, width: Choices(support.values, _mass),
-    Grouped: lambda support, width: Classes(support),
-    Reals: lambda support, width: Cells(width()),
+    FiniteSupport: lambda support, width: Choices(support.values, _mass),
+    OneHotSupport: lambda support, width: Classes(support),
+    RealSupport: lambda support, width: Cells(width()),
 }
 """The alphabet of each kind of x_t; `width` is that of its cells."""
 

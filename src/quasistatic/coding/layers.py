@@ -17,7 +17,7 @@ from torch import Tensor
 from ..distributions import Family
 from ..model import Model
 from .blocks import Block, Coded
-from .chain import Chain, each_at
+from .chain import Chain, each_at, on_host
 from .codec import expect, header_of
 from .float_reproducibility import computing
 from .relative_entropy_coding import LARGEST, Channel
@@ -96,7 +96,7 @@ class LayeredCodec:
         """
         model = self.chain.model
         raw = model.space.check(x.astype(np.float64))
-        header = header_of(self.chain, x, model.together, len(x), "layers")
+        header = header_of(self.chain, x, model.chunk_size, len(x), "layers")
         with computing(model), torch.no_grad():
             size = file.write(header.pack())
             x_0 = model.space.encode(raw.to(model.blank(1)))
@@ -136,7 +136,7 @@ class LayeredCodec:
         stack = Stack.start(0)
         each = zip(_batches(model, x_t), _batches(model, raw), strict=True)
         for here, given in reversed(list(each)):
-            self.chain.raw.push(stack, model.last(here, each_at(here, times[0])), given)
+            self.chain.raw.push(stack, on_host(model.last(here, each_at(here, times[0]))), given)
         words = stack.payload().astype("<u4").tobytes()
         yield Block(Coded.layer, len(x), zlib.crc32(np.ascontiguousarray(x).tobytes()), words)
 
@@ -185,7 +185,9 @@ class LayeredCodec:
         stack = Stack.resume(np.frombuffer(layer.payload, "<u4"))
         raw = torch.cat(
             [
-                self.chain.raw.pop(stack, model.last(here, each_at(here, t)), here.double())
+                self.chain.raw.pop(
+                    stack, on_host(model.last(here, each_at(here, t))), here.double().cpu()
+                )
                 for here in _batches(model, x_t)
             ]
         )
@@ -221,11 +223,11 @@ def _noise(model: Model, times: Sequence[int], n: int) -> Tensor:
 def _guess(model: Model, x_t: Tensor, t: int) -> np.ndarray:
     """E[x_0 | x_t] in raw units."""
     found = [model.estimate(here, each_at(here, t)) for here in _batches(model, x_t)]
-    return model.space.in_raw_units(torch.cat(found)).numpy()
+    return model.space.in_raw_units(torch.cat(found)).cpu().numpy()
 
 
 def _batches(model: Model, x: Tensor) -> tuple[Tensor, ...]:
-    return x.split(model.together)
+    return x.split(model.chunk_size)
 
 
 def _groups(values: int, groups: int) -> list[slice]:
@@ -241,7 +243,7 @@ def _part(law: Family, row: int, values: slice) -> Family:
             f"{type(law).__name__} has parameters that are not one for each value, and cannot be "
             "sent in parts: use a head without Exact"
         )
-    return type(law)(*(p.flatten(1)[row : row + 1, values] for p in parameters))
+    return type(law)(*(p.flatten(1)[row : row + 1, values].cpu() for p in parameters))
 
 
 def _pack(index: np.ndarray) -> bytes:

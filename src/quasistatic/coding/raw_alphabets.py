@@ -10,9 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Grouped, Integral, Reals, Support
+from ..distributions import (
+    Family,
+    FiniteSupport,
+    IntegerSupport,
+    OneHotSupport,
+    RealSupport,
+    Support,
+)
 from ..spaces import Space
-from ..spaces.space import Piece
+from ..spaces.space import SpacePart
 from .alphabets import Alphabet, Choices, Classes
 from .bins import pop_cells, push_cells
 from .decimal_grids import MOST_PLACES, Grids
@@ -28,7 +35,7 @@ TENS = torch.tensor([10.0**k for k in range(MOST_PLACES + 1)], dtype=torch.float
 """10^k, which float64 holds exactly."""
 
 
-def raw_alphabet(piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
+def raw_alphabet(piece: SpacePart, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
     """The alphabet of the raw values of a part, by its own law.
 
     Args:
@@ -58,7 +65,7 @@ class Encoded(Alphabet):
     dtype: torch.dtype
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
-        filled = torch.where(x.isnan(), self.space.filler, x)
+        filled = torch.where(x.isnan(), self.space.placeholder, x)
         x_0 = self.space.encode(filled.to(self.dtype))
         _require(alike(self.space.decode(x_0).double(), filled))
         self.inner.push(stack, law, torch.where(self._absent(x), torch.nan, x_0))
@@ -71,7 +78,7 @@ class Encoded(Alphabet):
 
     def _absent(self, raw: Tensor) -> Tensor:
         """Where there is no x_0."""
-        return self.space.per_state(raw.isnan().to(self.dtype)) > 0
+        return self.space.expand_to_state(raw.isnan().to(self.dtype)) > 0
 
 
 @dataclass(frozen=True)
@@ -104,21 +111,21 @@ def _require(held: Tensor) -> None:
         raise ArithmeticError("a value is not what the stream's grids and the space can tell")
 
 
-def _finite(s: Any, piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
+def _finite(s: Any, piece: SpacePart, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
     return Encoded(piece.space, Choices(s.values, piece.space.log_prob), blank.dtype)
 
 
-def _grouped(s: Any, piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
+def _grouped(s: Any, piece: SpacePart, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
     return Encoded(piece.space, Classes(s), blank.dtype)
 
 
-def _integral(s: Any, piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
+def _integral(s: Any, piece: SpacePart, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
     ends = (torch.tensor(end, dtype=torch.float64) for end in (s.low, s.high))
     one = torch.ones(piece.space.shape, dtype=torch.float64)
     return Numbers(Decimals(piece.space, one, grids.narrow, grids.minus, *ends))
 
 
-def _reals(s: Any, piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
+def _reals(s: Any, piece: SpacePart, grids: Grids, blank: Tensor, t: Tensor) -> Alphabet:
     everywhere = torch.full(piece.space.shape, math.inf, dtype=torch.float64)
     unit = TENS[grids.places.clamp(min=0)]
     decimals = Decimals(piece.space, unit, grids.narrow, grids.minus, -everywhere, everywhere)
@@ -128,9 +135,9 @@ def _reals(s: Any, piece: Piece, grids: Grids, blank: Tensor, t: Tensor) -> Alph
     return Numbers(Either(grids.places >= 0, decimals, Floats(piece.space, width, grids.narrow)))
 
 
-_BUILT: dict[type[Support], Callable[[Any, Piece, Grids, Tensor, Tensor], Alphabet]] = {
-    Finite: _finite,
-    Grouped: _grouped,
-    Integral: _integral,
-    Reals: _reals,
+_BUILT: dict[type[Support], Callable[[Any, SpacePart, Grids, Tensor, Tensor], Alphabet]] = {
+    FiniteSupport: _finite,
+    OneHotSupport: _grouped,
+    IntegerSupport: _integral,
+    RealSupport: _reals,
 }

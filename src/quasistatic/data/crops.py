@@ -2,6 +2,8 @@
 
 __all__ = ["Crops", "Flips"]
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ class Flips(Source):
         mirrored = _coins(len(rows), rng).to(x.device)
         return torch.where(mirrored.reshape(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
 
-    def fingerprint(self) -> dict:
+    def fingerprint(self) -> dict[str, Any]:
         return {"flips": True, **self.rows.fingerprint()}
 
 
@@ -96,7 +98,7 @@ class Crops(Source):
         index = plane[..., None, None] * (height * width) + place[:, None]
         return array.take(index.to(array.device)).reshape(count, *self.shape)
 
-    def fingerprint(self) -> dict:
+    def fingerprint(self) -> dict[str, Any]:
         about = {"crops": list(self.size), "flips": self.flips, "views": self.views}
         return {**about, **self.images.fingerprint()}
 

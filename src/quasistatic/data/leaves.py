@@ -74,7 +74,7 @@ def same_leaf(
     half = np.minimum(np.asarray(distance, float)[..., None] / (2 * radius), 1)
     shared = 2 * radius**2 * (np.arccos(half) - half * np.sqrt(1 - half**2))
     both, one = (weight * shared).sum(-1), (weight * math.pi * radius**2).sum()
-    return both / (2 * one - both)
+    return np.asarray(both / (2 * one - both))
 
 
 def _check_bounds(smallest: float, largest: float) -> None:

@@ -1,6 +1,13 @@
 """A user's own images: read from a folder of files or one array, and written as either."""
 
-__all__ = ["Images", "are_images", "read_images", "write_images"]
+__all__ = [
+    "Images",
+    "channels_first",
+    "load_npy",
+    "png",
+    "read_images",
+    "write_images",
+]
 
 import hashlib
 import io
@@ -16,9 +23,9 @@ from .._utils import files
 from .folders import image_files, image_folder
 
 AT_ONCE = 1024
-"""Images of an array on disk that are looked at together."""
+"""Images of an array on disk that are read together."""
 
-_KINDS = {"1": "black and white", "L": "grey", "RGB": "in colours"}
+_ABOUT = {"1": "black and white", "L": "grey", "RGB": "in colours"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +33,11 @@ class Images:
     """Images of one size and mode.
 
     Args:
-        path: the folder or the file that they are from.
+        path: the folder or the file that they were read from.
         array: uint8, (N, H, W) or (N, 3, H, W); it may be a memory map.
         names: of the files, or numbers.
-        mode: "1" (black and white, 0 or 1), "L" or "RGB" (0 to 255).
-        turned: whether the file has the colours last, as `array` has not.
+        mode: "1" (black and white, 0 or 1), "L" or "RGB" (0 to 255), as Pillow names it.
+        turned: whether the file has the colours last; `array` has them first.
     """
 
     path: Path
@@ -50,34 +57,31 @@ class Images:
     def __str__(self) -> str:
         height, width = self.array.shape[-2:]
         last = ", colours last in the file" if self.turned else ""
-        return f"{len(self)} images of {height} x {width} pixels, {_KINDS[self.mode]}{last}"
+        return f"{len(self)} images of {height} x {width} pixels, {_ABOUT[self.mode]}{last}"
+
+    def __repr__(self) -> str:
+        return f"{self.path}: {self}"
 
     def bits(self) -> "Images | None":
-        """The same as black and white, 0 and 1; None if there is a grey or a colour."""
+        """The same images as black and white, 0 and 1; None if a pixel is grey or coloured."""
         whole = self.mode == "1" or (self.mode == "L" and bool(np.isin(self.array, (0, 255)).all()))
         array = self.array if self.mode == "1" else self.array // np.uint8(255)
         return replace(self, array=array, mode="1") if whole else None
 
+    def white_share(self, rows: np.ndarray) -> np.ndarray | None:
+        """The share of white of each pixel over some rows, smoothed by half an image of either
+        colour, with shape (H, W); None unless the images are black and white."""
+        if self.mode != "1":
+            return None
+        share = (self.array[rows].mean(0) * len(rows) + 0.5) / (len(rows) + 1)
+        return np.asarray(share)
+
     def sha256(self) -> str:
-        """What tells these images from others, piece by piece."""
+        """A digest of the values, the shape and the mode, read piece by piece."""
         digest = hashlib.sha256(repr((self.array.shape, self.mode)).encode())
         for start in range(0, len(self), AT_ONCE):
             digest.update(np.ascontiguousarray(self.array[start : start + AT_ONCE]).data)
         return digest.hexdigest()
-
-
-def are_images(path: str | Path) -> bool:
-    """Whether that is a folder, or a NumPy file of an array of three or four axes."""
-    path = Path(path)
-    if path.is_dir():
-        return True
-    reader = {".npy": _npy_axes, ".npz": _npz_axes}.get(path.suffix.lower())
-    if reader is None or not path.is_file():
-        return False
-    try:
-        return reader(path) in (3, 4)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False  # whoever reads it says what is wrong with it
 
 
 def read_images(
@@ -91,8 +95,7 @@ def read_images(
 
     Raises:
         FileNotFoundError: if there is no such folder or file, or no image in it.
-        ValueError: if a file is damaged, sizes or modes are mixed, or an array is no images: what
-            to do.
+        ValueError: if a file is damaged, sizes or modes are mixed, or an array holds no images.
     """
     path = Path(path)
     if path.is_dir() or not path.suffix:
@@ -127,7 +130,7 @@ def write_images(
         return path
     if path.suffix not in ("", ".png"):
         raise ValueError(
-            f"{path} has no ending that images are written by: .npy for an array, .png for one "
+            f"{path} has no ending that images are written by: use .npy for an array, .png for one "
             "sheet, none for a folder of PNG files"
         )
     if not (images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 3)):
@@ -177,26 +180,50 @@ def _folder(path: Path, size: int | tuple[int, int] | None, mode: str | None) ->
     return Images(path, array, names, kind)
 
 
-def _array(path: Path) -> Images:
+def load_npy(path: Path) -> np.ndarray:
+    """The array of a .npy or .npz file; a .npy file stays on disk until its values are needed.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no NumPy file, or holds no single array of real numbers.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         # Copy-on-write: PyTorch refuses to share memory that nobody may write to.
         found = np.load(path, mmap_mode="c", allow_pickle=False)
         arrays = [found] if isinstance(found, np.ndarray) else [found[k] for k in found.files]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no NumPy file: {error}") from None
-    if len(arrays) != 1:
-        raise ValueError(f"{path} holds {len(arrays)} arrays, and images are one: save one alone")
-    array = arrays[0].view(np.uint8) if arrays[0].dtype == bool else arrays[0]
-    if array.dtype != np.uint8:
+    except (ValueError, EOFError, OSError, KeyError, SyntaxError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no NumPy array (.npy): {error}") from None
+    if len(arrays) != 1 or arrays[0].dtype.kind not in "biuf":
+        kinds = ", ".join(str(array.dtype) for array in arrays)
         raise ValueError(
-            f"{path} holds {array.dtype}, and images are bytes from 0 to 255: scale and round the "
-            "values, and save array.astype(numpy.uint8); a table has two axes"
+            f"{path} holds no single array of real numbers ({kinds or 'nothing'}): save one alone "
+            "with numpy.save"
         )
+    return arrays[0]
+
+
+def channels_first(array: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Images (N, H, W) or (N, 3, H, W) of an array that may have the colours last or one channel,
+    and whether the colours were last."""
     turned = array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3)
     if turned:
         array = np.moveaxis(array, -1, 1)
     if array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
+    return array, turned
+
+
+def _array(path: Path) -> Images:
+    found = load_npy(path)
+    array = found.view(np.uint8) if found.dtype == bool else found
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f"{path} holds {array.dtype}, and images are bytes from 0 to 255: scale and round the "
+            "values, and save array.astype(numpy.uint8); a table has two axes"
+        )
+    array, turned = channels_first(array)
     if not (array.ndim == 3 or (array.ndim == 4 and array.shape[1] == 3)) or 0 in array.shape:
         raise ValueError(
             f"{path} holds an array of shape {array.shape}, and images are (N, height, width), "
@@ -205,20 +232,6 @@ def _array(path: Path) -> Images:
     pieces = (array[start : start + AT_ONCE] for start in range(0, len(array), AT_ONCE))
     kind = "RGB" if array.ndim == 4 else "1" if all(p.max() <= 1 for p in pieces) else "L"
     return Images(path, array, tuple(map(str, range(len(array)))), kind, turned)
-
-
-def _npy_axes(path: Path) -> int:
-    return np.load(path, mmap_mode="r", allow_pickle=False).ndim
-
-
-def _npz_axes(path: Path) -> int:
-    """Of the first array, by its header: what is compressed is not unpacked."""
-    with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        return len(read(file)[0])
 
 
 def _sheet(pixels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ __all__ = ["Rows", "Some", "Source"]
 
 import abc
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Source(abc.ABC):
         generator is on the CPU."""
 
     @abc.abstractmethod
-    def fingerprint(self) -> dict:
+    def fingerprint(self) -> dict[str, Any]:
         """What tells these data from others, as JSON values: a run resumes on the same only."""
 
 
@@ -50,7 +51,7 @@ class Rows(Source):
         # Twenty times faster than indexing, for bytes.
         return self.array.index_select(0, rows.to(self.array.device))
 
-    def fingerprint(self) -> dict:
+    def fingerprint(self) -> dict[str, Any]:
         whole = self.array.cpu().contiguous().view(torch.uint8)  # NumPy has no bfloat16
         digest = hashlib.sha256(whole.numpy().data).hexdigest()
         return {"rows": len(self.array), "sha256": digest}
@@ -77,7 +78,7 @@ class Some(Source):
     def batch(self, rows: Tensor, rng: torch.Generator) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.array[self.rows[rows.numpy()]]))
 
-    def fingerprint(self) -> dict:
+    def fingerprint(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for piece in np.array_split(self.rows, max(1, len(self.rows) // 1024)):
             digest.update(np.ascontiguousarray(self.array[piece]).data)

@@ -17,7 +17,7 @@ def swiss_roll(n: int, noise: float = 0.1, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     angle = 1.5 * np.pi * (1 + 2 * rng.random(n))
     curve = roll_curve(angle) * np.sqrt(1 - noise**2)
-    return curve + noise * rng.standard_normal((n, 2))
+    return np.asarray(curve + noise * rng.standard_normal((n, 2)))
 
 
 def roll_curve(angle: np.ndarray) -> np.ndarray:
@@ -25,7 +25,8 @@ def roll_curve(angle: np.ndarray) -> np.ndarray:
     whole = _whole_roll()
     centre = whole.mean(0)
     scale = np.sqrt(((whole - centre) ** 2).mean())
-    return (np.stack([angle * np.cos(angle), angle * np.sin(angle)], -1) - centre) / scale
+    spiral = np.stack([angle * np.cos(angle), angle * np.sin(angle)], -1)
+    return np.asarray((spiral - centre) / scale)
 
 
 def roll_noise(noise: float) -> float:
@@ -39,7 +40,7 @@ def heartbeat(n: int, length: int = 20, period: int = 5, seed: int = 0) -> np.nd
     """Binary sequences with a 1 every `period` places and a random phase, (n, length): each of
     the `period` sequences has probability 1 / period (SD15 Sec. 3.1.2)."""
     phase = np.random.default_rng(seed).integers(period, size=(n, 1))
-    return (np.arange(length) % period == phase).astype(np.float32)
+    return np.asarray(np.arange(length) % period == phase, np.float32)
 
 
 def _whole_roll() -> np.ndarray:

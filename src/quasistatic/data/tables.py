@@ -15,16 +15,31 @@ _Train = TypeVar("_Train", bound=np.ndarray | Source)
 
 @dataclass(frozen=True)
 class Split(Generic[_Train]):
-    """Rows to train on, an array or a Source of random views, to choose by, and to report once."""
+    """Training rows (an array, or a Source of random views), validation rows and test rows.
+
+    Args:
+        train: for gradient steps.
+        valid: for choosing between models.
+        test: for the figure that is reported.
+    """
 
     train: _Train
     valid: np.ndarray
     test: np.ndarray
 
 
-def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
-    """x (n, *) in a random order fixed by the seed: the first share is the test part, the next
-    the validation part, and the rest is for training."""
+def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split[np.ndarray]:
+    """Splits an array at random into training, validation and test rows.
+
+    Args:
+        x: the rows, with shape (n, *).
+        valid: share of the validation rows.
+        test: share of the test rows.
+        seed: of the random order.
+
+    Raises:
+        ValueError: if a part would be empty.
+    """
     order = np.random.default_rng(seed).permutation(len(x))
     first, second = round(test * len(x)), round((test + valid) * len(x))
     if not 0 < first < second < len(x):
@@ -34,4 +49,4 @@ def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -
 
 def digits() -> np.ndarray:
     """scikit-learn's 1797 handwritten digits of 8x8 pixels, (1797, 64), whole numbers 0 to 16."""
-    return sklearn.datasets.load_digits().data.astype(np.float32)
+    return np.asarray(sklearn.datasets.load_digits().data, np.float32)

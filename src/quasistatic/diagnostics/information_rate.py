@@ -39,7 +39,7 @@ def measured(
     lost = torch.zeros(len(grid), dtype=torch.float64)
     prior = 0.0
     with evaluating(model):
-        for batch in checked.split(model.together):
+        for batch in checked.split(model.chunk_size):
             x_0 = model.space.encode(batch, rng)
             prior -= fixed_part(model, x_0, grid)["prior"].double().sum().item()
             for k in range(1, len(grid)):

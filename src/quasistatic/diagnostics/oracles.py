@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ..data.synthetic import roll_curve
 from ..distributions import Gaussian, total
-from ..heads import BeliefHead, Clean, Head
+from ..heads import Clean, DenoisingHead, Head
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Binary, Continuous, Space
 
@@ -35,7 +35,7 @@ LARGEST = 2**20
 
 
 @dataclass(frozen=True)
-class Moments(BeliefHead):
+class Moments(DenoisingHead):
     """The network says E[x_0 | x_t] and Var[x_0 | x_t] of each coordinate, (B, *, 2). With the
     true ones the step is exact for Gaussian data, and for other data the Gaussian nearest to the
     exact step in KL among those that are independent coordinate by coordinate."""
@@ -52,7 +52,7 @@ class Moments(BeliefHead):
             )
         return self
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         return Gaussian(output[..., 0], output[..., 1])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from .._utils.validation import nearest
+from .._utils.naming import nearest
 from ..kernels import schedules
 from ..kernels.schedules import Schedule
 from .mutual_information import (

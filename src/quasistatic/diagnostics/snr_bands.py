@@ -82,7 +82,7 @@ def costs(
     with evaluating(model):
         parts = [
             _costs(model, rows, ladder, visits, ends[0] == model.space.first_term, seed)
-            for rows in checked.split(model.together)
+            for rows in checked.split(model.chunk_size)
         ]
     every, fixed = (torch.cat(part) for part in zip(*parts, strict=True))
     log_snr = model.kernel.schedule.log_snr[ladder[torch.tensor(ends)]]

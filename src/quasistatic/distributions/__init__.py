@@ -1,25 +1,26 @@
-r"""Exponential families: the one currency of the library.
+"""Exponential families: every transition of a diffusion, forward or reverse, is a batch of them.
 
-Every transition of a diffusion, forward or reverse, is a batch of independent scalars from one
-exponential family, and everything that is done to it (Bayes, a learned drift, an observation) is
-a *tilt*. A consumer uses the verbs of :class:`Family` and never asks which member it holds.
+Everything that is done to such a law (Bayes' rule, a learned drift, an observation) is a *tilt*: a
+multiplication of its density by exp(linear x - precision x^2 / 2). An algorithm calls the methods
+of :class:`Family` and never asks which family it holds.
 """
 
 __all__ = [
     "Bernoulli",
     "Categorical",
     "Family",
-    "Finite",
+    "FiniteSupport",
     "Gaussian",
-    "Grouped",
-    "Groups",
-    "Integral",
+    "OneHotSupport",
+    "OneHotGroups",
+    "IntegerSupport",
     "Lattice",
     "LogisticMixture",
     "NoisyLattice",
     "OnLattice",
     "Product",
-    "Reals",
+    "ProductSupport",
+    "RealSupport",
     "Support",
     "total",
 ]
@@ -28,10 +29,17 @@ from .bernoulli import Bernoulli
 from .categorical import Categorical
 from .family import Family, total
 from .gaussian import Gaussian
-from .groups import Groups
+from .groups import OneHotGroups
 from .lattice import Lattice
 from .logistic import LogisticMixture
 from .noisy import NoisyLattice
 from .on_lattice import OnLattice
 from .product import Product
-from .supports import Finite, Grouped, Integral, Reals, Support
+from .supports import (
+    FiniteSupport,
+    IntegerSupport,
+    OneHotSupport,
+    ProductSupport,
+    RealSupport,
+    Support,
+)

@@ -1,9 +1,10 @@
-"""A bit."""
+"""The Bernoulli distribution: a bit."""
 
 __all__ = ["Bernoulli"]
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ _NODES = [(0.5 + x / 2, w / 2) for x, w in zip(*np.polynomial.legendre.leggauss(
 
 @dataclass(frozen=True)
 class Bernoulli(Family):
-    """A bit with log-odds `logit`; an infinite logit is a bit that is known."""
+    """A bit: P(x = 1) = sigmoid(logit).
+
+    Args:
+        logit: the log-odds, shape (B, *); infinite for a bit that is known.
+    """
 
     logit: Tensor
 
@@ -43,9 +48,9 @@ class Bernoulli(Family):
         return F.logsigmoid(torch.where(x > 0.5, self.logit, -self.logit))
 
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
-        nothing = torch.full_like(self.logit, -math.inf)
-        zero = torch.where((lower < 0) & (upper >= 0), F.logsigmoid(-self.logit), nothing)
-        one = torch.where((lower < 1) & (upper >= 1), F.logsigmoid(self.logit), nothing)
+        never = torch.full_like(self.logit, -math.inf)
+        zero = torch.where((lower < 0) & (upper >= 0), F.logsigmoid(-self.logit), never)
+        one = torch.where((lower < 1) & (upper >= 1), F.logsigmoid(self.logit), never)
         return torch.logaddexp(zero, one)
 
     def entropy(self) -> Tensor:
@@ -53,10 +58,10 @@ class Bernoulli(Family):
             (-self.logit).sigmoid(), F.logsigmoid(-self.logit)
         )
 
-    def kl(self, other: "Bernoulli") -> Tensor:
-        # For near members, gap^2 times the integral of (1 - v) Var[logit + v gap] over v in (0, 1):
-        # all its parts are positive, so that none of the digits cancel, and six Gauss nodes give
-        # thirteen of them. Far ones, and known bits, go by the definition.
+    def kl(self, other: Self) -> Tensor:
+        # If the two are close: gap^2 times the integral of (1 - v) Var[logit + v gap] over v in (0,
+        # 1). All its terms are positive, so that no digits cancel; six Gauss nodes give 13 digits.
+        # Otherwise, and for known bits: the definition.
         gap = other.logit - self.logit
         near = gap.abs() < 1
         small = torch.where(near, gap, 0.0)

@@ -1,81 +1,163 @@
-"""The verbs that every member of a family has."""
+"""The interface of every family of distributions."""
 
 __all__ = ["Family", "times", "total"]
 
 import abc
 from dataclasses import fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 
 def total(x: Tensor) -> Tensor:
-    """Sums over every axis but the batch: (B, *) to (B,)."""
+    """Sum over every axis but the batch.
+
+    Args:
+        x: shape (B, *).
+
+    Returns:
+        Shape (B,).
+    """
     return x.flatten(1).sum(1)
 
 
 class Family(abc.ABC):
-    """A batch of independent scalars, each from one exponential family; shape (B, *), in nats."""
+    """A batch of scalar random variables, each from one exponential family. Base class.
+
+    The batch has shape (B, *). Log-probabilities, entropies and divergences are in nats. The
+    scalars are independent, with one exception: the one-hot values of a class
+    (:class:`Categorical`) belong together, and what a method returns for one of them is its share,
+    so that the shares of a group add up to the group's value.
+
+    To write a family, make a frozen dataclass whose fields are tensors (:meth:`to` relies on it)
+    and define the abstract members and `variance`. What must hold: `tilt` is exact at every x, and
+    `entropy` and `kl` are the expectations that their names say.
+    """
 
     variance: Tensor
-    """Var[x], with shape (B, *)."""
+    """Var[x], broadcasting to (B, *)."""
 
     @property
-    def pieces(self) -> tuple["Family", ...]:
-        """The laws that it has side by side: itself, but for a product."""
+    def independent_parts(self) -> tuple["Family", ...]:
+        """The laws that lie side by side in this one: the law itself, or the parts of a
+        :class:`Product`."""
         return (self,)
 
     @property
     @abc.abstractmethod
     def mean(self) -> Tensor:
-        """E[x], with shape (B, *)."""
+        """E[x], shape (B, *)."""
 
     @abc.abstractmethod
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
-        """One exact draw of each scalar, with shape (B, *)."""
+        """One exact draw of each scalar.
+
+        Args:
+            rng: the generator of the random numbers; None takes PyTorch's global one.
+
+        Returns:
+            Shape (B, *).
+        """
 
     @abc.abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
-        """The inverse of the distribution function at u (B, *) in (0, 1), with shape (B, *): u
-        uniform makes it a draw, and u spread evenly makes draws that are spread evenly."""
+        """The inverse of the cumulative distribution function.
+
+        Args:
+            u: shape (B, *), within (0, 1). A uniform u gives a draw; evenly spaced u give evenly
+                spaced quantiles.
+
+        Returns:
+            Shape (B, *).
+        """
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log-density or log-mass at x, with shape (B, *), in nats."""
+        """The log-density, or the log-probability of a discrete value.
+
+        Args:
+            x: shape (B, *).
+
+        Returns:
+            Shape (B, *), in nats.
+        """
 
     @abc.abstractmethod
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
-        """log P(lower < x <= upper), with shape (B, *), in nats; the ends may be infinite."""
+        """log P(lower < x <= upper).
+
+        Args:
+            lower: shape (B, *); may be minus infinity.
+            upper: shape (B, *); may be infinity.
+
+        Returns:
+            Shape (B, *), in nats.
+        """
 
     @abc.abstractmethod
     def entropy(self) -> Tensor:
-        """-E[log p(x)], with shape (B, *), in nats."""
+        """The entropy -E[log p(x)] of each scalar, shape (B, *), in nats."""
 
     @abc.abstractmethod
-    def kl(self, other: Self) -> Tensor:
-        """KL(self || other) of each scalar, with shape (B, *), in nats."""
+    def kl(self, other: Any) -> Tensor:
+        """The Kullback-Leibler divergence KL(self || other) of each scalar.
+
+        Args:
+            other: a member of the same family, with the same shape.
+
+        Returns:
+            Shape (B, *), in nats.
+        """
 
     @abc.abstractmethod
     def log_partition(self) -> Tensor:
-        r"""log Z, such that tilting multiplies the density by exp(linear x - precision x^2 / 2)
-        and divides it by Z'/Z, with shape (B, *)."""
+        """The logarithm of the normaliser Z: a tilt multiplies the density by exp(linear x -
+        precision x^2 / 2) and divides it by Z' / Z, where Z' belongs to the tilted member.
+
+        Returns:
+            Shape (B, *), in nats.
+        """
 
     @abc.abstractmethod
     def tilt(self, linear: Tensor, precision: Tensor) -> Self:
-        r"""The member proportional to p(x) exp(linear x - precision x^2 / 2), exactly."""
+        """The member proportional to p(x) exp(linear x - precision x^2 / 2), exactly.
 
-    def whole(self, mask: Tensor) -> Tensor:
-        """Where a mask (B, *) holds for all scalars that hang together with one, (B, *): they can
-        be taken from one member or from another together only. Most hang together with none."""
+        Args:
+            linear: shape (B, *).
+            precision: shape (B, *).
+
+        Returns:
+            A member of the same family.
+        """
+
+    def all_in_group(self, mask: Tensor) -> Tensor:
+        """Whether the mask is True for all scalars that belong to one variable.
+
+        The one-hot values of a class can only be replaced together. A family of independent scalars
+        returns the mask as it is.
+
+        Args:
+            mask: booleans, shape (B, *).
+
+        Returns:
+            Booleans, shape (B, *).
+        """
         return mask
 
     def to(self, dtype: torch.dtype) -> Self:
-        """The same member with its parameters in another floating type."""
+        """The same member with its parameters in another floating type.
+
+        Args:
+            dtype: of the new parameters.
+
+        Returns:
+            A member of the same family.
+        """
         return type(self)(*(getattr(self, field.name).to(dtype) for field in fields(self)))  # type: ignore[arg-type]
 
 
 def times(p: Tensor, log_q: Tensor) -> Tensor:
-    """p log q with 0 log 0 = 0, its gradient too."""
-    nothing = p == 0
-    return torch.where(nothing, 0.0, p * torch.where(nothing, 0.0, log_q))
+    """p log q, where 0 log 0 = 0 and has a gradient of 0."""
+    zero = p == 0
+    return torch.where(zero, 0.0, p * torch.where(zero, 0.0, log_q))

@@ -1,9 +1,10 @@
-"""The normal law of a scalar."""
+"""The normal distribution of a scalar."""
 
 __all__ = ["Gaussian"]
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -14,7 +15,13 @@ from .family import Family
 
 @dataclass(frozen=True)
 class Gaussian(Family):
-    """N(x; loc, variance). A variance of zero is a point mass: it tilts and samples."""
+    """The normal distribution N(x; loc, variance).
+
+    Args:
+        loc: the mean, shape (B, *).
+        variance: broadcasting to (B, *). Zero is a point mass, which can be tilted and sampled; its
+            density, entropy and divergence are not finite.
+    """
 
     loc: Tensor
     variance: Tensor
@@ -29,22 +36,24 @@ class Gaussian(Family):
         return like + self.variance.sqrt() * noise
 
     def icdf(self, u: Tensor) -> Tensor:
-        return self.loc + self.variance.sqrt() * torch.special.ndtri(u)
+        found: Tensor = self.loc + self.variance.sqrt() * torch.special.ndtri(u)
+        return found
 
     def log_prob(self, x: Tensor) -> Tensor:
         return -0.5 * ((x - self.loc) ** 2 / self.variance + (2 * math.pi * self.variance).log())
 
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
-        # A log-difference of log-CDFs, taken in the left tail where it keeps its digits: no clamp.
+        # The logarithm of a difference of two CDFs, computed in the left tail, where no digits
+        # cancel.
         low, high = self._deviations(lower), self._deviations(upper)
         if torch.isneginf(low).all():
-            return torch.special.log_ndtr(high)
+            return _log_cdf(high)
         if torch.isposinf(high).all():
-            return torch.special.log_ndtr(-low)
+            return _log_cdf(-low)
         right = low + high > 0
         low, high = torch.where(right, -high, low), torch.where(right, -low, high)
-        # log Phi(z) = log_scaled(z) - tail(z)^2, where the squares of the two ends, which are
-        # large and nearly alike far out, meet as a product only: an outlier keeps its slope.
+        # log Phi(z) = log_scaled(z) - tail(z)^2. Far out the squares of the two ends are large and
+        # nearly equal: their difference is taken as a product, so that outliers keep a gradient.
         open_end = low.isinf()
         tail_low, tail_high = -torch.where(open_end, -1.0, low) / 2**0.5, (-high / 2**0.5).relu()
         log_high = _log_scaled_cdf(high, tail_high)
@@ -62,7 +71,7 @@ class Gaussian(Family):
     def entropy(self) -> Tensor:
         return (0.5 * (2 * math.pi * math.e * self.variance).log()).expand_as(self.loc)
 
-    def kl(self, other: "Gaussian") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         log_ratio = self.variance.log() - other.variance.log()
         square = (self.loc - other.loc) ** 2 / other.variance
         return 0.5 * (torch.expm1(log_ratio) - log_ratio + square)
@@ -74,6 +83,11 @@ class Gaussian(Family):
         # variance' = 1 / (1 / variance + precision), written so that a point mass stays one.
         shrink = 1 + self.variance * precision
         return Gaussian((self.loc + self.variance * linear) / shrink, self.variance / shrink)
+
+
+def _log_cdf(z: Tensor) -> Tensor:
+    found: Tensor = torch.special.log_ndtr(z)
+    return found
 
 
 def _log_scaled_cdf(z: Tensor, tail: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Values that hang together in groups along the last axis: the one-hot values of a category."""
+"""Groups of neighbouring values along the last axis: the one-hot values of class variables."""
 
-__all__ = ["Groups"]
+__all__ = ["OneHotGroups"]
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Groups of neighbours among the W values of the last axis.
+class OneHotGroups:
+    """Which neighbours among the W values of the last axis form one class variable.
+
+    Example: sizes (3, 2) mean that values 0, 1, 2 are the one-hot code of the first class variable
+    and values 3, 4 that of the second.
 
     Args:
-        sizes: how many values each has, G numbers that add up to W.
+        sizes: the number of classes of each variable, G numbers that add up to W.
 
     Raises:
-        ValueError: if there is no group, or one has fewer than two values.
+        ValueError: if there is no group, or a group has fewer than two values.
     """
 
     sizes: tuple[int, ...]
@@ -33,7 +36,7 @@ class Groups:
 
     @property
     def width(self) -> int:
-        """W, the number of values in all groups."""
+        """W, the number of values of all groups."""
         return sum(self.sizes)
 
     @cached_property
@@ -46,11 +49,11 @@ class Groups:
         return torch.tensor(self.sizes).cumsum(0) - torch.tensor(self.sizes)
 
     def owner(self, like: Tensor) -> Tensor:
-        """The group of each value, with shape (W,)."""
+        """The group of each value, shape (W,), on the device of `like`."""
         return self._owner.to(like.device)
 
     def first(self, like: Tensor) -> Tensor:
-        """The first value of each group, with shape (G,)."""
+        """The index of each group's first value, shape (G,), on the device of `like`."""
         return self._first.to(like.device)
 
     def sum(self, x: Tensor) -> Tensor:
@@ -59,7 +62,7 @@ class Groups:
         return whole.index_add(-1, self.owner(x), x)
 
     def amax(self, x: Tensor) -> Tensor:
-        """The largest of each group, without a gradient: (*, W) to (*, G)."""
+        """The largest value of each group, without a gradient: (*, W) to (*, G)."""
         least = x.new_full((*x.shape[:-1], len(self.sizes)), -math.inf)
         owner = self.owner(x).expand_as(x)
         return least.scatter_reduce(-1, owner, x.detach(), "amax")
@@ -67,35 +70,48 @@ class Groups:
     def logsumexp(self, x: Tensor) -> Tensor:
         """log of the sum of exp(x) over each group: (*, W) to (*, G)."""
         largest = self.amax(x)
-        largest = torch.where(largest == -math.inf, 0.0, largest)  # of nothing, it is log 0
-        return largest + self.sum((x - self.spread(largest)).exp()).log()
+        largest = torch.where(largest == -math.inf, 0.0, largest)  # an empty group sums to log 0
+        return largest + self.sum((x - self.expand(largest)).exp()).log()
 
     def log_softmax(self, x: Tensor) -> Tensor:
-        """x less the logsumexp of its group, with shape (*, W)."""
-        return x - self.spread(self.logsumexp(x))
+        """x minus the logsumexp of its group, shape (*, W)."""
+        return x - self.expand(self.logsumexp(x))
 
-    def spread(self, each: Tensor) -> Tensor:
-        """A number for each group, as it goes with the group's values: (*, G) to (*, W)."""
+    def expand(self, each: Tensor) -> Tensor:
+        """A number for each group, repeated for each value of the group: (*, G) to (*, W)."""
         return each.index_select(-1, self.owner(each))
 
-    def placed(self, each: Tensor) -> Tensor:
-        """A number for each group, on the group's first value, zero elsewhere: (*, G) to (*, W).
-        A sum over the values counts it once."""
+    def put_first(self, each: Tensor) -> Tensor:
+        """A number for each group, on the group's first value, and zero elsewhere: (*, G) to (*,
+        W). A sum over all values then counts it once."""
         whole = each.new_zeros(*each.shape[:-1], self.width)
         return whole.index_copy(-1, self.first(each), each)
 
     def one_hot(self, index: Tensor) -> Tensor:
-        """The one-hot values of the classes `index`, whole numbers from 0 of each group, in the
-        type of `index`: (*, G) to (*, W)."""
+        """One-hot values of class indices.
+
+        Args:
+            index: whole numbers from 0, shape (*, G).
+
+        Returns:
+            Zeros and ones in the type of `index`, shape (*, W).
+        """
         place = torch.arange(self.width, device=index.device)
-        return (self.spread(index + self.first(index)) == place).to(index.dtype)
+        return (self.expand(index + self.first(index)) == place).to(index.dtype)
 
     def index(self, x: Tensor) -> Tensor:
-        """The class whose value is the largest, the first of equals, from 0: (*, W) to (*, G)."""
+        """The class whose value is largest; of equal ones the first.
+
+        Args:
+            x: shape (*, W).
+
+        Returns:
+            Indices from 0, shape (*, G).
+        """
         place = torch.arange(self.width, device=x.device, dtype=torch.float64)
-        largest = x == self.spread(self.amax(x))
+        largest = x == self.expand(self.amax(x))
         return -self.amax(torch.where(largest, -place, -math.inf)) - self.first(x)
 
-    def every(self, mask: Tensor) -> Tensor:
-        """Whether it is so of all values of a group: (*, W) to (*, W)."""
-        return self.spread(self.sum((~mask).double())) == 0
+    def all_in_group(self, mask: Tensor) -> Tensor:
+        """Whether the mask is True for all values of a group: (*, W) to (*, W)."""
+        return self.expand(self.sum((~mask).double())) == 0

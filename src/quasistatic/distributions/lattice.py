@@ -1,4 +1,4 @@
-"""A free table of probabilities for each scalar."""
+"""A distribution on finitely many real numbers, with one logit for each."""
 
 __all__ = ["Lattice"]
 
@@ -14,8 +14,14 @@ from .on_lattice import OnLattice
 
 @dataclass(frozen=True)
 class Lattice(OnLattice):
-    """A scalar on finitely many reals: P(x = values[l]) is the softmax of logits (B, *, L), and
-    of the tilt where there is one."""
+    """A scalar on finitely many real numbers: P(x = values[l]) is the softmax of logits + tilt.
+
+    Args:
+        logits: shape (B, *, L).
+        values: ascending, shape (L,).
+        linear: linear coefficient of the tilt, shape (B, *); None for zero.
+        precision: quadratic coefficient of the tilt, shape (B, *); None for zero.
+    """
 
     logits: Tensor
     values: Tensor
@@ -32,16 +38,26 @@ class Lattice(OnLattice):
     def _work_out(self) -> Tensor:
         flat = (each.flatten() for each in (self.slope, self.precision, self.pivot))
         log_Z, moments = _table_moments(self._parameters()["logits"], *flat, self.values)
-        return torch.cat([log_Z[:, None], moments[:, :2]], -1).unflatten(0, self.shape)
+        return torch.unflatten(torch.cat([log_Z[:, None], moments[:, :2]], -1), 0, self.shape)
 
 
 @torch.library.custom_op("quasistatic::table_moments", mutates_args=())
 def _table_moments(
     logits: Tensor, slope: Tensor, precision: Tensor, pivot: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Logits (N, L), slope, precision and pivot (N,) and values (L,) to log Z (N,) and (E[d],
-    Var[d] and two more central moments), (N, 4). The probabilities are made again for the
-    gradient and never held."""
+    """The normaliser and the moments of each row, and no more, so that training holds no (N, L)
+    tensor of probabilities: the backward pass computes them again.
+
+    Args:
+        logits: shape (N, L).
+        slope: of the tilt at the pivot, shape (N,).
+        precision: of the tilt, shape (N,).
+        pivot: where deviations d are measured from, shape (N,).
+        values: shape (L,).
+
+    Returns:
+        log Z, shape (N,), and E[d], Var[d] and the third and fourth central moments, shape (N, 4).
+    """
     tilt = slope, precision, pivot
     log_Z, moments = logits.new_empty(len(logits)), logits.new_empty(len(logits), 4)
     n = rows_at_once(len(values), logits.device)
@@ -58,7 +74,9 @@ def _table_moments(
 
 
 @_table_moments.register_fake
-def _(logits, slope, precision, pivot, values):
+def _(
+    logits: Tensor, slope: Tensor, precision: Tensor, pivot: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
     return logits.new_empty(len(logits)), logits.new_empty(len(logits), 4)
 
 
@@ -81,7 +99,7 @@ def _table_gradient(
         d, log_joint = joint([each[rows] for each in tilt], values)
         probs = exp_(log_joint.add_(logits[rows]).sub_(log_Z[rows, None]))
         d -= moments[rows, 0, None]
-        # How each level moves log Z, E[d] and Var[d]: by 1, by d and by d^2 - Var.
+        # The derivatives of log Z, E[d] and Var[d] by a level's weight: 1, d and d^2 - Var.
         pull = upstream[rows, 2, None] * d + upstream[rows, 1, None]
         pull.mul_(d).add_((upstream[:, 0] - upstream[:, 2] * moments[:, 1])[rows, None])
         torch.mul(probs, pull, out=by_logits[rows])
@@ -89,7 +107,16 @@ def _table_gradient(
 
 
 @_table_gradient.register_fake
-def _(logits, slope, precision, pivot, values, log_Z, moments, upstream):
+def _(
+    logits: Tensor,
+    slope: Tensor,
+    precision: Tensor,
+    pivot: Tensor,
+    values: Tensor,
+    log_Z: Tensor,
+    moments: Tensor,
+    upstream: Tensor,
+) -> Tensor:
     return torch.empty_like(logits, memory_format=torch.contiguous_format)
 
 

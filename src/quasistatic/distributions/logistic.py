@@ -1,9 +1,10 @@
-r"""A mixture of logistics cut into cells: a law on hundreds of levels from a few numbers.
+"""A mixture of discretised logistics: a law on hundreds of levels from a few numbers (SKCK17 Eq.
+2).
 
 With u = sigmoid and an edge at z = (edge - loc) / scale, a cell between the edges a < b has the
-mass u(b) - u(a) = u(b) u(-a) (1 - exp(a - b)), a product in which nothing cancels. Its logarithm
-is log(1 - exp(a - b)) - relu(a) - relu(-b), exact where the edges are far, and one factor
-1 / (1 + exp(-|z|)) for each edge, between a half and one.
+mass u(b) - u(a) = u(b) u(-a) (1 - exp(a - b)), a product in which no digits cancel. Its logarithm
+is log(1 - exp(a - b)) - relu(a) - relu(-b), exact where the edges are far, plus the logarithm of
+one factor 1 / (1 + exp(-|z|)) for each edge, between a half and one.
 """
 
 __all__ = ["LogisticMixture"]
@@ -21,9 +22,17 @@ from .on_lattice import OnLattice
 
 @dataclass(frozen=True)
 class LogisticMixture(OnLattice):
-    """The mass that a mixture of logistics gives to the cell around each of `values` (L,), which
-    lie evenly; the outer cells reach to infinity (SKCK17 Eq. 2). `logits`, `loc` and `log_scale`
-    have shape (B, *, K), the last two in the units of `values` and their logarithm."""
+    """The mass that a mixture of K logistics gives to the cell around each level. The outer cells
+    reach to infinity (SKCK17 Eq. 2).
+
+    Args:
+        logits: of the mixture weights, shape (B, *, K).
+        loc: shape (B, *, K), in the units of `values`.
+        log_scale: shape (B, *, K), the logarithm of the scale in the units of `values`.
+        values: the levels, ascending and evenly spaced, shape (L,).
+        linear: linear coefficient of the tilt, shape (B, *); None for zero.
+        precision: quadratic coefficient of the tilt, shape (B, *); None for zero.
+    """
 
     logits: Tensor
     loc: Tensor
@@ -39,7 +48,7 @@ class LogisticMixture(OnLattice):
         return self._log_weight(torch.arange(len(self.values), device=self.values.device))
 
     def _log_weight(self, index: Tensor) -> Tensor:
-        """log w at the levels `index` (B, *, M) of each scalar, with shape (B, *, M)."""
+        """log w at the levels `index` (B, *, M) of each scalar, shape (B, *, M)."""
         last, index = len(self.values) - 1, index[..., None]
         edges, width = _edges(self.values), self.values[1] - self.values[0]
         per_scale = (-self.log_scale).exp()[..., None, :]
@@ -57,7 +66,7 @@ class LogisticMixture(OnLattice):
         tilt = [each.flatten() for each in (self.slope, self.precision, self.pivot)]
         learn = torch.is_grad_enabled() and any(each.requires_grad for each in parameters)
         log_Z, moments, _ = _mixture_moments(learn, self.values, *parameters, *tilt)
-        return torch.cat([log_Z[:, None], moments[:, :2]], -1).unflatten(0, self.shape)
+        return torch.unflatten(torch.cat([log_Z[:, None], moments[:, :2]], -1), 0, self.shape)
 
 
 @torch.library.custom_op("quasistatic::mixture_moments", mutates_args=())
@@ -71,9 +80,23 @@ def _mixture_moments(
     precision: Tensor,
     pivot: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-shares, loc and log-scale (N, K), slope, precision and pivot (N,) to log Z (N,), (E[d],
-    Var[d] and two more), (N, 4), and the derivatives by the first three. Each of them moves with
-    3 K numbers only, so the derivatives are taken while the levels are at hand."""
+    """The normaliser, the moments and, if `learn`, their derivatives. Each depends on 3 K numbers
+    only, so the derivatives are computed while the (n, K, L) tensors exist, and these are not kept.
+
+    Args:
+        learn: whether derivatives are needed.
+        values: the levels, shape (L,).
+        share: the logarithms of the mixture weights, shape (N, K).
+        loc: shape (N, K).
+        log_scale: shape (N, K).
+        slope: of the tilt at the pivot, shape (N,).
+        precision: of the tilt, shape (N,).
+        pivot: where deviations d are measured from, shape (N,).
+
+    Returns:
+        log Z, shape (N,); E[d], Var[d] and two more central moments, shape (N, 4); and the
+            derivatives by log-weight, loc and log-scale, shape (N, 3, K, 3) or (0, 3, K, 3).
+    """
     inputs = share, loc, log_scale, slope, precision, pivot
     like, (count, k), levels = inputs[0], inputs[0].shape, len(values)
     log_Z, moments = like.new_empty(count), like.new_empty(count, 4)
@@ -94,7 +117,16 @@ def _mixture_moments(
 
 
 @_mixture_moments.register_fake
-def _(learn, values, share, loc, log_scale, slope, precision, pivot):
+def _(
+    learn: bool,
+    values: Tensor,
+    share: Tensor,
+    loc: Tensor,
+    log_scale: Tensor,
+    slope: Tensor,
+    precision: Tensor,
+    pivot: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     count, k = share.shape
     jacobian = share.new_empty(count if learn else 0, 3, k, 3)
     return share.new_empty(count), share.new_empty(count, 4), jacobian
@@ -118,14 +150,14 @@ _mixture_moments.register_autograd(_back, setup_context=_keep)
 
 
 def _edges(values: Tensor) -> Tensor:
-    """The inner edges of the cells, (L - 1,)."""
+    """The inner edges of the cells, shape (L - 1,)."""
     return (values[1:] + values[:-1]) / 2
 
 
 class _Cells:
-    """The cells of n scalars, level by level. It works in the room that it is given, two tensors
-    (n, K, L - 1) for the edges and two (n, K, L) for the cells: to ask for memory again for each
-    few scalars would take as long as the work."""
+    """The cells of n scalars. It works in buffers that the caller allocates once: two of shape (n,
+    K, L - 1) for the edges and two of shape (n, K, L) for the cells. Allocating them for each chunk
+    of scalars would take as long as the computation."""
 
     def __init__(
         self, loc: Tensor, log_scale: Tensor, values: Tensor, edge_room: Tensor, room: Tensor
@@ -137,9 +169,9 @@ class _Cells:
         exp_(torch.abs(self.z, out=self.near).neg_()).add_(1).reciprocal_()  # sigmoid(|z|)
 
     def weigh(self, share: Tensor, log_tilt: Tensor) -> Tensor:
-        """Makes `mass` the share of each component and level in their sum, and returns the
-        logarithm of that sum, (n,)."""
-        fall = self.mass  # relu(a) + relu(-b) - log(1 - exp(a - b)), and then what it leaves
+        """Sets `mass` to the weight of each component and level, normalised over both, and returns
+        the logarithm of the normaliser, shape (n,)."""
+        fall = self.mass  # first relu(a) + relu(-b) - log(1 - exp(a - b)), then the mass
         torch.clamp(self.z, min=0, out=fall[..., 1:])
         fall[..., 0] = 0
         fall[..., :-1].add_(torch.sub(fall[..., 1:], self.z, out=self.room[..., 1:]))
@@ -151,16 +183,23 @@ class _Cells:
         self.mass[..., :-1].mul_(self.near)
         whole = self.mass.sum((1, 2), keepdim=True)
         self.mass.div_(whole)
-        return (whole.log() + largest)[:, 0, 0]
+        found: Tensor = (whole.log() + largest)[:, 0, 0]
+        return found
 
     def jacobian(self, centred: Tensor, variance: Tensor) -> Tensor:
-        """The derivatives of (log Z, E[d], Var[d]) by log-share, loc and log-scale: (n, 3, K, 3),
-        given `centred`, d - E[d] with shape (n, L), and Var[d] (n,). Uses up all else.
+        """The derivatives of (log Z, E[d], Var[d]) by log-weight, loc and log-scale. Overwrites the
+        buffers.
 
-        With tau = tanh(z / 2) at the edges a and b of a cell, log mass moves by
-        (tau_a + tau_b) / 2 for each scale that loc moves, and by
-        (a tau_a + b tau_b) / 2 - (h / 2) coth(h / 2), h = b - a, for the logarithm of the scale.
-        An open end has tau = -1 or 1, and no h.
+        With tau = tanh(z / 2) at the edges a and b of a cell, the derivative of log mass is (tau_a
+        + tau_b) / 2 by loc, in units of the scale, and (a tau_a + b tau_b) / 2 - (h / 2) coth(h /
+        2), h = b - a, by the logarithm of the scale. An open end has tau = -1 or 1, and no h.
+
+        Args:
+            centred: d - E[d], shape (n, L).
+            variance: Var[d], shape (n,).
+
+        Returns:
+            Shape (n, 3, K, 3).
         """
         square = centred**2 - variance[:, None]
         pulls = torch.stack([torch.ones_like(centred), centred, square], 1).mT

@@ -1,4 +1,4 @@
-r"""Moments of scalars on levels, a few thousand at a time, and what a tilt does to them."""
+"""Moments of scalars on finitely many levels, a few thousand at a time, and their tilts."""
 
 __all__ = ["central_moments", "exp_", "joint", "rows_at_once", "tilt_gradients"]
 
@@ -13,28 +13,53 @@ _AT_ONCE = 1 << 25
 
 
 def rows_at_once(width: int, device: torch.device) -> int:
-    """How many scalars of `width` numbers each to work on at a time: as many as fit the cache of
-    a core, or keep an accelerator busy."""
+    """How many scalars to process at a time: as many as fit in the cache of a CPU core, or keep an
+    accelerator busy.
+
+    Args:
+        width: numbers for each scalar.
+        device: where they are.
+
+    Returns:
+        At least 1.
+    """
     return max(1, (_CACHED if device.type == "cpu" else _AT_ONCE) // width)
 
 
 def exp_(x: Tensor) -> Tensor:
-    """exp(x) for x <= 0, in place, where anything less than e^-80 is as good as that: on a CPU a
-    numeric underflow takes twenty times as long."""
+    """exp(x) for x <= 0, in place; arguments below -80 are taken as -80.
+
+    On a CPU a result below the normal range takes twenty times as long to compute.
+    """
     return x.clamp_(min=-80).mul_(1 / math.log(2)).exp2_()
 
 
 def joint(tilt: Sequence[Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
-    """The levels from the pivot, and the tilt there less the tilt at the pivot, both (n, L), of a
-    tilt with the slope, the precision and the pivot (n,) each."""
+    """Deviations from the pivot, and the tilt there minus the tilt at the pivot.
+
+    Args:
+        tilt: the slope at the pivot, the precision and the pivot, shape (n,) each.
+        values: the levels, shape (L,).
+
+    Returns:
+        Two tensors of shape (n, L).
+    """
     slope, precision, pivot = (each[:, None] for each in tilt)
     d = values - pivot
     return d, (precision * d).mul_(-0.5).add_(slope).mul_(d)
 
 
 def central_moments(probs: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    """The deviations d - E[d] with shape (n, L); E[d] and the second, third and fourth central
-    moment, stacked: (n, 4). Two passes, as the square of E[d] may dwarf the variance."""
+    """Moments of the deviations d, in two passes, as E[d]^2 may be much larger than the variance.
+
+    Args:
+        probs: shape (n, L).
+        d: shape (n, L).
+
+    Returns:
+        d - E[d], shape (n, L), and E[d] with the second, third and fourth central moments, shape
+            (n, 4).
+    """
     shift = (probs * d).sum(-1)
     centred = d - shift[:, None]
     square = probs * centred * centred
@@ -44,8 +69,16 @@ def central_moments(probs: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def tilt_gradients(moments: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients for slope and precision, (N,), from those for (log Z, E[d], Var[d]), (N, 3):
-    log Z is the cumulant generator of d in the slope, and in -precision / 2 that of d^2."""
+    """The gradients for slope and precision. log Z is the cumulant generating function of d in the
+    slope, and of d^2 in -precision / 2.
+
+    Args:
+        moments: as :func:`central_moments` gives them, shape (N, 4).
+        upstream: the gradients for log Z, E[d] and Var[d], shape (N, 3).
+
+    Returns:
+        The two gradients, shape (N,) each.
+    """
     shift, variance, third, fourth = moments.unbind(-1)
     by_log_Z, by_shift, by_variance = upstream.unbind(-1)
     slope = by_log_Z * shift + by_shift * variance + by_variance * third

@@ -1,10 +1,11 @@
-"""A scalar on finitely many reals, seen through Gaussian noise: a step that is an exact mixture."""
+"""A discrete scalar plus Gaussian noise: the exact mixture of reverse steps."""
 
 __all__ = ["NoisyLattice"]
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,18 +16,18 @@ from .gaussian import Gaussian
 from .on_lattice import OnLattice
 
 NODES = 12
-"""Gauss-Hermite nodes of an expectation over the noise."""
+"""The number of Gauss-Hermite nodes for an expectation over the noise."""
 
 
 @dataclass(frozen=True)
 class NoisyLattice(Family):
-    r"""x = loc + slope v + sqrt(noise) eps with v of the law `hidden` and eps standard normal: a
-    mixture of as many Gaussians as v has values, closed under tilts.
+    """x = loc + slope v + sqrt(noise) eps, with v from the law `hidden` and eps standard normal: a
+    mixture of as many Gaussians as v has values. Tilts of it are of the same form.
 
     Args:
         hidden: the law of v, a batch (B, *).
-        loc: where x is for v = 0, with shape (B, *).
-        slope: what v moves it by, broadcasting to (B, *).
+        loc: the value of x for v = 0 without noise, shape (B, *).
+        slope: the derivative of x by v, broadcasting to (B, *).
         noise: the variance of the noise, positive, broadcasting to (B, *).
     """
 
@@ -44,7 +45,7 @@ class NoisyLattice(Family):
         return self.noise + self.slope**2 * self.hidden.variance
 
     def given(self, v: Tensor) -> Gaussian:
-        """The law of x where v (B, *) is known."""
+        """The law of x for a known v (B, *)."""
         loc = self.loc + self.slope * v
         return Gaussian(loc, self.noise.expand_as(loc))
 
@@ -52,22 +53,29 @@ class NoisyLattice(Family):
         return self.given(self.hidden.sample(rng)).sample(rng)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        # Relative to v at its pivot, where the likelihood of x is largest within the range: what
-        # v says of x is a tilt of v's law.
+        # The likelihood of x is a tilt of the law of v; the tilt is measured from its pivot, where
+        # the likelihood is largest within the range.
         linear = self.slope * (x - self.loc) / self.noise
-        told = self.hidden.tilt(linear, (self.slope**2 / self.noise).expand_as(x))
+        given_x = self.hidden.tilt(linear, (self.slope**2 / self.noise).expand_as(x))
         at_zero = Gaussian(self.loc, self.noise.expand_as(self.loc)).log_prob(x)
-        return at_zero + told.log_partition() - self.hidden.log_partition()
+        return at_zero + given_x.log_partition() - self.hidden.log_partition()
 
     def kl_from(self, v: Tensor) -> Tensor:
-        """KL(p(x | v) || p(x)) for v (B, *), with shape (B, *), in nats, by quadrature over x: by
-        Bayes the mean of log P(v | x) - log P(v), in which nothing large cancels."""
+        """KL(p(x | v) || p(x)), by quadrature over x. By Bayes it is the mean of log P(v | x) - log
+        P(v), in which no large numbers cancel.
+
+        Args:
+            v: shape (B, *).
+
+        Returns:
+            Shape (B, *), in nats.
+        """
         precision = (self.slope**2 / self.noise).expand_as(self.loc)
-        told = torch.zeros_like(self.loc)
+        mean = torch.zeros_like(self.loc)
         for weight, x in _nodes(self.given(v)):
             linear = self.slope * (x - self.loc) / self.noise
-            told = told + weight * self.hidden.tilt(linear, precision).log_prob(v)
-        return told - self.hidden.log_prob(v)
+            mean = mean + weight * self.hidden.tilt(linear, precision).log_prob(v)
+        return mean - self.hidden.log_prob(v)
 
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
         each = [log_p + self.given(v).log_mass(lower, upper) for v, log_p in self._components()]
@@ -87,17 +95,17 @@ class NoisyLattice(Family):
     def entropy(self) -> Tensor:
         return -self._expected(self.log_prob)
 
-    def kl(self, other: "NoisyLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._expected(lambda x: self.log_prob(x) - other.log_prob(x))
 
     def log_partition(self) -> Tensor:
-        # That of a Gaussian for v = 0, and what v's law adds.
+        # The log-partition of a Gaussian for v = 0, plus that of the law of v.
         at_zero = self.loc**2 / (2 * self.noise) + 0.5 * self.noise.log()
         return self.hidden.log_partition() + at_zero
 
     def tilt(self, linear: Tensor, precision: Tensor) -> "NoisyLattice":
-        # The weight of a component changes by its log-partition, which is quadratic in v: a tilt
-        # of v's law. All have the same noise, and keep it so.
+        # The weight of a component changes by its log-partition, which is quadratic in v: a tilt of
+        # the law of v. All components have the same noise before and after.
         shrink = 1 + self.noise * precision
         by_linear = self.slope * (linear - precision * self.loc) / shrink
         by_precision = (self.slope**2 * precision / shrink).expand_as(by_linear)
@@ -110,13 +118,13 @@ class NoisyLattice(Family):
         return NoisyLattice(self.hidden.to(dtype), *rest)
 
     def _components(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each value v, and its log-probability, (B, *) both."""
+        """Each value v and its log-probability, both of shape (B, *)."""
         for value in self.hidden.values:
             v = value.expand_as(self.loc)
             yield v, self.hidden.log_prob(v)
 
     def _expected(self, f: Callable[[Tensor], Tensor]) -> Tensor:
-        """E[f(x)], with shape (B, *): exact over v, by quadrature over the noise."""
+        """E[f(x)], shape (B, *): exact over v, by quadrature over the noise."""
         whole = torch.zeros_like(self.loc)
         for v, log_p in self._components():
             whole = whole + log_p.exp() * sum(weight * f(x) for weight, x in _nodes(self.given(v)))
@@ -124,7 +132,7 @@ class NoisyLattice(Family):
 
 
 def _nodes(q: Gaussian) -> list[tuple[float, Tensor]]:
-    """Weights and places of a quadrature over q."""
+    """The weights and nodes of a quadrature over q."""
     places, weights = np.polynomial.hermite_e.hermegauss(NODES)
     deviation = q.variance.sqrt()
     whole = weights.sum()

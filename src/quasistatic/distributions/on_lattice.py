@@ -1,8 +1,8 @@
-r"""What every law on finitely many reals can do, in the time and memory that 256 levels need.
+"""Laws on finitely many real numbers, in the time and memory that 256 levels need.
 
-A tilt is kept as two numbers beside the weights and costs nothing; what it does to each level is
-worked out for a few thousand scalars at a time. Training asks for moments and the probability of
-one level only, and these hold no axis of levels for the gradient; the other verbs do.
+A tilt is stored as two numbers beside the weights; its effect on each level is computed for a few
+thousand scalars at a time. Training needs the moments and the probability of one level only, and
+these keep no (B, *, L) tensor for the gradient. The other methods do.
 """
 
 __all__ = ["OnLattice"]
@@ -22,13 +22,14 @@ from .moments import rows_at_once
 
 
 class OnLattice(Family):
-    r"""A scalar on finitely many ascending reals `values` (L,):
-    P(x = values[l]) is proportional to w_l exp(linear values[l] - precision values[l]^2 / 2).
+    """A scalar on finitely many real numbers: P(x = values[l]) is proportional to w_l exp(linear
+    values[l] - precision values[l]^2 / 2). Base class.
 
-    A member is a frozen dataclass with these three, where a tilt left out is none, and with
-    parameters of w, `logits` among them, of shape (B, *, any).
-    Numbers are measured from a pivot, where the tilt alone would be largest: one as sharp as a
-    likelihood at high SNR keeps its digits in float32.
+    A member is a frozen dataclass with the four attributes below, whose weights w depend on
+    `logits` and possibly on more fields of shape (B, *, any). A tilt of None is zero.
+
+    Deviations are measured from a pivot, the point where the tilt alone is largest. So a tilt as
+    sharp as the likelihood of x_t at high SNR keeps its digits in float32.
     """
 
     logits: Tensor
@@ -37,22 +38,23 @@ class OnLattice(Family):
     precision: Tensor
 
     def __post_init__(self) -> None:
-        nothing = self.logits.new_zeros(()).expand(self.logits.shape[:-1])
+        zero = self.logits.new_zeros(()).expand(self.logits.shape[:-1])
         for name in ("linear", "precision"):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, nothing)
+                object.__setattr__(self, name, zero)
 
     @abc.abstractmethod
     def log_weight(self, index: Tensor) -> Tensor:
-        """log w_l at one level of each scalar, (B, *) to (B, *), in nats."""
+        """log w_l at one level of each scalar: indices (B, *) to nats (B, *)."""
 
     @abc.abstractmethod
     def log_weights(self) -> Tensor:
-        """log w_l at every level, with shape (B, *, L), in nats: large."""
+        """log w_l at every level, shape (B, *, L), in nats. A large tensor."""
 
     @property
     def _moments(self) -> Tensor:
-        # By hand: a cached_property of Python 3.11 has a lock, which no compiler reads.
+        # Cached by hand: `cached_property` of Python 3.11 takes a lock, which torch.compile cannot
+        # trace.
         found = self.__dict__.get("_found")
         if found is None:
             found = self._work_out()
@@ -61,7 +63,8 @@ class OnLattice(Family):
 
     @abc.abstractmethod
     def _work_out(self) -> Tensor:
-        """log sum_l w_l exp(tilt at l - tilt at the pivot), E[x] - pivot and Var[x], (B, *, 3)."""
+        """log sum_l w_l exp(tilt at l - tilt at the pivot), E[x] - pivot and Var[x], shape (B, *,
+        3)."""
 
     @property
     def shape(self) -> torch.Size:
@@ -70,14 +73,14 @@ class OnLattice(Family):
 
     @property
     def pivot(self) -> Tensor:
-        """Where the tilt alone is largest within the range, with shape (B, *)."""
+        """Where the tilt alone is largest within the range, shape (B, *)."""
         least = torch.finfo(self.precision.dtype).tiny
         centre = self.linear.detach() / self.precision.detach().clamp_min(least)
         return centre.clamp(self.values[0], self.values[-1])
 
     @property
     def slope(self) -> Tensor:
-        """The slope of the tilt at the pivot, with shape (B, *)."""
+        """The derivative of the tilt at the pivot, shape (B, *)."""
         return self.linear - self.precision * self.pivot
 
     @property
@@ -97,21 +100,21 @@ class OnLattice(Family):
 
     @property
     def log_probs(self) -> Tensor:
-        """log P(x = values[l]) of every level, with shape (B, *, L), in nats: large."""
+        """log P(x = values[l]) of every level, shape (B, *, L), in nats. A large tensor."""
         d = self.values - self.pivot[..., None]
         tilt = self.slope[..., None] * d - self.precision[..., None] * d**2 / 2
         return (self.log_weights() + tilt).log_softmax(-1)
 
     @property
     def probs(self) -> Tensor:
-        """P(x = values[l]) of every level, with shape (B, *, L): large."""
+        """P(x = values[l]) of every level, shape (B, *, L). A large tensor."""
         return self.log_probs.exp()
 
     def log_prob(self, x: Tensor) -> Tensor:
         middles = (self.values[1:] + self.values[:-1]) / 2
         index = torch.bucketize(x.contiguous(), middles)
-        there = torch.isclose(self.values[index], x)
-        return torch.where(there, self._log_prob_of(index), -math.inf)
+        on_level = torch.isclose(self.values[index], x)
+        return torch.where(on_level, self._log_prob_of(index), -math.inf)
 
     def _log_prob_of(self, index: Tensor) -> Tensor:
         d = self.values[index] - self.pivot
@@ -122,16 +125,18 @@ class OnLattice(Family):
         lower, upper = lower.expand(self.shape), upper.expand(self.shape)
         first = torch.bucketize(lower.contiguous(), self.values, right=True)
         count = torch.bucketize(upper.contiguous(), self.values, right=True) - first
-        if (count <= 1).all():  # cells of one level each: looked up, not summed
+        if (count <= 1).all():  # each cell holds one level: look it up instead of summing
             index = first.clamp(max=len(self.values) - 1)
             return torch.where(count == 1, self._log_prob_of(index), -math.inf)
         n = self._at_once
-        return self._by_rows(_log_mass, lower.flatten().split(n), upper.flatten().split(n))
+        return self._by_rows(
+            _log_mass, torch.split(lower.flatten(), n), torch.split(upper.flatten(), n)
+        )
 
     def entropy(self) -> Tensor:
         return self._by_rows(_entropy)
 
-    def kl(self, other: "OnLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._by_rows(_kl, other._rows(self._at_once))
 
     @torch.no_grad()
@@ -140,7 +145,9 @@ class OnLattice(Family):
 
     @torch.no_grad()
     def icdf(self, u: Tensor) -> Tensor:
-        index = self._by_rows(_at_quantile, u.expand(self.shape).flatten().split(self._at_once))
+        index = self._by_rows(
+            _at_quantile, torch.split(u.expand(self.shape).flatten(), self._at_once)
+        )
         return self.values[index]
 
     def _with(self, **changed: Tensor) -> Self:
@@ -151,21 +158,21 @@ class OnLattice(Family):
         return rows_at_once(len(self.values), self.linear.device)
 
     def _parameters(self) -> dict[str, Tensor]:
-        """What w is made of, a row a scalar: (N, any) each."""
+        """The fields that define w, one row for each scalar: shape (N, any) each."""
         names = {f.name for f in fields(self)} - {"values", "linear", "precision"}  # type: ignore[arg-type]
         each = {name: getattr(self, name) for name in sorted(names)}
         return {k: v.expand(*self.shape, -1).flatten(0, -2) for k, v in each.items()}
 
     def _rows(self, n: int) -> list[Self]:
-        """The same scalars in members of at most n each, with one axis."""
-        split = {name: each.split(n) for name, each in self._parameters().items()}
+        """The same scalars as members of at most n scalars each, with one axis."""
+        split = {name: torch.split(each, n) for name, each in self._parameters().items()}
         for name in ("linear", "precision"):
             split[name] = getattr(self, name).flatten().split(n)
         rows = zip(*split.values(), strict=True)
         return [self._with(**dict(zip(split, each, strict=True))) for each in rows]
 
     def _by_rows(self, verb: Callable[..., Tensor], *others: Sequence[Any]) -> Tensor:
-        """verb(self, *others) for a few scalars at a time."""
+        """verb(self, *others), computed for a few scalars at a time."""
         split = zip(self._rows(self._at_once), *others, strict=True)
         return torch.cat([verb(*each) for each in split]).reshape(self.shape)
 

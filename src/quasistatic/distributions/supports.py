@@ -1,23 +1,33 @@
-"""What values a variable can take: the part of a law that is known before any of its parameters."""
+"""Supports: the values that a variable can take, known before any parameter of its law."""
 
-__all__ = ["Finite", "Grouped", "Integral", "Reals", "Support"]
+__all__ = [
+    "FiniteSupport",
+    "IntegerSupport",
+    "OneHotSupport",
+    "ProductSupport",
+    "RealSupport",
+    "Support",
+]
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from .groups import Groups
+from .groups import OneHotGroups
 
 
 @dataclass(frozen=True)
 class Support:
-    """The values that a variable can take. A reader of laws that has to list values, as a code
-    does, asks for it, and not for a family."""
+    """The values that a variable can take: the base class of the five kinds below.
+
+    An algorithm that has to list values, such as a code, asks for the support and not for the
+    family of the law.
+    """
 
 
 @dataclass(frozen=True)
-class Finite(Support):
-    """One of finitely many reals.
+class FiniteSupport(Support):
+    """One of finitely many real numbers.
 
     Args:
         values: ascending, with shape (L,).
@@ -27,25 +37,42 @@ class Finite(Support):
 
 
 @dataclass(frozen=True)
-class Grouped(Support):
-    """One-hot values, the classes of each group side by side."""
-
-    groups: Groups
-
-
-@dataclass(frozen=True)
-class Reals(Support):
-    """Any real number. Where raw values are reals, x_0 rises with each of them and has no other
-    say in it."""
-
-
-@dataclass(frozen=True)
-class Integral(Support):
-    """Whole numbers; x_0 rises with them.
+class OneHotSupport(Support):
+    """One-hot values: the classes of each group side by side.
 
     Args:
-        low, high: the least and the largest of each value of an example.
+        groups: which neighbouring values form one class variable.
+    """
+
+    groups: OneHotGroups
+
+
+@dataclass(frozen=True)
+class RealSupport(Support):
+    """Any real number. For raw data, x_0 is an increasing function of each raw value alone."""
+
+
+@dataclass(frozen=True)
+class IntegerSupport(Support):
+    """Whole numbers of a range. x_0 is an increasing function of each of them.
+
+    Args:
+        low: the smallest number of each value of an example.
+        high: the largest number of each value of an example.
     """
 
     low: tuple[int, ...]
     high: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProductSupport(Support):
+    """The supports of the parts of a product, side by side along the last axis.
+
+    Args:
+        parts: the support of each part.
+        widths: how many values of an example each part has.
+    """
+
+    parts: tuple[Support, ...]
+    widths: tuple[int, ...]

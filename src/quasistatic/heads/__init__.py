@@ -1,16 +1,18 @@
-r"""Heads: what a network's output means. Each turns it into the reverse step p(x_s | x_t).
+"""Heads: the meaning of a network's output. Each turns it into the reverse step p(x_s | x_t).
 
-Most heads state a *belief* about x_0, a law of each coordinate given x_t; the kernel bridges it
-to any earlier time. The two of 2015 and of DDPM's mean state the step from t to t - 1 itself.
-The spread of a Gaussian step is a statement about x_0 too: beta_tilde says that x_0 is known,
-beta_t that it is standard normal (DDPM Sec. 3.2).
+Most heads state a law of x_0 given x_t (:class:`DenoisingHead`), and the kernel makes a step to any
+earlier time from it. The heads of 2015 and the one that predicts DDPM's mean state the step from t
+to t - 1 itself. The variance of a Gaussian step is a statement about x_0 too: beta_tilde means that
+x_0 is known, beta_t that it is standard normal (DDPM Sec. 3.2).
 """
 
 __all__ = [
-    "BeliefHead",
+    "DenoisingHead",
     "Classes",
     "Clean",
     "Corrected",
+    "CorrectedClasses",
+    "Correcting",
     "Equilibrium",
     "Exact",
     "Head",
@@ -26,9 +28,9 @@ __all__ = [
 ]
 
 from .classes import Classes
-from .corrected import Corrected
+from .corrected import Corrected, CorrectedClasses, Correcting
 from .estimates import Clean, Noise, Velocity
-from .head import BeliefHead, Head, Regression, WithVariance
+from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural

@@ -1,4 +1,4 @@
-"""Heads whose belief is an estimate of x_0, and a spread about it."""
+"""Heads that predict x_0, with a variance about the prediction."""
 
 __all__ = ["Clean", "Noise", "Velocity"]
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from ..distributions import Family, Gaussian
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
-from .head import BeliefHead, Regression, WithVariance, checked, require_signal_noise
+from .head import DenoisingHead, Regression, WithVariance, checked, require_signal_noise
 
 
 @dataclass(frozen=True)
-class _EstimateHead(WithVariance, BeliefHead, Regression):
-    """A head whose belief is an estimate of x_0 and the spread that its variance states."""
+class _EstimateHead(WithVariance, DenoisingHead, Regression):
+    """A head whose law of x_0 is an estimate of x_0 and a variance."""
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]
@@ -26,21 +26,30 @@ class _EstimateHead(WithVariance, BeliefHead, Regression):
 
 @dataclass(frozen=True)
 class Clean(_EstimateHead):
-    """The network says what x_0 is: as the linear tilt of the prior pi that turns it into the
-    belief. That is x_0 itself on the real line, and a shift of the log-odds for a bit."""
+    """The network predicts x_0: its output is the linear tilt that turns the prior pi into the law
+    of x_0. That is x_0 itself for real values, and a shift of the log-odds for bits.
+
+    Args:
+        variance: of the reverse step. Default `FixedSmall()`.
+    """
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return checked(self, kernel)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         tilted = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t))
         spread = self.variance(kernel, output[..., 1:], t, x_t)
         return kernel.widen(tilted, spread, torch.zeros_like(t), t)
 
     def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """-log of the tilted prior at x_0, (B, *): half the squared error of x_0 and a constant
-        on the real line, the cross-entropy for a bit."""
-        return -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
+        """-log of the tilted prior at x_0: half the squared error of x_0 plus a constant for real
+        values, the cross-entropy for bits.
+
+        Returns:
+            Shape (B, *).
+        """
+        found: Tensor = -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
+        return found
 
 
 class _ScaleHead(_EstimateHead):
@@ -48,32 +57,37 @@ class _ScaleHead(_EstimateHead):
 
     @abc.abstractmethod
     def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The x_0 for which an output (B, *) would be right."""
+        """The x_0 for which the output (B, *) would be exact."""
 
     @abc.abstractmethod
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """The output that would be right, with shape (B, *)."""
+        """The exact output for a known x_0, shape (B, *)."""
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         assert isinstance(kernel, SignalNoise)  # bound heads have checked it
         x_0 = self.clean(kernel, output[..., 0], x_t, t)
         return Gaussian(x_0, self.variance(kernel, output[..., 1:], t, x_t).expand_as(x_0))
 
     def error(self, kernel: Any, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """The squared error of the output, |eps - eps_hat|^2 for Noise (DDPM Eq. 14), (B, *)."""
+        """The squared error of the output, |eps - eps_hat|^2 for Noise (DDPM Eq. 14), shape (B,
+        *)."""
         return (self.target(kernel, x_t, x_0, t) - output[..., 0]) ** 2
 
 
 @dataclass(frozen=True)
 class Noise(_ScaleHead):
-    """The network says which noise is in x_t (DDPM Eq. 11)."""
+    """The network predicts the noise eps in x_t = signal x_0 + noise eps (DDPM Eq. 11).
+
+    Args:
+        variance: of the reverse step. Default `FixedSmall()`.
+    """
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         require_signal_noise("Noise", kernel)
         if kernel.schedule.alpha_bar[-1] == 0:
             raise TypeError(
-                f"schedule {kernel.schedule.kind!r} leaves no signal at T, where the noise says "
-                "nothing about x_0: use Clean or Velocity"
+                f"schedule {kernel.schedule.kind!r} leaves no signal at T, so that x_0 does "
+                "not follow from the noise there: use Clean or Velocity"
             )
         return checked(self, kernel)
 
@@ -82,13 +96,18 @@ class Noise(_ScaleHead):
         return (x_t - kernel.noise(t, x_t) * output) / kernel.signal(t, x_t)
 
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """The output that would be right: eps = (x_t - signal x_0) / noise, (B, *)."""
+        """eps = (x_t - signal x_0) / noise, shape (B, *)."""
         return (x_t - kernel.signal(t, x_t) * x_0) / kernel.noise(t, x_t)
 
 
 @dataclass(frozen=True)
 class Velocity(_ScaleHead):
-    """The network says v = signal eps - noise x_0, which is well scaled at both ends (SH22)."""
+    """The network predicts v = signal eps - noise x_0, which is well scaled at both ends of the
+    schedule (SH22).
+
+    Args:
+        variance: of the reverse step. Default `FixedSmall()`.
+    """
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         require_signal_noise("Velocity", kernel)
@@ -99,5 +118,5 @@ class Velocity(_ScaleHead):
         return kernel.signal(t, x_t) * x_t - kernel.noise(t, x_t) * output
 
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """The output that would be right: v = (signal x_t - x_0) / noise, (B, *)."""
+        """v = (signal x_t - x_0) / noise, shape (B, *)."""
         return (kernel.signal(t, x_t) * x_t - x_0) / kernel.noise(t, x_t)

@@ -1,11 +1,11 @@
-"""The head for data with levels: what x_t says of each level is known, and is multiplied in."""
+"""The head for data with levels: a prior over levels, times the known likelihood of x_t."""
 
 __all__ = ["Levels"]
 
 import abc
 import math
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -14,38 +14,41 @@ from .._utils.constants import constant
 from ..distributions import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead
+from .head import DenoisingHead
 
 SHARPEST = 1 / 16
-"""The least scale of a logistic, in cells: at the middle of a cell it leaves 0.07 % outside."""
+"""The smallest scale of a logistic, in cells: one at the middle of a cell has 0.07 % outside."""
 
 
 @dataclass(frozen=True)
-class Levels(BeliefHead):
-    """The network gives a prior over the levels of each coordinate, and q(x_t | x_0 = level),
-    which is known, multiplies it: at high SNR the belief rounds exactly, which no network
-    learns by regression. For bits this is the Clean head with what x_t says put in.
+class Levels(DenoisingHead):
+    """The network returns a prior over the levels of each value of x_0. It is multiplied by q(x_t |
+    x_0 = level), which is known: at high SNR the estimate then rounds to a level exactly, which no
+    network learns by regression. For bits this is the head `Clean` with the likelihood of x_t
+    multiplied in.
 
     Args:
-        mixtures: 0 for one output for each level, a free table; else that many logistics, each
-            three outputs (logit of its share, location, log-scale), cut into the levels' cells
-            (SKCK17 Eq. 2): what hundreds of levels need. Zeros mean a broad prior, the logistics
-            spread evenly over the range.
+        mixtures: 0 for one logit for each level. Otherwise the number of logistics, with three
+            outputs each (logit of the weight, location, log-scale), whose mass in the cell of each
+            level is the prior (SKCK17 Eq. 2); use them for hundreds of levels. Zero outputs are
+            logistics spread evenly over the range. Default 0.
+        values: the levels, shape (L,); set by :meth:`bind`.
+        levels: the same as numbers; set by :meth:`bind`.
 
     Raises:
         ValueError: if `mixtures` is negative.
     """
 
-    belief_has_levels = True
+    denoised_has_levels = True
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
-    levels: tuple | None = field(default=None, repr=False, compare=False)
+    levels: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.mixtures < 0:
             raise ValueError(
-                f"mixtures must be 0, for a free table, or a number of logistics, got "
+                f"mixtures must be 0 (one logit a level) or a number of logistics, got "
                 f"{self.mixtures}"
             )
         if self.values is not None and self.levels is None:
@@ -58,7 +61,9 @@ class Levels(BeliefHead):
     @property
     def _prior(self) -> "_Prior":
         if self.levels is None:
-            raise TypeError("Levels learns how many levels there are when a model is built")
+            raise TypeError(
+                "a Levels head has its levels from the space: build a Model with it first"
+            )
         return _Logistics(self.levels, self.mixtures) if self.mixtures else _Table(self.levels)
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
@@ -70,36 +75,36 @@ class Levels(BeliefHead):
         if 3 * self.mixtures > len(space.levels):
             raise TypeError(
                 f"{self.mixtures} logistics take {3 * self.mixtures} outputs a value, and "
-                f"{type(space).__name__} has {len(space.levels)} levels only: use Levels(), a "
-                "free table, or fewer"
+                f"{type(space).__name__} has {len(space.levels)} levels only: use Levels(), "
+                "with one logit a level, or fewer"
             )
         return replace(self, values=space.levels, levels=None)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        # Bayes: what x_t says of x_0 is a tilt, for every kernel.
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        # Bayes' rule: the likelihood of x_t is a tilt, for every kernel.
         prior = self._prior(output.to(x_t.dtype))
-        return prior.tilt(*kernel.evidence(x_t, torch.zeros_like(t), t))
+        return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))
 
 
 @dataclass(frozen=True)
 class _Prior(abc.ABC):
-    """How a network's output (B, *, outputs) is a law over `values` (L,)."""
+    """How a network's output (B, *, outputs) becomes a law over `values` (L,)."""
 
     values: tuple[float, ...]
 
     @property
     @abc.abstractmethod
     def outputs(self) -> int:
-        """How many numbers it takes for each coordinate."""
+        """How many numbers it needs for each value of x."""
 
     @abc.abstractmethod
     def __call__(self, output: Tensor) -> Family:
-        """The law that the output stands for."""
+        """The law that the output describes."""
 
 
 @dataclass(frozen=True)
 class _Table(_Prior):
-    """The logit of each level."""
+    """One logit for each level."""
 
     @property
     def outputs(self) -> int:
@@ -111,8 +116,8 @@ class _Table(_Prior):
 
 @dataclass(frozen=True)
 class _Logistics(_Prior):
-    """Logits, locations and log-scales of `count` logistics. Where the output is zero they differ
-    in place, so that a network whose last layer starts at zero can tell them apart."""
+    """Logits, locations and log-scales of `count` logistics. A zero output puts them at different
+    places, so that a network whose last layer starts at zero can move them apart."""
 
     count: int
 
@@ -122,14 +127,14 @@ class _Logistics(_Prior):
 
     def __call__(self, output: Tensor) -> LogisticMixture:
         values = constant(self.values, output)
-        logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
+        logits, loc, log_scale = torch.unflatten(output, -1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]
         reach = len(self.values) * cell  # from end to end
         places = (
             torch.arange(self.count, dtype=output.dtype, device=output.device) + 0.5
         ) / self.count - 0.5
         middle = (values[0] + values[-1]) / 2
-        # tanh keeps the scale within bounds: as sharp as `SHARPEST`, and as far the other way.
+        # tanh bounds the log-scale: down to SHARPEST, and up by the same amount.
         broad = reach / (4 * self.count)
         room = math.log(broad / (SHARPEST * cell))
         log_scale = math.log(broad) + room * (log_scale / room).tanh()

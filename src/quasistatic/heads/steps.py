@@ -1,4 +1,4 @@
-"""Heads that state the step from t to t - 1 itself: those of 2015, and DDPM's mean."""
+"""Heads that state the step from t to t - 1 itself: those of SD15, and DDPM's mean."""
 
 __all__ = ["Equilibrium", "Mean", "Natural"]
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..distributions import Family, Gaussian
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, Head, Regression, WithVariance, checked, require_signal_noise
+from .head import DenoisingHead, Head, Regression, WithVariance, checked, require_signal_noise
 from .variances import FixedLarge, Sigmoid, Variance
 
 
@@ -22,7 +22,7 @@ class _StepHead(Head):
 
     def estimate(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         # The mean of q(x_s | x_t, x_0) is affine in x_0, for every kernel: invert it. In float64,
-        # as near T it hardly moves with x_0.
+        # as near T its slope in x_0 is small.
         x = x_t.double()
         mean = self.reverse(kernel, output.double(), x, t - 1, t).mean
         zero = kernel.posterior(x, torch.zeros_like(x), t - 1, t).mean
@@ -40,8 +40,13 @@ class _StepHead(Head):
 
 @dataclass(frozen=True)
 class Natural(WithVariance, _StepHead):
-    r"""The forward step, tilted by what the network says: mu = sqrt(1 - beta) x_t + beta f for a
-    Gaussian, a shift of the log-odds by f for a bit. Both are rows of SD15 Tab. App.1."""
+    """The forward step, tilted by the network's output f: mean sqrt(1 - beta) x_t + beta f for a
+    Gaussian, a shift of the log-odds by f for a bit. Both are rows of SD15 Tab. App.1. Steps from t
+    to t - 1 only.
+
+    Args:
+        variance: of the reverse step. Default `FixedLarge()`.
+    """
 
     variance: Variance = FixedLarge()
 
@@ -55,8 +60,12 @@ class Natural(WithVariance, _StepHead):
 
 @dataclass(frozen=True)
 class Mean(WithVariance, _StepHead, Regression):
-    r"""The network says the mean of x_{t-1}, for a bit as a shift of the log-odds of pi: mu of
-    DDPM Eq. 8, f_mu and f_b of SD15 Tab. App.1."""
+    """The network predicts the mean of x_{t-1}, for a bit as a shift of the log-odds of pi: mu of
+    DDPM Eq. 8, f_mu and f_b of SD15 Tab. App.1. Steps from t to t - 1 only.
+
+    Args:
+        variance: of the reverse step. Default `FixedSmall()`.
+    """
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         return checked(self, kernel)
@@ -66,22 +75,26 @@ class Mean(WithVariance, _StepHead, Regression):
         return kernel.widen(step, self.variance(kernel, output[..., 1:], t, x_t), s, t)
 
     def target(self, kernel: Kernel, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """The mean that would be right, that of q(x_{t-1} | x_t, x_0), (B, *)."""
+        """The exact output for a known x_0, the mean of q(x_{t-1} | x_t, x_0), shape (B, *)."""
         return kernel.posterior(x_t, x_0, t - 1, t).mean
 
     def error(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
-        """|mu_tilde - mu|^2, with shape (B, *)."""
+        """The squared error |mu_tilde - mu|^2, shape (B, *)."""
         mean = kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).mean
         return (self.target(kernel, x_t, x_0, t) - mean) ** 2
 
 
 @dataclass(frozen=True)
-class Equilibrium(WithVariance, BeliefHead):
-    r"""The network says where the step, if it were taken again and again, would come to rest:
-    mu = (x_t - z) (1 - sigma^2) + z (SD15 Eq. 65), with the sigma^2 of SD15 Eq. 64 by default.
+class Equilibrium(WithVariance, DenoisingHead):
+    """The network predicts z, the point to which the step would converge if it were repeated: mu =
+    (x_t - z) (1 - sigma^2) + z (SD15 Eq. 65), by default with the sigma^2 of SD15 Eq. 64. Steps
+    from t to t - 1 only.
 
-    A network that says nothing has the forward step's variance beta and the mean (1 - beta) x_t,
-    where the forward step itself has sqrt(1 - beta) x_t: the paper prints no root.
+    At zero output the variance is beta, that of the forward step, and the mean is (1 - beta) x_t.
+    The forward step itself has sqrt(1 - beta) x_t; the paper prints no root.
+
+    Args:
+        variance: of the reverse step. Default `Sigmoid()`.
     """
 
     variance: Variance = Sigmoid()
@@ -92,10 +105,10 @@ class Equilibrium(WithVariance, BeliefHead):
         require_signal_noise("Equilibrium", kernel)
         return checked(self, kernel)
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         """The N(x_0; x_0_hat, Var[x_0 | x_t]) whose bridge to t - 1 is the step."""
-        # The bridge's mean is kept x_t + weight x_0_hat: solve for x_0_hat. The shares are taken
-        # in float64, where 1 - kept, which is of the order of beta, has its digits.
+        # The bridge's mean is kept x_t + weight x_0_hat: solve for x_0_hat. In float64, as 1 - kept
+        # is of the order of beta and would lose its digits in float32.
         zero = x_t.new_zeros(len(x_t), *[1] * (x_t.ndim - 1), dtype=torch.float64)
         kept = kernel.posterior(zero + 1, zero, t - 1, t).mean
         weight = kernel.posterior(zero, zero + 1, t - 1, t).mean

@@ -1,4 +1,4 @@
-"""Heads made of another: the same network's belief, walked in another way."""
+"""Heads that wrap another head: the same network with another reverse step."""
 
 __all__ = ["Exact", "Spread"]
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from ..distributions import Family, Gaussian, OnLattice
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import BeliefHead, require_signal_noise
+from .head import DenoisingHead, require_signal_noise
 from .levels import Levels
 from .variances import Variance
 
 
 @dataclass(frozen=True)
-class Exact(BeliefHead):
-    """The step that a belief over levels really implies: the mixture of q(x_s | x_t, x_0) over
-    it, where the head itself has the member of the kernel's family with its mean and variance.
-    The two agree for short steps; long ones are where a mixture pays. For bits they are one.
+class Exact(DenoisingHead):
+    """The exact reverse step of a law over levels: the mixture of q(x_s | x_t, x_0), where the
+    inner head uses the member of the kernel's family with the mixture's mean and variance. The two
+    agree for short steps; the mixture is better for long ones. For bits they are equal.
 
     Args:
-        inner: the head that the network was trained for.
+        inner: the head that the network was trained with.
     """
 
     inner: Levels
@@ -34,37 +34,37 @@ class Exact(BeliefHead):
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if not isinstance(self.inner, Levels):
             raise TypeError(
-                f"Exact mixes over levels, and {type(self.inner).__name__} believes in none: it "
-                "takes a Levels head"
+                f"Exact mixes over levels, and {type(self.inner).__name__} has none: give it a "
+                "Levels head"
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        return self.inner.belief(kernel, output, x_t, t)
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
+        return self.inner.denoise(kernel, output, x_t, t)
 
     def reverse(self, kernel: Kernel, output: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Family:
-        belief = self.belief(kernel, output, x_t, t)
-        assert isinstance(belief, OnLattice)  # as that of every Levels head
-        return kernel.mixture(x_t, belief, s, t)
+        denoised = self.denoise(kernel, output, x_t, t)
+        assert isinstance(denoised, OnLattice)  # as that of every Levels head
+        return kernel.mixture(x_t, denoised, s, t)
 
     def divergence_of(
-        self, kernel: Kernel, belief: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
+        self, kernel: Kernel, denoised: Family, x_t: Tensor, x_0: Tensor, s: Tensor, t: Tensor
     ) -> Tensor:
-        assert isinstance(belief, OnLattice)
-        return kernel.mixture_divergence(x_t, x_0, belief, s, t)
+        assert isinstance(denoised, OnLattice)
+        return kernel.mixture_divergence(x_t, x_0, denoised, s, t)
 
 
 @dataclass(frozen=True)
-class Spread(BeliefHead):
-    """Another head's estimate of x_0, with a spread about it that a variance states; where the
-    space has levels, the step that ends the chain stays the other head's own.
+class Spread(DenoisingHead):
+    """Another head's estimate of x_0 with a variance of your choice. Where the space has levels,
+    the last step stays that of the inner head.
 
     Args:
-        inner: the head that the network was trained for.
-        variance: one that takes no outputs of the network.
+        inner: the head that the network was trained with.
+        variance: one without outputs of the network (`FixedSmall`, `FixedLarge`, `Analytic`).
     """
 
-    inner: BeliefHead
+    inner: DenoisingHead
     variance: Variance
 
     @property
@@ -72,8 +72,8 @@ class Spread(BeliefHead):
         return self.variance.jumps
 
     @property
-    def alike(self) -> bool:
-        return False  # a variance may have a number for each value
+    def homogeneous(self) -> bool:
+        return False  # a variance may differ between values
 
     @property
     def outputs(self) -> int:
@@ -83,12 +83,12 @@ class Spread(BeliefHead):
         require_signal_noise(f"Spread({type(self.variance).__name__}())", kernel)
         if self.variance.outputs:
             raise TypeError(
-                f"{type(self.variance).__name__} takes outputs of the network, and all that there "
-                f"are belong to {type(self.inner).__name__}: use FixedSmall, FixedLarge or Analytic"
+                f"{type(self.variance).__name__} needs outputs of the network, and all of them "
+                f"belong to {type(self.inner).__name__}: use FixedSmall, FixedLarge or Analytic"
             )
         return replace(self, inner=self.inner.bind(space, kernel))
 
-    def belief(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
         mean = self.inner.estimate(kernel, output, x_t, t)
         spread = self.variance(kernel, output[..., :0], t, x_t)
         return Gaussian(mean, spread.expand_as(mean))

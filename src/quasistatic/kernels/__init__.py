@@ -1,7 +1,8 @@
-r"""Diffusion kernels: what the forward process does to one scalar (SD15 Tab. App.1).
+"""Diffusion kernels: what the forward process does to each value of an example (SD15 Tab. App.1).
 
-A kernel states its formulas between any two times s < t, so a chain may visit any sub-grid of
-times. Bayes is written once, as a tilt. Below, a = alpha_bar_t / alpha_bar_s.
+A kernel states its formulas between any two times s < t, so that a chain may use any subset of the
+times. Bayes' rule is written once, as a tilt, in :meth:`Kernel.posterior`. In formulas, a =
+alpha_bar_t / alpha_bar_s.
 """
 
 __all__ = [

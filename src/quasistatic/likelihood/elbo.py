@@ -50,7 +50,7 @@ def bound(
     with evaluating(model):
         parts = [
             _bound(model, model.space.encode(batch, rng), grid, shares, spread, rng)
-            for batch in checked.split(model.together)
+            for batch in checked.split(model.chunk_size)
         ]
     terms_, entropies, null, noise = zip(*parts, strict=True)
     return BoundScore(

@@ -39,7 +39,7 @@ def importance(
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     with evaluating(model):
         # Each path has a draw of its own of whatever the space adds to the data, too.
-        rows = checked.repeat_interleave(paths, 0).split(model.together)
+        rows = checked.repeat_interleave(paths, 0).split(model.chunk_size)
         drawn = [forward_weight(model, model.space.encode(batch, rng), grid, rng) for batch in rows]
     x_0 = model.space.encode(checked, rng)
     null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))

@@ -79,9 +79,12 @@ class ContinuousTime(Method):
 
     Args:
         evaluations: of the network, for each example.
+        by_row: whether the noise of an example depends on one draw of `rng` and on its own values
+            alone, so that its score does not depend on the examples beside it.
     """
 
     evaluations: int = 64
+    by_row: bool = False
 
     def __call__(
         self,
@@ -92,4 +95,4 @@ class ContinuousTime(Method):
     ) -> Score:
         if times is not None:
             raise ValueError("the bound in continuous time visits no times: leave them out")
-        return continuous(model, raw, self.evaluations, rng)
+        return continuous(model, raw, self.evaluations, rng, self.by_row)

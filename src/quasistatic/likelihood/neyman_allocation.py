@@ -108,7 +108,7 @@ class Visit:
     def _dear(self, model: Model, other: "Visit") -> tuple[Tensor, Tensor, Tensor]:
         """x_0, this x_t and the other's answer, for the values that cost most there."""
         dims = model.space.dims
-        if dims < FEW or not (model.kernel.alike and model.head.alike):
+        if dims < FEW or not (model.kernel.homogeneous and model.head.homogeneous):
             return self.x_0, self.x_t, other.output
         dear = other.each.flatten(1).topk(math.ceil(dims * DEAR), 1).indices
         answers = other.output.flatten(1, -2)

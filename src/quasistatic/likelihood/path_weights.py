@@ -71,7 +71,7 @@ def reverse_weight(
         )
         x_t = x_s
     end = last(model, x_t, at(grid[0]))
-    x_0 = model.space.settle(end.sample(rng))
+    x_0 = model.space.snap_to_levels(end.sample(rng))
     edge = total(model.space.log_prob(end, x_0))
     return x_0, _weight(model, x_0, x_t, top, times, between, edge)
 

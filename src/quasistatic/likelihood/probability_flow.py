@@ -53,7 +53,7 @@ def flow(
     grid = _even_times(model, times) if isinstance(times, int) else model.times(times)
     with evaluating(model):
         rows = checked.repeat_interleave(draws, 0)
-        parts = [_flow(model, each, grid, probes, rng) for each in rows.split(model.together)]
+        parts = [_flow(model, each, grid, probes, rng) for each in rows.split(model.chunk_size)]
     density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
     weights = density + edge
     terms = {"density": density.mean(1), "edge": edge.mean(1)}
@@ -80,7 +80,7 @@ def _even_times(model: Model, count: int) -> Tensor:
     """That many times, as even in log-SNR as they come: fewer where two of them coincide."""
     if not 2 <= count <= model.steps:
         raise ValueError(f"the flow visits 2 to T = {model.steps} times, got {count}")
-    log_snr = model.kernel.schedule.log_snr[1:]
+    log_snr = model.kernel.schedule.log_snr[1:].detach().cpu()
     low = log_snr[log_snr.isfinite()][-1]
     wanted = torch.linspace(log_snr[0].item(), low.item(), count, dtype=torch.float64)
     nearest = (log_snr[None] - wanted[:, None]).abs().argmin(1) + 1
@@ -104,7 +104,8 @@ def _log_density(
 ) -> Tensor:
     """log p(x), with shape (B,), in nats, of x (B, *) at the first of the times."""
     table = model.kernel.schedule
-    signal, noise = (0.5 * each[times] for each in (table.log_alpha_bar, table.log_noise))
+    tables = table.log_alpha_bar.detach().cpu(), table.log_noise.detach().cpu()
+    signal, noise = (0.5 * each[times] for each in tables)
     dims, fall = x[0].numel(), noise[-1] - noise[0]
     rho, signal, noise = noise - signal, signal.exp(), noise.exp()
     # The trace is integrated over asinh(signal / noise), which stays finite where no signal is

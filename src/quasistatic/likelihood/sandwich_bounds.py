@@ -71,7 +71,7 @@ def sandwich(
     if n < 1 or paths < 1:
         raise ValueError(f"a sandwich needs draws and paths, got n = {n} and paths = {paths}")
     grid = model.times(times)
-    at_once = max(1, model.together // paths)
+    at_once = max(1, model.chunk_size // paths)
     with evaluating(model):
         pieces = [
             _sandwich(model, min(at_once, n - start), paths, grid, rng)

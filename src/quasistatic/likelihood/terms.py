@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .._utils.randomness import permutation, uniform
 from ..distributions import Family, total
-from ..heads import BeliefHead
+from ..heads import DenoisingHead
 from ..model import Model
 
 
@@ -44,20 +44,20 @@ def each_term_of(
     early, late = torch.where(ends, 1, s), torch.where(ends, min(2, model.steps), t)
     here = ends.reshape(-1, *[1] * (x_0.ndim - 1))
     belief: Family | None = None
-    if isinstance(head, BeliefHead) and type(head).divergence is BeliefHead.divergence:
-        belief = head.belief(kernel, output, x_t, t)
+    if isinstance(head, DenoisingHead) and type(head).divergence is DenoisingHead.divergence:
+        belief = head.denoise(kernel, output, x_t, t)
         term = head.divergence_of(kernel, belief, x_t, x_0, early, late)
     else:
         term = head.divergence(kernel, output, x_t, x_0, early, late)
     if model.space.first_term:
         return torch.where(here, 0.0, term)
-    if isinstance(head, BeliefHead) and belief is not None and head.belief_has_levels:
+    if isinstance(head, DenoisingHead) and belief is not None and head.denoised_has_levels:
         p = belief
     else:
         p = head.last(kernel, output, x_t, torch.where(ends, t, 1))
     # The mass of a cell far from a narrow law has no finite slope: rows that do not end take
     # the law's own mean, whose mass has one.
-    end = -model.space.decided(p, torch.where(here, x_0, p.mean.detach()))
+    end = -model.space.learned_log_prob(p, torch.where(here, x_0, p.mean.detach()))
     return torch.where(here, end, term)
 
 

@@ -1,19 +1,18 @@
-"""Networks: tensors in, tensors out. Each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
+"""Networks: each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "DiT",
     "MLP",
-    "LatentDenoiser",
-    "LatentMLP",
-    "MixtureDenoiser",
-    "MixtureMLP",
     "RBF",
+    "ClosedFormDenoiser",
     "Multiscale",
     "Padded",
+    "ResidualDenoiser",
     "UNet",
 ]
 
-from .latent_class_denoiser import LatentDenoiser, LatentMLP
-from .mixture_denoiser import MixtureDenoiser, MixtureMLP
+from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .dit import DiT
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded

@@ -1,4 +1,4 @@
-"""Examples as channels on a grid of places: what convolutions see, whatever the shape."""
+"""Examples as channels on a grid of places, as convolutions need them."""
 
 __all__ = ["Grid"]
 
@@ -14,12 +14,12 @@ _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 @dataclass(frozen=True)
 class Grid:
-    """How an example of some shape lies on a grid.
+    """How an example lies on a grid.
 
     Args:
         sizes: of the grid's axes, in values.
-        own: channels of the data: the axes before the grid's, taken together.
-        patch: edge of the squares of values that become channels.
+        own: the data's own channels: the product of the axes before those of the grid.
+        patch: the edge of the squares of values that become channels. Default 1.
     """
 
     sizes: tuple[int, ...]
@@ -28,8 +28,16 @@ class Grid:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], axes: int | None, patch: int = 1) -> "Grid":
-        """The grid of examples of that shape: its last `axes` axes, by default all of one or
-        two, and the last two of more."""
+        """The grid for a shape.
+
+        Args:
+            shape: of one example.
+            axes: how many of the last axes are spatial; None for all of one or two axes, else two.
+            patch: the edge of the squares of values that become channels. Default 1.
+
+        Raises:
+            ValueError: if `axes` or `patch` is out of range.
+        """
         axes = min(len(shape), 2) if axes is None else axes
         if axes not in _CONV or axes > len(shape):
             raise ValueError(
@@ -44,15 +52,15 @@ class Grid:
     @property
     def channels(self) -> int:
         """Channels that a convolution reads: the data's own, times the values of a patch."""
-        return self.own * self.patch ** len(self.sizes)
+        return self.own * int(self.patch ** len(self.sizes))
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How tensors lie in memory for the fastest convolutions, on CPUs and GPUs alike."""
+        """The memory layout that is fastest for convolutions, on CPUs and GPUs."""
         return torch.channels_last if len(self.sizes) == 2 else torch.contiguous_format
 
     def require(self, factor: int) -> None:
-        """ValueError unless `factor` divides every size."""
+        """ValueError unless `factor` divides every size; the message names sizes that fit."""
         if any(size % factor for size in self.sizes):
             fit = [
                 (size // factor * factor or factor, -(-size // factor) * factor)
@@ -67,7 +75,7 @@ class Grid:
             )
 
     def conv(self, inside: int, outside: int, kernel: int = 3, stride: int = 1) -> Any:
-        """A convolution that keeps the size, but for its stride."""
+        """A convolution that keeps the size, up to its stride."""
         return _CONV[len(self.sizes)](inside, outside, kernel, stride, padding=kernel // 2)
 
     def gather(self, x: Tensor) -> Tensor:
@@ -75,17 +83,24 @@ class Grid:
         x = x.reshape(len(x), self.own, *self.sizes)
         if self.patch > 1:
             n = len(self.sizes)
-            for axis in range(n):  # every axis becomes two: places, and values within a patch
-                x = x.unflatten(2 + 2 * axis, (-1, self.patch))
+            for axis in range(n):  # split each axis into places and values of a patch
+                x = torch.unflatten(x, 2 + 2 * axis, (-1, self.patch))
             x = x.permute(0, 1, *range(3, 3 + 2 * n, 2), *range(2, 2 + 2 * n, 2))
             x = x.flatten(1, 1 + n)
         return x.contiguous(memory_format=self.memory_format)
 
     def scatter(self, out: Tensor, outputs: int) -> Tensor:
-        """Channels on the grid (B, outputs * channels, *) as outputs of examples,
-        (B, *sizes with the data's own channels, outputs)."""
+        """Channels on the grid as outputs of examples; the inverse of :meth:`gather`.
+
+        Args:
+            out: shape (B, outputs * channels, *sizes / patch).
+            outputs: numbers for each value.
+
+        Returns:
+            Shape (B, own, *sizes, outputs).
+        """
         n = len(self.sizes)
-        out = out.unflatten(1, (outputs, self.own, *[self.patch] * n))
+        out = torch.unflatten(out, 1, (outputs, self.own, *[self.patch] * n))
         # (B, outputs, own, *patches, *places) -> (B, own, place, patch, ..., outputs)
         pairs = [axis for i in range(n) for axis in (3 + n + i, 3 + i)]
         out = out.permute(0, 2, *pairs, 1)

@@ -13,10 +13,13 @@ from .time import fourier_features
 
 
 class _Block(nn.Module):
+    """Two layers with a residual connection; features of the time scale and shift its normalised
+    input."""
+
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.told = nn.Linear(width, 2 * width)
+        self.told = nn.Linear(width, 2 * width)  # scale and shift; weights are stored by this name
         self.widen = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.narrow = nn.Linear(width, width)
@@ -24,27 +27,32 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.told(time).chunk(2, -1)
         inner = nn.functional.silu(self.widen(self.norm(h) * (1 + scale) + shift))
-        return h + self.narrow(self.dropout(inner))
+        found: Tensor = h + self.narrow(self.dropout(inner))
+        return found
 
 
 @dataclass(eq=False)
 class MLP(nn.Module):
-    """Residual blocks with layer norm and SiLU; Fourier features of the time scale and shift what
-    each block sees.
+    """Residual blocks with layer norm and SiLU. Fourier features of the time scale and shift the
+    input of each block.
+
+    The output layer starts at a tenth of its usual size, so that training starts near the prior.
 
     Args:
-        shape: the shape of one example; a whole number means one axis.
-        width: hidden units of each layer.
-        depth: residual blocks, of two layers each.
-        outputs: numbers for each value of x, as the head needs.
-        dropout: share of hidden units dropped in training.
-        octaves: frequencies of the time features.
-        detail: octaves of Fourier features of x, for data with structure at fine scales (VDM
-            Sec. 5.1); periods 2, 1, ..., 4 / 2^detail. Octaves much finer
-            than the noise of most times do harm.
-        holes: whether NaN in x is a value that is missing, of which the network is told.
+        shape: of one example; a whole number means one axis.
+        width: hidden units of each layer. Default 128.
+        depth: residual blocks, of two layers each. Default 3.
+        outputs: numbers for each value of x, as the head needs. Default 1.
+        dropout: the share of hidden units that training drops. Default 0.
+        octaves: frequencies of the time features. Default 8.
+        detail: octaves of Fourier features of x, for data with structure at fine scales (VDM Sec.
+            5.1), with periods 2, 1, ..., 4 / 2^detail. Octaves much finer than the noise at most
+            times make the model worse. Default 0.
+        holes: whether NaN in x is a missing value, which the network also sees as an input of its
+            own. Default False.
 
-    The read-out starts at a tenth of its usual size, so that training starts near the prior.
+    Raises:
+        ValueError: if a size is not a positive whole number, or `dropout` is not in [0, 1).
     """
 
     shape: Any
@@ -75,13 +83,21 @@ class MLP(nn.Module):
             self.read_out.bias.zero_()
 
     def start_at(self, output: Tensor) -> "MLP":
-        """Starts from this output (*, outputs) for every input, before any training."""
+        """Sets the initial output for every input.
+
+        Args:
+            output: shape (*, outputs).
+
+        Returns:
+            The network itself.
+        """
         with torch.no_grad():
             self.read_out.bias.copy_(output.flatten())
         return self
 
     def silenced(self) -> "MLP":
-        """Says zero of every input, until it is trained."""
+        """Sets the output layer to zero: the output is zero until the network is trained. Returns
+        the network."""
         with torch.no_grad():
             self.read_out.weight.zero_()
             self.read_out.bias.zero_()
@@ -89,26 +105,27 @@ class MLP(nn.Module):
 
     @property
     def speaks(self) -> bool:
-        """Whether it can say anything but zero."""
+        """Whether the output layer has a weight that is not zero."""
         return bool(self.read_out.weight.any() or self.read_out.bias.any())
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.read_in(self._seen(x.flatten(1)))
-        told = self.time(fourier_features(time, self.octaves))
+        h = self.read_in(self._features(x.flatten(1)))
+        embedding = self.time(fourier_features(time, self.octaves))
         for block in self.blocks:
-            h = block(h, told)
-        return self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+            h = block(h, embedding)
+        found: Tensor = self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+        return found
 
-    def _seen(self, x: Tensor) -> Tensor:
-        """Features of x (B, D): itself, finer ones, and what is missing."""
+    def _features(self, x: Tensor) -> Tensor:
+        """The features of x (B, D): its values, finer features, and which values are missing."""
         if not self.holes:
             return _with_detail(x, self.detail)
         missing = x.isnan()
-        there = _with_detail(torch.where(missing, 0.0, x), self.detail)
-        return torch.cat([there, missing.to(x.dtype)], 1)
+        filled = _with_detail(torch.where(missing, 0.0, x), self.detail)
+        return torch.cat([filled, missing.to(x.dtype)], 1)
 
 
 def _with_detail(x: Tensor, octaves: int) -> Tensor:
-    """x (B, D) and the sines and cosines of 2^k pi x for k = 0..octaves - 1."""
+    """x (B, D) with the sines and cosines of 2^k pi x for k = 0, ..., octaves - 1."""
     angles = [2**k * math.pi * x for k in range(octaves)]
     return torch.cat([x, *(a.sin() for a in angles), *(a.cos() for a in angles)], 1)

@@ -1,8 +1,7 @@
-"""SD15's network for images: convolutions at many scales, read out by bumps of time."""
+"""SD15's network for images: convolutions at several scales, and bump functions of the time."""
 
 __all__ = ["Multiscale", "bump_functions"]
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -21,32 +20,33 @@ _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 @dataclass(eq=False)
 class Multiscale(nn.Module):
     """Multi-scale convolutions beside dense layers over the whole example, then layers on each
-    place alone, then coefficients of bumps of time (SD15 App. D.2.1).
+    place alone, then coefficients of bump functions of the time (SD15 App. D.2.1).
 
-    Only the read-out knows the time: z_i = sum_j y_ij g_j(t), with y_ij for each value i and
-    output, and :func:`bump_functions` g_j (SD15 Eq. 62). The paper prints no sizes: those here
-    are the ones that its authors' published program has by default, where the convolutions have
-    one scale.
+    Only the output layer depends on the time: z_i = sum_j y_ij g_j(t), with y_ij for each value i
+    and output, and :func:`bump_functions` g_j (SD15 Eq. 62). The paper gives no sizes: the defaults
+    are those of its authors' published program, where the convolutions have one scale.
 
     Args:
-        shape: the shape of one example: (L,), (H, W), or with the channels first, (C, H, W); a
-            whole number means one axis. Any sizes will do.
-        width: features of each multi-scale convolution.
-        depth: multi-scale convolutions; with 0 there are dense layers only.
-        scales: of each convolution: means over cells with edges 1, 2, ..., 2^(scales - 1).
-        kernel: edge of the convolutions' kernels, in cells; odd.
+        shape: of one example: (L,), (H, W), or with channels first (C, H, W); a whole number means
+            one axis. Sizes are not restricted.
+        width: features of each multi-scale convolution. Default 20.
+        depth: multi-scale convolutions; with 0 there are dense layers only. Default 4.
+        scales: of each convolution: means over cells with edges 1, 2, ..., 2^(scales - 1). Default
+            3.
+        kernel: the edge of the convolutions' kernels, in cells; odd. Default 3.
         dense: units of each hidden layer over the whole example; with () there are convolutions
-            only, and their number of weights does not depend on the size of the data.
-        told: features that the dense layers give each place.
-        local: units of each hidden layer on a place alone (1x1 convolutions).
-        bumps: J, the number of bump functions.
-        outputs: numbers for each value of x, as the head needs.
-        axes: how many of the last axes are places and not channels; by default all of a shape of
-            one or two axes, else two.
+            only, and the number of weights does not depend on the size of the data. Default (500,
+            500, 500).
+        told: features that the dense layers give to each place. Default 2.
+        local: units of each hidden layer on a place alone (1x1 convolutions). Default (20,).
+        bumps: J, the number of bump functions. Default 10.
+        outputs: numbers for each value of x, as the head needs. Default 1.
+        axes: how many of the last axes are spatial and not channels; None for all axes of a shape
+            of one or two axes, else two. Default None.
 
     Raises:
-        ValueError: if no layer sees more than one place, if the kernel's edge is even, or if the
-            cells of the coarsest scale are larger than the data; the message says what fits.
+        ValueError: if no layer connects different places, the kernel's edge is even, the cells of
+            the coarsest scale are larger than the data, or a size is not a positive whole number.
     """
 
     shape: Any
@@ -88,7 +88,8 @@ class Multiscale(nn.Module):
     def _check(self) -> None:
         if not self.depth and not self.dense:
             raise ValueError(
-                "depth = 0 and dense = () leave no layer that sees more than one place: give one"
+                "depth = 0 and dense = () leave no layer that sees more than one place: set one "
+                "of them"
             )
         if self.kernel % 2 == 0:
             raise ValueError(f"a kernel has a middle, so its edge is odd, got {self.kernel}")
@@ -109,11 +110,15 @@ class Multiscale(nn.Module):
 
 
 def bump_functions(time: Tensor, count: int) -> Tensor:
-    r"""g_j(t) = exp(-(t - tau_j)^2 / (2 w^2)) over its sum for all j, with shape (B, count)
-    (SD15 Eq. 63).
+    """g_j(t) = exp(-(t - tau_j)^2 / (2 w^2)), divided by its sum over j (SD15 Eq. 63). The centres
+    tau_j are the middles of `count` equal parts of (0, 1), and w is the distance between them.
 
-    `time` is t / T in (0, 1], with shape (B,). The centres tau_j lie in the middle of `count`
-    equal parts of (0, 1), and w is the spacing between them.
+    Args:
+        time: t / T in (0, 1], shape (B,).
+        count: J, the number of functions.
+
+    Returns:
+        Shape (B, count).
     """
     w = 1 / count
     tau = w * (torch.arange(count, device=time.device, dtype=time.dtype) + 0.5)
@@ -121,27 +126,31 @@ def bump_functions(time: Tensor, count: int) -> Tensor:
 
 
 class _MultiscaleConvolution(nn.Module):
-    """The sum of a convolution at each scale: one with a wide kernel, up to the blocks that the
-    coarse scales leave."""
+    """The sum of one convolution at each scale. The coarse scales act on means over cells, and
+    their results are repeated over the cells."""
 
     def __init__(self, grid: Grid, inside: int, outside: int, scales: int, kernel: int) -> None:
         super().__init__()
         self.pool = _POOL[len(grid.sizes)]
         convs: list[Any] = [grid.conv(inside, outside, kernel) for _ in range(scales)]
-        # The softplus that follows has a slope of a half at 0: weights of twice the usual size
-        # keep what varies as wide as it came, all scales together.
+        # The softplus that follows has a slope of 1/2 at 0: weights of twice the usual size keep
+        # the variance of the signal, over all scales together.
         for conv in convs:
             nn.init.normal_(conv.weight, std=2 / math.sqrt(scales * conv.weight[0].numel()))
             nn.init.zeros_(conv.bias)
         self.convs = nn.ModuleList(convs)
 
     def forward(self, h: Tensor) -> Tensor:
-        seen = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
-        # Cells nest: doubled once for each scale, what a coarse one saw reaches the full size.
-        return functools.reduce(lambda h, fine: fine + F.interpolate(h, fine.shape[2:]), seen[::-1])
+        scaled: list[Tensor] = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
+        # Cells are nested: each coarse result is doubled once for each finer scale.
+        found = scaled.pop()
+        while scaled:
+            fine: Tensor = scaled.pop()
+            found = fine + F.interpolate(found, fine.shape[2:])
+        return found
 
     def _cells(self, h: Tensor, edge: int) -> Tensor:
-        """Means over cells. One that the far edge cuts is the mean of what is left of it."""
+        """Means over cells; a cell that the border cuts is the mean of its part inside."""
         if edge == 1:
             return h
         return self.pool(h, [min(edge, size) for size in h.shape[2:]], ceil_mode=True)
@@ -153,14 +162,15 @@ class _Dense(nn.Module):
     def __init__(self, grid: Grid, widths: Sequence[int], told: int) -> None:
         super().__init__()
         places = math.prod(grid.sizes)
-        self.given = (*grid.sizes, told)
+        self.features = (*grid.sizes, told)
         self.layers = nn.Sequential(nn.Flatten())
         for inside, outside in itertools.pairwise((grid.own * places, *widths, told * places)):
             self.layers.extend([nn.Linear(inside, outside), nn.Tanh()])
 
     def forward(self, h: Tensor) -> Tensor:
         # Channels last in memory, as the convolutions have them.
-        return self.layers(h).unflatten(1, self.given).movedim(-1, 1)
+        found: Tensor = self.layers(h).unflatten(1, self.features).movedim(-1, 1)
+        return found
 
 
 def _convolutions(grid: Grid, widths: Sequence[int], scales: int, kernel: int) -> nn.Sequential:

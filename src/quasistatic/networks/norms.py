@@ -1,4 +1,4 @@
-"""Group norm, a scale and a shift for each channel, and SiLU: in few passes over memory."""
+"""Group norm, a scale and a shift for each channel, and SiLU, in few passes over memory."""
 
 __all__ = ["Norm", "NormSiLU"]
 
@@ -11,42 +11,53 @@ from torch import Tensor, nn
 
 
 class Norm(nn.GroupNorm):
-    """Group norm with DDPM's 32 groups, or fewer of at least four channels."""
+    """Group norm with DDPM's 32 groups, or fewer so that a group has at least four channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__(math.gcd(min(32, max(1, width // 4)), width), width)
 
 
 class NormSiLU(Norm):
-    """SiLU behind a group norm.
+    """Group norm followed by SiLU.
 
-    On a CPU a small network waits for memory. There this goes over x about half as often as the
-    operations one by one do, and keeps nothing but x for the gradient.
+    On a CPU a small network is limited by memory bandwidth. There this reads and writes x about
+    half as often as separate operations do, and keeps only x for the gradient.
     """
 
-    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
-        """SiLU((1 + scale) norm(x) + shift), with the shape of x (B, C, *); `told` (B, 2 C) holds
-        the scales and then the shifts, and there are none without it."""
+    def forward(self, input: Tensor, told: Tensor | None = None) -> Tensor:
+        """SiLU((1 + scale) norm(x) + shift).
+
+        Args:
+            input: x, shape (B, C, *).
+            told: the scales and then the shifts, shape (B, 2 C); None for zeros.
+
+        Returns:
+            The shape of x.
+        """
         scale, shift = self.weight[None], self.bias[None]
         if told is not None:
-            more, beside = told.chunk(2, 1)
-            scale, shift = scale * (1 + more), shift * (1 + more) + beside
-        x = x.to(scale.dtype)  # under autocast, x comes rounded
-        # A GPU has a kernel for the first of these, and a compiler makes one of all.
+            more, offset = told.chunk(2, 1)
+            scale, shift = scale * (1 + more), shift * (1 + more) + offset
+        x = input.to(scale.dtype)  # under autocast x has lower precision
+        # A GPU has a fused kernel for group norm, and a compiler fuses all of it.
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return _one_by_one(x, scale, shift, self.num_groups, self.eps)
-        return _InFewPasses.apply(x, scale, shift, self.num_groups, self.eps)
+        found: Tensor = _InFewPasses.apply(  # type: ignore[no-untyped-call]
+            x, scale, shift, self.num_groups, self.eps
+        )
+        return found
 
 
 def _one_by_one(x: Tensor, scale: Tensor, shift: Tensor, groups: int, eps: float) -> Tensor:
-    """SiLU(scale norm(x) + shift), where scale and shift have shape (B, C) or (1, C)."""
+    """SiLU(scale norm(x) + shift) by separate operations; scale and shift have shape (B, C) or (1,
+    C)."""
     norm = F.group_norm(x, groups, eps=eps)
     return F.silu(torch.addcmul(_each(shift, x), norm, _each(scale, x)))
 
 
 class _InFewPasses(torch.autograd.Function):
-    """The same. z = scale (x - mean) / deviation + shift is slope x + start, channel by channel: it
-    is made once on the way forward, and again on the way back."""
+    """The same. z = scale (x - mean) / deviation + shift is slope x + start for each channel; it is
+    computed once in the forward pass and again in the backward pass."""
 
     @staticmethod
     def forward(
@@ -63,9 +74,10 @@ class _InFewPasses(torch.autograd.Function):
         return F.silu(z, inplace=True)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, mean, precision = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient's own gradient is asked for
+        (upstream,) = upstreams
+        if torch.is_grad_enabled():  # a second derivative is needed
             again = _one_by_one(x, scale, shift, ctx.groups, ctx.eps)
             inputs = [each for each in (x, scale, shift) if each.requires_grad]
             found = iter(torch.autograd.grad(again, inputs, upstream, create_graph=True))
@@ -76,7 +88,7 @@ class _InFewPasses(torch.autograd.Function):
         by_shift = by_z.sum(places)
         by_x = by_z * x
         by_scale = precision * (by_x.sum(places) - mean * by_shift)
-        # x moves z by itself, and through the mean and the deviation of its group.
+        # z depends on x directly, and through the mean and the deviation of its group.
         by_mean = precision * _over_groups(scale * by_shift, ctx.groups) / count
         curve = precision**2 * _over_groups(scale * by_scale, ctx.groups) / count
         torch.addcmul(_each(mean * curve - by_mean, x), x, -_each(curve, x), out=by_x)
@@ -86,11 +98,12 @@ class _InFewPasses(torch.autograd.Function):
 
 
 def _over_groups(each: Tensor, groups: int) -> Tensor:
-    """The mean over the channels of a group, for each of its channels, (B, C)."""
-    grouped = each.unflatten(1, (groups, -1))
-    return grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    """The mean over the channels of a group, repeated for each channel: (B, C) to (B, C)."""
+    grouped = torch.unflatten(each, 1, (groups, -1))
+    found: Tensor = grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    return found
 
 
 def _each(channels: Tensor, x: Tensor) -> Tensor:
-    """A number for each channel, (B, C), as it goes with x (B, C, *)."""
+    """A number for each channel, (B, C), shaped to broadcast against x (B, C, *)."""
     return channels.reshape(*channels.shape, *[1] * (x.ndim - 2))

@@ -1,4 +1,4 @@
-"""A network for examples whose sides do not divide as it wants: it sees them with a margin."""
+"""A network for examples whose sizes it does not divide: it sees them padded."""
 
 __all__ = ["Padded"]
 
@@ -11,30 +11,29 @@ from torch import Tensor, nn
 
 @dataclass(eq=False, init=False)
 class Padded(nn.Module):
-    """A network that sees x with zeros behind the end of its axes, and whose word on the margin is
-    not asked for.
+    """Pads x with zeros at the end of its axes, applies a network, and crops its output.
 
     Args:
         shape: of one example.
-        network: of examples with as many axes, each as long or longer, as its `shape` says.
+        network: for examples with as many axes, each as long or longer; its field `shape` says so.
 
     Raises:
-        ValueError: if the network's examples are smaller, or have other axes.
+        ValueError: if the network's examples are smaller, or have another number of axes.
     """
 
     shape: Any
     network: Any
 
-    # Written out, as a module takes no part before it is one itself.
+    # Not a dataclass __init__: nn.Module.__init__ has to run before a submodule is assigned.
     def __init__(self, shape: Any, network: Any) -> None:
         super().__init__()
         self.shape, self.network = tuple(shape), network
-        whole = tuple(network.shape)
-        self.margins = [a - b for a, b in zip(whole, self.shape, strict=False)]
-        if len(whole) != len(self.shape) or min(self.margins) < 0:
+        padded = tuple(network.shape)
+        self.margins = [a - b for a, b in zip(padded, self.shape, strict=False)]
+        if len(padded) != len(self.shape) or min(self.margins) < 0:
             raise ValueError(
-                f"a network for shape {whole} cannot hold examples of shape {self.shape}: give one "
-                "with as many axes, each as long or longer"
+                f"a network for shape {padded} cannot hold examples of shape {self.shape}: it "
+                "needs as many axes, each as long or longer"
             )
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -43,4 +42,5 @@ class Padded(nn.Module):
         out = self.network(F.pad(x, pads), time)
         for axis, size in enumerate(self.shape, 1):
             out = out.narrow(axis, 0, size)
-        return out
+        found: Tensor = out
+        return found

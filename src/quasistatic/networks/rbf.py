@@ -1,4 +1,4 @@
-"""SD15's radial basis function network, with a read-out of its own for each time step."""
+"""SD15's radial basis function network, with separate output weights for each time."""
 
 __all__ = ["RBF"]
 
@@ -12,16 +12,18 @@ from torch import Tensor, nn
 
 @dataclass(eq=False)
 class RBF(nn.Module):
-    """Normalised radial basis functions: the hidden units are a softmax of -|x - centre|^2 /
-    (2 radius^2), shared by all times; each time reads them out by weights of its own (SD15
-    D.1.1).
+    """Normalised radial basis functions. The hidden units are a softmax of -|x - centre|^2 / (2
+    radius^2), the same at all times; each time has its own output weights (SD15 D.1.1).
 
     Args:
-        shape: the shape of one example; a whole number means one axis.
-        hidden: basis functions.
-        steps: T of the schedule, the number of read-outs.
-        outputs: numbers for each value of x, as the head needs.
-        reach: the centres start uniform in [-reach, reach].
+        shape: of one example; a whole number means one axis.
+        hidden: the number of basis functions.
+        steps: T of the schedule.
+        outputs: numbers for each value of x, as the head needs. Default 1.
+        reach: the centres start uniform in [-reach, reach]. Default 2.
+
+    Raises:
+        ValueError: if a size is not a positive whole number, or `reach` is not positive and finite.
     """
 
     shape: Any

@@ -17,12 +17,16 @@ _RISE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class _Residual(nn.Module):
-    """Two convolutions behind group norms; time scales and shifts what the second one sees."""
+    """Two convolutions behind group norms; the time scales and shifts the input of the second
+    one."""
 
-    def __init__(self, grid: Grid, inside: int, width: int, told: int, dropout: float) -> None:
+    def __init__(
+        self, grid: Grid, inside: int, width: int, time_width: int, dropout: float
+    ) -> None:
         super().__init__()
         self.first_norm, self.first = NormSiLU(inside), grid.conv(inside, width)
-        self.told = nn.Linear(told, 2 * width)
+        # Scales and shifts; the weights are stored by this name.
+        self.told = nn.Linear(time_width, 2 * width)
         self.norm, self.second = NormSiLU(width), grid.conv(width, width)
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Identity() if inside == width else grid.conv(inside, width, 1)
@@ -30,11 +34,12 @@ class _Residual(nn.Module):
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         inner = self.norm(self.first(self.first_norm(h)), self.told(time))
-        return self.skip(h) + self.second(self.dropout(inner))
+        found: Tensor = self.skip(h) + self.second(self.dropout(inner))
+        return found
 
 
 class _Attention(nn.Module):
-    """Every place looks at every other."""
+    """Self-attention over all places."""
 
     def __init__(self, grid: Grid, width: int, heads: int) -> None:
         super().__init__()
@@ -48,47 +53,50 @@ class _Attention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         read = self.read(self.norm(h)).flatten(2).unflatten(1, (3, self.heads, -1))
         query, key, value = read.transpose(-1, -2).unbind(1)
-        seen = F.scaled_dot_product_attention(query, key, value)
-        return h + self.write(seen.transpose(-1, -2).reshape(h.shape))
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        found: Tensor = h + self.write(mixed.transpose(-1, -2).reshape(h.shape))
+        return found
 
 
 class _Level(nn.Module):
-    """A residual block, and attention behind it at the resolutions that have it."""
+    """A residual block, followed by attention at the resolutions that have it."""
 
     def __init__(self, residual: _Residual, attention: _Attention | None) -> None:
         super().__init__()
         self.residual, self.attention = residual, attention or nn.Identity()
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        return self.attention(self.residual(h, time))
+        found: Tensor = self.attention(self.residual(h, time))
+        return found
 
 
 @dataclass(eq=False)
 class UNet(nn.Module):
-    """Residual blocks on a pyramid of resolutions, each half the one before, and back up with
-    the blocks on the way down beside (DDPM App. B).
+    """Residual blocks at several resolutions, each half the one before, down and up again with skip
+    connections (DDPM App. B).
 
     Args:
-        shape: the shape of one example: (L,), (H, W), or with the channels first, (C, H, W); a
-            whole number means one axis.
-        width: channels at the finest resolution.
-        multiples: of `width`, the channels at each resolution; their number is that of the
-            resolutions.
-        blocks: residual blocks at each resolution on the way down, and one more on the way up.
-        attention: the resolutions with self-attention, counted from 0, the finest.
-        heads: of the attention.
-        outputs: numbers for each value of x, as the head needs.
-        dropout: share of hidden channels dropped in training.
-        patch: edge of the squares of values that the finest resolution takes as channels; 2
-            makes a network four times cheaper on images.
-        framed: whether it learns a number of its own for each output of each value, a start for
-            data that are framed alike, as digits in the middle are. Without, the network knows no
-            place, and fits data of any size.
-        axes: how many of the last axes are places and not channels; by default all of a shape of
-            one or two axes, else two.
+        shape: of one example: (L,), (H, W), or with channels first (C, H, W); a whole number means
+            one axis.
+        width: channels at the finest resolution. Default 64.
+        multiples: for each resolution, its channels as a multiple of `width`. Default (1, 2, 2, 2).
+        blocks: residual blocks at each resolution on the way down; there is one more on the way up.
+            Default 2.
+        attention: the resolutions with self-attention, counted from 0, the finest. Default (1,).
+        heads: attention heads. Default 1.
+        outputs: numbers for each value of x, as the head needs. Default 1.
+        dropout: the share of hidden channels that training drops. Default 0.
+        patch: the edge of the squares of values that the finest resolution takes as channels; 2
+            makes a network for images four times cheaper. Default 1.
+        framed: whether each output of each value has a learned offset, for data whose values have
+            different roles, such as centred digits. Without it the network is the same at every
+            place and takes data of any size. Default False.
+        axes: how many of the last axes are spatial and not channels; None for all axes of a shape
+            of one or two axes, else two. Default None.
 
     Raises:
-        ValueError: if the resolutions do not divide the size; the message says what sizes fit.
+        ValueError: if the sizes cannot be halved so often (the message names sizes that fit), or an
+            argument is out of range.
     """
 
     shape: Any
@@ -107,9 +115,9 @@ class UNet(nn.Module):
         super().__init__()
         self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
         self.multiples, self.attention = tuple(self.multiples), tuple(self.attention)
-        depth, told = len(self.multiples), 4 * self.width
-        strange = [level for level in self.attention if not 0 <= level < depth]
-        if strange or not depth:
+        depth, time_width = len(self.multiples), 4 * self.width
+        unknown = [level for level in self.attention if not 0 <= level < depth]
+        if unknown or not depth:
             raise ValueError(
                 f"attention {self.attention} must name resolutions from 0 to {depth - 1}, those of "
                 f"multiples {self.multiples}"
@@ -117,11 +125,14 @@ class UNet(nn.Module):
         self.grid = grid = Grid.of(self.shape, self.axes, self.patch)
         grid.require(self.patch * 2 ** (depth - 1))
         self.time = nn.Sequential(
-            nn.Linear(self.width, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU()
+            nn.Linear(self.width, time_width),
+            nn.SiLU(),
+            nn.Linear(time_width, time_width),
+            nn.SiLU(),
         )
         self.read_in = grid.conv(grid.channels, self.width)
         widths = [multiple * self.width for multiple in self.multiples]
-        self._build(grid, widths, told)
+        self._build(grid, widths, time_width)
         self.norm = NormSiLU(widths[0])
         self.read_out = grid.conv(widths[0], grid.channels * self.outputs)
         if self.framed:
@@ -131,57 +142,63 @@ class UNet(nn.Module):
             nn.init.zeros_(self.read_out.bias)
         self.to(memory_format=grid.memory_format)  # type: ignore[call-overload]
 
-    def _build(self, grid: Grid, widths: list[int], told: int) -> None:
+    def _build(self, grid: Grid, widths: list[int], time_width: int) -> None:
         def level(inside: int, depth: int) -> _Level:
-            residual = _Residual(grid, inside, widths[depth], told, self.dropout)
+            residual = _Residual(grid, inside, widths[depth], time_width, self.dropout)
             if depth not in self.attention:
                 return _Level(residual, None)
             return _Level(residual, _Attention(grid, widths[depth], self.heads))
 
-        deepest, inside, beside = len(widths) - 1, self.width, [self.width]
+        deepest, inside, skipped = len(widths) - 1, self.width, [self.width]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for depth, width in enumerate(widths):
             for _ in range(self.blocks):
                 self.down.append(level(inside, depth))
                 inside = width
-                beside.append(width)
+                skipped.append(width)
             if depth < deepest:
                 self.down.append(grid.conv(width, width, stride=2))
-                beside.append(width)
+                skipped.append(width)
         self.middle = level(inside, deepest)
-        self.last = _Level(_Residual(grid, inside, inside, told, self.dropout), None)
+        self.last = _Level(_Residual(grid, inside, inside, time_width, self.dropout), None)
         for depth in range(deepest, -1, -1):
             for _ in range(self.blocks + 1):
-                self.up.append(level(inside + beside.pop(), depth))
+                self.up.append(level(inside + skipped.pop(), depth))
                 inside = widths[depth]
             if depth:
                 self.up.append(_Rise(grid, inside))
 
     def start_at(self, output: Tensor) -> "UNet":
-        """Starts near this output (*, outputs) for every input, before any training.
+        """Sets the initial output for every input.
+
+        Args:
+            output: shape (*, outputs).
+
+        Returns:
+            The network itself.
 
         Raises:
             TypeError: if the network is not framed.
         """
         if not self.framed:
             raise TypeError(
-                "only a framed network has outputs of its own for each value: framed=True"
+                "only a framed network has an offset for each value: build it with framed=True"
             )
         with torch.no_grad():
             self.bias.copy_(output)
         return self
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        told = self.time(sinusoids(time, self.width))
+        embedding = self.time(sinusoids(time, self.width))
         h = self.read_in(self.grid.gather(x))
-        beside = [h]
+        skipped = [h]
         for module in self.down:
-            h = module(h, told) if isinstance(module, _Level) else module(h)
-            beside.append(h)
-        h = self.last(self.middle(h, told), told)
+            h = module(h, embedding) if isinstance(module, _Level) else module(h)
+            skipped.append(h)
+        h = self.last(self.middle(h, embedding), embedding)
         for module in self.up:
             if isinstance(module, _Level):
-                h = module(torch.cat([h, beside.pop()], 1), told)
+                h = module(torch.cat([h, skipped.pop()], 1), embedding)
             else:
                 h = module(h)
         out = self.read_out(self.norm(h))
@@ -192,8 +209,9 @@ class UNet(nn.Module):
 class _Rise(nn.Module):
     """Twice the resolution: each place repeated, then a convolution.
 
-    The two are one transposed convolution of stride 2, whose kernel of 4 places sums the taps that
-    fall on the same place: less than half of the multiplications, and nothing repeated in memory.
+    Both are computed as one transposed convolution of stride 2. Its kernel of 4 places adds the
+    weights that apply to the same place: less than half of the multiplications, and no repeated
+    copy in memory.
     """
 
     def __init__(self, grid: Grid, width: int) -> None:

@@ -1,5 +1,8 @@
-"""Recipes: experiments as plain Python. Each is a frozen dataclass whose fields may be overridden
-by name, and whose `build` makes real objects."""
+"""Recipes: experiments by name. Each is a frozen dataclass whose fields the command line overrides.
+
+This module imports nothing heavy: a recipe builds its model from `recipes/experiments` when it is
+asked to.
+"""
 
 __all__ = [
     "RECIPES",
@@ -18,17 +21,23 @@ __all__ = [
     "SwissRollModern",
 ]
 
+from typing import TYPE_CHECKING
+
+from .._utils.lazy import lazy_names
 from .ablation import Ablation
 from .bark import Bark
 from .binarized_mnist import BinarizedMNIST
 from .cifar10 import CIFAR10
 from .dead_leaves import DeadLeaves
 from .digits import Digits
-from .experiment import Experiment, Recipe
 from .heartbeat import Heartbeat
 from .mnist import MNIST
-from .own_images import OwnImages
+from .recipe import Recipe
 from .swiss_roll import SwissRoll, SwissRollModern
+
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
+    from .own_images import OwnImages
 
 RECIPES: dict[str, type[Recipe]] = {
     "swiss-roll": SwissRoll,
@@ -42,3 +51,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "dead-leaves": DeadLeaves,
     "cifar10": CIFAR10,
 }
+"""The recipes of `quasistatic train`, by name."""
+
+__getattr__ = lazy_names(
+    __name__, {"experiments.experiment": "Experiment", "own_images": "OwnImages"}
+)

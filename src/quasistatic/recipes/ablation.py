@@ -2,44 +2,29 @@
 
 __all__ = ["Ablation"]
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..data import mnist
-from ..diffusion import Diffusion
-from ..heads import Clean, Mean, Noise, Velocity
-from ..heads.variances import FixedLarge, FixedSmall, Interpolated, Variance
-from ..kernels import GaussianKernel
-from ..kernels.schedules import cosine, linear
-from ..networks import UNet
-from ..spaces import Quantized
-from ..training.loop import Fit
-from ..training.objectives import Bound, Hybrid, Objective, Simple
-from .experiment import Experiment, Recipe
+from ..training.config import Fit
+from .recipe import Recipe
 
-PREDICTIONS: dict[str, Callable[..., Any]] = {
-    "noise": Noise,
-    "clean": Clean,
-    "velocity": Velocity,
-    "mean": Mean,
-}
-OBJECTIVES: dict[str, Callable[[], Objective]] = {
-    "bound": Bound,
-    "simple": Simple,
-    "hybrid": Hybrid,
-}
-VARIANCES: dict[str, Callable[[], Variance]] = {
-    "small": FixedSmall,
-    "large": FixedLarge,
-    "interpolated": Interpolated,
-}
-SCHEDULES = {"linear": linear, "cosine": cosine}
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class Ablation(Recipe):
-    """One cell of the table; `benchmarks/ablation.py` trains them all."""
+    """One cell of DDPM's Table 2 on MNIST; `benchmarks/ablation.py` trains all cells.
+
+    Args:
+        prediction: what the network predicts.
+        objective: the loss to minimise.
+        variance: the variance of a reverse step.
+        schedule: the noise schedule.
+        steps: T, the number of time steps of the chain.
+        width: channels of the network at its finest resolution.
+        fit: how to train.
+    """
 
     prediction: Literal["noise", "clean", "velocity", "mean"] = "noise"
     objective: Literal["bound", "simple", "hybrid"] = "simple"
@@ -57,10 +42,7 @@ class Ablation(Recipe):
     def reaches(self) -> str:
         return "one cell of DDPM Tab. 2, in bits per dimension on MNIST"
 
-    def build(self) -> Experiment:
-        head = PREDICTIONS[self.prediction](VARIANCES[self.variance]())
-        shape, outputs = (28, 28), head.outputs
-        network = UNet(shape, self.width, (1, 2), 1, attention=(1,), outputs=outputs, patch=2)
-        kernel = GaussianKernel(SCHEDULES[self.schedule](self.steps))
-        model = Diffusion(Quantized(shape), kernel, head, network)
-        return Experiment(model, mnist(), objective=OBJECTIVES[self.objective]())
+    def build(self) -> "Experiment":
+        from .experiments.ablation import experiment
+
+        return experiment(self)

@@ -3,28 +3,26 @@
 __all__ = ["Bark"]
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from matplotlib.figure import Figure
+from ..training.config import Fit
+from .recipe import Recipe
 
-from ..data import bark
-from ..diffusion import Diffusion
-from ..heads import Velocity
-from ..heads.variances import Interpolated
-from ..kernels import GaussianKernel
-from ..kernels.schedules import linear_log_snr
-from ..networks import UNet
-from ..reporting import figures
-from ..sampling import Guided
-from ..spaces import Dequantized
-from ..training.loop import Fit
-from .experiment import Experiment, Recipe
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class Bark(Recipe):
-    """Crops of bark, whose grey values are spread evenly over their cells (SD15 footnote 3)."""
+    """Random crops of bark textures, dequantised uniformly within each grey level (SD15 footnote
+    3).
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        size: height and width of a crop, in pixels.
+        width: channels of the network at its finest resolution.
+        fit: how to train.
+    """
 
     steps: int = 500
     size: int = 64
@@ -46,34 +44,7 @@ class Bark(Recipe):
     def reaches(self) -> str:
         return "K and K - L_null in bits a pixel on crops of held-out images"
 
-    def build(self) -> Experiment:
-        shape = (self.size, self.size)
-        head = Velocity(Interpolated())
-        network = UNet(shape, self.width, (1, 1, 2), 1, attention=(), outputs=2, patch=2)
-        kernel = GaussianKernel(linear_log_snr(self.steps, 10.0, -6.0))
-        model = Diffusion(Dequantized(shape, 256, spread=SPREAD), kernel, head, network)
-        return Experiment(model, bark(self.size), _PICTURES)
+    def build(self) -> "Experiment":
+        from .experiments.bark import experiment
 
-
-SPREAD = 2.84
-"""Gives the grey values of the training crops about unit variance on the x_0 scale."""
-
-
-def _hole(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
-    """A hole of 100 x 100 in held-out crops of 128 x 128, walked by SD15's replacement: one
-    particle a draw, an approximation of the posterior."""
-    crops = bark(128).test[::70][:3]
-    hidden = np.zeros((128, 128), dtype=bool)
-    hidden[14:114, 14:114] = True
-    wide = model.resized((128, 128))
-    return figures.completion_panel(wide, crops, rng, hidden, draws=4, method=Guided("matched"))
-
-
-_PICTURES = (
-    (
-        "Textures that the model drew",
-        lambda m, x, rng: figures.image_grid(m.sample(16, rng=rng), m.space.shape, limits=(0, 255)),
-    ),
-    ("A hole of 100 x 100 pixels in larger crops, filled (SD15 Fig. 5)", _hole),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=64)),
-)
+        return experiment(self)

@@ -3,26 +3,27 @@
 __all__ = ["CIFAR10"]
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..data import Flips, Split, cifar10
-from ..diffusion import Diffusion
-from ..heads import Noise
-from ..heads.variances import FixedLarge
-from ..kernels import GaussianKernel
-from ..kernels.schedules import linear
-from ..networks import UNet
-from ..reporting import figures
-from ..spaces import Quantized
-from ..training.loop import Fit
-from ..training.objectives import Simple
-from . import progress
-from .experiment import Experiment, Recipe
+from ..training.config import Fit
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class CIFAR10(Recipe):
-    """DDPM App. B: a U-Net of 35.7 million weights, the noise by the simple objective, random
-    reflections, the discretised decoder. It needs a GPU; `--width 32 --fit.steps 100` does not."""
+    """DDPM App. B on CIFAR-10: a U-Net of 35.7 million weights, the simple objective, random
+    reflections and the discretised decoder. It needs a GPU; `--width 32 --fit.steps 100`
+    runs without one.
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        width: channels of the network at its finest resolution.
+        dropout: dropout probability of the network.
+        fit: how to train.
+    """
 
     steps: int = 1000
     width: int = 128
@@ -47,24 +48,7 @@ class CIFAR10(Recipe):
     def reaches(self) -> str:
         return "at most 3.75 bits per dimension and FID 3.17 after 800000 steps (DDPM Tab. 1)"
 
-    def build(self) -> Experiment:
-        data = cifar10()
-        network = UNet((3, 32, 32), self.width, dropout=self.dropout)
-        kernel = GaussianKernel(linear(self.steps))
-        model = Diffusion(Quantized((3, 32, 32)), kernel, Noise(FixedLarge()), network)
-        views = Split(Flips(data.train), data.valid, data.test)
-        return Experiment(model, views, _PICTURES, objective=Simple())
+    def build(self) -> "Experiment":
+        from .experiments.cifar10 import experiment
 
-
-_PICTURES = (
-    (
-        "Images that the model drew",
-        lambda m, x, rng: figures.image_grid(
-            m.sample(36, times=100, rng=rng), (3, 32, 32), limits=(0, 255)
-        ),
-    ),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=64)),
-    ("The first bits of an image say the most of it", progress.coded),
-    ("What a sample is taken for on its way", progress.grown),
-    ("Mixed under noise, and walked back", progress.mixed),
-)
+        return experiment(self)

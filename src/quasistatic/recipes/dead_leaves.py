@@ -3,25 +3,32 @@
 __all__ = ["DeadLeaves"]
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..data import Split, dead_leaves
-from ..diffusion import Diffusion
-from ..heads import Velocity
-from ..heads.variances import Interpolated
-from ..kernels import GaussianKernel
-from ..kernels.schedules import linear_log_snr
-from ..networks import UNet
-from ..reporting import figures
-from ..spaces import Continuous
-from ..training.loop import Fit
-from .experiment import Experiment, Recipe
+from ..training.config import Fit
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class DeadLeaves(Recipe):
-    """Leaves of SD15's kind, though not SD15's own, by a U-Net that says the velocity and its
-    spread. The first log-SNR, 11, has 600 times less noise than the data at 0.1: the edge then
-    costs log2(1 + 1/600) / 2 = 0.001 bits a pixel."""
+    """Dead leaves like those of SD15 (not SD15's own files), by a U-Net that predicts the velocity
+    and its variance. At the first log-SNR, 11, the noise variance is 600 times smaller than
+    that of the data's own noise of 0.1: the last step then costs log2(1 + 1/600) / 2 = 0.001
+    bits a pixel.
+
+    Args:
+        noise: standard deviation of the noise that is added to the images.
+        smallest: smallest radius of a disk, in pixels.
+        largest: largest radius of a disk, in pixels.
+        steps: T, the number of time steps of the chain.
+        first_log_snr: log signal-to-noise ratio at time 1.
+        last_log_snr: log signal-to-noise ratio at time T.
+        width: channels of the network at its finest resolution.
+        fit: how to train.
+    """
 
     noise: float = 0.1
     smallest: float = 2.0
@@ -50,21 +57,7 @@ class DeadLeaves(Recipe):
             "-0.41 bits per dimension in 4 minutes of one thread; at noise 0.1 none is below -1.275"
         )
 
-    def build(self) -> Experiment:
-        law = {"smallest": self.smallest, "largest": self.largest, "noise": self.noise}
-        images = [dead_leaves(n, 32, seed=i, **law) for i, n in enumerate((20_000, 1000, 2000))]
-        network = UNet((32, 32), self.width, (1, 2, 2), 1, attention=(), outputs=2)
-        schedule = linear_log_snr(self.steps, self.first_log_snr, self.last_log_snr)
-        head = Velocity(Interpolated())
-        # The data come with mean 0 and variance 1: raw values are x_0.
-        model = Diffusion(Continuous((32, 32)), GaussianKernel(schedule), head, network)
-        return Experiment(model, Split(*images), _PICTURES)
+    def build(self) -> "Experiment":
+        from .experiments.dead_leaves import experiment
 
-
-_PICTURES = (
-    (
-        "Leaves that the model drew",
-        lambda m, x, rng: figures.image_grid(m.sample(64, rng=rng), (32, 32), limits=(-2, 2)),
-    ),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
-)
+        return experiment(self)

@@ -2,28 +2,29 @@
 
 __all__ = ["Heartbeat"]
 
-import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
+from ..training.config import Fit
+from .recipe import Recipe
 
-from ..data import Split, heartbeat
-from ..diffusion import Diffusion
-from ..heads import Clean
-from ..kernels import BinomialKernel
-from ..kernels.schedules import erase_evenly
-from ..networks import MLP
-from ..reporting import figures
-from ..spaces import Binary
-from ..training.loop import Fit
-from .experiment import Experiment, Recipe
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class Heartbeat(Recipe):
     """SD15 D.1.2: T = 2000 steps that erase evenly, mean activity 0.2, three hidden layers of 50
-    units (each with a skip connection, and told the time, where the paper has a read-out of its
-    own for each time)."""
+    units. Unlike the paper's network, each layer has a skip connection and the time is an
+    input.
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        mean: probability of a 1 under the stationary distribution.
+        width: hidden units of the network.
+        depth: hidden layers of the network.
+        fit: how to train.
+    """
 
     steps: int = 2000
     mean: float = 0.2
@@ -39,17 +40,7 @@ class Heartbeat(Recipe):
     def reaches(self) -> str:
         return "K of at least -2.335 bits a sequence; the truth is log2(1/5) = -2.322"
 
-    def build(self) -> Experiment:
-        kernel = BinomialKernel(erase_evenly(self.steps), mean=self.mean)
-        network = MLP(20, self.width, self.depth)
-        model = Diffusion(Binary(20), kernel, Clean(), network)
-        data = Split(heartbeat(4096, seed=0), heartbeat(512, seed=1), heartbeat(2000, seed=2))
-        return Experiment(model, data, _PICTURES, truth=np.full(2000, -math.log(5)))
+    def build(self) -> "Experiment":
+        from .experiments.heartbeat import experiment
 
-
-_PICTURES = (
-    (
-        "Forward process, reverse process and learned drift (SD15 Fig. 2)",
-        lambda m, x, rng: figures.bit_trajectories(m, x, rng),
-    ),
-)
+        return experiment(self)

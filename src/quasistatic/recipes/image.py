@@ -105,4 +105,4 @@ def megaflops(model: Diffusion) -> float:
     """Millions of operations that the network takes for one image."""
     with FlopCounterMode(display=False) as counter, evaluating(model), torch.no_grad():
         model.output(model.blank(1), torch.ones(1, dtype=torch.long))
-    return counter.get_total_flops() / 1e6
+    return float(counter.get_total_flops()) / 1e6

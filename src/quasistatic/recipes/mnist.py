@@ -3,24 +3,26 @@
 __all__ = ["MNIST"]
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..data import mnist
-from ..diffusion import Diffusion
-from ..heads import Levels
-from ..kernels import GaussianKernel
-from ..kernels.schedules import linear_log_snr
-from ..networks import UNet
-from ..reporting import figures
-from ..spaces import Quantized
-from ..training.loop import Fit
-from . import progress
-from .experiment import Experiment, Recipe
+from ..training.config import Fit
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class MNIST(Recipe):
-    """Grey digits by the Levels head: a logistic for each pixel, times what x_t
-    says of it."""
+    """Grey MNIST digits by the Levels head: a logistic distribution for each pixel times the exact
+    likelihood of the noisy pixel.
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        width: channels of the network at its finest resolution.
+        mixtures: logistic components for each pixel.
+        fit: how to train.
+    """
 
     steps: int = 1000
     width: int = 24
@@ -35,24 +37,7 @@ class MNIST(Recipe):
     def reaches(self) -> str:
         return "bits per dimension on the 10000 test images"
 
-    def build(self) -> Experiment:
-        outputs = 3 * self.mixtures
-        network = UNet((28, 28), self.width, (1, 2), 1, attention=(1,), outputs=outputs, patch=2)
-        kernel = GaussianKernel(linear_log_snr(self.steps, 12.0, -6.0))
-        space = Quantized((28, 28), 256, spread=2.0)
-        model = Diffusion(space, kernel, Levels(self.mixtures), network)
-        return Experiment(model, mnist(), _PICTURES)
+    def build(self) -> "Experiment":
+        from .experiments.mnist import experiment
 
-
-_PICTURES = (
-    (
-        "Digits that the model drew",
-        lambda m, x, rng: figures.image_grid(
-            m.sample(64, times=100, rng=rng), (28, 28), limits=(0, 255)
-        ),
-    ),
-    ("Where the bits are", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
-    ("The first bits of an image say the most of it", progress.coded),
-    ("What a sample is taken for on its way", progress.grown),
-    ("Mixed under noise, and walked back", progress.mixed),
-)
+        return experiment(self)

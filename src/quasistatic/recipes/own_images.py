@@ -1,9 +1,10 @@
-"""A user's own images, from a folder or an array: what `quasistatic fit` trains on."""
+"""A user's own images, from a folder or an array: the recipe of `quasistatic fit FOLDER`."""
 
 __all__ = ["OwnImages"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,24 +13,34 @@ from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
 from ..reporting import figures
 from ..sampling import SMC
-from ..training.loop import Fit
-from .experiment import Experiment, Picture, Recipe
+from ..training.config import Fit
+from .experiments.experiment import Experiment, Picture
 from .image import pictorial
+from .recipe import Recipe
 
 FEWEST = 10
-"""Images that can be learned from at all."""
+"""The smallest number of images that a model can be fitted to."""
 
 VALID, HELD_BACK = (0.1, 32, 256), (20, 400)
-"""Images to choose by: their share, the fewest and the most; and the fewest and the most that are
-held back. A fifth of all is the most of either."""
+"""Validation images: their share, the fewest and the most. Images that are held back: the fewest
+and the most. Neither is more than a fifth of all images."""
 
-SHARED = 1 << 14
-"""Images that tell how often each pixel is white."""
+FOR_SHARE = 1 << 14
+"""Training images from which the share of white of each pixel is computed."""
 
 
 @dataclass(frozen=True)
 class OwnImages(Recipe):
-    """Images of one's own by the Levels head; those held back say how good it is."""
+    """A user's own images by the Levels head; images that are held back measure the result.
+
+    Args:
+        path: the folder, or the .npy or .npz file.
+        size: height and width in pixels that files are cropped and resized to.
+        mode: the Pillow mode that files are converted to.
+        held_back: share of the images that is held back for testing and calibration.
+        sha256: digest of the images that the run was trained on.
+        fit: how to train.
+    """
 
     path: str = ""
     size: int | tuple[int, int] | None = None
@@ -39,19 +50,28 @@ class OwnImages(Recipe):
     fit: Fit = field(default_factory=Fit)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.held_back < 1:
-            raise ValueError(f"the share that is held back is from 0 to 1, got {self.held_back}")
+            raise ValueError(
+                f"--calibration is a share of the images, from 0 to less than 1, got "
+                f"{self.held_back}"
+            )
 
     @property
     def reaches(self) -> str:
         return "fewer bits than the same images as PNG files"
 
+    @property
+    def reading(self) -> tuple[int | tuple[int, int] | None, str | None]:
+        return self.size, self.mode
+
     def read(self) -> Images:
-        """The images.
+        """Reads the images.
 
         Raises:
-            FileNotFoundError, ValueError: what :func:`read_images` raises; or if they are too few,
-                or not those that the run was trained on.
+            FileNotFoundError: if there is no such folder or file.
+            ValueError: if a file is damaged, the images are too few, or they are not those that the
+                run was trained on.
         """
         images = read_images(self.path, self.size, self.mode)
         if len(images) < FEWEST:
@@ -70,19 +90,15 @@ class OwnImages(Recipe):
         return self.experiment(self.read())
 
     def experiment(self, images: Images) -> Experiment:
-        """What is made of images that have been read."""
+        """The experiment on images that were read before."""
         data = self._split(images)
-        share = None
-        if images.levels == 2:
-            some = data.train.rows[: 2**14]
-            share = torch.from_numpy(
-                (images.array[some].mean(0) * len(some) + 0.5) / (len(some) + 1)
-            )
-        model = pictorial(images.array.shape[1:], images.levels, share=share)
+        share = images.white_share(data.train.rows[:FOR_SHARE])
+        start = None if share is None else torch.from_numpy(share)
+        model = pictorial(images.array.shape[1:], images.levels, share=start)
         return Experiment(model, data, _pictures(images), _baselines(images))
 
     def _split(self, images: Images) -> Split[Some]:
-        """In a random order: those held back, those to choose by, and those to train on."""
+        """Splits the images at random into training, validation and held-back images."""
         count = len(images)
         order = np.random.default_rng(self.fit.seed).permutation(count)
         portion, fewest, most = VALID
@@ -92,13 +108,13 @@ class OwnImages(Recipe):
         held = held if self.held_back else 0
         test, chosen, train = np.split(order, [held, held + valid])
         array = images.array
-        # In the order of the files, as a disk likes it.
+        # In the order of the files, so that the disk is read in order.
         return Split(Some(array, np.sort(train)), array[np.sort(chosen)], array[np.sort(test)])
 
 
-def _baselines(images: Images) -> Callable[[Split], dict[str, np.ndarray]]:
-    def found(data: Split) -> dict[str, np.ndarray]:
-        """Each image as a PNG file, its header and checksums with it."""
+def _baselines(images: Images) -> Callable[[Split[Any]], dict[str, np.ndarray]]:
+    def found(data: Split[Any]) -> dict[str, np.ndarray]:
+        """The size of each image as a PNG file, with its header and checksums."""
         whole = data.test * np.uint8(255 // (images.levels - 1))
         bits = [8 * len(png(image, images.levels)) / image.size for image in whole]
         return {"PNG files": np.array(bits)}
@@ -110,19 +126,19 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
     shape, limits = images.array.shape[1:], (0, images.levels - 1)
     return (
         (
-            "Images that the model drew",
+            "Images sampled from the model",
             lambda m, x, rng: figures.image_grid(
-                m.sample(36, times=100, rng=rng), shape, limits=limits
+                m.sample(36, times=100, rng=rng), shape, limits=limits, beside=x[:36]
             ),
         ),
         (
-            "Images held back, completed from their left half",
+            "Held-out images completed from their left half",
             lambda m, x, rng: figures.completion_panel(
                 m, x[:4], rng, shape=shape, method=SMC(16), times=50
             ),
         ),
         (
-            "Where the bits are",
+            "Bits of the bound by time step",
             lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=min(64, len(x))),
         ),
     )

@@ -5,58 +5,45 @@ __all__ = ["WEIGHTS", "load_pretrained", "locate", "pack", "pretrained"]
 from pathlib import Path
 
 from .._utils import files
-from .._utils.validation import nearest
+from .._utils.naming import nearest
 from ..diffusion import Diffusion
-
-WEIGHTS = Path(__file__).parent.parent / "weights"
-"""A folder for each model, a run's `config.json`, `model.safetensors` and `metrics.jsonl`;
-`README.md` says which command made it, and what it reached."""
+from .locations import WEIGHTS, locate, pretrained
 
 LIMIT = 4 * 2**20
-"""Bytes that the weights of a model may take: they are in every copy of the library."""
-
-
-def pretrained() -> list[str]:
-    """The names of the models that come with the library."""
-    return sorted(path.parent.name for path in WEIGHTS.glob("*/model.safetensors"))
+"""The most bytes that a model's weights may take: every copy of the library holds them."""
 
 
 def load_pretrained(name: str) -> Diffusion:
-    """The model of that name, ready to sample, score and complete.
+    """Loads a pretrained model.
+
+    Args:
+        name: one of :func:`pretrained`.
+
+    Returns:
+        The model in eval mode, ready to sample, score and complete.
 
     Raises:
-        ValueError: if there is none of that name: which there are.
+        ValueError: if there is no model of that name: the message lists those that there are.
     """
     if name not in pretrained():
         raise ValueError(f"there is no pretrained model {name!r}: {nearest(name, pretrained())}")
     return Diffusion.load(WEIGHTS / name)
 
 
-def locate(run: str | Path) -> Path:
-    """The folder of a run: `run` itself if there is such a folder, else that of the pretrained
-    model with this name.
-
-    Raises:
-        FileNotFoundError: if there is neither.
-    """
-    folder, name = Path(run), str(run)
-    if folder.exists():
-        return folder
-    if name not in pretrained():
-        raise FileNotFoundError(
-            f"there is no folder {folder}, and no pretrained model of that name: "
-            f"{nearest(name, pretrained())}"
-        )
-    return WEIGHTS / name
-
-
 def pack(run: str | Path, target: str | Path) -> int:
-    """Copies a finished run to a folder `target`, its weights rounded to float16; how many bytes
-    they take. They are loaded into the network's own type.
+    """Copies a finished run with its weights rounded to float16. Loading converts them back to the
+    network's own type.
+
+    Args:
+        run: the run's folder.
+        target: the folder to write.
+
+    Returns:
+        The size of the weights' file in bytes.
 
     Raises:
         FileNotFoundError: if the run is not finished.
-        ValueError: if the weights take more than 4 MiB, or a float16 cannot hold one of them.
+        ValueError: if the weights take more than 4 MiB, or one of them is beyond float16.
     """
     run, target = Path(run), Path(target)
     tensors, facts = files.load_tensors(run / "model.safetensors")

@@ -1,10 +1,11 @@
-"""A run is a folder: trained from a recipe by a command, resumed by the same, opened by others."""
+"""A run is a folder: a command trains a recipe into it, the same command resumes it, and others
+open it."""
 
-__all__ = ["Opened", "default_folder", "open_run", "train"]
+__all__ = ["TrainedRun", "build", "default_folder", "open_run", "train"]
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +15,28 @@ from torch import Tensor
 
 from .._utils import files, serialization
 from ..diffusion import Diffusion, read_config
-from ..training.loop import Fit, fit
-from ..training.train_state import Progress, Run
-from . import RECIPES, Experiment, OwnImages, Recipe
-from .pretrained import WEIGHTS, locate
+from ..training.callbacks import Callback
+from ..training.config import Fit
+from ..training.loop import fit
+from ..training.train_state import TrainState
+from . import RECIPES
+from .experiments.experiment import Experiment
+from .locations import locate, read_json, result_path
+from .own_images import OwnImages
+from .recipe import Recipe
 
 KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
+"""The classes that a run's stored recipe may name."""
 
 
 def default_folder(recipe: Recipe) -> Path:
-    """Where a run of that recipe goes if nothing is said."""
+    """The folder of a recipe's run where no other is given: `runs/NAME`."""
     name = next(name for name, kind in RECIPES.items() if kind is type(recipe))
     return Path("runs") / name
 
 
 def build(recipe: Recipe) -> Experiment:
-    """The recipe's experiment with the weights that its seed draws."""
+    """The recipe's experiment, with weights drawn from the recipe's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.fit.seed)
         return recipe.build()
@@ -38,15 +45,30 @@ def build(recipe: Recipe) -> Experiment:
 def train(
     recipe: Recipe,
     folder: str | Path,
-    show: Callable[[Progress], None] | None = None,
+    callbacks: Sequence[Callback] = (),
     experiment: Experiment | None = None,
-) -> Run:
-    """Trains a recipe into a folder, or goes on where an earlier call was stopped; `experiment` is
-    what :func:`build` made of the recipe, if it has been built."""
+    progress: bool | None = None,
+) -> TrainState:
+    """Trains a recipe into a folder, or resumes an earlier call that was stopped.
+
+    Args:
+        recipe: what to train.
+        folder: the run's folder.
+        callbacks: functions that are called with the progress, see :func:`quasistatic.fit`.
+        experiment: what :func:`build` made of the recipe, if it was called before.
+        progress: whether to show a progress bar; by default on a terminal and in a notebook.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ValueError: if the folder holds another run.
+    """
     experiment = experiment or build(recipe)
     described = serialization.describe(recipe)
-    described["fit"] = recipe.fit.decisive()  # what changes no result may differ in a resumed run
-    about = {"recipe": described}
+    described["fit"] = (
+        recipe.fit.decisive()
+    )  # settings that change no result may differ on resuming
     data = experiment.data
     return fit(
         experiment.model,
@@ -54,23 +76,34 @@ def train(
         data.valid,
         objective=experiment.objective,
         run=folder,
-        show=show,
-        about=about,
+        callbacks=callbacks,
+        progress=progress,
+        about={"recipe": described},
         settings=recipe.fit,
     )
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A trained run."""
+class TrainedRun:
+    """A trained run.
+
+    Args:
+        folder: the run's folder.
+        model: its model, in eval mode.
+        recipe: what it was trained from; None if it was trained by :func:`quasistatic.fit`.
+    """
 
     folder: Path
     model: Diffusion
     recipe: Recipe | None
 
+    def __repr__(self) -> str:
+        origin = "no recipe" if self.recipe is None else type(self.recipe).__name__
+        return f"TrainedRun({str(self.folder)!r}, {origin})"
+
     @cached_property
     def experiment(self) -> Experiment:
-        """What the recipe builds: the run's data, pictures and baselines.
+        """What the recipe builds: the run's data, figures and baselines.
 
         Raises:
             ValueError: if the run was not trained from a recipe.
@@ -84,8 +117,8 @@ class Opened:
 
     @contextlib.contextmanager
     def threads(self) -> Iterator[None]:
-        """As many threads as the run trained on, for as long as the block lasts: what is fastest
-        for training is so for the rest."""
+        """Sets PyTorch's threads to the number that the run was trained with, within the block:
+        what is fastest for training is fastest for the other verbs."""
         before = torch.get_num_threads()
         try:
             torch.set_num_threads((self.recipe and self.recipe.fit.threads) or before)
@@ -94,33 +127,37 @@ class Opened:
             torch.set_num_threads(before)
 
     def result(self, name: str) -> Path:
-        """Where a file goes if nothing else is said: into the run's folder; for a model that came
-        with the library, to where one stands, under the model's name."""
-        if self.folder.parent == WEIGHTS:
-            return Path(f"{self.folder.name}-{name}")
-        return self.folder / name
+        """The default path of a result of that name."""
+        return result_path(self.folder, name)
 
     def keep_paths(self, paths: Mapping[int, Tensor]) -> Path:
-        """Keeps times for few steps beside the run, for :meth:`path`; says where."""
+        """Saves paths of few time steps beside the run, for :meth:`path`.
+
+        Args:
+            paths: for each number of steps, the times to visit.
+
+        Returns:
+            The file that was written.
+        """
         file = self.result("grid.json")
         times = {str(count): path.tolist() for count, path in paths.items()}
         files.write_text(file, json.dumps({"paths": times}, indent=2) + "\n")
         return file
 
     def path(self, count: int) -> Tensor:
-        """The `count` times of the best path that :meth:`keep_paths` kept.
+        """The times of the best path of `count` steps, as :meth:`keep_paths` saved them.
 
         Raises:
-            FileNotFoundError: if none were kept.
-            ValueError: if none has that length.
+            FileNotFoundError: if no paths were saved.
+            ValueError: if none has that length, or the file is damaged.
         """
         file = self.result("grid.json")
+        again = f"`quasistatic grid {self.folder.name}` measures which times to visit"
         if not file.exists():
-            raise FileNotFoundError(
-                f"there is no {file}: `quasistatic grid {self.folder.name}` measures which times "
-                "to visit"
-            )
-        paths = json.loads(file.read_text())["paths"]
+            raise FileNotFoundError(f"there is no {file}: {again}")
+        paths = read_json(file, f"delete it; {again}").get("paths")
+        if not isinstance(paths, dict):
+            raise ValueError(f"{file} is damaged (it holds no paths): delete it; {again}")
         if str(count) not in paths:
             raise ValueError(
                 f"{file} keeps paths of {', '.join(paths)} steps, and {count} were asked for: "
@@ -130,14 +167,28 @@ class Opened:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """The records of `metrics.jsonl`."""
+        """The records of `metrics.jsonl`.
+
+        Raises:
+            ValueError: if a line of it is damaged: which.
+        """
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        records = []
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                records.append({str(key): value for key, value in record.items()})
+            except (ValueError, AttributeError) as error:
+                raise ValueError(
+                    f"{path} is damaged in line {number} ({error}): delete that line, or the file; "
+                    "only the training curve of the report needs it"
+                ) from None
+        return records
 
 
-def open_run(run: str | Path) -> Opened:
-    """The run in a folder, or the pretrained model of that name where there is no such folder.
+def open_run(run: str | Path) -> TrainedRun:
+    """Opens the run in a folder, or the pretrained model of that name if there is no such folder.
 
     Raises:
         FileNotFoundError: if there is neither, a file is missing, or the run is not finished.
@@ -147,7 +198,18 @@ def open_run(run: str | Path) -> Opened:
     stored = read_config(folder)
     if not (folder / "model.safetensors").exists():
         raise FileNotFoundError(
-            f"{folder} holds an unfinished run: the command that started it goes on with it"
+            f"{folder} holds an unfinished run: the command that started it resumes it"
         )
-    recipe = serialization.build(stored["recipe"], KNOWN) if "recipe" in stored else None
-    return Opened(folder, Diffusion.load(folder), recipe)
+    try:
+        recipe = serialization.build(stored["recipe"], KNOWN) if "recipe" in stored else None
+        model = Diffusion.load(folder)
+    except (KeyError, AttributeError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"{folder / 'config.json'} is damaged ({error!r}): restore a copy, or train again"
+        ) from None
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise ValueError(
+            f"{folder / 'config.json'} is damaged (its recipe is a {type(recipe).__name__}): "
+            "restore a copy, or train again"
+        )
+    return TrainedRun(folder, model, recipe)

@@ -3,27 +3,29 @@
 __all__ = ["SwissRoll", "SwissRollModern"]
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
+from ..training.config import Fit
+from .recipe import Recipe
 
-from ..data import Split, roll_noise, swiss_roll
-from ..diagnostics.oracles import SwissRollOracle
-from ..diffusion import Diffusion
-from ..heads import Natural, Velocity
-from ..heads.variances import FixedLarge, Sigmoid
-from ..kernels import GaussianKernel
-from ..kernels.schedules import linear_log_snr
-from ..networks import MLP, RBF
-from ..reporting import figures
-from ..spaces import Continuous
-from ..training.loop import Fit
-from .experiment import Experiment, Recipe
+if TYPE_CHECKING:
+    from .experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class SwissRoll(Recipe):
-    """SD15 D.1.1: T = 40 steps, 16 normalised radial basis functions with a read-out for each
-    time, which gives mean and variance. The noise of the data and beta_1 set what K can be."""
+    """SD15 D.1.1: T = 40 steps, 16 normalised radial basis functions and one linear read-out for
+    each time step, which gives the mean and the variance. The noise of the data and beta_1
+    limit the bound K.
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        hidden: radial basis functions.
+        noise: noise of the data, as in sklearn.datasets.make_swiss_roll.
+        first_log_snr: log signal-to-noise ratio at time 1.
+        last_log_snr: log signal-to-noise ratio at time T.
+        fit: how to train.
+    """
 
     steps: int = 40
     hidden: int = 16
@@ -40,17 +42,27 @@ class SwissRoll(Recipe):
     def reaches(self) -> str:
         return "K - L_null well above 0; the paper's K is 2.35 bits for a roll of unstated noise"
 
-    def build(self) -> Experiment:
-        schedule = linear_log_snr(self.steps, self.first_log_snr, self.last_log_snr)
-        network = RBF(2, self.hidden, self.steps, outputs=2)
-        model = Diffusion(Continuous(2), GaussianKernel(schedule), Natural(Sigmoid()), network)
-        return _experiment(model, self.noise)
+    def build(self) -> "Experiment":
+        from .experiments.swiss_roll import rbf_experiment
+
+        return rbf_experiment(self)
 
 
 @dataclass(frozen=True)
 class SwissRollModern(Recipe):
-    """The same data by a residual MLP that predicts the velocity, over T = 4000 steps: at so fine
-    a scale as the data's noise, each step that is skipped costs bits."""
+    """The same data by a residual MLP that predicts the velocity, over T = 4000 steps. The noise of
+    the data is small, so each step that is left out costs bits.
+
+    Args:
+        steps: T, the number of time steps of the chain.
+        noise: noise of the data, as in sklearn.datasets.make_swiss_roll.
+        first_log_snr: log signal-to-noise ratio at time 1.
+        last_log_snr: log signal-to-noise ratio at time T.
+        width: hidden units of the network.
+        depth: residual blocks of the network.
+        detail: frequencies of the input features.
+        fit: how to train.
+    """
 
     steps: int = 4000
     noise: float = 0.1
@@ -69,24 +81,7 @@ class SwissRollModern(Recipe):
     def reaches(self) -> str:
         return "K within 0.05 bits of the truth, 0.38 bits at noise 0.1"
 
-    def build(self) -> Experiment:
-        schedule = linear_log_snr(self.steps, self.first_log_snr, self.last_log_snr)
-        network = MLP(2, self.width, self.depth, detail=self.detail)
-        model = Diffusion(Continuous(2), GaussianKernel(schedule), Velocity(FixedLarge()), network)
-        return _experiment(model, self.noise)
+    def build(self) -> "Experiment":
+        from .experiments.swiss_roll import mlp_experiment
 
-
-def _experiment(model: Diffusion, noise: float) -> Experiment:
-    """`noise` is scikit-learn's; the roll is then scaled to unit variance."""
-    noise = roll_noise(noise)
-    data = Split(*(swiss_roll(n, noise, seed) for seed, n in enumerate((100_000, 1000, 4000))))
-    truth = SwissRollOracle(noise).log_prob(torch.from_numpy(data.test)).numpy()
-    return Experiment(model, data, _PICTURES, truth=truth)
-
-
-_PICTURES = (
-    (
-        "Forward process, reverse process and learned drift (SD15 Fig. 1)",
-        lambda m, x, rng: figures.plane_trajectories(m, x, rng),
-    ),
-)
+        return mlp_experiment(self)

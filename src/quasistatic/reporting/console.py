@@ -1,25 +1,29 @@
-"""What the command line says: tables and a progress bar for a person, one JSON object for a
-script. Everything for a person goes to standard error when a script reads standard output."""
+"""The console output of the command line: tables and a progress bar for a person, one JSON object
+for a script. With a script on standard output, text for a person goes to standard error."""
 
 __all__ = ["Display"]
 
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
-from ..training.train_state import Progress
+from .answer import Answer, TextTable
+
+if TYPE_CHECKING:
+    from ..training.train_state import Progress
 
 
 class Display:
-    """
+    """The console.
+
     Args:
-        script: whether standard output is for a script.
-        quiet: whether to say nothing, as all but one of several processes do.
+        script: whether a script reads standard output.
+        quiet: whether nothing is printed, as in all but one of several processes.
     """
 
     def __init__(self, script: bool = False, quiet: bool = False) -> None:
@@ -27,37 +31,51 @@ class Display:
         self.console = Console(stderr=script, highlight=False, soft_wrap=True, quiet=quiet)
 
     def say(self, text: str) -> None:
-        """A line for a person."""
-        self.console.print(text, markup=False)
+        """Prints a line for a person."""
+        self.console.print(_printable(text), markup=False)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table for a person; the first column is a name, the others are figures."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        """Prints a table for a person; the first column is a name, the others are figures."""
+        table = Table(title=Text(_printable(title)), title_justify="left", title_style="bold")
         for i, name in enumerate(header):
-            table.add_column(name, justify="right" if i else "left")
+            table.add_column(Text(_printable(name)), justify="right" if i else "left")
         for row in rows:
-            table.add_row(*(_text(cell) for cell in row))
+            table.add_row(*(Text(_printable(_text(cell))) for cell in row))
         self.console.print(table)
 
     def result(self, **facts: object) -> None:
-        """The one object that a script reads."""
+        """Prints the one JSON object that a script reads."""
         if self.script and not self.quiet:
             print(json.dumps(facts))
 
+    def show(self, answer: Answer) -> None:
+        """Prints the answer of a command."""
+        for each in answer.shown:
+            if isinstance(each, TextTable):
+                self.table(each.title, each.header, each.rows)
+            elif isinstance(each, str):
+                self.say(each)
+            else:
+                self.console.print(each)
+        self.result(**answer.facts)
+
     @contextlib.contextmanager
-    def progress(self, name: str) -> Iterator[Callable[[Progress], None]]:
-        """A bar with the latest figures of a run and the time it has left, on standard error."""
+    def progress(self, name: str) -> Iterator[Callable[["Progress"], None]]:
+        """A progress bar on standard error, with the latest figures and the time left."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[latest]}"),
+            TextColumn("{task.fields[latest]}", markup=False),
         )
         console = Console(stderr=True, highlight=False, quiet=self.quiet)
         with Bar(*columns, console=console, refresh_per_second=5) as bar:
             task = bar.add_task(name, total=None, latest="")
 
-            def show(now: Progress) -> None:
+            def show(now: "Progress") -> None:
                 left = "" if now.seconds_left is None else f"{_clock(now.seconds_left)} left"
                 figures = [
                     f"{label} {now.latest[key]:.4g}"
@@ -91,3 +109,10 @@ def _text(cell: object) -> str:
     if cell is None:
         return ""
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _printable(text: str) -> str:
+    """The text with control characters escaped, so that a cell cannot move the cursor."""
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
+    )

@@ -28,9 +28,11 @@ __all__ = [
     "encode",
     "posterior",
     "sample",
+    "timesteps",
     "walk",
 ]
 
+from . import timesteps
 from .encoding import decode, encode
 from .guidance import Guided
 from .method import Drawn, PosteriorMethod

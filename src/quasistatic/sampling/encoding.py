@@ -39,7 +39,7 @@ def decode(
     grid = resolve_times(model, 50 if times is None else times, stepper)
     stepper.require(model, grid)
     drawn = []
-    for part in torch.split(noise.to(model.blank(1)), model.together):
+    for part in torch.split(noise.to(model.blank(1)), model.chunk_size):
         for state in stepper.walk(model, State(part, int(grid[-1])), grid.tolist()):
             x_0 = state.x
         drawn.append(model.space.decode(x_0))
@@ -83,7 +83,7 @@ def encode(
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
-        rows = max(1, model.together // len(grid))
+        rows = max(1, model.chunk_size // len(grid))
         parts = [_encoded(model, x, grid, stepper, tolerance) for x in torch.split(x_0, rows)]
     return torch.cat(parts)
 

@@ -76,7 +76,7 @@ class Guided(PosteriorMethod):
             stepper = _Guided(factor, rows, RULES[self.rule])
             for state in walk(model, len(rows), times, source, stepper):
                 x_0 = state.x
-            found.append(model.space.settle(x_0))
+            found.append(model.space.snap_to_levels(x_0))
         x_0 = torch.cat(found).reshape(examples, draws, *model.space.state)
         unknown = torch.full((examples,), math.nan, dtype=torch.float64)
         nothing = torch.zeros(examples, dtype=torch.long)

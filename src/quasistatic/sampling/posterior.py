@@ -118,7 +118,7 @@ def posterior(
     source = as_generator(rng)
     examples = 1 if factor.examples is None else factor.examples
     about = factor.on(model.space, source)
-    found = method(model, about, examples, draws, times, source, together or model.together)
+    found = method(model, about, examples, draws, times, source, together or model.chunk_size)
     flat = model.space.decode(found.x_0.flatten(0, 1))
     raw = flat.reshape(examples, draws, *flat.shape[1:])
     known = factor.known

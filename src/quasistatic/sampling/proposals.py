@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..distributions import Family, total
-from ..heads import BeliefHead
+from ..heads import DenoisingHead
 from ..model import Model
 from .factors import Factor
 from .steppers import clock
@@ -74,7 +74,7 @@ def look_ahead(
         estimate = _estimate(model, output, x, at)
         widened = _widened(model, estimate, at)
         log_twist = factor.log_mean(model.space, widened)
-        linear = model.kernel.evidence(x, torch.zeros_like(at), at)[0]
+        linear = model.kernel.likelihood_tilt(x, torch.zeros_like(at), at)[0]
     after = factor.update(widened)
     mean, variance = estimate.mean.detach(), estimate.variance.detach()
     mean_after, variance_after = after.mean.detach(), after.variance.detach()
@@ -105,13 +105,13 @@ def proposal(
     of that proposal, with shape (n,), in nats."""
     early, late = clock(x_t, s), clock(x_t, t)
     kernel, head = model.kernel, model.head
-    if type(head).reverse is BeliefHead.reverse:
-        p = kernel.bridge(x_t, kernel.member(ahead.mean, ahead.variance), early, late)
+    if type(head).reverse is DenoisingHead.reverse:
+        p = kernel.bridge(x_t, kernel.from_moments(ahead.mean, ahead.variance), early, late)
     else:
         p = head.reverse(kernel, ahead.output, x_t, early, late)
     # A value that the factor does not change takes the model's own step, be it a mixture.
-    free, unaffected = _pulled(p, ahead.pull), p.whole(ahead.unaffected)
-    after = kernel.member(ahead.mean_after, ahead.variance_after)
+    free, unaffected = _pulled(p, ahead.pull), p.all_in_group(ahead.unaffected)
+    after = kernel.from_moments(ahead.mean_after, ahead.variance_after)
     tilted = _pulled(kernel.bridge(x_t, after, early, late), ahead.pull)
     x_s = torch.where(unaffected, free.sample(rng), tilted.sample(rng))
     log_q = torch.where(unaffected, free.log_prob(x_s), tilted.log_prob(x_s))
@@ -121,10 +121,10 @@ def proposal(
 def _estimate(model: Model, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
     """The model's law of x_0 given x_t; if its head states a step only, one with its mean."""
     kernel, head = model.kernel, model.head
-    if isinstance(head, BeliefHead):
-        return head.belief(kernel, output, x_t, t)
+    if isinstance(head, DenoisingHead):
+        return head.denoise(kernel, output, x_t, t)
     mean = head.estimate(kernel, output, x_t, t)
-    return kernel.member(mean, kernel.doubt(mean, t))
+    return kernel.from_moments(mean, kernel.conditional_variance(mean, t))
 
 
 def _widened(model: Model, estimate: Family, t: Tensor) -> Family:
@@ -132,7 +132,9 @@ def _widened(model: Model, estimate: Family, t: Tensor) -> Family:
     x_t if the data are the kernel's fixed point: a twisting function needs some."""
     if (estimate.variance > 0).any():
         return estimate
-    return model.kernel.member(estimate.mean, model.kernel.doubt(estimate.mean, t))
+    return model.kernel.from_moments(
+        estimate.mean, model.kernel.conditional_variance(estimate.mean, t)
+    )
 
 
 def _pulled(p: Family, pull: Tensor) -> Family:

@@ -98,7 +98,7 @@ def sample(
     source, drawn = as_generator(rng), []
     before = None if source is None else source.get_state()
     rows = _multiple(model)
-    batch = max(rows, model.together // rows * rows)
+    batch = max(rows, model.chunk_size // rows * rows)
     for first in range(0, n, batch):
         if source is not None and before is not None:
             source.set_state(before)  # one seed for all batches

@@ -110,7 +110,7 @@ class SMC(PosteriorMethod):
         if factor.examples not in (None, examples):
             raise ValueError(f"the factor is about {factor.examples} examples, and not {examples}")
         particles, repeats = self.particles, self.repeats or REPEATS
-        rng, limit = as_generator(rng), together or model.together
+        rng, limit = as_generator(rng), together or model.chunk_size
         grid = resolve_times(model, times, Ancestral()).tolist()
         owner = torch.arange(examples).repeat_interleave(repeats * particles)
         pieces = [
@@ -323,7 +323,7 @@ def _ended(
     """x_0, with r itself in its weight in place of the twisting function."""
     p = _last(model, here, t)
     q, space = factor.update(p), model.space
-    x_0 = space.settle(q.sample(rng))
+    x_0 = space.snap_to_levels(q.sample(rng))
     known = factor.known
     if known is not None:
         known = known.to(x_0)

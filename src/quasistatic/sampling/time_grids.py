@@ -61,16 +61,17 @@ class EvenLogSNR(TimeGrid):
 
     Args:
         count: how many times.
-        first: the earliest time, which has the highest log-SNR.
+        high: the largest log(signal / noise); by default that of t = 1.
         low: log(signal / noise) below which T alone is visited. What is all noise tells little of
-            x_0: for data of about unit variance one step goes from T to -2 at hardly any error.
+            x_0: for data of about unit variance one step goes from T to -1 at little error.
     """
 
-    first: int = 1
+    high: float = math.inf
     low: float = -math.inf
 
     def places(self, model: Model) -> Tensor:
-        high, least = _ends(model, self.first)
+        high, least = _ends(model)
+        high = min(high, self.high)
         if least >= self.low:
             h = torch.linspace(high, least, self.count, dtype=torch.float64)
         else:
@@ -91,18 +92,16 @@ class Karras(TimeGrid):
     rho: float = 7.0
 
     def places(self, model: Model) -> Tensor:
-        low, high = (math.exp(-h / self.rho) for h in _ends(model, 1))
+        low, high = (math.exp(-h / self.rho) for h in _ends(model))
         sigma = torch.linspace(low, high, self.count, dtype=torch.float64) ** self.rho
         return _times_at(model, -sigma.log())
 
 
-def _ends(model: Model, first: int) -> tuple[float, float]:
-    """log(signal / noise) at time `first` and at the last time at which it is finite."""
-    if not 1 <= first < model.steps:
-        raise ValueError(f"the first time is from 1 to T - 1 = {model.steps - 1}, got {first}")
+def _ends(model: Model) -> tuple[float, float]:
+    """log(signal / noise) at t = 1 and at the last time at which it is finite."""
     log_snr = 0.5 * model.kernel.schedule.log_snr[1:].detach()
     finite = log_snr[log_snr.isfinite()]
-    return float(log_snr[first - 1]), float(finite[-1])
+    return float(log_snr[0]), float(finite[-1])
 
 
 def _times_at(model: Model, h: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Columns of one kind as one space."""
+"""Columns of one kind, as one space."""
 
 __all__ = ["Block", "blocks_of"]
 
@@ -8,16 +8,21 @@ from typing import Any, NamedTuple
 from .columns import Column
 from .integers import Integers
 from .one_hot import OneHot
-from .piecewise_linear import Warped
+from .piecewise_linear import PiecewiseLinear
 from .space import Space
+from .yeo_johnson import YeoJohnson
 
 
 class Block(NamedTuple):
-    """Columns of one kind: the space that they make, and which they are.
+    """The columns of one kind and the space that they make.
 
-    `lattices` has for each of their real values where in x_0 its numbers begin, how far apart they
-    are, 0 on a continuum, and where they end; `sizes` for each column of classes how many there
-    are, and `shares` what each class has of the data.
+    Args:
+        space: of these columns.
+        columns: their indices in the table.
+        lattices: for each real value of x_0 the first number, the distance between numbers (0 for
+            real-valued data) and the last number, in units of x_0.
+        sizes: for each class variable the number of classes.
+        shares: the share of each class in the data.
     """
 
     space: Space
@@ -28,7 +33,14 @@ class Block(NamedTuple):
 
 
 def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
-    """The columns that take part in a model, those of one kind together."""
+    """The columns that take part in a model, grouped by kind.
+
+    Args:
+        columns: all columns of a table.
+
+    Returns:
+        Blocks in the order of their values in x_0: real values first.
+    """
     found = []
     for kind, build in _BUILT.items():
         index = tuple(k for k, each in enumerate(columns) if each.space is kind)
@@ -37,8 +49,16 @@ def blocks_of(columns: Sequence[Column]) -> tuple[Block, ...]:
     return tuple(found)
 
 
-def _warped(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
-    space = Warped(len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns))
+def _piecewise_linear(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    space = PiecewiseLinear(
+        len(columns), tuple(c.at for c in columns), tuple(c.to for c in columns)
+    )
+    return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
+
+
+def _powers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    names = ("power", "shift", "scale", "centre", "spread")
+    space = YeoJohnson(len(columns), *(tuple(getattr(c, n) for c in columns) for n in names))
     return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
@@ -58,8 +78,9 @@ def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
 
 
 _BUILT: dict[type[Space], Callable[[Sequence[Any], tuple[int, ...]], Block]] = {
-    Warped: _warped,
+    PiecewiseLinear: _piecewise_linear,
+    YeoJohnson: _powers,
     Integers: _integers,
     OneHot: _one_hot,
 }
-"""How columns of one kind make a block, in the order of their values in x_0: real ones first."""
+"""How the columns of each kind make a block, in the order of their values in x_0."""

@@ -1,8 +1,9 @@
-"""Real data, by a shift and a scale."""
+"""Real-valued data, with a shift and a scale."""
 
 __all__ = ["Continuous"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,17 +11,26 @@ from torch import Tensor
 
 from .._utils.constants import constant
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from .space import OnContinuum
 
 
 @dataclass(frozen=True)
 class Continuous(OnContinuum):
-    """Real data: x_0 = (raw - shift) / scale, where shift and scale are one number or one for
-    each value, nested as the data are. `Continuous.standardize` takes them from data."""
+    """Real-valued data: x_0 = (raw - shift) / scale.
 
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
+    Args:
+        shape: of one example; a whole number means one axis.
+        shift: one number, or one for each value, nested as the data are. Default 0.
+        scale: likewise, positive. Default 1.
+
+    Raises:
+        ValueError: if a shift or a scale does not fit the shape, is not finite, or a scale is not
+            positive.
+    """
+
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,8 +48,16 @@ class Continuous(OnContinuum):
 
     @classmethod
     def standardize(cls, raw: object, each: bool = True) -> "Continuous":
-        """The space in which `raw` (B, *) has mean 0 and variance 1: each value by itself, or
-        (each=False) all by one shift and one scale. A constant column keeps scale 1."""
+        """The space in which these data have mean 0 and variance 1.
+
+        Args:
+            raw: an array (B, *shape).
+            each: whether every value has its own shift and scale; if not, all have the same.
+                Default True.
+
+        Returns:
+            A space with the shape of an example. A constant value keeps scale 1.
+        """
         array = np.asarray(raw, dtype=np.float64)
         checked = as_array(array, array.shape[1:]).numpy()
         axis = 0 if each else None
@@ -48,8 +66,8 @@ class Continuous(OnContinuum):
         return cls(array.shape[1:], _nested(shift.tolist()), _nested(scale.tolist()))
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
         return constant(self.shift, like), constant(self.scale, like)
@@ -69,9 +87,12 @@ class Continuous(OnContinuum):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return -self._affine(x_0)[1].log().expand_as(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0) - self._affine(x_0)[1].log()
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
-def _nested(value: float | list) -> float | tuple:
+def _nested(value: float | list[Any]) -> float | tuple[Any, ...]:
     return tuple(map(_nested, value)) if isinstance(value, list) else value

@@ -1,34 +1,48 @@
-"""Data frames and arrays of any library, as named columns of numbers or names, and back."""
+"""Data frames and arrays of several libraries, as named columns, and back."""
 
 __all__ = ["Frame", "Series"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
 ARRAY, RECORDS = "array", "records"
-"""What NumPy data are called in :attr:`Frame.source`; frames are called as their library."""
+"""The names of NumPy data in :attr:`Frame.source`; a data frame has the name of its library."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One column: `numbers` in float64 with NaN for what is missing, or `names`, Python objects
-    with None for it; the other is None. `dtype` is what its library calls its type."""
+    """One column: either `numbers` or `strings` in the field `names`.
+
+    Args:
+        name: of the column.
+        dtype: its type in the library that it came from, as text.
+        numbers: float64, NaN where a value is missing, shape (N,); None for a column of strings or
+            bits.
+        names: Python objects, None where a value is missing; None for a column of numbers.
+    """
 
     name: str
     dtype: str
     numbers: np.ndarray | None = None
-    names: list | None = None
+    names: list[Any] | None = None
 
     @property
     def missing(self) -> np.ndarray:
-        """Where a value is missing, with shape (N,)."""
+        """True where a value is missing, shape (N,)."""
         if self.numbers is not None:
-            return np.isnan(self.numbers)
+            return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
+
+    def take(self, index: np.ndarray) -> "Series":
+        """The values of that index (n,), whole numbers."""
+        if self.numbers is not None:
+            return replace(self, numbers=self.numbers[index])
+        names = self.names or []
+        return replace(self, names=[names[k] for k in index])
 
 
 @dataclass(frozen=True)
@@ -36,30 +50,51 @@ class Frame:
     """Columns of equal length, in their order.
 
     Args:
-        source: the library that they came from, by which they can be given back.
+        source: the library that they came from.
+        columns: the columns.
     """
 
     source: str
     columns: tuple[Series, ...]
 
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return len(self.columns[0].missing)
+
+    def take(self, index: np.ndarray) -> "Frame":
+        """The rows of that index (n,), whole numbers."""
+        return Frame(self.source, tuple(each.take(index) for each in self.columns))
+
+    def named(self, names: Sequence[str]) -> "Frame":
+        """The same columns with other names."""
+        pairs = zip(self.columns, names, strict=True)
+        return replace(self, columns=tuple(replace(each, name=name) for each, name in pairs))
+
     @staticmethod
     def has_names(data: object) -> bool:
-        """Whether data are a data frame, or an array whose fields have names."""
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        """Whether the data are a data frame, or an array with named fields."""
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         return isinstance(frame, nw.DataFrame) or bool(
             isinstance(data, np.ndarray) and data.dtype.names
         )
 
     @classmethod
     def of(cls, data: object) -> "Frame":
-        """A data frame of pandas, polars or pyarrow; a structured NumPy array; or an array (N, C)
-        of numbers or objects, whose columns are named 0, 1, and so on.
+        """The columns of some data.
+
+        Args:
+            data: a data frame of pandas, polars or pyarrow; a structured NumPy array; or an array
+                (N, C) of numbers or objects, whose columns are named 0, 1, and so on.
 
         Raises:
-            TypeError: if it is none of these, or a column has a type that is no number and no name.
+            TypeError: if it is none of these, or a column has a type that is neither a number nor a
+                string.
             ValueError: if it has no columns or no rows.
         """
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        if isinstance(data, Frame):
+            return data
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         if isinstance(frame, nw.DataFrame):
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]
             source = frame.implementation.name.lower()
@@ -81,18 +116,30 @@ class Frame:
         return cls(source, tuple(named))
 
 
-def written(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+def to_native(
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> Any:
-    """Columns of Python values as what `source` calls a table; `missing` names those in which None
-    stands for some."""
+    """Columns of Python values as a table of a library.
+
+    Args:
+        source: the library, as in :attr:`Frame.source`.
+        values: the values of each column, None where one is missing.
+        dtypes: the type of each column, as in :attr:`Series.dtype`.
+        missing: the names of columns with missing values.
+
+    Returns:
+        A data frame, or a NumPy array.
+    """
     if source in (ARRAY, RECORDS):
         return _as_array(source, values, dtypes, missing)
     series = []
     for name, column in values.items():
         made: Any = nw.new_series(name, list(column), backend=source)  # type: ignore[arg-type]
         kind = _NARWHALS.get(dtypes[name], made.dtype)
-        # pandas has no whole numbers and no bits with holes among them: those stay as they are.
+        # pandas has no integer or boolean columns with missing values: keep the type as it is.
         whole = kind in _WHOLE and name in missing and source == "pandas"
         series.append(made if whole or made.dtype == kind else made.cast(kind))
     return nw.concat([each.to_frame() for each in series], how="horizontal").to_native()
@@ -112,7 +159,10 @@ _NARWHALS: dict[str, Any] = {
 
 
 def _as_array(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> np.ndarray:
     kinds = {name: np.dtype(dtypes[name]) for name in values}
     for name in missing:
@@ -142,8 +192,8 @@ def _of_frame(series: Any) -> Series:
         return Series(series.name, str(kind), numbers=numbers)
     if kind.is_temporal():
         raise TypeError(
-            f"column {series.name!r} holds times ({kind}): turn it into a number first, days since "
-            "some date for instance, or leave it out"
+            f"column {series.name!r} holds times ({kind}): convert it to numbers, such "
+            "as days since a date, or leave it out"
         )
     dtype = "Enum" if isinstance(kind, nw.Enum) else str(kind)
     return _of_objects(str(series.name), dtype, series.to_list())
@@ -154,27 +204,28 @@ def _of_array(name: str, column: np.ndarray) -> Series:
         return Series(name, column.dtype.str, numbers=column.astype(np.float64))
     if column.dtype.kind not in "bOUS":
         raise TypeError(
-            f"column {name!r} holds {column.dtype}: a table takes numbers, bits and names; turn it "
-            "into one of them first, or leave it out"
+            f"column {name!r} holds {column.dtype}: a table takes numbers, bits and strings: "
+            "convert it first, or leave it out"
         )
     return _of_objects(name, column.dtype.str, column.tolist())
 
 
-def _of_objects(name: str, dtype: str, objects: list) -> Series:
-    """Objects that are all numbers are numbers; else they are names, and NaN is none of them."""
+def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
+    """A series of objects: of numbers if all are numbers, else of strings; NaN and None are missing
+    values."""
     plain = [None if _is_missing(each) else each for each in objects]
-    there = [each for each in plain if each is not None]
-    if not there:
+    present = [each for each in plain if each is not None]
+    if not present:
         return Series(name, dtype, numbers=np.full(len(plain), np.nan))
-    if all(isinstance(each, int | float) and each is not True for each in there):
+    if all(isinstance(each, int | float) and each is not True for each in present):
         numbers = [np.nan if each is None else float(each) for each in plain]
-        if not any(isinstance(each, bool) for each in there):
+        if not any(isinstance(each, bool) for each in present):
             return Series(name, dtype, numbers=np.array(numbers, dtype=np.float64))
-    odd = next((each for each in there if not isinstance(each, str | int | float | bool)), None)
+    odd = next((each for each in present if not isinstance(each, str | int | float | bool)), None)
     if odd is not None:
         raise TypeError(
             f"column {name!r} holds a {type(odd).__name__}, {odd!r}: a table takes numbers, bits "
-            "and names"
+            "and strings"
         )
     return Series(name, dtype, names=plain)
 

@@ -1,4 +1,4 @@
-"""Whole numbers of unlike ranges, each with a shift and a scale of its own."""
+"""Whole numbers, with a range, a shift and a scale for each column."""
 
 __all__ = ["Integers"]
 
@@ -9,25 +9,28 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Integral
+from ..distributions import Family, IntegerSupport
 from .space import OnLevels
 
 MOST = 1024
-"""Levels of a column whose masses are added up by :meth:`Integers.log_whole`."""
+"""The largest number of levels of a column that :meth:`Integers.log_total_mass` sums over."""
 
 
 @dataclass(frozen=True)
 class Integers(OnLevels):
-    """Whole numbers (B, n) from `low` to `high` of each column: x_0 = (raw - shift) / scale is the
-    middle of a cell, and p(raw | x_1) is the mass that the last step gives to the cell, the outer
-    cells reaching to infinity (DDPM Eq. 13).
+    """Whole numbers (B, n): x_0 = (raw - shift) / scale is the middle of a cell, and p(raw | x_1)
+    is the mass of the last step in the cell. The outer cells reach to infinity (DDPM Eq. 13).
 
     Args:
-        low, high: the least and the largest number of each column.
-        shift, scale: of each column.
+        shape: n, the number of columns.
+        low: the smallest number of each column.
+        high: the largest number of each column.
+        shift: of each column.
+        scale: of each column, positive.
 
     Raises:
-        ValueError: if a range is empty, a scale is not positive, or there is not one of each.
+        ValueError: if a range has fewer than two numbers, a scale is not positive and finite, or
+            the lengths differ.
     """
 
     low: tuple[int, ...]
@@ -38,26 +41,28 @@ class Integers(OnLevels):
     def __post_init__(self) -> None:
         super().__post_init__()
         if {len(self.low), len(self.high), len(self.shift), len(self.scale)} != {self.dims}:
-            raise ValueError(f"data of shape {self.shape} take one range and scale for each column")
+            raise ValueError(
+                f"data of shape {self.shape} need one low, high, shift and scale for each column"
+            )
         if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
-            raise ValueError(f"a range has two numbers or more, got {self.low} to {self.high}")
+            raise ValueError(f"a range needs two numbers or more, got {self.low} to {self.high}")
         if not all(0 < scale < math.inf for scale in self.scale):
             raise ValueError(f"a scale must be positive and finite, got {self.scale}")
 
     @property
     def levels(self) -> None:
-        return None  # they are other ones in each column
+        return None  # they differ between columns
 
     @property
-    def support(self) -> Integral:
-        return Integral(self.low, self.high)
+    def support(self) -> IntegerSupport:
+        return IntegerSupport(self.low, self.high)
 
     @property
-    def filler(self) -> Tensor:
+    def placeholder(self) -> Tensor:
         return torch.tensor(self.low, dtype=torch.float64)
 
     def _of(self, like: Tensor) -> list[Tensor]:
-        """low, high, shift and scale, in float64."""
+        """low, high, shift and scale, float64."""
         each = (self.low, self.high, self.shift, self.scale)
         return [torch.tensor(x, dtype=torch.float64, device=like.device) for x in each]
 
@@ -99,8 +104,9 @@ class Integers(OnLevels):
         upper = torch.where(raw == high, math.inf, x_0 + half)
         return p.log_mass(lower, upper)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor:
-        """As :meth:`Space.log_whole`; a column of very many numbers is taken at its word."""
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor:
+        """As :meth:`Space.log_total_mass`. Columns with more than MOST numbers are not summed and
+        count as normalised."""
         low, high, *_ = self._of(like)
         few = high - low < MOST
         each = []

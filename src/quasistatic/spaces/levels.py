@@ -1,4 +1,4 @@
-"""Data with levels that are the same for each value: bits, and whole numbers from zero."""
+"""Data with the same levels for every value: bits, and whole numbers from zero."""
 
 __all__ = ["Binary", "Dequantized", "Quantized"]
 
@@ -16,7 +16,11 @@ from .space import OnContinuum, OnLevels
 
 @dataclass(frozen=True)
 class Binary(OnLevels):
-    """Bits: x_0 is the raw 0 or 1."""
+    """Bits: x_0 is the raw 0 or 1.
+
+    Args:
+        shape: of one example; a whole number means one axis.
+    """
 
     @property
     def levels(self) -> Tensor:
@@ -37,14 +41,15 @@ class Binary(OnLevels):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         if isinstance(p, OnLattice):
             return p.log_prob(x_0)
-        # The mass of its half of the line: a step on the reals has a probability then, too.
+        # The mass of one half of the line, so that a step on the real line gives probabilities too.
         one, half = x_0 > 0.5, torch.full_like(x_0, 0.5)
         return p.log_mass(half.where(one, -math.inf), half.where(~one, math.inf))
 
 
 @dataclass(frozen=True)
 class _Cells:
-    """`count` equal cells from -spread to spread, each a raw whole number from 0."""
+    """`count` cells of equal width on [-spread, spread]; cell k stands for the raw whole number
+    k."""
 
     count: int
     spread: float
@@ -60,23 +65,33 @@ class _Cells:
         return 2 * self.spread / self.count
 
     def place(self, raw: Tensor) -> Tensor:
-        """The position of raw, where a whole number is the lower end of its cell."""
+        """The position of a raw number; a whole number is the lower end of its cell."""
         return (raw / self.count * 2 - 1) * self.spread
 
     def unrounded(self, x: Tensor) -> Tensor:
-        """The raw number at a position, whole in the middle of a cell."""
+        """The raw number of a position; it is whole in the middle of a cell."""
         return (x / self.spread + 1) / 2 * self.count - 0.5
 
     def raw(self, x: Tensor) -> Tensor:
+        """The whole number of the cell that holds x."""
         index = ((x / self.spread + 1) / 2 * self.count).floor()
         return index.clamp(0, self.count - 1)
 
 
 @dataclass(frozen=True)
 class Quantized(OnLevels):
-    """Whole numbers 0 .. count - 1 (8-bit images have 256): x_0 is the middle of its cell on
-    [-spread, spread], and p(raw | x_1) is the mass that the last step gives to the cell, the
-    outer cells reaching to infinity (DDPM Eq. 13)."""
+    """Whole numbers 0, ..., count - 1, such as 8-bit images: x_0 is the middle of a cell on
+    [-spread, spread], and p(raw | x_1) is the mass of the last step in the cell. The outer cells
+    reach to infinity (DDPM Eq. 13).
+
+    Args:
+        shape: of one example; a whole number means one axis.
+        count: the number of levels, at least 2. Default 256.
+        spread: half the range of x_0, positive. Default 1.
+
+    Raises:
+        ValueError: if `count` or `spread` is out of range.
+    """
 
     count: int = 256
     spread: float = 1.0
@@ -115,9 +130,18 @@ class Quantized(OnLevels):
 
 @dataclass(frozen=True)
 class Dequantized(OnContinuum):
-    """Whole numbers 0 .. count - 1, spread evenly over their cells: x_0 is raw + u, u uniform on
-    [0, 1), scaled to [-spread, spread]. The density of raw + u bounds the mass of raw from below
-    (SD15 footnote 3), and u has no entropy to account for."""
+    """Whole numbers 0, ..., count - 1, dequantised: x_0 is raw + u with u uniform on [0, 1), scaled
+    to [-spread, spread]. The density of raw + u is a lower bound of the mass of raw (SD15 footnote
+    3); u itself has entropy 0.
+
+    Args:
+        shape: of one example; a whole number means one axis.
+        count: the number of levels, at least 2. Default 256.
+        spread: half the range of x_0, positive. Default 1.
+
+    Raises:
+        ValueError: if `count` or `spread` is out of range.
+    """
 
     count: int = 256
     spread: float = 1.0
@@ -145,7 +169,7 @@ class Dequantized(OnContinuum):
 
 def _check_levels(raw: object, shape: tuple[int, ...], count: int, name: str, kind: str) -> Tensor:
     array = as_array(raw, shape, name)
-    if not array.is_floating_point():  # bytes compare by their own arithmetic, bools by none
+    if not array.is_floating_point():  # comparisons of uint8 wrap around, and bool has none
         array = array.to(torch.get_default_dtype())
     valid = (array == array.round()) & (array >= 0) & (array < count)
     if not valid.all():

@@ -1,4 +1,4 @@
-"""Categories: whole numbers that are names, diffused as one-hot values."""
+"""Class variables, diffused as one-hot values."""
 
 __all__ = ["OneHot"]
 
@@ -10,21 +10,24 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Grouped, Groups
+from ..distributions import Family, OneHotGroups, OneHotSupport
 from ..kernels import CategoricalKernel, Kernel
 from .space import OnLevels, no_affine
 
 
 @dataclass(frozen=True)
 class OneHot(OnLevels):
-    """Classes (B, G) as whole numbers from `lowest`: x_0 (B, W) is their one-hot values, side by
-    side, and p(raw | x_1) is the probability that the last step gives to the class.
+    """Classes (B, G) as whole numbers from `lowest`. x_0 (B, W) is their one-hot values side by
+    side, and p(raw | x_1) is the probability of the class in the last step.
 
     Args:
-        counts: how many classes each column has.
-        lowest: the number of the first class, one for all columns or one for each.
-        masked: whether each column has one more value, MASK, that no data have: the class that
-            :meth:`CategoricalKernel.absorbing` erases to.
+        counts: the number of classes of each variable.
+        lowest: the number of the first class, for all variables or for each. Default 0.
+        masked: whether each variable has one more class, MASK, that no data have, as
+            :meth:`CategoricalKernel.absorbing` needs. Default False.
+
+    Raises:
+        ValueError: if a variable has fewer than two classes, or there is not one `lowest` for each.
     """
 
     counts: tuple[int, ...]
@@ -39,13 +42,13 @@ class OneHot(OnLevels):
         self._lowest(torch.zeros(len(self.counts)))
 
     @cached_property
-    def groups(self) -> Groups:
-        """The values of each column, MASK the last of them where there is one."""
-        return Groups(tuple(count + self.masked for count in self.counts))
+    def groups(self) -> OneHotGroups:
+        """The one-hot values of each variable; MASK is the last of them if there is one."""
+        return OneHotGroups(tuple(count + self.masked for count in self.counts))
 
     @property
     def excluded(self) -> Tensor:
-        """Whether no data can have a class, with shape (W,): MASK."""
+        """True for a class that no data have (MASK), shape (W,)."""
         groups, index = self.groups, torch.tensor(self.counts)
         return groups.one_hot(index) > 0 if self.masked else torch.zeros(groups.width).bool()
 
@@ -55,25 +58,25 @@ class OneHot(OnLevels):
 
     @property
     def levels(self) -> None:
-        return None  # a value by itself is 0 or 1, and does not stand by itself
+        return None  # one-hot values depend on each other
 
     @property
-    def support(self) -> Grouped:
-        return Grouped(self.groups)
+    def support(self) -> OneHotSupport:
+        return OneHotSupport(self.groups)
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, CategoricalKernel) or kernel.groups != self.groups:
             raise TypeError(
                 f"OneHot with {self.groups.sizes} values needs a CategoricalKernel of these sizes, "
-                f"got {kernel!r}: build the one with the other's"
+                f"got {kernel!r}: build the kernel with sizes={self.groups.sizes}"
             )
 
     @property
-    def filler(self) -> Tensor:
+    def placeholder(self) -> Tensor:
         return self._lowest(torch.zeros(len(self.counts), dtype=torch.float64))
 
-    def per_state(self, each: Tensor) -> Tensor:
-        return self.groups.spread(each)
+    def expand_to_state(self, each: Tensor) -> Tensor:
+        return self.groups.expand(each)
 
     def check(self, raw: object, name: str = "x") -> Tensor:
         array = as_array(raw, self.shape, name)
@@ -107,7 +110,7 @@ class OneHot(OnLevels):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor:
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor:
         return self.groups.logsumexp(p.log_prob(torch.ones_like(like)))
 
     def _lowest(self, like: Tensor) -> Tensor:

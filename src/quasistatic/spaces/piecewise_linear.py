@@ -1,6 +1,6 @@
-"""Real values of unlike scales and shapes: each by a map of its own, made of straight lines."""
+"""Real-valued columns, each with a piecewise linear map."""
 
-__all__ = ["Warped"]
+__all__ = ["PiecewiseLinear"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,22 +9,23 @@ import torch
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from .space import OnContinuum, no_affine
 
 
 @dataclass(frozen=True)
-class Warped(OnContinuum):
-    """Real data (B, n): x_0 rises along straight lines through the knots of each column, and goes
-    on beyond them. Two knots are a shift and a scale; quantiles as knots make x_0 nearly normal.
-    A density has the slope in it, so that it is in the raw column's own units.
+class PiecewiseLinear(OnContinuum):
+    """Real-valued data (B, n): x_0 rises along straight lines through the knots of each column; the
+    outer lines are extended. Two knots are a shift and a scale. Quantiles as knots make x_0 nearly
+    normal. Log-densities include the slope and are in units of the raw column.
 
     Args:
-        at: raw values, rising, two or more for each column.
-        to: the x_0 of each, rising.
+        shape: n, the number of columns.
+        at: raw values of the knots of each column, ascending, two or more.
+        to: x_0 of the knots of each column, ascending.
 
     Raises:
-        ValueError: if a column's knots do not rise, are not finite or do not pair up.
+        ValueError: if the knots of a column do not rise, are not finite, or do not pair up.
     """
 
     at: tuple[tuple[float, ...], ...]
@@ -34,7 +35,7 @@ class Warped(OnContinuum):
         super().__post_init__()
         if not len(self.at) == len(self.to) == self.dims:
             raise ValueError(
-                f"data of shape {self.shape} take knots for each column, got {len(self.at)} and "
+                f"data of shape {self.shape} need knots for each column, got {len(self.at)} and "
                 f"{len(self.to)}"
             )
         for column, knots in enumerate(zip(self.at, self.to, strict=True)):
@@ -42,17 +43,17 @@ class Warped(OnContinuum):
             rising = all(each.isfinite().all() and (each.diff() > 0).all() for each in pair)
             if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2 or not rising:
                 raise ValueError(
-                    f"column {column} takes two knots or more, which rise in raw values and in "
+                    f"column {column} needs two knots or more, which rise in raw values and in "
                     f"x_0, got {knots[0]} and {knots[1]}"
                 )
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     @cached_property
     def _knots(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw knots and x_0 knots, (n, K) each, and the slopes between them, (n, K - 1)."""
+        """Raw knots and x_0 knots, shape (n, K) each, and the slopes between them, (n, K - 1)."""
         count = max(map(len, self.at))
         rows = [
             torch.stack([_lengthened(each, count) for each in pair])
@@ -92,18 +93,18 @@ class Warped(OnContinuum):
 
 
 def _lengthened(knots: tuple[float, ...], count: int) -> Tensor:
-    """That many knots: the last line goes on."""
+    """The knots, padded to `count` by extending the last line."""
     row = torch.tensor(knots, dtype=torch.float64)
     more = torch.arange(1, count - len(row) + 1, dtype=torch.float64)
     return torch.cat([row, row[-1] + more * (row[-1] - row[-2])])
 
 
 def _segment(knots: Tensor, x: Tensor) -> Tensor:
-    """The line, from 0, of each value of x (B, n) among knots (n, K)."""
+    """The index of the line for each value of x (B, n) among knots (n, K)."""
     found = torch.searchsorted(knots, x.double().T.contiguous(), right=True) - 1
     return found.clamp(0, knots.shape[1] - 2)
 
 
 def _of(table: Tensor, k: Tensor) -> Tensor:
-    """Entries k (n, B) of the rows of a table (n, K), with shape (B, n)."""
+    """Entries k (n, B) of the rows of a table (n, K), shape (B, n)."""
     return table.gather(1, k).T

@@ -1,6 +1,6 @@
-"""What every space is, on a continuum or on levels."""
+"""The interface of every space, with continuous x_0 or with levels."""
 
-__all__ = ["OnContinuum", "OnLevels", "Piece", "Space"]
+__all__ = ["OnContinuum", "OnLevels", "SpacePart", "Space"]
 
 import abc
 import math
@@ -11,20 +11,29 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..distributions import Family, Finite, Support
+from .._utils.printing import ShortRepr
+from ..distributions import Family, FiniteSupport, Support
 from ..kernels import Kernel
 
 
 def _as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not sizes or any(size < 1 for size in sizes):
-        raise ValueError(f"a space needs at least one axis of at least one value, got {shape}")
+        raise ValueError(
+            f"a space needs at least one axis of at least one value, got shape {shape}"
+        )
     return sizes
 
 
-class Piece(NamedTuple):
-    """A part of a space that stands by itself: the space of it, the kernel that diffuses it, and
-    which raw values and which values of x_0 of an example it takes."""
+class SpacePart(NamedTuple):
+    """A part of a space that can be modelled independently of the others.
+
+    Args:
+        space: of the part alone.
+        kernel: the part of the kernel that diffuses it.
+        columns: an index of its raw values in an example.
+        values: an index of its values of x_0.
+    """
 
     space: "Space"
     kernel: Kernel
@@ -33,18 +42,33 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Space(abc.ABC):
-    """The raw data of one example have shape `shape`; a whole number means one axis."""
+class Space(ShortRepr, abc.ABC):
+    """What the raw data are, and how they become x_0. Base class.
 
-    shape: Any  # a tuple of sizes once built
+    Raw data of B examples have shape (B, *shape); x_0 has shape (B, *state), which is the same for
+    most spaces.
+
+    To write a space, derive from :class:`OnContinuum` or :class:`OnLevels`, which define the last
+    step, or wrap another space, and define `check`, `encode`, `decode`, `in_raw_units`, `log_prob`
+    and `levels`. What must hold: `decode` inverts `encode`, and data times c with a space to match
+    have a log-density that is lower by log c a value. `docs/extending.md` has a complete example.
+
+    Args:
+        shape: of one example; a whole number means one axis.
+
+    Raises:
+        ValueError: if there is no axis or an axis has no value.
+    """
+
+    shape: Any  # a tuple of sizes after construction
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _as_shape(self.shape))
 
     @property
     def state(self) -> tuple[int, ...]:
-        """The shape of x_0: that of the raw data, but where a raw value takes several."""
-        return self.shape
+        """The shape of x_0: that of the raw data, unless a raw value needs several."""
+        return tuple(self.shape)
 
     @property
     def dims(self) -> int:
@@ -53,41 +77,41 @@ class Space(abc.ABC):
 
     @property
     def holes(self) -> bool:
-        """Whether examples may lack values: NaN in the raw data, and in the x_t of a model."""
+        """Whether values may be missing: NaN in the raw data and in x_t."""
         return False
 
     @property
     @abc.abstractmethod
     def levels(self) -> Tensor | None:
-        """The values that each of x_0 can take, ascending, with shape (L,); None on a continuum,
-        and where they are not the same for all."""
+        """The values that each value of x_0 can take, ascending, shape (L,). None if they are real
+        numbers, or not the same for all values."""
 
     @property
     def support(self) -> Support:
-        """The raw values that there can be.
+        """The raw values that can occur, for a code.
 
         Raises:
-            TypeError: if x_0 is more than a raw value says, or nobody said what it is.
+            TypeError: if raw values do not follow from x_0 one by one.
         """
         if self.levels is None:
             raise TypeError(
-                f"{type(self).__name__} does not say which raw values x_0 stands for, and has no "
-                "code: compress takes spaces that do, Binary and Quantized for levels, Continuous "
-                "for reals, OneHot for classes, and Table for all of them"
+                f"raw values of {type(self).__name__} do not follow from x_0 one by one, so they "
+                "have no code: compress needs Binary or Quantized for levels, Continuous for real "
+                "numbers, OneHot for classes, or Table for all of them"
             )
-        return Finite(self.levels)
+        return FiniteSupport(self.levels)
 
     @property
     def first_term(self) -> int:
-        """The first term of the bound that a network decides: 0 is p(raw | x_1), 1 the first
-        transition, where p(raw | x_1) is fixed in advance."""
+        """The first term of the bound that depends on the network: 0 for p(raw | x_1), or 1 for the
+        first transition where p(raw | x_1) is fixed in advance."""
         return int(self.levels is None)
 
     def require(self, kernel: Kernel) -> None:
-        """Nothing, if the kernel can diffuse these data.
+        """Checks that a kernel can diffuse these data.
 
         Raises:
-            TypeError: if it cannot: which could.
+            TypeError: if it cannot; the message names one that can.
         """
         if not kernel.accepts(self.levels):
             raise TypeError(
@@ -102,50 +126,106 @@ class Space(abc.ABC):
                 f"{self.shape}: give one number, or one for each value"
             ) from None
 
-    def pieces(self, kernel: Kernel) -> list[Piece]:
-        """The parts that it is made of, each with its part of a kernel that it accepts."""
-        return [Piece(self, kernel, ...)]
+    def independent_parts(self, kernel: Kernel) -> list[SpacePart]:
+        """The parts that the space is made of, each with its part of the kernel.
+
+        Args:
+            kernel: one that the space accepts.
+
+        Returns:
+            The space itself, unless it is a table.
+        """
+        return [SpacePart(self, kernel, ...)]
 
     @property
-    def filler(self) -> Tensor:
-        """Raw data of one example that can stand where nothing is known, with shape `shape`."""
+    def placeholder(self) -> Tensor:
+        """Valid raw data of one example, which fill in where values are missing, shape `shape`."""
         return torch.zeros(self.shape, dtype=torch.float64)
 
-    def per_state(self, each: Tensor) -> Tensor:
-        """A number for each raw value, (B, *shape), as it goes with x_0, (B, *state)."""
+    def expand_to_state(self, each: Tensor) -> Tensor:
+        """A number for each raw value, (B, *shape), repeated for its values of x_0, (B, *state)."""
         return each
 
     @abc.abstractmethod
     def check(self, raw: object, name: str = "x") -> Tensor:
-        """The raw data as a floating tensor (B, *shape), or an error that says what is wrong."""
+        """Raw data as a tensor.
+
+        Args:
+            raw: an array, (B, *shape).
+            name: what an error message calls it.
+
+        Returns:
+            Floating point, shape (B, *shape).
+
+        Raises:
+            TypeError: if it is no array of numbers.
+            ValueError: if the shape is wrong, or a value is none of this space; the message says
+                where.
+        """
 
     @abc.abstractmethod
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Checked raw data (B, *shape) to x_0 (B, *state); `rng` where the map is a random one."""
+        """Raw data to x_0.
+
+        Args:
+            raw: checked, shape (B, *shape).
+            rng: for a space whose map is random (`Dequantized`).
+
+        Returns:
+            Shape (B, *state).
+        """
 
     @abc.abstractmethod
     def decode(self, x_0: Tensor) -> Tensor:
-        """x_0 (B, *state) to raw data (B, *shape)."""
+        """x_0 to raw data.
 
-    def settle(self, x_0: Tensor) -> Tensor:
-        """The x_0 that data at x_0 have, (B, *state): the level that it decodes to, where there
-        are levels."""
+        Args:
+            x_0: shape (B, *state).
+
+        Returns:
+            Shape (B, *shape); rounded to valid values where raw data are discrete.
+        """
+
+    def snap_to_levels(self, x_0: Tensor) -> Tensor:
+        """x_0 (B, *state) moved to the x_0 of the raw value that it decodes to, where there are
+        levels."""
         return x_0 if self.first_term else self.encode(self.decode(x_0))
 
     def log_volume(self, x_0: Tensor) -> Tensor:
-        """The logarithm of what turns a density of x_0 (B, *) into one of raw data, or into a mass
-        where they are whole numbers, value by value; 0 for classes, which have a mass already."""
+        """The log-derivative of x_0 by the raw value, which turns a log-density of x_0 into one of
+        raw data. For whole numbers it is the log-width of a cell in x_0, which gives an approximate
+        log-mass; for classes it is 0, as they have a mass already.
+
+        Args:
+            x_0: shape (B, *state).
+
+        Returns:
+            Shape (B, *state), in nats.
+        """
         return torch.zeros_like(x_0)
 
     @abc.abstractmethod
     def in_raw_units(self, x_0: Tensor) -> Tensor:
-        """An estimate of x_0 on the raw data's scale, not rounded to a raw value, (B, *shape)."""
+        """An estimate of x_0 on the scale of the raw data, not rounded to valid values.
+
+        Args:
+            x_0: shape (B, *state).
+
+        Returns:
+            Shape (B, *shape).
+        """
 
     def affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(offset, scale) with raw = offset + scale x_0, each (1, *), in the type of `like`.
+        """Offset and scale, if raw = offset + scale x_0.
+
+        Args:
+            like: a tensor; gives the type and the device.
+
+        Returns:
+            `offset` and `scale`, shape (1, *) each.
 
         Raises:
-            ValueError: if the space maps raw data otherwise, so that noise on them is none on x_0.
+            ValueError: if the map is not affine.
         """
         zero = like.new_zeros(1, *self.state)
         offset, one, two = (self.in_raw_units(zero + k) for k in (0, 1, 2))
@@ -156,16 +236,39 @@ class Space(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        """log p(raw) where x_0 has the law p, (B, *state), in nats of the raw data's own units."""
+        """log p(raw) for a law of x_0.
 
-    def decided(self, p: Family, x_0: Tensor) -> Tensor:
-        """:meth:`log_prob` of the values whose last step p is the network's to decide, (B, *state),
-        in nats; zero where it is fixed in advance, and the edge has it."""
+        Args:
+            p: the law, a batch (B, *state).
+            x_0: shape (B, *state).
+
+        Returns:
+            Shape (B, *state), in nats, per unit of the raw data.
+        """
+
+    def learned_log_prob(self, p: Family, x_0: Tensor) -> Tensor:
+        """:meth:`log_prob` of the values whose last step p is the network's; zero where the last
+        step is fixed in advance, as :meth:`edge` accounts for it.
+
+        Args:
+            p: the last step, a batch (B, *state).
+            x_0: shape (B, *state).
+
+        Returns:
+            Shape (B, *state), in nats.
+        """
         return torch.zeros_like(x_0) if self.first_term else self.log_prob(p, x_0)
 
-    def log_whole(self, p: Family, like: Tensor) -> Tensor | None:
-        """log of the sum of p(raw) over all raw values, in nats: zeros, of some shape, if it is a
-        probability of each; None on a continuum. `like` is an x_0 (B, *state)."""
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor | None:
+        """log of the sum of p(raw) over all raw values, to check that it is 1.
+
+        Args:
+            p: a law of x_0.
+            like: an x_0 (B, *state).
+
+        Returns:
+            In nats; zeros if p is normalised. None for real-valued data.
+        """
         if self.levels is None:
             return None
         each = [self.log_prob(p, torch.full_like(like, level)) for level in self.levels.tolist()]
@@ -173,24 +276,41 @@ class Space(abc.ABC):
 
     @abc.abstractmethod
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
-        """E_q[log p(raw | x_t)] for the first time t of a chain, (B, *state), in nats, where the
-        last step is fixed in advance; zero where the network decides it."""
+        """E_q[log p(raw | x_t)] where the last step is fixed in advance (SD15 B.2); zero where it
+        is the network's.
+
+        Args:
+            kernel: of the model.
+            x_0: shape (B, *state).
+            t: the first time of the chain, shape (B,).
+
+        Returns:
+            Shape (B, *state), in nats.
+        """
 
     @abc.abstractmethod
     def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
-        """p(x_0 | x_t), the last step from the first time t of a chain."""
+        """The last step p(x_0 | x_t).
+
+        Args:
+            kernel: of the model.
+            x_t: shape (B, *state).
+            t: the first time of the chain, shape (B,).
+            learned: computes the model's own last step; called only where it is used.
+        """
 
 
 class OnContinuum(Space):
-    """Continuous x_0: the last step is the forward step in reverse (SD15 B.2)."""
+    """A space with continuous x_0: the last step is the forward step in reverse (SD15 B.2). Base
+    class."""
 
     @property
     def levels(self) -> None:
         return None
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
-        # E log T(x_0 | x_t) = E log q(x_t | x_0) + log pi(x_0) - E log pi(x_t). SD15 B.2 takes
-        # the last two for equal, which holds for data of unit variance only: both are kept.
+        # E log T(x_0 | x_t) = E log q(x_t | x_0) + log pi(x_0) - E log pi(x_t). SD15 B.2 assumes
+        # that the last two are equal, which holds for data of unit variance only: both are kept.
         prior = kernel.prior(x_0)
         return self.log_prob(prior, x_0) + kernel.marginal(x_0, t).kl(prior)
 
@@ -199,7 +319,7 @@ class OnContinuum(Space):
 
 
 class OnLevels(Space):
-    """Discrete x_0: the last step is the model's own reverse step."""
+    """A space with discrete x_0: the last step is the model's own reverse step. Base class."""
 
     @property
     def first_term(self) -> int:
@@ -213,8 +333,8 @@ class OnLevels(Space):
 
 
 def no_affine(space: Space) -> ValueError:
-    """The error of a space that maps raw data to x_0 by no shift and scale."""
+    """The error of a space whose map from raw data to x_0 is not affine."""
     return ValueError(
-        f"{type(space).__name__} does not map raw data to x_0 by a shift and a scale, so that only "
-        "values that are known exactly can be observed in it"
+        f"{type(space).__name__} does not map raw data to x_0 by a shift and a scale, so that an "
+        "observation with noise cannot be used with it: observe values exactly"
     )

@@ -1,4 +1,4 @@
-"""Tables of mixed columns as one space."""
+"""A table of mixed columns, as one space."""
 
 __all__ = ["Table"]
 
@@ -21,35 +21,37 @@ from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
 from .columns import Column
-from .frames import ARRAY, Frame, Series, written
-from .inference import inferred
-from .space import Piece, Space, no_affine
+from .frames import ARRAY, Frame, Series, to_native
+from .inference import infer_column
+from .space import Space, SpacePart, no_affine
 
 DESCRIBED = ("column", "type", "values", "missing")
-"""What :meth:`Table.described` says of each column."""
+"""The headings of :meth:`Table.described`."""
 
 WIDTH = 100
-"""Of a table printed as text, in characters."""
+"""The width of a printed table, in characters."""
 
 
 @dataclass(frozen=True)
 class Table(Space):
-    """Rows (B, C) of numeric, integer, binary and categorical columns, as numbers: a class by its
-    place among the classes. NaN is a hole. :meth:`read` makes such rows of a data frame, and
-    :meth:`write` a data frame of rows; :meth:`infer` finds out what the columns are.
+    """Rows (B, C) of numeric, integer, binary and categorical columns, as numbers. A class is its
+    index among the classes, and NaN is a missing value. :meth:`infer` finds the types of the
+    columns, :meth:`read` makes such rows from a data frame, and :meth:`write` makes a data frame
+    from rows.
 
-    x_0 (B, W) has the columns of one kind side by side, categories as one-hot values; a column
-    that is always the same is left out. A likelihood is a density of the numeric columns, each in
-    its own unit, times a probability of the others.
+    x_0 (B, W) has the columns of one kind side by side, classes as one-hot values. A constant
+    column is left out. A log-likelihood is a density of the numeric columns, each in its own unit,
+    times a probability of the others.
 
     Args:
         columns: in the order of the data.
-        source: the library that :meth:`write` makes a table for: "pandas", "polars", "pyarrow",
-            "array" for NumPy, or "records" for NumPy with named fields.
-        incomplete: whether any column may have holes, also one that had none when it was inferred.
+        source: the library that :meth:`write` makes a table of by default: "pandas", "polars",
+            "pyarrow", "array" for NumPy, or "records" for NumPy with named fields. Default "array".
+        incomplete: whether any column may have missing values, also one that had none when it was
+            inferred. Default False.
 
     Raises:
-        ValueError: if two columns have one name, or none of them varies.
+        ValueError: if two columns have one name, or every column is constant.
     """
 
     columns: tuple[Column, ...]
@@ -64,36 +66,39 @@ class Table(Space):
         names = [column.name for column in self.columns]
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
-            raise ValueError(f"columns need names of their own, got {twice} more than once")
+            raise ValueError(f"the names of columns must differ, got {twice} more than once")
         if not self.blocks:
             raise ValueError(
-                f"none of the {len(names)} columns varies: there is nothing to model in {names[:5]}"
+                f"all {len(names)} columns are constant ({', '.join(names[:5])}): nothing is "
+                "left to model"
             )
 
     @classmethod
     def infer(cls, data: object, types: Mapping[str, str] | None = None) -> "Table":
-        """The table that holds these rows: a data frame of pandas, polars or pyarrow, or a NumPy
-        array (N, C), structured or not.
+        """The table that can hold these rows.
 
         Args:
-            types: of some columns by name, where the values do not say it: "numeric" (scaled, or
-                by quantiles where that serves better), "standardized", "quantiles", "integer",
-                "binary" or "categorical".
+            data: a data frame of pandas, polars or pyarrow, or a NumPy array (N, C), structured or
+                not.
+            types: the types of some columns, by name: "numeric" (scaled, or mapped by quantiles
+                where that is better), "standardized", "quantiles", "integer", "binary" or
+                "categorical". The others are inferred.
 
         Raises:
-            TypeError: if the data are no table, or a column holds what is no number and no name.
-            ValueError: if a value is infinite, a column does not fit its type, or none varies.
+            TypeError: if the data are no table, or a column holds neither numbers nor strings.
+            ValueError: if a value is infinite, a column does not fit its type, or every column is
+                constant.
         """
         frame, types = Frame.of(data), dict(types or {})
         for name in set(types) - {series.name for series in frame.columns}:
             known = nearest(name, [series.name for series in frame.columns])
             raise ValueError(f"there is no column {name!r}: {known}")
-        columns = (inferred(series, types.get(series.name)) for series in frame.columns)
+        columns = (infer_column(series, types.get(series.name)) for series in frame.columns)
         return cls(tuple(columns), frame.source)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The columns that take part in a model, those of one kind together."""
+        """The columns that take part in a model, grouped by kind."""
         return blocks_of(self.columns)
 
     @property
@@ -110,8 +115,8 @@ class Table(Space):
         """The number of columns that take part in the model."""
         return sum(len(block.columns) for block in self.blocks)
 
-    @cached_property
-    def holes(self) -> bool:  # type: ignore[override]
+    @property
+    def holes(self) -> bool:
         return self.incomplete or any(
             each.missing > 0 for each in self.columns if each.space is not None
         )
@@ -126,59 +131,85 @@ class Table(Space):
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, ProductKernel) or kernel.widths != self.widths:
-            told = kernel.widths if isinstance(kernel, ProductKernel) else type(kernel).__name__
+            got = kernel.widths if isinstance(kernel, ProductKernel) else type(kernel).__name__
             raise TypeError(
                 f"this Table needs a ProductKernel with widths {self.widths}, one part for each of "
-                f"{[type(block.space).__name__ for block in self.blocks]}, got {told}: "
+                f"{[type(block.space).__name__ for block in self.blocks]}, got {got}: "
                 "quasistatic.recipes.tabular builds the whole model"
             )
-        for piece in self.pieces(kernel):
+        for piece in self.independent_parts(kernel):
             piece.space.require(piece.kernel)
 
-    def pieces(self, kernel: Kernel) -> list[Piece]:
-        assert isinstance(kernel, ProductKernel)  # as `require` has made sure
+    def independent_parts(self, kernel: Kernel) -> list[SpacePart]:
+        assert isinstance(kernel, ProductKernel)  # `require` has checked it
         ends = pairwise(accumulate(self.widths, initial=0))
         each = zip(self.blocks, kernel.parts, ends, strict=True)
-        return [Piece(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
+        return [SpacePart(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
     @property
-    def filler(self) -> Tensor:
-        return torch.tensor([column.filler for column in self.columns], dtype=torch.float64)
+    def placeholder(self) -> Tensor:
+        return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
-    def per_state(self, each: Tensor) -> Tensor:
-        pieces = (block.space.per_state(each[:, list(block.columns)]) for block in self.blocks)
+    def expand_to_state(self, each: Tensor) -> Tensor:
+        pieces = (
+            block.space.expand_to_state(each[:, list(block.columns)]) for block in self.blocks
+        )
         return torch.cat(list(pieces), 1)
 
     def per_column(self, each: Tensor) -> Tensor:
-        """The sum of what the values of x_0 have, (B, W), over those of a column: (B, C)."""
-        owner = self.per_state(torch.arange(float(len(self.columns)))[None])[0].long()
+        """The sum over the values of x_0 that belong to a column: (B, W) to (B, C)."""
+        owner = self.expand_to_state(torch.arange(float(len(self.columns)))[None])[0].long()
         whole = each.new_zeros(len(each), len(self.columns))
         return whole.index_add(1, owner.to(each.device), each)
 
     def read(self, data: object) -> Tensor:
-        """Rows of a table (see :meth:`infer`) as numbers (B, C) in float64, NaN where a value is
-        missing. Columns may come in any order, and others beside them are left.
+        """Rows as numbers. Columns may come in any order, and other columns are ignored.
+
+        Args:
+            data: as for :meth:`infer`.
+
+        Returns:
+            float64, NaN where a value is missing, shape (B, C).
 
         Raises:
-            ValueError: if a column is missing, or holds what it cannot: which, and in which row.
+            ValueError: if a column is missing, or holds an invalid value; the message says which,
+                and in which row.
         """
         found = self._found(data)
         numbers = [each.numbers(series) for each, series in zip(self.columns, found, strict=True)]
         return self.check(torch.from_numpy(np.stack(numbers, 1)))
 
-    def judged(self, data: object) -> Tensor:
-        """The same for rows that may hold what no row of this table can, a class that was not
-        there or a number out of range: it stands as infinity.
+    def read_with_unknowns(self, data: object) -> Tensor:
+        """As :meth:`read`, with infinity for a value that the column cannot hold: a class that was
+        not in the data, or a number out of range.
+
+        Args:
+            data: as for :meth:`infer`.
+
+        Returns:
+            float64, shape (B, C).
 
         Raises:
-            ValueError: if a column is missing, or holds names where numbers belong.
+            ValueError: if a column is missing, or holds strings instead of numbers.
         """
         found = self._found(data)
-        each = [column.judged(series) for column, series in zip(self.columns, found, strict=True)]
+        each = [
+            column.read_with_unknowns(series)
+            for column, series in zip(self.columns, found, strict=True)
+        ]
         return torch.from_numpy(np.stack(each, 1))
 
+    def possible(self, rows: np.ndarray) -> np.ndarray:
+        """Which of the numbers (N, C) their columns can hold, with that shape; NaN can be."""
+        each = [
+            np.isnan(rows[:, k])
+            | ~column.invalid(np.where(np.isnan(rows[:, k]), column.placeholder, rows[:, k]))
+            for k, column in enumerate(self.columns)
+        ]
+        return np.stack(each, 1)
+
     def _found(self, data: object) -> list[Series]:
-        """The columns of some data, in the table's order."""
+        """The columns of some data, in the order of the table."""
         found = {series.name: series for series in Frame.of(data).columns}
         for column in self.columns:
             if column.name not in found:
@@ -188,23 +219,46 @@ class Table(Space):
         return [found[column.name] for column in self.columns]
 
     def write(self, raw: Tensor, source: str | None = None) -> Any:
-        """Rows (B, C) as the kind of table that the columns came from, or that of another
-        `source`, with their names, their order and their types."""
+        """Rows as a data frame or array, with the names, the order and the types of the columns.
+
+        Args:
+            raw: shape (B, C).
+            source: the library; None for the one that the table came from.
+
+        Returns:
+            A data frame of that library, or a NumPy array.
+        """
         numbers = raw.detach().cpu().double().numpy()
         values = {each.name: each.values(numbers[:, k]) for k, each in enumerate(self.columns)}
         missing = [name for name, column in values.items() if None in column]
         dtypes = {column.name: column.dtype for column in self.columns}
-        return written(source or self.source, values, dtypes, missing)
+        return to_native(source or self.source, values, dtypes, missing)
 
     def typical(self, draws: Tensor) -> Tensor:
-        """One row for the draws (N, n, C) of each: the mean of numeric columns, the median of
-        integers, and the class that came most often; shape (N, C)."""
+        """One row that represents several draws: the mean of numeric columns, the median of whole
+        numbers, and the most frequent class.
+
+        Args:
+            draws: shape (N, n, C).
+
+        Returns:
+            Shape (N, C).
+        """
         each = [column.typical(draws[..., k]) for k, column in enumerate(self.columns)]
         return torch.stack(each, 1)
 
     def check(self, raw: object, name: str = "x") -> Tensor:
-        """Rows as numbers, in floating point, or an error that names the column. A data frame, and
-        an array of objects or records, is read first."""
+        """Rows as floating-point numbers.
+
+        Args:
+            raw: an array (B, C) of numbers; a data frame, records and an array of objects are read
+                first (:meth:`read`).
+            name: what an error message calls it.
+
+        Raises:
+            ValueError: if the shape is wrong or a value is invalid; the message names the column
+                and the row.
+        """
         if not isinstance(raw, Tensor | list) and not (
             isinstance(raw, np.ndarray) and raw.dtype.kind in "iufb"
         ):
@@ -212,8 +266,8 @@ class Table(Space):
         array = as_tensor(raw, name)
         if array.ndim != 2 or array.shape[1] != len(self.columns) or len(array) == 0:
             raise ValueError(
-                f"{name} must have shape (rows, {len(self.columns)}) and a row or more, got "
-                f"{tuple(array.shape)}: a column for each of the table's"
+                f"{name} must have shape (rows, {len(self.columns)}) with at least one row, got "
+                f"{tuple(array.shape)}: pass one column for each column of the table"
             )
         if not array.is_floating_point():
             array = array.to(torch.get_default_dtype())
@@ -224,16 +278,16 @@ class Table(Space):
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
         absent = raw.isnan()
-        filled = torch.where(absent, self.filler.to(raw), raw)
+        filled = torch.where(absent, self.placeholder.to(raw), raw)
         pieces = [block.space.encode(filled[:, list(block.columns)], rng) for block in self.blocks]
-        hidden = self.per_state(absent.to(raw.dtype)) > 0
+        hidden = self.expand_to_state(absent.to(raw.dtype)) > 0
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
     def decode(self, x_0: Tensor) -> Tensor:
         return self._columnwise(x_0, lambda space, x: space.decode(x))
 
-    def settle(self, x_0: Tensor) -> Tensor:
-        return self._each(x_0, lambda space, x: space.settle(x))
+    def snap_to_levels(self, x_0: Tensor) -> Tensor:
+        return self._each(x_0, lambda space, x: space.snap_to_levels(x))
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self._columnwise(x_0, lambda space, x: space.in_raw_units(x))
@@ -242,20 +296,26 @@ class Table(Space):
         raise no_affine(self)
 
     def log_volume(self, x_0: Tensor) -> Tensor:
-        """The logarithm of what turns a density of the real values of x_0 (B, W) into one of raw
-        data, or into a mass where they are whole numbers: (B,), of what is there."""
-        return self._nats(x_0, lambda space, x: space.log_volume(x)).sum(1)
+        """As :meth:`Space.log_volume`; zero where a value is missing.
+
+        Args:
+            x_0: shape (B, W).
+
+        Returns:
+            Shape (B, W), in nats.
+        """
+        return self._nats(x_0, lambda space, x: space.log_volume(x))
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))
         return self._nats(x_0, lambda space, x: space.log_prob(next(parts), x))
 
-    def decided(self, p: Family, x_0: Tensor) -> Tensor:
+    def learned_log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))
-        return self._nats(x_0, lambda space, x: space.decided(next(parts), x))
+        return self._nats(x_0, lambda space, x: space.learned_log_prob(next(parts), x))
 
-    def log_whole(self, p: Family, like: Tensor) -> None:
-        return None  # its blocks say it
+    def log_total_mass(self, p: Family, like: Tensor) -> None:
+        return None  # each block has its own
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         parts = iter(_kernels(kernel))
@@ -272,28 +332,30 @@ class Table(Space):
         return kernel.join(laws, x_t)
 
     def _each(self, x_0: Tensor, f: Callable[[Space, Tensor], Tensor]) -> Tensor:
-        """f of each block's space and its own values of x_0, side by side; holes stay NaN."""
+        """f of each block's space and its values of x_0, side by side; NaN where a value is
+        missing."""
         absent = x_0.isnan()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         each = zip(self.blocks, pieces, strict=True)
         whole = torch.cat([f(block.space, x) for block, x in each], 1)
         return torch.where(absent, torch.nan, whole)
 
     def _nats(self, x_0: Tensor, f: Callable[[Space, Tensor], Tensor]) -> Tensor:
-        """The same for nats, of which a hole has none."""
+        """The same for log-probabilities: zero where a value is missing."""
         return torch.where(x_0.isnan(), 0.0, self._each(x_0, f))
 
     def _columnwise(self, x_0: Tensor, f: Callable[[Space, Tensor], Tensor]) -> Tensor:
-        """f of each block, (B, W_i) to its columns, as rows (B, C)."""
+        """f maps the x_0 of each block, (B, W_i), to its columns; returns rows (B, C)."""
         absent = x_0.isnan()
-        raw = self.filler.to(x_0).expand(len(x_0), -1).clone()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        raw = self.placeholder.to(x_0).expand(len(x_0), -1).clone()
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         for block, x in zip(self.blocks, pieces, strict=True):
             raw[:, list(block.columns)] = f(block.space, x)
         return torch.where(self.per_column(absent.to(x_0.dtype)) > 0, torch.nan, raw)
 
     def described(self) -> list[tuple[str, str, str, str]]:
-        """Of each column its name, its type, its values and the share that is missing, as text."""
+        """For each column its name, its type, its values and the share of missing values, as
+        text."""
         return [
             (each.name, each.kind, each.range, f"{each.missing:.1%}" if each.missing else "")
             for each in self.columns
@@ -308,6 +370,12 @@ class Table(Space):
             printed.add_row(*row)
         return printed
 
+    def __repr__(self) -> str:
+        kinds = Counter(column.kind for column in self.columns)
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        holes = ", missing values allowed" if self.holes else ""
+        return f"Table({len(self.columns)} columns: {counted}{holes})"
+
     def __str__(self) -> str:
         page = io.StringIO()
         Console(file=page, width=WIDTH, highlight=False, markup=False).print(self)
@@ -315,7 +383,7 @@ class Table(Space):
 
 
 def _parts(p: Family) -> tuple[Family, ...]:
-    assert isinstance(p, Product)  # as every law of a table's x is
+    assert isinstance(p, Product)  # every law of a table's x is one
     return p.parts
 
 

@@ -1,68 +1,81 @@
-r"""Real data with skewed columns: a power of each makes it more like a normal."""
+"""Real-valued data with skewed columns, made nearly normal by a power transform."""
 
 __all__ = ["YeoJohnson"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
 from .._utils.validation import as_array
-from ..distributions import Family, Reals
+from ..distributions import Family, RealSupport
 from ..kernels import Kernel
-from . import Continuous, Space
+from .continuous import Continuous
+from .space import Space
 
-LOOKED_AT = 2000
-"""Rows that powers are fitted to."""
+ROWS_FOR_FIT = 2000
+"""The largest number of rows that powers are fitted to."""
 
 
 @dataclass(frozen=True)
 class YeoJohnson(Space):
-    r"""Real data, each value bent by a power of its own (Yeo and Johnson, Biometrika, 2000): with
-    u = (raw - shift) / scale,
+    """Real-valued data, each value transformed by a power of its own (Yeo and Johnson, Biometrika,
+    2000). With u = (raw - shift) / scale,
 
-        z = ((1 + u)^power - 1) / power                   where u >= 0,
-        z = -((1 - u)^(2 - power) - 1) / (2 - power)      where u < 0,
+            z = ((1 + u)^power - 1) / power                   where u >= 0,
+            z = -((1 - u)^(2 - power) - 1) / (2 - power)      where u < 0,
 
-    and x_0 = (z - centre) / spread. Powers from 0 to 2, both of which mean logarithms on one side,
-    map the line onto all of the line; 1 bends nothing.
+    and x_0 = (z - centre) / spread. Powers from 0 to 2 map the real line onto itself; at 0 and 2
+    one side is a logarithm, and 1 is the identity.
 
     Args:
         shape: of one example.
-        power, shift, scale, centre, spread: one number each, or one for each value, nested as the
-            data are. :meth:`fit` takes them from data.
+        power: one number, or one for each value, nested as the data are; from 0 to 2. Default 1.
+        shift: likewise. Default 0.
+        scale: likewise, positive. Default 1.
+        centre: likewise. Default 0.
+        spread: likewise, positive. Default 1.
 
     Raises:
-        ValueError: if a power is not from 0 to 2, or what :class:`Continuous` raises.
+        ValueError: if a power is not from 0 to 2, or for the reasons of :class:`Continuous`.
     """
 
-    power: float | tuple = 1.0
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
-    centre: float | tuple = 0.0
-    spread: float | tuple = 1.0
+    power: float | tuple[Any, ...] = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
+    centre: float | tuple[Any, ...] = 0.0
+    spread: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._before, self._after  # what is wrong with them is said now
+        _ = self._before, self._after  # raises their errors now
         power = torch.as_tensor(self.power, dtype=torch.float64)
         if not ((power >= 0) & (power <= 2)).all():
             raise ValueError(
-                f"powers must be from 0 to 2, got {self.power}: others leave a part of the line "
-                "without a raw value"
+                f"powers must be from 0 to 2, got {self.power}: with others, some x_0 have no raw "
+                "value"
             )
 
     @classmethod
     def fit(cls, raw: object) -> "YeoJohnson":
-        """The powers under which each column of raw (N, D) is likeliest to be normal, and the
-        shifts and scales that standardise it before and after. Constant columns stay unbent."""
+        """The powers of maximum likelihood for a normal law, and the shifts and scales that
+        standardise before and after.
+
+        Args:
+            raw: an array (N, D).
+
+        Returns:
+            A space with the shape of a row. Constant columns have power 1.
+        """
         array = np.asarray(raw, dtype=np.float64)
+        from sklearn.preprocessing import PowerTransformer  # it takes long to import
+
         before = Continuous.standardize(array)
         u = before.encode(torch.from_numpy(array))
-        some = u[:: max(1, -(-len(u) // LOOKED_AT))].numpy()
+        some = u[:: max(1, -(-len(u) // ROWS_FOR_FIT))].numpy()
         found = PowerTransformer(standardize=False).fit(some).lambdas_
         power = tuple(np.where(array.std(0) > 0, found.clip(0, 2), 1.0).tolist())
         bent = cls(array.shape[1:], power)
@@ -74,8 +87,8 @@ class YeoJohnson(Space):
         return None
 
     @property
-    def support(self) -> Reals:
-        return Reals()
+    def support(self) -> RealSupport:
+        return RealSupport()
 
     @property
     def _before(self) -> Continuous:
@@ -100,6 +113,9 @@ class YeoJohnson(Space):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return self._after.log_volume(x_0) + self._log_slope(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return self._after.log_prob(p, x_0) + self._log_slope(x_0)
 
@@ -118,19 +134,20 @@ class YeoJohnson(Space):
         return torch.where(z < 0, -1.0, 1.0) * far.expm1()
 
     def _log_slope(self, x_0: Tensor) -> Tensor:
-        """log |dz / draw|, with shape (B, *)."""
+        """log |dz / draw|, shape (B, *)."""
         u = self._unbent(x_0)
         slope = (self._exponent(u) - 1) * u.abs().log1p()
         return slope - torch.as_tensor(self.scale, dtype=torch.float64).log().to(u)
 
     def _exponent(self, like: Tensor) -> Tensor:
-        """The power on the side of zero where `like`, u or z, is; 2 - power on the other."""
+        """The power on the side of zero where `like` (u or z) is; 2 - power on the negative
+        side."""
         power = torch.as_tensor(self.power, dtype=torch.float64).to(like)
         return torch.where(like < 0, 2 - power, power.expand_as(like))
 
 
 def _boxed(far: Tensor, exponent: Tensor) -> Tensor:
-    """((1 + |u|)^exponent - 1) / exponent, of far = log (1 + |u|)."""
+    """((1 + |u|)^exponent - 1) / exponent, given far = log (1 + |u|)."""
     near = exponent.abs() < 1e-6
     safe = torch.where(near, 1.0, exponent)
     return torch.where(near, far, (safe * far).expm1() / safe)

@@ -1,12 +1,15 @@
 """How to train: the settings of a run, checked when they are given."""
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "FitChanges"]
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from .._utils import serialization
+
+MOST_THREADS = 1024
+"""PyTorch crashes when it is given very many threads."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Fit:
         compile: whether the network is compiled by torch.compile, which needs a C++ compiler:
             no, yes, or auto, which times steps of both. What auto chose is kept in the run's
             folder: a run that goes on goes on with it.
+        cuda_graphs: whether a step on a CUDA device is captured once and replayed, which takes
+            the work of launching each kernel from the host. The results are the same.
     """
 
     steps: int = 2000
@@ -57,6 +62,7 @@ class Fit:
     threads: int = 0
     precision: Literal["float32", "bf16", "auto"] = "float32"
     compile: Literal["no", "yes", "auto"] = "no"
+    cuda_graphs: bool = True
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "accumulate": 1, "warmup": 0, "validations": 0}
@@ -67,6 +73,8 @@ class Fit:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise ValueError(f"threads must be {MOST_THREADS} or fewer, got {self.threads}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
         options = {"precision": ("float32", "bf16", "auto"), "compile": ("no", "yes", "auto")}
@@ -86,4 +94,30 @@ class Fit:
         """The settings that decide a result, as JSON values: a run goes on under the same only.
         How often it is saved is none of them, nor how its parts are shared out."""
         described = serialization.describe(self)
-        return {k: v for k, v in described.items() if k not in ("save_every", "accumulate")}
+        return {
+            k: v
+            for k, v in described.items()
+            if k not in ("save_every", "accumulate", "cuda_graphs")
+        }
+
+
+class FitChanges(TypedDict, total=False):
+    """The settings of :class:`Fit` by name, for :func:`fit` to change some of them."""
+
+    steps: int
+    batch: int
+    accumulate: int
+    lr: float
+    warmup: int
+    weight_decay: float
+    ema: float
+    clip: float
+    validations: int
+    patience: int
+    evaluations: int
+    seed: int
+    save_every: float
+    threads: int
+    precision: Literal["float32", "bf16", "auto"]
+    compile: Literal["no", "yes", "auto"]
+    cuda_graphs: bool

@@ -1,11 +1,11 @@
-r"""What each step of training sees: rows in an order of their own in each epoch, shared out among
-parts, and a seed for each part.
+r"""The batches of training: rows in a new order in each epoch, shared out among the parts of a step,
+and a seed for each part.
 
-Everything here follows from the seed of the run and the number of the step, so that a run which
-goes on needs no memory of what it has seen, and several processes need no word with each other.
+All of it follows from the seed of the run and the number of the step. So a resumed run needs no
+memory of what it has seen, and several processes need no communication about it.
 """
 
-__all__ = ["Batches", "Part", "as_rows", "as_source", "mix"]
+__all__ = ["DataLoader", "Part", "as_rows", "as_source", "mix"]
 
 from dataclasses import dataclass
 
@@ -23,23 +23,37 @@ VALIDATION, EPOCH, VIEW = -1, -2, -3
 CHECKED = 1 << 22
 """Values that are checked at once."""
 
+RESIDENT = 0.25
+"""An array is kept on a GPU if it takes at most this share of the memory that is free there."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """A share of a step's batch: the rows (B,) it takes, their raw values (B, *) on the device,
-    and the seed of what is drawn for them."""
+    """A share of a step's batch.
+
+    Args:
+        rows: the numbers of its rows in the data, on the CPU, with shape (B,).
+        raw: their raw values on the device, with shape (B, *).
+        seed: the seed of what is drawn for them.
+    """
 
     rows: Tensor
     raw: Tensor
     seed: int
 
 
-class Batches:
+class DataLoader:
     """The batches of a run.
 
+    An array that takes little of a GPU's memory is copied there once. All other data are gathered
+    on the CPU and copied batch by batch, while the device is busy with the step before.
+
     Args:
+        source: the data.
         batch: rows a step, over all parts; all of them where there are fewer.
         parts: how many parts a step has, over all processes.
+        seed: the seed of the run.
+        engine: the device and the processes.
 
     Raises:
         ValueError: if a batch has fewer rows than parts.
@@ -56,10 +70,15 @@ class Batches:
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
         self._ready: tuple[int, list[Part]] = (-1, [])
         self._rng = torch.Generator()
+        self._resident: Tensor | None = None
+        if isinstance(source, Rows):
+            size = source.array.numel() * source.array.element_size()
+            if size <= RESIDENT * engine.free_memory():
+                self._resident = source.array.to(engine.device)
 
     def prepare(self, step: int) -> None:
-        """Gets the parts of a step, so that `take` has them: to be called while a GPU is busy
-        with the step before."""
+        """Gets the parts of a step ahead of :meth:`take`: to be called while a GPU is busy with
+        the step before."""
         self._ready = step, self._parts(step)
 
     def take(self, step: int) -> list[Part]:
@@ -76,10 +95,14 @@ class Batches:
         rows, parts = self._rows(step), []
         for part in range(self.engine.rank, self.parts, self.engine.ranks):
             mine = rows[part :: self.parts]
-            self._rng.manual_seed(mix(self.seed, step, VIEW - part))
-            raw = self.engine.move(self.source.batch(mine, self._rng))
-            parts.append(Part(mine, raw, mix(self.seed, step, part)))
+            parts.append(Part(mine, self._raw(mine, step, part), mix(self.seed, step, part)))
         return parts
+
+    def _raw(self, rows: Tensor, step: int, part: int) -> Tensor:
+        if self._resident is not None:
+            return self._resident.index_select(0, self.engine.move(rows))
+        self._rng.manual_seed(mix(self.seed, step, VIEW - part))
+        return self.engine.move(self.source.batch(rows, self._rng))
 
     def _rows(self, step: int) -> Tensor:
         n, start = len(self.source), step * self.size
@@ -95,8 +118,8 @@ class Batches:
 
 
 def as_source(space: Space, x: object, dtype: torch.dtype) -> Source:
-    """Training data of any kind, checked against the space: a source by its first rows, an array
-    as :func:`as_rows` does.
+    """Training data of any kind, checked against the space: a source by its first 16 rows, an
+    array by :func:`as_rows`.
 
     Raises:
         ValueError, TypeError: if they do not fit the space.
@@ -113,8 +136,8 @@ def as_source(space: Space, x: object, dtype: torch.dtype) -> Source:
 
 
 def as_rows(space: Space, x: object, dtype: torch.dtype, name: str = "x") -> Rows:
-    """An array (N, *), checked against the space piece by piece: bytes are never blown up to
-    numbers of four bytes all at once. Numbers with a point take the model's dtype.
+    """An array (N, *), checked against the space piece by piece, so that bytes are never all
+    converted to four-byte numbers at once. Floating-point numbers take the model's dtype.
 
     Raises:
         ValueError, TypeError: if it does not fit the space.

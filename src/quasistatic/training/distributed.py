@@ -1,10 +1,9 @@
-"""Where training runs: device and processes. The only file that knows Accelerate."""
+"""Where training runs: device and processes. The only module that imports Accelerate."""
 
 __all__ = ["Engine"]
 
 import contextlib
 import os
-import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -21,28 +20,34 @@ from accelerate.utils import (
 )
 from torch import Tensor, nn
 
+from .._utils.devices import describe_device, find_device
+
 T = TypeVar("T")
 
 _WORLD = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 
 
 class Engine:
-    """The process of a training run: one by itself, or one of several that a launcher started
+    """The process of a training run: a single one, or one of several that a launcher started
     (`accelerate launch -m quasistatic train ...`, or `torchrun`). Each holds the whole model.
 
     Args:
-        cpu: stay on the CPU even where there is a GPU.
+        device: "auto" (a GPU if there is one, else the CPU), or the name of a device, see
+            :func:`~quasistatic._utils.devices.find_device`. Of several processes on GPUs, each
+            takes a GPU of its own.
 
     Raises:
-        RuntimeError: if several were launched, and this one is by itself all the same.
+        RuntimeError: if several processes were launched, and this one knows of no other.
+        ValueError: if there is no such device.
     """
 
-    def __init__(self, cpu: bool = False) -> None:
+    def __init__(self, device: str | torch.device = "auto") -> None:
         launched = get_int_from_env(_WORLD, 1)
-        # Accelerate lets processes on the CPU know of each other only if it is told of the CPU.
-        alone = launched > 1 and not torch.cuda.is_available()
         told = parse_flag_from_env("ACCELERATE_USE_CPU")
-        self._state = PartialState(cpu=cpu or told or alone)
+        found = torch.device("cpu") if told and str(device) == "auto" else find_device(device)
+        # Processes on the CPU find each other only if Accelerate is set to use the CPU.
+        self._state = PartialState(cpu=found.type == "cpu")
+        self._device = self._state.device if self.ranks > 1 else found
         if launched > 1 and self.ranks == 1:
             raise RuntimeError(
                 f"{launched} processes were launched, and this one knows of no other: make the "
@@ -59,14 +64,43 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self._state.device
+        return self._device
 
     @property
     def hardware(self) -> str:
-        """What the device is called."""
-        if self.device.type == "cuda":
-            return torch.cuda.get_device_name(self.device)
-        return platform.processor() or platform.machine() or self.device.type
+        """The name of the device's model, for people."""
+        return describe_device(self.device)
+
+    @property
+    def captures(self) -> bool:
+        """Whether the device can capture work as a CUDA graph."""
+        return self.device.type == "cuda"
+
+    def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        """Captures work as a CUDA graph.
+
+        Args:
+            work: launches kernels on tensors that keep their places in memory, and never waits.
+
+        Returns:
+            A function that does the work again, and the tensor that it writes its result to.
+        """
+        side = torch.cuda.Stream(self.device)
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side):
+            for _ in range(3):  # compiles, chooses algorithms, and allocates workspaces
+                work()
+        torch.cuda.current_stream(self.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            result = work()
+        return graph.replay, result
+
+    def free_memory(self) -> int:
+        """Bytes that are free on a GPU; 0 on the CPU, where data lie already."""
+        if self.device.type != "cuda":
+            return 0
+        return torch.cuda.mem_get_info(self.device)[0]
 
     @property
     def rank(self) -> int:
@@ -92,7 +126,7 @@ class Engine:
                     tensor.copy_(broadcast(tensor.detach().clone()))
 
     def move(self, x: Tensor) -> Tensor:
-        """x on the device; a GPU fetches it while the host goes on."""
+        """x on the device. The copy to a GPU is asynchronous: the host does not wait for it."""
         if self.device.type == "cuda" and x.device.type == "cpu":
             return x.pin_memory().to(self.device, non_blocking=True)
         return x.to(self.device)
@@ -114,7 +148,7 @@ class Engine:
             yield
 
     def finish(self) -> None:
-        """Until the device has done what was asked of it."""
+        """Waits until the device has done all that was launched."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 

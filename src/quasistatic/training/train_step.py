@@ -1,6 +1,6 @@
-"""The gradient of one step, from the parts of it that every process takes."""
+"""The gradient of one training step, from the parts of it that every process takes."""
 
-__all__ = ["Gradients", "NonFiniteLoss"]
+__all__ = ["NonFiniteLoss", "TrainStep"]
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,55 +10,74 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from .data_loader import Batches, Part
+from .data_loader import DataLoader, Part
 from .distributed import Engine
 from .objectives import Objective
-from .precision import Arithmetic, fastest
+from .precision import ComputeMode, fastest
+from .step_functions import StepFunction
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became infinite or NaN; the weights are those of the step before."""
 
 
-class Gradients:
-    """Gradients of an objective at the weights of `model`.
+class TrainStep:
+    """Gradients of an objective at the weights of a model.
 
-    A step is the mean over its batch. Each part of the batch draws times, noise and dropout from a
-    seed of its own and adds its share to the weights' gradients; those of several processes are
-    then added up, in one message.
+    The loss of a step is the mean over its batch. Each part of the batch draws times, noise and
+    dropout from a seed of its own and adds its share to the gradient of the weights. The gradients
+    of several processes are then summed, in one message.
+
+    Args:
+        model: the model to train; its weights get the gradient.
+        objective: the loss.
+        engine: the device and the processes.
+        data: the batches.
+        graphs: whether steps may be captured as CUDA graphs.
     """
 
     def __init__(
-        self, model: Model, objective: Objective, engine: Engine, batches: Batches
+        self,
+        model: Model,
+        objective: Objective,
+        engine: Engine,
+        data: DataLoader,
+        graphs: bool = True,
     ) -> None:
-        self.model, self.objective, self.engine, self.batches = model, objective, engine, batches
+        self.model, self.objective, self.engine, self.data = model, objective, engine, data
+        self.graphs = graphs
         self.weights = list(model.parameters())
-        self.dtype = model.blank(1).dtype
         self.rng = engine.generator()
-        self.arithmetic, self.working = Arithmetic(), model  # `choose` finds what is best
+        self.mode = ComputeMode()
+        self.function = self._function(self.mode)
 
     def compute(self, step: int, last: bool, clip: float) -> Tensor:
-        """Leaves in the weights the gradient of a step, counted from 0, clipped to a norm; the
-        mean loss and the norm, (2,), which nobody has looked at: see :meth:`require`.
+        """Leaves the gradient of a step in the weights.
 
         Args:
+            step: the number of the step, from 0.
             last: whether no step comes after it.
+            clip: the largest norm of the gradient.
+
+        Returns:
+            The mean loss and the norm of the gradient before it was clipped, with shape (2,). The
+            host has not waited for them; :meth:`require` checks their values.
         """
-        parts = self.batches.take(step)
-        each = self._add_up(self.working, parts)
+        parts = self.data.take(step)
+        each = self._add_up(self.function, parts)
         if not last:
-            self.batches.prepare(step + 1)  # a GPU is still busy: what was asked of it is queued
-        share = torch.stack([losses.sum() / self.batches.size for losses in each]).sum()
+            self.data.prepare(step + 1)  # while a GPU is still busy with this one
+        share = torch.stack([losses.sum() / self.data.size for losses in each]).sum()
         loss = self.engine.reduce(self.weights, share)
         norm = torch.nn.utils.clip_grad_norm_(self.weights, clip)
         self._seen = parts, each
         return torch.stack([loss, norm.to(loss)])
 
     def require(self, step: int, loss: float, norm: float) -> None:
-        """Nothing, if the loss and the gradient of the step that was computed last are finite.
+        """Checks the loss and the norm of the step that was computed last.
 
         Raises:
-            NonFiniteLoss: on all processes alike, if they are not.
+            NonFiniteLoss: on all processes alike, if one of them is not finite.
         """
         if not math.isfinite(loss):
             self._refuse(step, loss, *self._seen)
@@ -68,24 +87,46 @@ class Gradients:
                 f"the weights of step {step} are kept; try a lower lr"
             )
 
-    def choose(self, ways: Sequence[Arithmetic], step: int) -> dict[str, float | None]:
-        """Makes the network compute in the fastest of these ways, by trials of a step on the main
-        process that leave no trace; the seconds that each took, see :func:`fastest`."""
-        chosen, seconds = self.engine.once(lambda: fastest(ways, lambda w: self._trial(w, step)))
-        self.arithmetic, self.working = chosen, self._through(chosen)
-        return seconds
+    def choose(
+        self,
+        modes: Sequence[ComputeMode],
+        step: int,
+        steps: int | None = None,
+        seconds: float | None = None,
+    ) -> dict[str, float | None]:
+        """Computes in the fastest of these modes from now on, by trials of a step on the main
+        process that leave no trace.
 
-    def _through(self, way: Arithmetic) -> Model:
-        network = way.wrap(self.model.network)
-        return self.model if network is self.model.network else self.model.through(network)
+        Args:
+            modes: the modes to choose among.
+            step: the step that is tried, from 0.
+            steps: how many steps the run has left; or
+            seconds: the time that it has left.
 
-    def _trial(self, way: Arithmetic, step: int) -> Callable[[], None]:
-        model, parts = self._through(way), self.batches.take(step)
-        buffers = list(self.model.buffers())
+        Returns:
+            The seconds a step of each mode that was tried, see :func:`fastest`.
+        """
+        tried: dict[ComputeMode, StepFunction] = {}
+
+        def begin(mode: ComputeMode) -> Callable[[], None]:
+            tried[mode] = self._function(mode)
+            return self._trial(tried[mode], step)
+
+        self.mode, found = self.engine.once(lambda: fastest(modes, begin, steps, seconds))
+        self.function = tried.get(self.mode) or self._function(self.mode)
+        return found
+
+    def _function(self, mode: ComputeMode) -> StepFunction:
+        return StepFunction.make(
+            self.model, self.objective, mode, self.data.size, self.engine, self.graphs
+        )
+
+    def _trial(self, function: StepFunction, step: int) -> Callable[[], None]:
+        parts, buffers = self.data.take(step), list(self.model.buffers())
 
         def trial() -> None:
             before = [buffer.clone() for buffer in buffers]
-            self._add_up(model, parts)
+            self._add_up(function, parts)
             self._clear()
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
@@ -93,17 +134,16 @@ class Gradients:
 
         return trial
 
-    def _add_up(self, model: Model, parts: list[Part]) -> list[Tensor]:
+    def _add_up(self, function: StepFunction, parts: list[Part]) -> list[Tensor]:
         """The losses of each part, (B,); the weights get its share of the batch's gradient."""
         self._clear()
-        model.train()
+        self.model.train()
+        function.model.train()
         each = []
         for part in parts:
             self.rng.manual_seed(part.seed)
             self.engine.seed(part.seed)
-            losses = self.objective(model, part.raw.to(self.dtype), self.rng)
-            (losses.sum() / self.batches.size).backward()
-            each.append(losses.detach())
+            each.append(function(part.raw, self.rng))
         return each
 
     def _clear(self) -> None:
@@ -116,7 +156,7 @@ class Gradients:
         bad = torch.cat(self.engine.gather(mine)).tolist()
         first = f"first on row {bad[0]} of the data" if bad else "on no row by itself"
         raise NonFiniteLoss(
-            f"the loss is {loss} at step {step + 1}, {first} ({len(bad)} of {self.batches.size} in "
+            f"the loss is {loss} at step {step + 1}, {first} ({len(bad)} of {self.data.size} in "
             f"the batch): the weights of step {step} are kept; try a lower lr, a smaller clip, or "
             "look at that row"
         )

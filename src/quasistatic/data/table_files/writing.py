@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -53,8 +53,8 @@ def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
             array = _numbers(piece)
             rows, width = rows + len(array), array.shape[1]
             body.write(array.tobytes())
-        about = {"descr": "<f8", "fortran_order": False, "shape": (rows, width)}
-        np.lib.format.write_array_header_1_0(file, about)  # type: ignore[arg-type]
+        about: Any = {"descr": "<f8", "fortran_order": False, "shape": (rows, width)}
+        np.lib.format.write_array_header_1_0(file, about)
         body.seek(0)
         shutil.copyfileobj(body, file)
 

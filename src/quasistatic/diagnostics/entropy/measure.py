@@ -50,7 +50,7 @@ def entropy_budget(
     grid = model.times(times)
     ladder = torch.cat([grid.new_zeros(1), grid])[model.space.first_term :]
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device if rng else None))
-    pieces = checked.split(max(1, model.together // draws))
+    pieces = checked.split(max(1, model.chunk_size // draws))
     with evaluating(model):
         parts = [_rows(model, piece, ladder, draws, rng, oracle, seed) for piece in pieces]
     rows = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}

@@ -25,10 +25,10 @@ def _round_trip(subject: Subject) -> Finding:
 def _units(subject: Subject) -> Finding:
     space, kernel = subject.model.space, subject.model.kernel
     raw = subject.raw[:8].double()
-    raw = torch.where(raw.isnan(), space.filler.to(raw), raw)
+    raw = torch.where(raw.isnan(), space.placeholder.to(raw), raw)
     each = [
         _unit_error(piece.space, piece.kernel, raw[:, piece.columns])
-        for piece in space.pieces(kernel)
+        for piece in space.independent_parts(kernel)
     ]
     return Finding(max(each), 10 * EXACT)
 
@@ -42,9 +42,9 @@ def _unit_error(space: Space, kernel: Kernel, raw: Tensor) -> float:
 
     x_0 = encoded(raw)
     p = kernel.marginal(x_0, torch.full((len(x_0),), kernel.steps, device=x_0.device))
-    log_whole = space.log_whole(p, x_0)
-    if log_whole is not None:
-        return largest(torch.expm1(log_whole), 0 * log_whole)
+    log_total_mass = space.log_total_mass(p, x_0)
+    if log_total_mass is not None:
+        return largest(torch.expm1(log_total_mass), 0 * log_total_mass)
     step = 1e-4 * (1 + raw.abs())
     slope = (encoded(raw + step) - encoded(raw - step)) / (2 * step)
     return largest(space.log_prob(p, x_0) - p.log_prob(x_0) - slope.abs().log(), 0 * x_0)
@@ -58,7 +58,7 @@ def _composes(subject: Subject) -> Finding:
     other = torch.where(x_t.isnan() | other.isnan(), one, other)
     # By way of x_u: what x_t says of x_u is a tilt, whose normaliser is q(x_t | x_s) but for a
     # number that does not depend on x_s. Two x_s have the same.
-    linear, precision = kernel.evidence(x_t, u, t)
+    linear, precision = kernel.likelihood_tilt(x_t, u, t)
     way, whole = (
         torch.stack([total(f(x_s)) for x_s in (one, other)]).diff(dim=0)
         for f in (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..._utils.randomness import uniform
 from ...diffusion import Diffusion
 
 POINTS = 20
@@ -64,7 +65,7 @@ class Subject:
 
     def ascending(self, n: int, count: int, first: int) -> list[Tensor]:
         """`count` rising times from `first` to T, n of each, (n,)."""
-        scores = torch.rand(n, self.model.steps + 1 - first, generator=self.rng, device=self._at)
+        scores = uniform((n, self.model.steps + 1 - first), self.rng, self.raw)
         return list((scores.argsort(1)[:, :count].sort(1).values + first).unbind(1))
 
     def pair(self, n: int) -> tuple[Tensor, Tensor]:
@@ -76,10 +77,6 @@ class Subject:
         """x_t of n examples, (n, *), at random times t, (n,)."""
         t = self.ascending(n, 1, 1)[0]
         return self.model.kernel.marginal(self.encoded(n), t).sample(self.rng), t
-
-    @property
-    def _at(self) -> torch.device:
-        return self.raw.device
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _noise(subject: Subject) -> Finding:
         raw = space.check(space.decode(x_0))
     except ValueError as error:
         raise NotApplicable(f"no raw data of this space are noise: {error}") from None
-    if largest(space.encode(raw, subject.rng) - space.settle(x_0), x_0) > 0.01:
+    if largest(space.encode(raw, subject.rng) - space.snap_to_levels(x_0), x_0) > 0.01:
         raise NotApplicable("no raw data of this space are noise: it rounds them")
     evaluations = min(4, subject.terms)
     above = model.score(raw, evaluations, subject.chain, subject.rng).above_null.double()

@@ -1,4 +1,5 @@
-"""Noise schedules: tables of alpha_bar_t, the share of the signal left at time t = 0..T."""
+"""Noise schedules: tables of alpha_bar_t, the share of the signal that is left at time t = 0, ...,
+T."""
 
 from .formulas import cosine, custom, erase_evenly, from_log_snr, linear, linear_log_snr, quadratic
 from .learned_schedule import learned

@@ -1,4 +1,4 @@
-"""Schedules by formula, and tables of one's own."""
+"""Schedules by formula, and schedules from your own table."""
 
 __all__ = [
     "cosine",
@@ -12,6 +12,7 @@ __all__ = [
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from torch import Tensor
 from .schedule import Fixed, Schedule
 
 
-def _from_beta(kind: str, arguments: dict, beta: Tensor) -> Schedule:
+def _from_beta(kind: str, arguments: dict[str, Any], beta: Tensor) -> Schedule:
     bad = ~((beta > 0) & (beta <= 1))
     if bad.any():
         t = int(bad.nonzero()[0]) + 1
@@ -30,7 +31,7 @@ def _from_beta(kind: str, arguments: dict, beta: Tensor) -> Schedule:
     return Schedule(kind, arguments, Fixed(log_alpha_bar, log_noise))
 
 
-def _from_log_snr(kind: str, arguments: dict, log_snr: Tensor) -> Schedule:
+def _from_log_snr(kind: str, arguments: dict[str, Any], log_snr: Tensor) -> Schedule:
     log_alpha_bar = F.pad(F.logsigmoid(log_snr), (1, 0))
     log_noise = F.pad(F.logsigmoid(-log_snr), (1, 0), value=-math.inf)
     return Schedule(kind, arguments, Fixed(log_alpha_bar, log_noise))
@@ -43,21 +44,48 @@ def _steps(steps: int) -> Tensor:
 
 
 def linear(steps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
-    """beta_t from `first` to `last` in equal increments (DDPM Sec. 4)."""
+    """beta_t from `first` to `last` in equal increments (DDPM Sec. 4).
+
+    Args:
+        steps: T, at least 2.
+        first: beta_1. Default 1e-4.
+        last: beta_T. Default 0.02.
+
+    Raises:
+        ValueError: if T < 2 or a beta is outside (0, 1].
+    """
     t = _steps(steps)
     beta = first + (last - first) * (t - 1) / (steps - 1)
     return _from_beta("linear", {"steps": steps, "first": first, "last": last}, beta)
 
 
 def quadratic(steps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
-    """sqrt(beta_t) from sqrt(first) to sqrt(last) in equal increments (DDIM App. D.2)."""
+    """sqrt(beta_t) from sqrt(first) to sqrt(last) in equal increments (DDIM App. D.2).
+
+    Args:
+        steps: T, at least 2.
+        first: beta_1. Default 1e-4.
+        last: beta_T. Default 0.02.
+
+    Raises:
+        ValueError: if T < 2 or a beta is outside (0, 1].
+    """
     t = _steps(steps)
     beta = (first**0.5 + (last**0.5 - first**0.5) * (t - 1) / (steps - 1)) ** 2
     return _from_beta("quadratic", {"steps": steps, "first": first, "last": last}, beta)
 
 
 def cosine(steps: int, offset: float = 0.008, largest: float = 0.999) -> Schedule:
-    """alpha_bar_t along a squared cosine, with beta_t at most `largest` (IDDPM Eq. 17)."""
+    """alpha_bar_t along a squared cosine, with beta_t at most `largest` (IDDPM Eq. 17).
+
+    Args:
+        steps: T, at least 2.
+        offset: s of the paper, which keeps beta_1 from being too small. Default 0.008.
+        largest: the upper limit of beta_t. Default 0.999.
+
+    Raises:
+        ValueError: if T < 2 or a beta is outside (0, 1].
+    """
     t = torch.cat([torch.zeros(1, dtype=torch.float64), _steps(steps)])
     f = torch.cos((t / steps + offset) / (1 + offset) * math.pi / 2) ** 2
     beta = (1 - f[1:] / f[:-1]).clamp(max=largest)
@@ -66,18 +94,32 @@ def cosine(steps: int, offset: float = 0.008, largest: float = 0.999) -> Schedul
 
 
 def erase_evenly(steps: int) -> Schedule:
-    """beta_t = 1 / (T - t + 1): each step erases 1/T of the signal (SD15 Sec. 2.4.1).
+    """beta_t = 1 / (T - t + 1): each step erases 1/T of the signal (SD15 Sec. 2.4.1). Then
+    alpha_bar_t = (T - t) / T, and no signal is left at T.
 
-    alpha_bar_t = (T - t) / T, so nothing at all is left at T.
+    Args:
+        steps: T, at least 2.
+
+    Raises:
+        ValueError: if T < 2.
     """
     t = _steps(steps)
     left = torch.cat([torch.ones(1, dtype=torch.float64), (steps - t) / steps])
-    gone = torch.cat([torch.zeros(1, dtype=torch.float64), t / steps])
-    return Schedule("erase_evenly", {"steps": steps}, Fixed(left.log(), gone.log()))
+    noise = torch.cat([torch.zeros(1, dtype=torch.float64), t / steps])
+    return Schedule("erase_evenly", {"steps": steps}, Fixed(left.log(), noise.log()))
 
 
 def linear_log_snr(steps: int, first: float = 7.0, last: float = -7.0) -> Schedule:
-    """log-SNR from `first` at t = 1 to `last` at t = T in equal increments (VDM Sec. 4)."""
+    """log-SNR from `first` at t = 1 to `last` at t = T in equal increments (VDM Sec. 4).
+
+    Args:
+        steps: T, at least 2.
+        first: log-SNR at t = 1, in nats. Default 7.
+        last: log-SNR at t = T, in nats. Default -7.
+
+    Raises:
+        ValueError: if T < 2, or the log-SNR does not fall.
+    """
     t = _steps(steps)
     if not first > last:
         raise ValueError(f"log-SNR must fall: first = {first:g} is not above last = {last:g}")
@@ -87,7 +129,14 @@ def linear_log_snr(steps: int, first: float = 7.0, last: float = -7.0) -> Schedu
 
 
 def custom(alpha_bar: Sequence[float]) -> Schedule:
-    """A table of your own: alpha_bar_1, ..., alpha_bar_T, decreasing within [0, 1)."""
+    """A schedule from your own table of alpha_bar.
+
+    Args:
+        alpha_bar: alpha_bar_1, ..., alpha_bar_T, decreasing, within [0, 1).
+
+    Raises:
+        ValueError: if it is not one row, leaves [0, 1], or does not decrease at every step.
+    """
     table = _row("alpha_bar", alpha_bar)
     outside = ~((table >= 0) & (table <= 1))
     if outside.any():
@@ -99,11 +148,13 @@ def custom(alpha_bar: Sequence[float]) -> Schedule:
 
 
 def from_log_snr(log_snr: Sequence[float] | Tensor) -> Schedule:
-    """A table of your own that keeps its digits at both ends: log-SNR at t = 1..T in nats, finite
-    and falling.
+    """A schedule from your own table of log-SNR, which keeps its digits at both ends.
+
+    Args:
+        log_snr: log-SNR at t = 1, ..., T, in nats; finite and falling.
 
     Raises:
-        ValueError: if it is not finite, or does not fall at every step.
+        ValueError: if it is not one row, is not finite, or does not fall at every step.
     """
     table = _row("log_snr", log_snr)
     if not table.isfinite().all():

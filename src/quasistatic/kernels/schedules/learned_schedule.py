@@ -1,8 +1,8 @@
-r"""A schedule that is learned with the network: its ends stand, and what lies between them moves.
+"""A schedule that is trained together with the network. Its two ends are fixed.
 
-log-SNR falls from its value at t = 1 to that at T in T - 1 increments whose shares of the whole are
-a softmax, so that no step of an optimiser can make it rise. beta_1 is held, as a noise that may
-shrink would fit the training data alone (SD15 Sec. 2.4.1).
+log-SNR falls from its value at t = 1 to its value at T in T - 1 decrements. Their shares of the
+whole are a softmax of the weights, so that no optimiser step can make log-SNR rise. beta_1 is
+fixed, as a noise that could shrink would fit the training data alone (SD15 Sec. 2.4.1).
 """
 
 __all__ = ["Increments", "learned"]
@@ -19,10 +19,11 @@ from .schedule import Course, Schedule
 
 
 class Increments(Course):
-    """log-SNR from `log_snr[0]` at t = 1 to `log_snr[-1]` at T, both held.
+    """log-SNR from `log_snr[0]` at t = 1 to `log_snr[-1]` at T, both fixed, with trained values
+    between.
 
     Args:
-        log_snr: where it starts, falling and finite, with shape (T,), in nats.
+        log_snr: the initial values, falling and finite, shape (T,), in nats.
     """
 
     learns = True
@@ -31,7 +32,7 @@ class Increments(Course):
         super().__init__()
         self.ends = (log_snr[0].item(), log_snr[-1].item())
         self._start = (-log_snr.diff()).log()
-        # Zero at the start: decay of the weights draws back to it, and its digits are all there.
+        # Zero at the start, so that weight decay pulls towards the initial schedule.
         self.moved = nn.Parameter(torch.zeros(len(self._start)))
 
     @property
@@ -40,7 +41,7 @@ class Increments(Course):
 
     @property
     def between(self) -> Tensor:
-        """log-SNR at t = 1..T, float64, with shape (T,), in nats."""
+        """log-SNR at t = 1, ..., T, float64, shape (T,), in nats."""
         first, last = self.ends
         shares = (self._start.to(self.moved.device) + self.moved.double()).softmax(0)
         between = first + (last - first) * shares.cumsum(0)[:-1]
@@ -56,15 +57,16 @@ class Increments(Course):
 
 
 def learned(log_snr: Sequence[float] | Tensor) -> Schedule:
-    """A schedule whose beta_2, ..., beta_T are trained with the network, by the gradient of K
-    through noise that is held while the derivative is taken (SD15 Sec. 2.4.1). beta_1 and what is
-    left at T stay as given.
+    """A schedule whose beta_2, ..., beta_T are trained with the network, by the gradient of the
+    bound K with the noise samples held fixed (SD15 Sec. 2.4.1). beta_1 and the signal left at T
+    stay as given.
 
     Args:
-        log_snr: where it starts, at t = 1..T, as in `learned(cosine(40).log_snr[1:])`.
+        log_snr: the initial log-SNR at t = 1, ..., T, in nats, for example
+            `learned(cosine(40).log_snr[1:])`.
 
     Raises:
-        ValueError: if that is not finite, or does not fall at every step.
+        ValueError: if it is not finite, or does not fall at every step.
     """
     start = from_log_snr(log_snr)
     return Schedule("learned", start.arguments, Increments(start.log_snr[1:]))

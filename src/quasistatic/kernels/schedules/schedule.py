@@ -1,7 +1,7 @@
-r"""The two tables that a schedule is, and where they come from.
+"""A schedule and its tables.
 
-A table is kept in float64 as log alpha_bar and log (1 - alpha_bar), so that neither end loses
-its digits: at t = 1 the noise may be 1e-8, at t = T the signal may be.
+They are kept in float64 as log alpha_bar and log (1 - alpha_bar), so that neither end loses its
+digits: at t = 1 the noise may be 1e-8, and at t = T the signal may be.
 """
 
 __all__ = ["Course", "Fixed", "Schedule"]
@@ -9,14 +9,17 @@ __all__ = ["Course", "Fixed", "Schedule"]
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..._utils.printing import shortened
+
 
 class Course(nn.Module, abc.ABC):
-    """The course that alpha_bar takes. It is a module, so that one with weights is trained, saved
-    and resumed with the model that holds it."""
+    """The tables of a schedule, as a module: one with weights is trained, saved and resumed
+    together with the model that holds it. Base class."""
 
     learns: bool
     """Whether it has weights to train."""
@@ -29,26 +32,26 @@ class Course(nn.Module, abc.ABC):
     @property
     @abc.abstractmethod
     def log_alpha_bar(self) -> Tensor:
-        """log alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+        """log alpha_bar_t for t = 0, ..., T, float64, shape (T + 1,)."""
 
     @property
     @abc.abstractmethod
     def log_noise(self) -> Tensor:
-        """log (1 - alpha_bar_t) for t = 0..T, float64, with shape (T + 1,)."""
+        """log (1 - alpha_bar_t) for t = 0, ..., T, float64, shape (T + 1,)."""
 
     @property
     def log_snr(self) -> Tensor:
-        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0..T, with shape (T + 1,)."""
+        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0, ..., T, shape (T + 1,), in nats."""
         return self.log_alpha_bar - self.log_noise
 
     def on(self, table: Tensor, device: torch.device) -> Tensor:
-        """One of the tables on a device."""
+        """One of the tables, on a device."""
         return table.to(device)
 
 
 class Fixed(Course):
-    """Tables that stay as they are; they are made again from the schedule's formula, and so are no
-    part of a model's weights."""
+    """Tables without weights. They are computed again from the schedule's formula, and so are no
+    part of a model's state_dict."""
 
     learns = False
 
@@ -82,7 +85,7 @@ class Fixed(Course):
         return table.to(device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Fixed":
-        # A model that moves takes copies of the tables along, in their own type.
+        # When a model moves to a device, copies of the tables move with it and stay in float64.
         device = fn(torch.zeros(())).device
         if device.type not in ("cpu", "meta"):
             self._there = {device: tuple(table.to(device) for table in self._tables)}
@@ -91,28 +94,29 @@ class Fixed(Course):
 
 @dataclass(frozen=True)
 class Schedule:
-    r"""alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T >= 0, and how it was made.
+    """alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T >= 0, and how it was made. The functions of
+    :mod:`quasistatic.schedules` make schedules.
 
     Args:
-        kind: the name of the function in this package that made it.
-        arguments: what that function was called with.
+        kind: the name of the function that made it.
+        arguments: the arguments of that function.
         course: the tables.
 
     Raises:
-        ValueError: if T < 2, or if alpha_bar does not fall strictly from 1 within [0, 1].
+        ValueError: if T < 2, or alpha_bar does not fall strictly from 1 within [0, 1].
     """
 
     kind: str
-    arguments: dict
+    arguments: dict[str, Any]
     course: Course = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.steps < 2:
             raise ValueError(
-                f"a schedule needs at least 2 steps, got T = {self.steps}: the first step is the "
-                "edge, and a model with no other step has nothing to learn"
+                f"a schedule needs at least 2 steps, got T = {self.steps}: the last step of "
+                "the reverse process may be fixed, and a model needs one more to learn"
             )
-        # Falling in either logarithm is falling: near 1 only the noise shows it.
+        # Either logarithm may show the fall: near alpha_bar = 1 only that of the noise changes.
         falls = (self.log_alpha_bar.diff() < 0) | (self.log_noise.diff() > 0)
         if not falls.all():
             t = int((~falls).nonzero()[0]) + 1
@@ -122,6 +126,10 @@ class Schedule:
                 f"alpha_bar_{t} = {after:.6g}: give every beta_t a value in (0, 1]"
             )
 
+    def __repr__(self) -> str:
+        arguments = (f"{name}={shortened(value)}" for name, value in self.arguments.items())
+        return f"{self.kind}({', '.join(arguments)})"
+
     @property
     def steps(self) -> int:
         """T, the number of steps."""
@@ -129,30 +137,31 @@ class Schedule:
 
     @property
     def learns(self) -> bool:
-        """Whether it is trained with the model: its tables then carry a gradient."""
+        """Whether it is trained with the model; its tables then carry a gradient."""
         return self.course.learns
 
     @property
     def log_alpha_bar(self) -> Tensor:
-        """log alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+        """log alpha_bar_t for t = 0, ..., T, float64, shape (T + 1,)."""
         return self.course.log_alpha_bar
 
     @property
     def log_noise(self) -> Tensor:
-        """log (1 - alpha_bar_t) for t = 0..T, float64, with shape (T + 1,)."""
+        """log (1 - alpha_bar_t) for t = 0, ..., T, float64, shape (T + 1,)."""
         return self.course.log_noise
 
     @property
     def alpha_bar(self) -> Tensor:
-        """alpha_bar_t for t = 0..T, float64, with shape (T + 1,)."""
+        """alpha_bar_t for t = 0, ..., T, float64, shape (T + 1,)."""
         return self.log_alpha_bar.exp()
 
     @property
     def beta(self) -> Tensor:
-        """beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} for t = 1..T, with shape (T,)."""
+        """beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} for t = 1, ..., T, float64, shape (T,)."""
         return -torch.expm1(self.log_alpha_bar.diff())
 
     @property
     def log_snr(self) -> Tensor:
-        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0..T, with shape (T + 1,); +inf at t = 0."""
+        """log alpha_bar_t / (1 - alpha_bar_t) for t = 0, ..., T, shape (T + 1,), in nats; infinite
+        at t = 0."""
         return self.course.log_snr

@@ -74,10 +74,10 @@ class Observed(Factor):
             )
         sure = self._variance == 0
         noisy = self._noisy
-        filled = torch.where(sure, self.y, space.filler.to(self.y))
+        filled = torch.where(sure, self.y, space.placeholder.to(self.y))
         encoded = space.encode(space.check(filled, "y"), rng).double()
         if not noisy.any():
-            return Observed(encoded, space.per_state(self._variance.double()), 0.0)
+            return Observed(encoded, space.expand_to_state(self._variance.double()), 0.0)
         offset, scale = space.affine(encoded)
         y = torch.where(sure, encoded, (self.y.double() - offset) / scale)
         variance = torch.where(sure, 0.0, self._variance.double() / scale**2)
@@ -111,7 +111,9 @@ class Observed(Factor):
         return Observed(self.y, self._variance / exponent, self.log_unit)
 
     def matched(self, kernel: Kernel, p: Family, t: Tensor) -> Family:
-        linear, precision, _ = kernel.lift(self.y.to(p.mean), self._variance.to(p.mean), t)
+        linear, precision, _ = kernel.propagate_likelihood(
+            self.y.to(p.mean), self._variance.to(p.mean), t
+        )
         return p.tilt(linear, precision.clamp(max=SURE))
 
     def _tilt(self, like: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...heads import BeliefHead
+from ...heads import DenoisingHead
+from ...kernels import SignalNoise
 from ...model import Model
 from .stepper import State, Stepper, clock
 
@@ -36,7 +37,7 @@ class Kept(Stepper):
 
     def require(self, model: Model, times: Tensor) -> None:
         head = model.head
-        if self.eta < 1 and not (isinstance(head, BeliefHead) and head.jumps):
+        if self.eta < 1 and not (isinstance(head, DenoisingHead) and head.jumps):
             raise TypeError(
                 f"{type(head).__name__} defines the step between neighbours only, and Kept needs a "
                 "law of x_0: use Ancestral(), or train a head that states one (Clean, Noise, "
@@ -47,8 +48,8 @@ class Kept(Stepper):
         x, early, late = state.x, clock(state.x, s), clock(state.x, state.t)
         if self.eta == 1:
             return State(model.reverse(x, early, late).sample(rng), s)
-        assert isinstance(model.head, BeliefHead)  # by require
-        law = model.head.belief(model.kernel, model.output(x, late), x, late)
+        assert isinstance(model.head, DenoisingHead)  # by require
+        law = model.head.denoise(model.kernel, model.output(x, late), x, late)
         return State(model.kernel.kept(x, law, early, late, self.eta).sample(rng), s)
 
     def last(self, model: Model, state: State, rng: torch.Generator | None) -> State:
@@ -56,10 +57,10 @@ class Kept(Stepper):
         # estimate instead. Levels, bits and classes are drawn by the last step.
         if self.eta == 1 or not _reals(model).any():
             return super().last(model, state, rng)
-        assert isinstance(model.head, BeliefHead)  # by require
+        assert isinstance(model.head, DenoisingHead)  # by require
         kernel, x, at = model.kernel, state.x, clock(state.x, state.t)
         output = model.output(x, at)
-        law = model.head.belief(kernel, output, x, at)
+        law = model.head.denoise(kernel, output, x, at)
         p = model.space.last(kernel, x, at, lambda: model.head.last(kernel, output, x, at))
         ended = kernel.kept(x, law, torch.zeros_like(at), at, self.eta).sample(rng)
         return State(torch.where(_reals(model).to(x.device), ended, p.sample(rng)), 0)
@@ -68,7 +69,7 @@ class Kept(Stepper):
 def _reals(model: Model) -> Tensor:
     """Where the values of x_0 have a last step that is fixed in advance, with shape (*)."""
     mask = torch.zeros(model.space.state, dtype=torch.bool)
-    for piece in model.space.pieces(model.kernel):
-        if piece.space.first_term and not piece.kernel.binary:
-            mask[piece.values] = True
+    for part in model.space.independent_parts(model.kernel):
+        if part.space.first_term and isinstance(part.kernel, SignalNoise):
+            mask[part.values] = True
     return mask

@@ -2,6 +2,7 @@
 
 __all__ = ["DDIM", "DPMSolver", "Heun", "Multistep", "UniPC", "estimate", "require_flow"]
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -71,7 +72,11 @@ class Multistep(Stepper):
         return 2 * count - 1 if self.again else count
 
     def times(self, model: Model, count: int | None) -> Tensor:
-        return EvenLogSNR(DEFAULT if count is None else count, low=LOW)(model)
+        return EvenLogSNR(DEFAULT if count is None else count, HIGH, self._lowest)(model)
+
+    @property
+    def _lowest(self) -> float:
+        return LOW if self.corrected else -math.inf
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
         x, seen = self.arrive(model, state)
@@ -101,8 +106,10 @@ class Multistep(Stepper):
         return flow_step(model.kernel, self.coordinate, x, start, end, times, values)
 
 
-DEFAULT, LOW = 20, -2.0
-"""Times of a flow, if nothing is said, and log(signal / noise) below which only T is visited."""
+DEFAULT, LOW, HIGH = 20, -2.0, 4.2
+"""Times of a flow, if nothing is said, and log(signal / noise) between which they are spread:
+chosen on a ring of eight normals (`benchmarks/steppers.py`). Without correction a first step to -2
+would be too long, and they are spread from T on."""
 
 
 def estimate(model: Model, x: Tensor, t: int) -> Estimate:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
 from ...distributions import total
-from ...heads import BeliefHead
+from ...heads import DenoisingHead
 from ...heads.variances import Analytic
 from ...likelihood.terms import fixed_part
 from ...model import Model
@@ -98,7 +98,7 @@ def measure(
     x_0 = _encoded(model, raw, rng)
     sums = torch.zeros(len(times) + 1, len(times), dtype=torch.float64)
     with evaluating(model):
-        for x in x_0.split(model.together):
+        for x in x_0.split(model.chunk_size):
             for j in range(len(times)):
                 sums[: j + 1, j] += _steps_from(model, head, x, times[: j + 1], rng)
         prior = -fixed_part(model, x_0, times)["prior"].double().mean().item()
@@ -109,14 +109,14 @@ def measure(
 
 
 def _steps_from(
-    model: Model, head: BeliefHead, x_0: Tensor, times: Tensor, rng: torch.Generator | None
+    model: Model, head: DenoisingHead, x_0: Tensor, times: Tensor, rng: torch.Generator | None
 ) -> Tensor:
     """What steps from the last of the times cost, summed over examples x_0 (B, *): to the end of
     the chain, and to each time before it, in nats, with shape (len(times),)."""
     at = torch.full((len(x_0),), int(times[-1]), device=x_0.device)
     x_t = model.kernel.marginal(x_0, at).sample(rng)
     output = model.output(x_t, at)
-    belief = head.belief(model.kernel, output, x_t, at)
+    belief = head.denoise(model.kernel, output, x_t, at)
     end = -total(model.space.edge(model.kernel, x_0, at))
     if model.space.first_term == 0:
         p = head.last(model.kernel, output, x_t, at)
@@ -146,7 +146,7 @@ def analytic(
     x_0 = _encoded(model, raw, rng)
     table = torch.zeros(len(times), *model.space.state, dtype=torch.float64)
     with evaluating(model):
-        for x in x_0.split(model.together):
+        for x in x_0.split(model.chunk_size):
             for j, t in enumerate(times.tolist()):
                 at = torch.full((len(x),), t, device=x.device)
                 x_t = model.kernel.marginal(x, at).sample(rng)
@@ -159,9 +159,9 @@ def _nested(value: list | float) -> tuple | float:
     return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
-def _belief_head(model: Model) -> BeliefHead:
+def _belief_head(model: Model) -> DenoisingHead:
     head = model.head
-    if not isinstance(head, BeliefHead) or not head.jumps:
+    if not isinstance(head, DenoisingHead) or not head.jumps:
         raise TypeError(
             f"{type(head).__name__} defines the step between neighbours only, so that no time can "
             "be left out: train a head that states a belief about x_0 (Clean, Noise, Velocity, "

@@ -1,8 +1,8 @@
-"""The types of a table's columns: what each needs to turn raw values into numbers, and back."""
+"""The types of a table's columns: each maps raw values to numbers and back."""
 
 from .column import Column
 from .named import BinaryColumn, CategoryColumn, ConstantColumn
-from .numbers import IntegerColumn, NumericColumn
+from .numbers import IntegerColumn, NumericColumn, PowerColumn
 
 __all__ = [
     "BinaryColumn",
@@ -11,4 +11,5 @@ __all__ = [
     "ConstantColumn",
     "IntegerColumn",
     "NumericColumn",
+    "PowerColumn",
 ]

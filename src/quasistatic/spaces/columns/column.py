@@ -1,10 +1,10 @@
-"""What every column of a table is."""
+"""The interface of every column of a table."""
 
 __all__ = ["Column"]
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -15,16 +15,16 @@ from ..space import Space
 
 @dataclass(frozen=True)
 class Column(abc.ABC):
-    """A column of a table.
+    """A column of a table. Base class.
 
     Args:
-        name: what it is called.
-        missing: the share of rows that lacked a value when it was inferred.
-        dtype: its type, as the library calls it that it came from.
+        name: as in the data.
+        missing: the share of rows without a value when the column was inferred.
+        dtype: the type in the library that the data came from, as text.
     """
 
     kind: ClassVar[str]
-    """The type, for a person."""
+    """The name of the type, for a reader."""
 
     name: str
     missing: float
@@ -33,75 +33,111 @@ class Column(abc.ABC):
     @property
     @abc.abstractmethod
     def space(self) -> type[Space] | None:
-        """The kind of space that columns like this make together; None for no part in a model."""
+        """The class of the space that columns of this kind make together; None if they take no part
+        in a model."""
 
     @property
     @abc.abstractmethod
     def range(self) -> str:
-        """What values it has, for a person."""
+        """Its values, as text for a reader."""
 
     @property
     @abc.abstractmethod
-    def filler(self) -> float:
-        """A number of the column that can stand where nothing is known."""
+    def placeholder(self) -> float:
+        """A valid number, which fills in where a value is missing."""
 
     @abc.abstractmethod
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        """Which of the numbers (N,), none of them NaN, the column cannot hold, (N,)."""
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        """Which numbers the column cannot hold.
+
+        Args:
+            numbers: without NaN, shape (N,).
+
+        Returns:
+            Booleans, shape (N,).
+        """
 
     @property
     @abc.abstractmethod
-    def takes(self) -> str:
-        """What it can hold, and what to do about other things: the end of an error message."""
+    def accepted(self) -> str:
+        """What the column can hold and what to do about other values: the end of an error
+        message."""
 
     @property
     def named(self) -> bool:
-        """Whether its values are names, or bits, rather than numbers."""
+        """Whether its values are strings or bits rather than numbers."""
         return False
 
-    def with_room(self, numbers: np.ndarray) -> "Column":
-        """The column for rows like these numbers (N,), which may go a little beyond them."""
+    def with_margin(self, numbers: np.ndarray) -> "Column":
+        """The column with a range that leaves room for new extremes.
+
+        Args:
+            numbers: the rows that are known, shape (N,).
+        """
         return self
 
     def check(self, numbers: np.ndarray, incomplete: bool = False) -> None:
-        """ValueError if one of the numbers (N,) is none of this column: in which row. Holes are
-        none if there were none when it was inferred, unless it may be `incomplete`."""
+        """Checks numbers of this column.
+
+        Args:
+            numbers: NaN where a value is missing, shape (N,).
+            incomplete: whether missing values are allowed although none was missing when the column
+                was inferred.
+
+        Raises:
+            ValueError: if a number is invalid or must not be missing; the message says in which
+                row.
+        """
         missing = np.isnan(numbers)
         if missing.any() and self.missing == 0 and not incomplete:
             raise ValueError(
-                f"column {self.name!r} lacks a value in row {int(missing.argmax())}, and lacked "
+                f"column {self.name!r} has a missing value in row {int(missing.argmax())}, and had "
                 "none when the table was inferred: fill it by `impute`, or infer the table from "
-                "rows that have such holes"
+                "rows with missing values"
             )
-        wrong = ~missing & self.wrong(np.where(missing, self.filler, numbers))
-        if wrong.any():
-            row = int(wrong.argmax())
+        invalid = ~missing & self.invalid(np.where(missing, self.placeholder, numbers))
+        if invalid.any():
+            row = int(invalid.argmax())
             raise ValueError(
                 f"column {self.name!r} holds {numbers[row]:g} in row {row}, and it takes "
-                f"{self.takes}"
+                f"{self.accepted}"
             )
 
     def numbers(self, series: Series) -> np.ndarray:
-        """The column's values as numbers (N,) in float64, NaN where one is missing.
+        """The column's values as numbers.
+
+        Args:
+            series: values of the data.
+
+        Returns:
+            float64, NaN where a value is missing, shape (N,).
 
         Raises:
-            ValueError: if one is not a value of this column: in which row.
+            ValueError: if a value is none of this column; the message says in which row.
         """
         if series.numbers is None:
-            raise ValueError(f"column {self.name!r} holds names, and it takes {self.takes}")
+            raise ValueError(f"column {self.name!r} holds strings, and it takes {self.accepted}")
         return series.numbers
 
-    def judged(self, series: Series) -> np.ndarray:
-        """The same, where infinity stands for what the column cannot hold."""
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
+        """The same, with infinity for a value that the column cannot hold."""
         numbers = self.numbers(series)
         missing = np.isnan(numbers)
-        wrong = ~missing & self.wrong(np.where(missing, self.filler, numbers))
-        return np.where(wrong, np.inf, numbers)
+        invalid = ~missing & self.invalid(np.where(missing, self.placeholder, numbers))
+        return np.where(invalid, np.inf, numbers)
 
     def typical(self, draws: Tensor) -> Tensor:
-        """One number for the draws (N, n) of each row, (N,): the one that comes most often."""
+        """One number that represents several draws: the most frequent one, unless a column says
+        otherwise.
+
+        Args:
+            draws: shape (N, n).
+
+        Returns:
+            Shape (N,).
+        """
         return draws.mode(1).values
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         """Numbers (N,) as Python values, None for NaN."""
         return [None if each != each else each for each in numbers.tolist()]

@@ -1,4 +1,4 @@
-"""Columns of names, of bits, and of the one value that is always the same."""
+"""Columns of classes, of bits, and of one constant value."""
 
 __all__ = ["BinaryColumn", "CategoryColumn", "ConstantColumn"]
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..._utils.validation import nearest
+from ..._utils.naming import nearest
 from ..frames import Series
 from ..one_hot import OneHot
 from ..space import Space
@@ -16,10 +16,18 @@ from .column import Column
 
 @dataclass(frozen=True)
 class _Named(Column):
-    """Values by name: number k is the k-th of `classes`."""
+    """Values by name: number k is the k-th of `classes`.
 
-    classes: tuple
+    Args:
+        classes: the values, in order.
+        shares: of each class in the data.
+        unseen: the probability that a new value is none of them: the share of the rows whose class
+            no other row has (Good and Turing). 0 if each class has two rows or more.
+    """
+
+    classes: tuple[Any, ...]
     shares: tuple[float, ...]
+    unseen: float = 0.0
 
     @property
     def space(self) -> type[Space]:
@@ -35,16 +43,17 @@ class _Named(Column):
         return shown + (f", … ({len(self.classes)})" if len(self.classes) > 4 else "")
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return 0.0
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < 0) | (numbers > len(self.classes) - 1)
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        fits = (numbers == np.round(numbers)) & (numbers >= 0) & (numbers < len(self.classes))
+        return np.asarray(~fits)
 
     @property
-    def takes(self) -> str:
+    def accepted(self) -> str:
         return (
-            f"the numbers from 0 to {len(self.classes) - 1} of its classes: read names with "
+            f"the numbers from 0 to {len(self.classes) - 1} of its classes: read strings with "
             "Table.read"
         )
 
@@ -52,29 +61,29 @@ class _Named(Column):
     def named(self) -> bool:
         return True
 
-    def judged(self, series: Series) -> np.ndarray:
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
         number = {each: float(k) for k, each in enumerate(self.classes)}
         values = self.as_python(series)
         found = [np.nan if value is None else number.get(value, np.inf) for value in values]
         return np.array(found, dtype=np.float64)
 
     def numbers(self, series: Series) -> np.ndarray:
-        numbers = self.judged(series)
+        numbers = self.read_with_unknowns(series)
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
             value = self.as_python(series)[row]
             raise ValueError(
-                f"column {self.name!r} holds {value!r} in row {row}, which was not there when the "
+                f"column {self.name!r} holds {value!r} in row {row}, which no row had when the "
                 f"table was inferred: {nearest(str(value), map(str, self.classes))}"
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
 
     @staticmethod
-    def as_python(series: Series) -> list:
-        """Values as Python has them, whole numbers as int, None for what is missing."""
+    def as_python(series: Series) -> list[Any]:
+        """Values as Python objects: whole numbers as int, None for a missing value."""
         if series.numbers is None:
             return series.names or []
         return [
@@ -85,7 +94,7 @@ class _Named(Column):
 
 @dataclass(frozen=True)
 class BinaryColumn(_Named):
-    """One of two values; number 1 is the second."""
+    """One of two values; number 1 stands for the second."""
 
     kind: ClassVar[str] = "binary"
 
@@ -99,11 +108,11 @@ class CategoryColumn(_Named):
 
 @dataclass(frozen=True)
 class ConstantColumn(Column):
-    """A value that is always the same, or never there: it is given back as it was, and has no
-    part in the model.
+    """A column whose value is always the same or always missing. It is returned as it was and takes
+    no part in the model.
 
     Args:
-        value: None if the column was empty.
+        value: None if every value was missing.
     """
 
     kind: ClassVar[str] = "constant"
@@ -119,39 +128,43 @@ class ConstantColumn(Column):
         return "empty" if self.value is None else f"{self.value}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return float("nan") if self.value is None else self._number
 
     @property
     def _number(self) -> float:
-        """The value itself where it is a number, 0 where it is a name."""
+        """The value if it is a number, 0 if it is a string."""
         return float(self.value) if isinstance(self.value, int | float) else 0.0
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers != self.filler
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(numbers != self.placeholder)
 
     @property
-    def takes(self) -> str:
-        return f"{self.range} only: leave it out, or infer the table from rows that have more"
+    def accepted(self) -> str:
+        return f"{self.range} only: leave it out, or infer the table from rows with more values"
 
     @property
     def named(self) -> bool:
         return isinstance(self.value, str | bool)
 
-    def judged(self, series: Series) -> np.ndarray:
+    def read_with_unknowns(self, series: Series) -> np.ndarray:
         values = _Named.as_python(series)
-        number = {None: np.nan, self.value: self.filler}
+        number = {None: np.nan, self.value: self.placeholder}
         return np.array([number.get(value, np.inf) for value in values], dtype=np.float64)
 
     def numbers(self, series: Series) -> np.ndarray:
-        numbers = self.judged(series)
+        numbers = self.read_with_unknowns(series)
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
             raise ValueError(
                 f"column {self.name!r} holds {_Named.as_python(series)[row]!r} in row {row}, and "
-                f"it takes {self.takes}"
+                f"it takes {self.accepted}"
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else self.value for each in numbers.tolist()]
+    def values(self, numbers: np.ndarray) -> list[Any]:
+        own = self.placeholder  # another number is what a user's row held, and stays as it is
+        return [
+            None if each != each else self.value if each == own else each
+            for each in numbers.tolist()
+        ]

@@ -1,32 +1,52 @@
-"""Columns of real and of whole numbers."""
+"""Columns of real numbers and of whole numbers."""
 
-__all__ = ["IntegerColumn", "NumericColumn"]
+__all__ = ["IntegerColumn", "NumericColumn", "PowerColumn"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from ..integers import Integers
 from ..one_hot import OneHot
-from ..piecewise_linear import Warped
+from ..piecewise_linear import PiecewiseLinear
 from ..space import Space
+from ..yeo_johnson import YeoJohnson
 from .column import Column
 
-ROOM = 0.01
-"""The share of rows at an end of a range, or three of few, up to which more may lie beyond it."""
+MARGIN = 0.01
+"""A range is extended at an end that at most this share of the rows reaches, or three rows."""
+
+
+class _RealColumn(Column):
+    """Real numbers from `low` to `high`, as far as was seen."""
+
+    low: float
+    high: float
+
+    def typical(self, draws: Tensor) -> Tensor:
+        """The mean."""
+        return draws.mean(1)
+
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        return ~np.isfinite(numbers)
+
+    @property
+    def accepted(self) -> str:
+        return "finite numbers: remove such rows, or mark the values as missing (NaN)"
 
 
 @dataclass(frozen=True)
-class NumericColumn(Column):
+class NumericColumn(_RealColumn):
     """Real numbers. x_0 rises along straight lines through knots: two for a shift and a scale,
     several for quantiles.
 
     Args:
-        at: raw values of the knots.
-        to: x_0 of the knots.
-        low, high: the least and the largest value seen.
+        at: raw values of the knots, ascending.
+        to: x_0 of the knots, ascending.
+        low: the smallest value seen.
+        high: the largest value seen.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -38,7 +58,7 @@ class NumericColumn(Column):
 
     @property
     def space(self) -> type[Space]:
-        return Warped
+        return PiecewiseLinear
 
     @property
     def range(self) -> str:
@@ -46,19 +66,40 @@ class NumericColumn(Column):
         return f"{self.low:.6g} to {self.high:.6g}, {how}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.at[0]
 
-    def typical(self, draws: Tensor) -> Tensor:
-        """The mean."""
-        return draws.mean(1)
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+@dataclass(frozen=True)
+class PowerColumn(_RealColumn):
+    """Real numbers, bent by a power and then standardised (:class:`YeoJohnson`).
+
+    Args:
+        power, shift, scale, centre, spread: of :class:`YeoJohnson`.
+        low, high: the least and the largest value seen.
+    """
+
+    kind: ClassVar[str] = "numeric"
+
+    power: float
+    shift: float
+    scale: float
+    centre: float
+    spread: float
+    low: float
+    high: float
 
     @property
-    def takes(self) -> str:
-        return "finite numbers: remove or mark what is not one as missing"
+    def space(self) -> type[Space]:
+        return YeoJohnson
+
+    @property
+    def range(self) -> str:
+        return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
+
+    @property
+    def placeholder(self) -> float:
+        return self.shift
 
 
 @dataclass(frozen=True)
@@ -66,8 +107,12 @@ class IntegerColumn(Column):
     """Whole numbers from `low` to `high`.
 
     Args:
-        shift, scale: that standardise them.
-        shares: of each number where there are few, which are then diffused as classes; else ().
+        low: the smallest number.
+        high: the largest number.
+        shift: of the standardisation.
+        scale: of the standardisation.
+        shares: the share of each number if there are few, which are then diffused as classes; else
+            ().
     """
 
     kind: ClassVar[str] = "integer"
@@ -80,7 +125,7 @@ class IntegerColumn(Column):
 
     @property
     def lowest(self) -> int:
-        """The number of the first class, where there are few."""
+        """The number of the first class, if the numbers are diffused as classes."""
         return self.low
 
     @property
@@ -92,34 +137,41 @@ class IntegerColumn(Column):
         return f"{self.low} to {self.high}"
 
     @property
-    def filler(self) -> float:
+    def placeholder(self) -> float:
         return self.low
 
-    def with_room(self, numbers: np.ndarray) -> "IntegerColumn":
-        """A wide range goes on for half its width beyond an end that hardly a row is at, but not
-        below 0 if none is: the next rows have a new extreme now and then. Where many rows are at
-        an end, or numbers are few, there is no more."""
+    def with_margin(self, numbers: np.ndarray) -> "IntegerColumn":
+        """The range extended by half its width beyond an end that few rows reach, but not below 0
+        if no number is negative: new rows have new extremes now and then. An end that many rows
+        reach is kept, and so is the range of few numbers.
+
+        Args:
+            numbers: the rows that are known, shape (N,).
+        """
         if self.shares:
             return self
-        most = max(3.0, ROOM * np.isfinite(numbers).sum())
-        room = (self.high - self.low + 1) // 2
-        low = self.low if (numbers == self.low).sum() > most else self.low - room
-        high = self.high if (numbers == self.high).sum() > most else self.high + room
+        most = max(3.0, MARGIN * np.isfinite(numbers).sum())
+        margin = (self.high - self.low + 1) // 2
+        low = self.low if (numbers == self.low).sum() > most else self.low - margin
+        high = self.high if (numbers == self.high).sum() > most else self.high + margin
         return replace(self, low=low if self.low < 0 else max(low, 0), high=high)
 
     def typical(self, draws: Tensor) -> Tensor:
-        """The median, a number that was drawn."""
+        """The median, which is one of the draws."""
         return draws.median(1).values
 
-    def wrong(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        fits = (numbers == np.round(numbers)) & (numbers >= self.low) & (numbers <= self.high)
+        return np.asarray(~fits)
 
     @property
-    def takes(self) -> str:
+    def accepted(self) -> str:
         return (
-            f"whole numbers from {self.low} to {self.high}: infer the table from all the rows that "
-            f"there will be, or with types={{{self.name!r}: 'numeric'}}"
+            f"whole numbers from {self.low} to {self.high}: infer the table from rows with the "
+            f"whole range, or with types={{{self.name!r}: 'numeric'}}"
         )
 
-    def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else round(each) for each in numbers.tolist()]
+    def values(self, numbers: np.ndarray) -> list[Any]:
+        whole = np.round(numbers) == numbers  # what a user's row held beside them stays as it is
+        pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
+        return [None if n != n else round(n) if exact else n for n, exact in pairs]

@@ -1,0 +1,127 @@
+"""The commands on a run: each parses its options, opens the run, and calls one verb."""
+
+__all__ = ["fit_command", "report_command", "verb_command"]
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..opened import Kind, fit, kind_of, kind_of_data, open
+from ..recipes.locations import locate
+
+if TYPE_CHECKING:
+    from ..reporting.answer import Answer
+    from ..reporting.console import Display
+
+Words = Sequence[str]
+
+VERBS = (
+    *("fit", "sample", "score", "complete", "impute", "outliers", "compress", "decompress"),
+    *("sandwich", "grid", "budget", "check", "report"),
+)
+"""The verbs of an opened model; `cli.verbs` describes the options of each."""
+
+
+def verb_command(name: str) -> Callable[[Words], None]:
+    """The command that opens a run and calls its verb `name`."""
+
+    def run(words: Words) -> None:
+        script, asked = _parsed(name, words)
+        folder = locate(asked.pop("run"))
+        _require(name, f"{folder} is a model of", kind_of(folder), asked)
+        display = _display(script)
+        model = open(folder, display=display)
+        answer: Answer = getattr(model, name)(**asked)
+        display.show(answer)
+        if not answer.facts.get("passed", True):
+            raise ValueError("some identities do not hold: see the table")
+
+    return run
+
+
+def fit_command(words: Words) -> None:
+    """Fits a model to a table in a file, or to images."""
+    script, asked = _parsed("fit", words)
+    data = asked.pop("data")
+    if "types" in asked:
+        asked["types"] = _types(asked["types"])
+    kind = kind_of_data(data)
+    _require("fit", f"{data} holds", kind, asked)
+    display = _display(script)
+    display.show(fit(data, display=display, **asked))
+
+
+def report_command(words: Words) -> None:
+    """Writes the page of one run or of several."""
+    script, asked = _parsed("report", words)
+    out, folders = asked.pop("out", None), [locate(run) for run in asked.pop("runs", ())]
+    if not folders:
+        raise ValueError("name at least one run folder")
+    for folder in folders:
+        _require("report", f"{folder} is a model of", kind_of(folder), asked)
+    display = _display(script)
+    models = [open(folder, display=display) for folder in folders]
+    sections = [each for model in models for each in model.sections(**asked)]
+    display.show(models[0].page(out, sections, [folder.name for folder in folders]))
+
+
+def _parsed(name: str, words: Words) -> tuple[bool, dict[str, Any]]:
+    """Whether `--json` was given, and the other options that were, by the verb's own names."""
+    from . import verbs
+    from .arguments import given, parse
+
+    asked = given(parse(getattr(verbs, name.capitalize()), name, words))
+    script = asked.pop("json", False)
+    if "seed" in asked:
+        asked["rng"] = asked.pop("seed")
+    return script, asked
+
+
+def _require(name: str, subject: str, kind: Kind, asked: dict[str, Any]) -> None:
+    """Refuses a verb or an option that a kind of model does not have.
+
+    Args:
+        name: the verb.
+        subject: the beginning of the error message: what is of that kind.
+        kind: the kind of model.
+        asked: the options that were given.
+
+    Raises:
+        ValueError: what the model has instead.
+    """
+    from . import verbs
+    from .arguments import known_options
+
+    described = getattr(verbs, name.capitalize())
+    if kind not in described.kinds:
+        have = [each for each in VERBS[1:] if kind in getattr(verbs, each.capitalize()).kinds]
+        raise ValueError(
+            f"{subject} {kind.name}, which has no verb {name!r}; it has {', '.join(have)}"
+        )
+    known = known_options(described, kind)
+    unknown = [_flag(each) for each in asked if each != "rng" and each not in known]
+    if "rng" in asked and "seed" not in known:
+        unknown.append("--seed")
+    if unknown:
+        have = [_flag(each) for each in known if each not in described.positional]
+        raise ValueError(
+            f"{subject} {kind.name}, for which {name} has no {', '.join(unknown)}; it has "
+            f"{', '.join(have)}"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _types(words: Sequence[str]) -> dict[str, str]:
+    """Columns and types of words like sex=binary."""
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"--types takes words like sex=binary, got {word!r}")
+    return dict(word.rsplit("=", 1) for word in words)
+
+
+def _display(script: bool) -> "Display":
+    from ..reporting.console import Display
+
+    return Display(script)

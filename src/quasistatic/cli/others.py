@@ -1,0 +1,107 @@
+"""The commands that open no run: schedule, demo, cite."""
+
+__all__ = ["Cite", "Demo", "Schedule", "cite", "demo", "schedule"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional
+
+from .arguments import option, parse
+
+Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
+
+
+@dataclass
+class Schedule:
+    """Compare noise schedules: alpha_bar, log-SNR, and the information that each step loses.
+
+    A name may have its numbers behind it: linear:1e-4,0.02 or linear_log_snr:7,-7."""
+
+    names: Positional[
+        Annotated[
+            tuple[str, ...],
+            option("Schedules to compare.", "linear cosine quadratic", "NAME [NAME ...]"),
+        ]
+    ] = ("linear", "cosine", "quadratic")
+    steps: Annotated[int, option("T, the number of time steps.", 1000, "INT")] = 1000
+    law: Annotated[
+        Literal["normal", "bit", "levels"],
+        option(
+            "Distribution of x_0: N(0, 1), a fair bit, or uniform on 256 levels.",
+            "normal",
+            "normal|bit|levels",
+        ),
+    ] = "normal"
+    out: Annotated[Path | None, option("A PNG file to draw them into.", None, "PATH", ("-o",))] = (
+        None
+    )
+    json: Json = False
+
+
+def schedule(words: Sequence[str]) -> None:
+    """Compares noise schedules."""
+    asked = parse(Schedule, "schedule", words)
+    from ..diagnostics import schedule_comparison as comparison
+    from ..diagnostics.mutual_information import Erasure
+    from ..reporting.answer import Answer, TextTable
+    from ..reporting.console import Display
+
+    law = comparison.LAWS[asked.law]
+    compared = [Erasure(name, comparison.read(name, asked.steps), law) for name in asked.names]
+    shown: list[object] = [TextTable(each.name, *comparison.places(each)) for each in compared]
+    shown.append(TextTable(f"T = {asked.steps}; {law.about}", *comparison.totals(compared)))
+    if len(compared) > 1:
+        shown.append(comparison.in_short(compared))
+    if asked.out is not None:
+        from ..reporting.figures import schedule_comparison
+        from ..reporting.html import save_figure
+
+        save_figure(schedule_comparison(compared), asked.out)
+        shown.append(f"wrote {asked.out}")
+    picture = None if asked.out is None else str(asked.out)
+    facts = {"law": law.about, "schedules": comparison.facts(compared), "picture": picture}
+    Display(asked.json).show(Answer(facts, shown))
+
+
+@dataclass
+class Demo:
+    """Train digits, heartbeat and swiss roll; score and complete; write report.html."""
+
+    out: Annotated[Path, option("The folder to write.", "runs/demo", "FOLDER", ("-o",))] = Path(
+        "runs/demo"
+    )
+    json: Json = False
+
+
+def demo(words: Sequence[str]) -> None:
+    """Trains three small recipes and writes one page about them, in some minutes."""
+    asked = parse(Demo, "demo", words)
+    from ..reporting.console import Display
+    from .demo import demo as run_demo
+
+    display = Display(asked.json)
+    display.result(**run_demo(asked.out, display))
+
+
+@dataclass
+class Cite:
+    """List the papers that docstrings cite, by their keys."""
+
+    key: Positional[
+        Annotated[str | None, option("One paper only, by its key.", "all papers", "KEY")]
+    ] = None
+    bibtex: Annotated[bool, option("Print BibTeX entries.", "no")] = False
+
+
+def cite(words: Sequence[str]) -> None:
+    """Lists the papers that docstrings cite."""
+    asked = parse(Cite, "cite", words)
+    from .._utils.references import PAPERS
+    from .._utils.references import cite as cited
+
+    papers = list(PAPERS.values()) if asked.key is None else [cited(asked.key)]
+    for paper in papers:
+        print(paper.bibtex() if asked.bibtex else f"{paper.key}: {paper.text()}")

@@ -1,0 +1,166 @@
+"""The verbs that compress a trained run's data, and read them again."""
+
+__all__ = ["CodingVerbs", "coding_answer", "keep_names", "kept_names"]
+
+import abc
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._utils import files
+from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
+from ..reporting.answer import Answer
+from .arrays_io import load_array
+from .trained import Data, TrainedModel, as_path
+
+
+class CodingVerbs(TrainedModel, abc.ABC):
+    """The verbs compress and decompress of a trained run."""
+
+    def compress(
+        self,
+        file: Data | None = None,
+        *,
+        out: Path | None = None,
+        times: int | None = None,
+        path: int | None = None,
+        layers: int | None = None,
+        block: int = 2048,
+        together: int = 64,
+        workers: int | None = None,
+        verify: bool = True,
+    ) -> Answer:
+        """Compresses examples without loss, to about as many bits as the model's bound says.
+
+        Args:
+            file: a .npy file, a folder of images, or an array; by default the run's test rows.
+            out: where to write; by default the file's name with .qs. The names of a folder's files
+                are kept in a second file beside it.
+            times: evenly spread time steps of the chain, 50 by default.
+            path: instead, the length of a path that :meth:`grid` saved.
+            layers: write the stream progressively, in that many layers: a prefix of the file
+                decodes to an approximation.
+            block: examples that can be decoded by themselves.
+            together: examples that the network processes at once.
+            workers: blocks that are coded in parallel; by default the number of cores.
+            verify: decode each block before it is written.
+        """
+        source = as_path(file) if file is not None else None
+        target = Path(out or f"{'test.npy' if source is None else source.name}.qs")
+        x, names = self._to_compress(file)
+        if layers is not None:
+            layered = LayeredCodec(self.model, layers)
+            with files.writing(target) as stream:
+                size = layered.write(np.asarray(x), stream)
+            keep_names(target, names)
+            about = f"wrote {target}: {len(x)} examples in {size:,} bytes, in {layers} layers"
+            facts = {"out": str(target), "bytes": size, "layers": layers, "examples": len(x)}
+            return Answer(facts, [about])
+        sizes: dict[str, Any] = {
+            "block": block,
+            "together": together,
+            "workers": workers,
+            "verify": verify,
+        }
+        chain = self._times(times, path)
+        if chain is not None:
+            sizes["times"] = chain
+        report = compress_array(Codec(self.model, **sizes), x, target)
+        keep_names(target, names)
+        return coding_answer(target, report)
+
+    def decompress(
+        self,
+        file: str | Path,
+        *,
+        out: Path | None = None,
+        anyway: bool = False,
+        workers: int | None = None,
+    ) -> Answer:
+        """Reads what :meth:`compress` wrote, exactly as it was.
+
+        Args:
+            file: the stream.
+            out: where to write: a .npy file, one .png sheet, or a folder of PNG files if it has no
+                ending; by default the stream's name with .npy.
+            anyway: read it even if a machine wrote it whose arithmetic may differ.
+            workers: blocks that are decoded in parallel; by default the number of cores.
+        """
+        source = Path(file)
+        path = Path(out or Path(source.name.removesuffix(".qs")).with_suffix(".npy"))
+        if order_of(source) == "layers":
+            return self._decompress_layers(source, path, anyway)
+        codec = Codec(self.model, workers=workers)
+        if path.suffix == ".npy":
+            header = decompress_array(codec, source, path, anyway)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                array = Path(folder) / "array.npy"
+                header = decompress_array(codec, source, array, anyway)
+                self.write(path, load_array(array), kept_names(source))
+        shape = [header.count, *header.shape]
+        line = f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}"
+        return Answer({"out": str(path), "shape": shape, "dtype": header.dtype}, [line])
+
+    def _decompress_layers(self, source: Path, path: Path, anyway: bool) -> Answer:
+        found = LayeredCodec(self.model).decompress(source.read_bytes(), anyway)
+        self.write(path, found.array, kept_names(source))
+        exact = (
+            "exact" if found.t == 0 else f"the approximation at time {found.t}: the file ends there"
+        )
+        shape = list(found.array.shape)
+        facts = {"out": str(path), "shape": shape, "t": found.t}
+        return Answer(facts, [f"wrote {path}: {found.array.shape}, {exact}"], found.array)
+
+    def _to_compress(self, file: Data | None) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The examples, and the names of a folder's files, which are empty for an array."""
+        if file is None:
+            return np.asarray(self.run.experiment.data.test), ()
+        source = as_path(file)
+        if source is None or not source.is_dir():
+            return load_array(file), ()
+        return self.read(source, exact=True)
+
+
+def coding_answer(path: Path, report: Report) -> Answer:
+    """The answer of a command that compressed."""
+    facts: dict[str, Any] = {
+        "out": str(path),
+        "bytes": report.total,
+        "bits_per_dim": report.bits_per_dim,
+        "net_bits_per_dim": report.net_bits_per_dim,
+        "overhead_bytes": report.overhead,
+        "pays_off": report.pays_off,
+        "blocks": report.blocks,
+        "examples": report.examples,
+    }
+    return Answer(facts, [f"wrote {path}: {report}"], report)
+
+
+def keep_names(stream: Path, names: tuple[str, ...]) -> None:
+    """Saves the names of a folder's files beside a stream, which holds values alone."""
+    if names:
+        files.write_text(_beside(stream), json.dumps(names) + "\n")
+    else:
+        _beside(stream).unlink(missing_ok=True)
+
+
+def kept_names(stream: Path) -> tuple[str, ...]:
+    """The names that were saved beside a stream; none if there are none."""
+    kept = _beside(stream)
+    if not kept.is_file():
+        return ()
+    try:
+        names = json.loads(kept.read_text())
+        return tuple(map(str, names if isinstance(names, list) else json.loads("")))
+    except ValueError:
+        raise ValueError(
+            f"{kept} is damaged: delete it, and the files are numbered instead"
+        ) from None
+
+
+def _beside(stream: Path) -> Path:
+    return stream.with_name(f"{stream.name}.names.json")

@@ -1,0 +1,235 @@
+"""A fitted table in its folder: the estimator, and the types of the columns of its files.
+
+The estimators are used here and nowhere else in this package.
+"""
+
+__all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan"]
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from .._utils import files
+from .._utils.naming import nearest
+from ..data.table_files import open_table, write_table
+from ..diffusion import Diffusion
+from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+from ..recipes.locations import read_json
+from . import TABLE_FILE
+
+HELD_BACK = "calibration.parquet"
+"""The file of rows that were held back from fitting: outliers are judged by them."""
+
+MOST_PLACES = 7
+"""Numbers with this many decimals or more are written in full."""
+
+PIECE = 10_000
+"""Rows of a file that are in memory together."""
+
+
+@dataclass(frozen=True, eq=False)
+class TablePlan:
+    """A fit that is about to start.
+
+    Args:
+        density: the estimator, with its settings.
+        frame: the rows of the file that are used.
+    """
+
+    density: DiffusionDensity
+    frame: pl.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        frame: pl.DataFrame,
+        types: dict[str, str],
+        steps: int | None,
+        minutes: float | None,
+        seed: int,
+    ) -> Self:
+        """The fit of a table with such settings."""
+        density = DiffusionDensity(
+            steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
+        )
+        return cls(density, frame)
+
+    def columns(self) -> list[tuple[str, str, str, str]]:
+        """Name, type, values and missing share of each column, as text."""
+        return self.density.described(self.frame)
+
+    def about(self, rows: np.ndarray) -> str:
+        """What would be fitted to those rows of the frame."""
+        return self.density.planned(self.frame[np.sort(rows)])
+
+    def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
+        """Fits the model to some rows, and saves it with rows that were held back."""
+        self.density.fit(self.frame[np.sort(rows)])
+        table = FittedTable.of(folder, self.density, self.frame)
+        table.save(self.frame[held_back])
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTable:
+    """A fitted table.
+
+    Args:
+        folder: the folder that holds it.
+        density: the estimator.
+        types: polars types of the columns that it was fitted to, by name and in their order.
+        places: for columns whose numbers have few decimals, how many: numbers that are written are
+            rounded to as many.
+    """
+
+    folder: Path
+    density: DiffusionDensity
+    types: dict[str, Any]
+    places: dict[str, int]
+
+    @classmethod
+    def of(cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame) -> Self:
+        """The table of an estimator that was fitted to such rows."""
+        found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
+        places = {name: count for name, count in found.items() if count is not None}
+        return cls(folder, density, dict(rows.schema), places)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Opens what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: if the folder holds no fitted table.
+            ValueError: if a file of it is damaged: which.
+        """
+        path = folder / TABLE_FILE
+        about = read_json(path, "fit again")
+        try:
+            places = {str(name): int(count) for name, count in about["places"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
+        kept = folder / HELD_BACK
+        try:
+            types = pl.read_parquet_schema(kept)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ValueError(f"{kept} is missing or damaged ({error}): fit again") from None
+        try:
+            density = DiffusionDensity.load(folder)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"{folder / 'estimator.json'} is damaged ({error!r}): restore a copy, or fit again"
+            ) from None
+        return cls(folder, density, dict(types), places)
+
+    def save(self, held_back: pl.DataFrame) -> None:
+        """Saves the table with rows that were held back, which :meth:`detector` needs; their file
+        also keeps the types of the columns."""
+        self.density.save(self.folder)
+        write_table(self.folder / HELD_BACK, [held_back])
+        about = json.dumps({"places": self.places}, indent=2)
+        files.write_text(self.folder / TABLE_FILE, about + "\n")
+
+    @property
+    def model(self) -> Diffusion:
+        """The diffusion model of the columns that vary."""
+        return self.density.model_
+
+    @property
+    def about(self) -> str:
+        """What a score of its rows is: exact, or a lower bound."""
+        return str(self.density.fitted_.about)
+
+    @property
+    def summary(self) -> Any:
+        """The summary of the fit, with `facts()` as JSON values."""
+        return self.density.summary_
+
+    def score(self, piece: pl.DataFrame) -> np.ndarray:
+        """log p of each row in nats, with shape (n,)."""
+        return self.density.score_samples(piece)
+
+    def draw(self, count: int, seed: int) -> pl.DataFrame:
+        """Rows drawn from the model, with the names and types of the columns."""
+        return self.frame(self.density.sample(count, seed))
+
+    def impute(self, piece: pl.DataFrame, draws: int, seed: int) -> pl.DataFrame:
+        """The rows with their holes filled by the mean, median or mode of so many draws."""
+        imputer = DiffusionImputer.of(self.density, draws=draws, random_state=seed)
+        return self.frame(imputer.transform(piece))
+
+    def detector(self, level: float) -> DiffusionOutliers:
+        """The outlier detector that is calibrated by the rows that were held back.
+
+        Raises:
+            ValueError: if no rows were held back.
+        """
+        held_back = pl.read_parquet(self.folder / HELD_BACK)
+        if not len(held_back):
+            raise ValueError(
+                f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
+            )
+        return DiffusionOutliers.of(self.density, level=level).calibrate(held_back)
+
+    def pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
+        """The rows of a file, so many at a time, with the fitted columns in their order.
+
+        Raises:
+            ValueError: if a column is missing, or the file is damaged: where.
+        """
+        names = [name for name, kind in self.types.items() if kind == pl.String]
+        file = open_table(data, dict.fromkeys(names, pl.String()))
+        for name in self.types:
+            if name not in file.names:
+                raise ValueError(f"there is no column {name!r}: {nearest(name, file.names)}")
+        for piece in file.pieces(rows):
+            yield piece.select(self._widened(piece[name]) for name in self.types)
+
+    def numbers(self, piece: pl.DataFrame) -> np.ndarray:
+        """Rows as numbers of the model, (n, C') in float64; NaN is missing.
+
+        Raises:
+            ValueError: if a row holds a value that the model does not know: which.
+        """
+        return self.density.numbers(piece)
+
+    def rows(self, numbers: np.ndarray) -> Any:
+        """The estimator's rows of numbers of the model: the inverse of :meth:`numbers`."""
+        return self.density.rows(numbers)
+
+    def frame(self, rows: Any) -> pl.DataFrame:
+        """An estimator's rows, an array (N, C) or a frame, with the names and types of columns."""
+        if isinstance(rows, np.ndarray):
+            rows = pl.DataFrame(dict(zip(self.types, rows.T, strict=True)))
+        found: pl.DataFrame = rows.select(self._typed(rows[name]) for name in self.types)
+        return found
+
+    def _widened(self, column: pl.Series) -> pl.Series:
+        """A column of a file with the type that it was fitted with, where the cast loses nothing:
+        a real column that holds whole numbers only, or an empty column."""
+        kind = self.types[column.name]
+        empty = column.null_count() == len(column)
+        whole = column.dtype.is_integer() and kind.is_float()
+        return column.cast(kind) if empty or whole else column
+
+    def _typed(self, column: pl.Series) -> pl.Series:
+        """A column with the type that it was fitted with; NaN is missing."""
+        kind = self.types[column.name]
+        if column.dtype.is_float():
+            column = column.fill_nan(None)
+            places = self.places.get(column.name)
+            column = column if places is None else column.round(places)
+        if kind.is_integer():
+            span = np.iinfo(str(kind).lower())
+            column = column.clip(span.min, span.max)
+        return column.cast(kind)
+
+
+def _places(column: pl.Series) -> int | None:
+    """How many decimals all numbers of a column need; None if they need many."""
+    known = column.drop_nulls()
+    return next((k for k in range(MOST_PLACES) if (known == known.round(k)).all()), None)

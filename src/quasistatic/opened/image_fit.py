@@ -1,0 +1,165 @@
+"""Fitting a model to images in a folder or an array."""
+
+__all__ = ["fit_images"]
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .._utils import serialization
+from .._utils.randomness import Rng
+from ..data.pictures import Images
+from ..diffusion import read_config
+from ..recipes.experiments.experiment import Experiment
+from ..recipes.image import megaflops
+from ..recipes.own_images import OwnImages
+from ..recipes.runs import train
+from ..reporting.answer import Answer, TextTable
+from ..reporting.console import Display
+from ..training.config import Fit
+from ..training.loop import fit
+from .model import seed_of
+
+MINUTES = 10.0
+"""Minutes of training where neither minutes nor steps are given."""
+
+BATCH, VALIDATIONS = 32, 10
+"""Images in each step, and how often the validation images are scored."""
+
+LOOKS = 512
+"""Network evaluations of one scoring of the validation images, in all."""
+
+
+def fit_images(
+    data: str | Path,
+    *,
+    out: Path | None = None,
+    size: int | tuple[int, int] | None = None,
+    mode: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    calibration: float = 0.1,
+    dry_run: bool = False,
+    rng: Rng = 0,
+    display: Display | None = None,
+) -> Answer:
+    """Fits a model to images, and saves it in a folder. The same call resumes one that was stopped.
+
+    Args:
+        data: a folder of images, or a .npy or .npz file of bytes.
+        out: the folder to write; by default `runs/` and the name of the data.
+        size: height and width in pixels that files are cropped and resized to, or one number for a
+            square.
+        mode: what files are converted to, as Pillow names it: "1", "L" or "RGB".
+        minutes: minutes that training may take; 10 by default.
+        steps: gradient steps, in place of minutes.
+        calibration: share of the images that is held back, 20 to 400 images.
+        dry_run: only describe what would be fitted.
+        rng: a seed, a generator, or None for a random seed.
+        display: where progress is shown; None shows nothing.
+    """
+    for name, value in (("minutes", minutes), ("steps", steps)):
+        if value is not None and not value > 0:
+            raise ValueError(f"--{name} must be positive, got {value}")
+    source, seed, display = Path(data), seed_of(rng), display or Display(quiet=True)
+    recipe = OwnImages(
+        path=str(source.resolve()),
+        size=size,
+        mode=mode,
+        held_back=calibration,
+        fit=Fit(batch=BATCH, lr=2e-3, weight_decay=0.01, seed=seed),
+    )
+    images = recipe.read()
+    if mode is None and source.is_dir() and (bits := images.bits()) is not None:
+        recipe, images = replace(recipe, mode="1"), bits
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        experiment = recipe.experiment(images)
+    folder = Path(out or Path("runs") / source.resolve().stem)
+    facts, table = _plan(images, experiment, folder)
+    if dry_run:
+        return Answer(facts, [table])
+    display.table(table.title, table.header, table.rows)
+    how = _begun(folder) if steps is None else None
+    if how is not None:
+        display.say(f"resumes the run in {folder}, of {how.steps} steps")
+    how = how or _settings(recipe.fit, minutes, steps, experiment, display)
+    recipe = replace(recipe, fit=how, sha256=images.sha256())
+    with display.progress("fit") as show:
+        run = train(recipe, folder, [show], experiment)
+    best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
+    line = (
+        f"wrote {folder}: {run.step} steps, weights of step {run.best_step} kept; "
+        f"{best:.4f} bits per dimension of validation images"
+    )
+    facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
+    return Answer(facts, [line])
+
+
+def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
+    """What the images are, and which model would be fitted."""
+    model, data = experiment.model, experiment.data
+    weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
+    parts = {"train": len(data.train), "valid": len(data.valid), "held back": len(data.test)}
+    rows = [("run", str(folder)), *((name, str(count)) for name, count in parts.items())]
+    names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
+    rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
+    rows += [("MFLOP an image", f"{cost:,.0f}")]
+    facts = {
+        "run": str(folder),
+        "images": len(images),
+        "shape": list(images.array.shape[1:]),
+        "mode": images.mode,
+        "parts": list(parts.values()),
+        "parameters": weights,
+        "mflop": cost,
+    }
+    return facts, TextTable(f"{images.path}: {images}", ("", ""), rows)
+
+
+def _begun(folder: Path) -> Fit | None:
+    """The settings of the run in a folder; None if there is no run. Its steps were counted when it
+    began."""
+    if not (folder / "config.json").is_file():
+        return None
+    stored = read_config(folder).get("fit", {})
+    found = serialization.build(stored, {"Fit": Fit}) if stored else None
+    return found if isinstance(found, Fit) else None
+
+
+def _settings(
+    how: Fit, minutes: float | None, steps: int | None, experiment: Experiment, display: Display
+) -> Fit:
+    """The settings for so many steps, or for the steps that fit into the minutes."""
+    valid = len(experiment.data.valid)
+    looks = min(64, max(2, -(-LOOKS // valid)))
+    if steps is None or minutes is not None:
+        minutes = minutes or MINUTES
+        steps = min(_steps_in(minutes, how, experiment, looks * valid), steps or 10**9)
+        display.say(f"about {steps} steps of {how.batch} images fit into {minutes:g} minutes")
+        if steps < 100:
+            display.say("that is very few: give more --minutes, or a smaller --size")
+    return replace(
+        how,
+        steps=steps,
+        warmup=min(100, steps // 10),
+        ema=max(0.0, 1 - 10 / steps),  # the running mean covers about the last tenth
+        validations=min(VALIDATIONS, steps),
+        patience=3,
+        evaluations=looks,
+    )
+
+
+def _steps_in(minutes: float, how: Fit, experiment: Experiment, looks: int) -> int:
+    """How many steps fit into that many minutes, by the speed of a few on a copy of the model. One
+    validation evaluation costs about a third of a training evaluation."""
+    probe = replace(how, steps=6, validations=0)
+    run = fit(
+        copy.deepcopy(experiment.model), experiment.data.train, settings=probe, progress=False
+    )
+    seconds = 1 / run.speed["examples_per_second"]
+    batch = min(how.batch, len(experiment.data.train))
+    return max(1, int((60 * minutes / seconds - VALIDATIONS * looks / 3) / batch))

@@ -1,0 +1,201 @@
+"""The verbs that answer with the model's distribution: sample, score, complete, report."""
+
+__all__ = ["InferenceVerbs"]
+
+import abc
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .._utils.randomness import Rng
+from ..likelihood import Flow, Importance, Score
+from ..reporting.answer import Answer, TextTable
+from ..reporting.html import Section
+from ..sampling import SMC
+from .arrays_io import save_array, write_scores
+from .run_report import assess, sections
+from .trained import Data, TrainedModel
+
+_UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
+
+
+class InferenceVerbs(TrainedModel, abc.ABC):
+    """The verbs sample, score, complete and report of a trained run."""
+
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        times: int | None = None,
+        path: int | None = None,
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
+        """Draws examples from the model and writes them.
+
+        Args:
+            n: how many to draw.
+            times: evenly spread time steps to visit; by default all T.
+            path: instead, the length of a path that :meth:`grid` saved.
+            out: where to write; by default `samples.npy` in the run's folder.
+            rng: a seed, a generator, or None for a random seed.
+        """
+        if n < 1:
+            raise ValueError(f"--n is how many examples to draw, 1 or more, got {n}")
+        with self.run.threads():
+            drawn = self.model.sample(n, self._times(times, path), self._generator(rng))
+        values = drawn.cpu().numpy()
+        where = self.write(out or self.result("samples.npy"), values)
+        return Answer(
+            {"samples": str(where), "shape": list(values.shape)},
+            [f"wrote {where}: {values.shape}"],
+            values,
+        )
+
+    def score(
+        self,
+        data: Data | None = None,
+        *,
+        evaluations: int | Literal["all"] | None = None,
+        stderr: float | None = None,
+        method: Literal["bound", "importance", "flow"] = "bound",
+        paths: int = 16,
+        times: int | None = None,
+        path: int | None = None,
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
+        """Estimates the log-likelihood of data, in nats and bits.
+
+        Args:
+            data: what to score; by default the run's own test rows, beside its baselines.
+            evaluations: network evaluations for each example, 64 by default, or "all" for every
+                time step. With `stderr`, the most that may be spent.
+            stderr: the standard error of the mean to reach, in bits a value.
+            method: "bound" from below, "importance" for a tighter bound by weighted paths, or
+                "flow" for the probability flow.
+            paths: paths of importance weighting for each example.
+            times: evenly spread time steps of the chain; by default all T.
+            path: instead, the length of a path that :meth:`grid` saved.
+            out: where to write the score of each example, as .npy or .csv; by default nowhere.
+            rng: a seed, a generator, or None for a random seed.
+        """
+        x, names = self._examples(data, "test")
+        chain = self._times(times, path)
+        budget: dict[str, Any] = {}
+        if evaluations is not None:
+            name = "evaluations" if stderr is None else "most"
+            budget[name] = None if evaluations == "all" else evaluations
+        if method != "bound":
+            budget["method"] = {"importance": Importance(paths), "flow": Flow()}[method]
+        with self.run.threads():
+            score = self.model.score(
+                x, times=chain, rng=self._generator(rng), stderr=stderr, **budget
+            )
+        shown: list[object] = [
+            f"{score.about}; {score.spent / len(x):.4g} network evaluations an example"
+        ]
+        if data is None:
+            result = assess(self.run, score)
+            shown += result.tables()
+            facts = result.facts()
+        else:
+            facts = _means(score, shown)
+        if out is not None:
+            where = write_scores(out, names, score.nats.cpu().numpy())
+            shown.append(f"wrote {where}: the score of each example, in nats")
+        return Answer(facts, shown, score)
+
+    def complete(
+        self,
+        data: Data | None = None,
+        *,
+        mask: Data | None = None,
+        rows: int = 8,
+        draws: int = 16,
+        particles: int = 64,
+        repeats: int | None = None,
+        times: int | None = None,
+        path: int | None = None,
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
+        """Draws missing values from their posterior given the known values.
+
+        Args:
+            data: examples with NaN where a value is missing; by default some of the run's own test
+                rows, whose second half of the last axis is hidden.
+            mask: True where a value is missing, with the shape of the data; by default NaN.
+            rows: how many test rows to complete without `data`.
+            draws: completed copies of each example.
+            particles: particles of the sequential Monte Carlo for each example.
+            repeats: independent sets of particles; by default 8, or as many as the draws need.
+            times: evenly spread time steps to visit; by default all T.
+            path: instead, the length of a path that :meth:`grid` saved.
+            out: where to write (N, draws, *); by default `completed.npy` in the run's folder.
+            rng: a seed, a generator, or None for a random seed.
+        """
+        if data is None:
+            if rows < 1:
+                raise ValueError(f"--rows is how many test rows to complete, got {rows}")
+            x = np.asarray(self.run.experiment.data.test[:rows])
+            hidden = np.broadcast_to(np.arange(x.shape[-1]) >= x.shape[-1] // 2, x.shape)
+        else:
+            x, _ = self.read(data)
+            hidden = np.isnan(x) if mask is None else x
+        if mask is not None:
+            hidden, _ = self._mask(mask)
+        chain = self._times(times, path)
+        with self.run.threads():
+            made = self.model.complete(
+                x, hidden, draws, chain, self._generator(rng), method=SMC(particles, repeats)
+            )
+        values = made.draws.cpu().numpy()
+        where = save_array(out or self.result("completed.npy"), values)
+        evidence = {
+            name: getattr(made, name) for name in ("log_evidence", "evidence_stderr", "effective")
+        }
+        line = (
+            f"wrote {where}: {values.shape}, draws of {len(x)} examples; mean log-evidence of the "
+            f"known values: {made.log_evidence.mean().item():.2f} nats, each +- "
+            f"{made.evidence_stderr.mean().item():.2f}; smallest effective sample size "
+            f"{made.effective.min().item():.2f} of the particles"
+        )
+        facts: dict[str, Any] = {"completed": str(where), "shape": list(values.shape)}
+        for name, value in evidence.items():
+            facts[name] = [None if v != v else v for v in value.tolist()]
+        return Answer(facts, [line], values)
+
+    def report(self, *, evaluations: int = 100, out: Path | None = None, rng: Rng = 0) -> Answer:
+        """Writes a page about the run: its score beside baselines, figures, training curves.
+
+        Args:
+            evaluations: network evaluations for each test row.
+            out: where to write; by default `report.html` in the run's folder.
+            rng: a seed, a generator, or None for a random seed.
+        """
+        made = self.sections(evaluations=evaluations, rng=rng)
+        return self.page(out, made, [self.folder.name])
+
+    def sections(self, *, evaluations: int = 100, rng: Rng = 0) -> list[Section]:
+        generator = self._generator(rng)
+        with self.run.threads():
+            score = self.model.score(self.run.experiment.data.test, evaluations, rng=generator)
+            return sections(self.run, assess(self.run, score), generator)
+
+    @abc.abstractmethod
+    def _mask(self, mask: Data) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The mask in a file, or the array itself."""
+
+
+def _means(score: Score, shown: list[object]) -> dict[str, Any]:
+    """The means of a score in each unit as JSON values; their table is added to `shown`."""
+    each = {"nats": score.nats, "bits": score.bits, "bits_per_dim": score.bits_per_dim}
+    rows = [
+        (_UNITS[name], f"{v.mean().item():.4f}", f"{score.stderr(v):.4f}")
+        for name, v in each.items()
+    ]
+    shown.append(TextTable(f"{len(score.nats)} examples", ("unit", "mean", "s.e."), rows))
+    facts: dict[str, Any] = {name: v.mean().item() for name, v in each.items()}
+    return facts | {"examples": len(score.nats), "evaluations": score.evaluations}

@@ -1,0 +1,82 @@
+"""Fitting a model to a table in a file."""
+
+__all__ = ["fit_table"]
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from .._utils.naming import nearest
+from .._utils.randomness import Rng
+from ..data.table_files import open_table
+from ..reporting.answer import Answer, TextTable
+from ..reporting.console import Display
+from .fitted_table import TablePlan
+from .model import seed_of
+
+HEADER = ("column", "type", "values", "missing")
+
+
+def fit_table(
+    data: str | Path,
+    *,
+    out: Path | None = None,
+    types: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    rows: int = 1_000_000,
+    steps: int | None = None,
+    minutes: float | None = None,
+    calibration: float = 0.1,
+    dry_run: bool = False,
+    rng: Rng = 0,
+    display: Display | None = None,
+) -> Answer:
+    """Fits a model to a table in a file, and saves it in a folder.
+
+    Args:
+        data: a CSV, TSV, NPY, NPZ or Parquet file.
+        out: the folder to write; by default `runs/` and the file's name.
+        types: of columns whose values do not show it, by name: "binary", "categorical", "numeric",
+            "standardized", "quantiles" or "integer".
+        leave_out: columns that the model leaves out.
+        rows: the most rows of the file to use, chosen at random.
+        steps: gradient steps at most; 0 for none.
+        minutes: minutes that training may take at most.
+        calibration: share of the rows that is held back to calibrate the verb `outliers`.
+        dry_run: only describe what would be fitted.
+        rng: a seed, a generator, or None for a random seed.
+        display: where progress is shown; None shows nothing.
+    """
+    if not 0 <= calibration < 1:
+        raise ValueError(f"--calibration is a share of the rows, got {calibration}")
+    if rows < 1:
+        raise ValueError(f"--rows is the most rows to use, 1 or more, got {rows}")
+    source, seed = Path(data), seed_of(rng)
+    folder = Path(out or Path("runs") / source.stem)
+    file = open_table(source)
+    frame = _without(file.drawn(rows, seed), leave_out)
+    chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
+    plan = TablePlan.of(frame, dict(types or {}), steps, minutes, seed)
+    columns = plan.columns()
+    table = TextTable(f"{source}: {file.rows} rows{chosen}", HEADER, columns)
+    order = np.random.default_rng(seed).permutation(len(frame))
+    held_back, used = np.split(order, [round(calibration * len(order))])
+    if dry_run:
+        about = plan.about(used)
+        return Answer(
+            {"run": str(folder), "columns": columns, "plan": about},
+            [table, f"would fit {len(used)} rows, and write {folder}: {about}"],
+        )
+    (display or Display(quiet=True)).table(table.title, table.header, table.rows)
+    summary = plan.fit(folder, used, held_back).summary
+    facts = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
+    return Answer(facts | summary.facts(), [f"wrote {folder}: {summary}"])
+
+
+def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    for name in names:
+        if name not in frame.columns:
+            raise ValueError(f"there is no column {name!r}: {nearest(name, frame.columns)}")
+    return frame.drop(*names)

@@ -1,0 +1,1 @@
+"""What each recipe builds: its model, its data, its baselines and its figures."""

@@ -1,0 +1,56 @@
+"""scikit-learn's 1797 handwritten digits, 8x8 pixels of 17 grey levels."""
+
+__all__ = ["experiment"]
+
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...data import Split, digits, split
+from ...diffusion import Diffusion
+from ...heads import Levels
+from ...kernels import GaussianKernel
+from ...kernels.schedules import linear_log_snr
+from ...networks import MLP
+from ...reporting import figures
+from ...spaces import Quantized
+from ..digits import Digits
+from .baselines import gaussian_mixture, level_histograms
+from .experiment import Experiment
+
+LEVELS = 17
+
+
+def experiment(recipe: Digits) -> Experiment:
+    """The model, the data and the figures of the recipe, with newly drawn weights."""
+    data = split(digits(), valid=0.1, test=0.2)
+    network = MLP(64, recipe.width, recipe.depth, outputs=LEVELS, dropout=recipe.dropout)
+    share = np.stack([(data.train == level).mean(0) for level in range(LEVELS)], -1)
+    network.start_at(torch.from_numpy(np.log(share + 1e-3)))
+    kernel = GaussianKernel(linear_log_snr(recipe.steps, 7.0, -7.0))
+    model = Diffusion(Quantized(64, LEVELS, spread=2.0), kernel, Levels(), network)
+    return Experiment(model, data, _PICTURES, _baselines)
+
+
+def _baselines(data: Split[Any]) -> dict[str, np.ndarray]:
+    mixture, name = gaussian_mixture(data)
+    return {name: mixture, "pixel histograms": level_histograms(data, LEVELS)}
+
+
+_PICTURES = (
+    (
+        "Digits sampled from the model",
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, rng=rng), (8, 8), limits=(0, 16), beside=x[:64]
+        ),
+    ),
+    (
+        "Held-out digits completed from their left half",
+        lambda m, x, rng: figures.completion_panel(
+            m, x[:6], rng, np.tile(np.arange(8) >= 4, 8), (8, 8), times=100
+        ),
+    ),
+    ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
+)

@@ -1,0 +1,54 @@
+"""What a recipe builds: a model, its data, how to train it, and which figures to draw."""
+
+__all__ = ["Experiment", "Picture"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from ...data import Split
+from ...diffusion import Diffusion
+from ...training.objectives import Bound, Objective
+
+Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
+"""Draws a figure of a trained model beside its test data."""
+
+
+def _none(data: Split[Any]) -> dict[str, np.ndarray]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The parts of an experiment.
+
+    Args:
+        model: the model to train.
+        data: its training, validation and test rows.
+        pictures: captions and functions that draw figures of the trained model.
+        baselines: a function of the data that gives, for each baseline by name, the bits per
+            dimension of each test row, with shape (N,).
+        truth: log p of each test row under the distribution that made it, in nats, with shape
+            (N,); None if it is not known.
+        objective: the loss that training minimises.
+    """
+
+    model: Diffusion
+    data: Split[Any]
+    pictures: tuple[tuple[str, Picture], ...] = ()
+    baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
+    truth: np.ndarray | None = None
+    objective: Objective = Bound()
+
+    def __repr__(self) -> str:
+        sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]
+        parts = [type(each).__name__ for each in (self.model.space, self.model.kernel)]
+        parts += [type(each).__name__ for each in (self.model.head, self.model.network)]
+        return (
+            f"Experiment: {', '.join(parts)}\n"
+            f"rows: {sizes[0]} to train on, {sizes[1]} for validation, {sizes[2]} for testing"
+        )

@@ -1,0 +1,40 @@
+"""MNIST's 28x28 pixels of 256 grey levels."""
+
+__all__ = ["experiment"]
+
+
+from ...data import mnist
+from ...diffusion import Diffusion
+from ...heads import Levels
+from ...kernels import GaussianKernel
+from ...kernels.schedules import linear_log_snr
+from ...networks import UNet
+from ...reporting import figures
+from ...spaces import Quantized
+from ..mnist import MNIST
+from . import pictures
+from .experiment import Experiment
+
+
+def experiment(recipe: MNIST) -> Experiment:
+    """The model, the data and the figures of the recipe, with newly drawn weights."""
+    outputs = 3 * recipe.mixtures
+    network = UNet((28, 28), recipe.width, (1, 2), 1, attention=(1,), outputs=outputs, patch=2)
+    kernel = GaussianKernel(linear_log_snr(recipe.steps, 12.0, -6.0))
+    space = Quantized((28, 28), 256, spread=2.0)
+    model = Diffusion(space, kernel, Levels(recipe.mixtures), network)
+    return Experiment(model, mnist(), _PICTURES)
+
+
+_PICTURES = (
+    (
+        "Digits sampled from the model",
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, times=100, rng=rng), (28, 28), limits=(0, 255), beside=x[:64]
+        ),
+    ),
+    ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
+    ("Rate and distortion of progressive decoding", pictures.coded),
+    ("The estimate of x_0 during sampling", pictures.grown),
+    ("Interpolation between images at a noise level", pictures.mixed),
+)

@@ -1,0 +1,77 @@
+"""Where runs are: a folder, or a pretrained model that comes with the library.
+
+Imports nothing heavy: the command line finds a run before it loads PyTorch.
+"""
+
+__all__ = ["WEIGHTS", "locate", "pretrained", "read_json", "result_path"]
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .._utils.naming import nearest
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+"""One folder for each pretrained model, which holds a run's `config.json`, `model.safetensors` and
+`metrics.jsonl`. `README.md` there lists the command that trained each, and what it reached."""
+
+
+def pretrained() -> list[str]:
+    """The names of the models that come with the library."""
+    return sorted(path.parent.name for path in WEIGHTS.glob("*/model.safetensors"))
+
+
+def locate(run: str | Path) -> Path:
+    """The folder of a run: `run` itself if that folder exists, else the pretrained model's.
+
+    Raises:
+        FileNotFoundError: if there is neither a folder nor a pretrained model of that name.
+        NotADirectoryError: if `run` is a file.
+    """
+    folder, name = Path(run), str(run)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise NotADirectoryError(
+            f"{folder} is a file and not a run folder: give the folder that `quasistatic fit` or "
+            "`quasistatic train` wrote"
+        )
+    if name not in pretrained():
+        raise FileNotFoundError(
+            f"there is no folder {folder}, and no pretrained model of that name: "
+            f"{nearest(name, pretrained())}"
+        )
+    return WEIGHTS / name
+
+
+def result_path(folder: Path, name: str) -> Path:
+    """The default path of a result: in the run's folder, or for a pretrained model in the current
+    folder with the model's name in front."""
+    if folder.parent == WEIGHTS:
+        return Path(f"{folder.name}-{name}")
+    return folder / name
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Args:
+        path: the file.
+        remedy: what the user can do if it is damaged, for the error message.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no JSON object: which line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
+    if not isinstance(stored, dict):
+        raise ValueError(
+            f"{path} is damaged (it holds a {type(stored).__name__} and not a JSON object): "
+            f"{remedy}"
+        )
+    return stored

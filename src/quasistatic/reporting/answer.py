@@ -1,0 +1,45 @@
+"""The answer of a command: what a person reads, and what a script reads."""
+
+__all__ = ["Answer", "TextTable"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table for the console.
+
+    Args:
+        title: above the table.
+        header: the names of the columns.
+        rows: the cells; the first of each row is a name, the others are figures.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __str__(self) -> str:
+        first = ", ".join(str(cell) for cell in self.rows[0]) if self.rows else "no rows"
+        return f"{self.title}: {first}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a command.
+
+    Args:
+        facts: JSON values: the one object that `--json` prints.
+        shown: lines of text, tables and what else rich can print, in their order.
+        values: the result as an array or a table, where it fits into memory; else None.
+    """
+
+    facts: Mapping[str, Any]
+    shown: Sequence[object] = ()
+    values: Any = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        lines = [line for each in self.shown for line in str(each).splitlines()]
+        return "\n".join(lines[:5]) if lines else f"Answer({', '.join(self.facts)})"

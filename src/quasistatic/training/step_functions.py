@@ -1,0 +1,253 @@
+"""The loss of some rows and its gradient: as written, compiled, or captured as a CUDA graph."""
+
+__all__ = ["Captured", "Compiled", "Eager", "StepFunction"]
+
+import abc
+import warnings
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from .._utils.randomness import Player, Recorder
+from ..model import Model
+from .distributed import Engine
+from .objectives import Objective
+from .precision import ComputeMode
+
+
+class StepFunction(abc.ABC):
+    """Losses of raw data, whose gradient is added to that of the weights.
+
+    Args:
+        model: the model whose weights get the gradient.
+        objective: the loss.
+        mode: the precision of the network, and whether it is compiled.
+        size: rows of the whole batch; the gradient is that of the sum of losses over `size`.
+    """
+
+    def __init__(self, model: Model, objective: Objective, mode: ComputeMode, size: int) -> None:
+        network = mode.autocast(model.network)
+        self.model = model if network is model.network else model.with_network(network)
+        self.objective, self.size = objective, size
+        self.dtype = model.blank(1).dtype
+        self.weights = list(model.parameters())
+
+    @staticmethod
+    def make(
+        model: Model,
+        objective: Objective,
+        mode: ComputeMode,
+        size: int,
+        engine: Engine,
+        graphs: bool = True,
+    ) -> "StepFunction":
+        """The fastest function for a mode and a device; all give the same losses.
+
+        Args:
+            engine: where it runs.
+            graphs: whether a CUDA graph may be captured.
+        """
+        made: StepFunction
+        if mode.compiled:
+            made = Compiled(model, objective, mode, size)
+        else:
+            made = Eager(model, objective, mode, size)
+        return Captured(made, engine) if graphs and engine.captures else made
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """How it is computed, in a few words for the run's `speed.json`."""
+
+    @abc.abstractmethod
+    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+        """Adds the gradient of rows raw (B, *) to the weights' `grad`.
+
+        Returns:
+            The losses, without a gradient, with shape (B,).
+        """
+
+    def losses(self, raw: Tensor, rng: object) -> Tensor:
+        """The losses of rows raw (B, *), with their gradient, with shape (B,)."""
+        return self.objective(self.model, raw.to(self.dtype), cast(torch.Generator, rng))
+
+    def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
+        """:meth:`losses` by draws that were made before."""
+        return self.losses(raw, Player(draws, raw.device))
+
+    def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:
+        """How the draws of the losses are made, for rows of that shape. It leaves no trace.
+
+        Raises:
+            TypeError: if the objective draws in a way of its own, by `torch.randn` for example,
+                and not by the functions of `quasistatic._utils.randomness`.
+        """
+        state, buffers = rng.get_state(), [each.clone() for each in self.model.buffers()]
+        recorder = Recorder(rng)
+        try:
+            with torch.random.fork_rng([raw.device] if raw.is_cuda else []):
+                self.losses(raw, recorder)
+        finally:
+            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            rng.set_state(state)
+        return recorder
+
+
+class Eager(StepFunction):
+    """One operator after the other."""
+
+    @property
+    def name(self) -> str:
+        return "eager"
+
+    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+        losses = self.losses(raw, rng)
+        (losses.sum() / self.size).backward()
+        return losses.detach()
+
+
+class Compiled(StepFunction):
+    """The whole loss as one graph of torch.compile; where the objective or the head cannot be
+    compiled, the network alone."""
+
+    def __init__(self, model: Model, objective: Objective, mode: ComputeMode, size: int) -> None:
+        super().__init__(model, objective, mode, size)
+        self._recorders: dict[tuple, Recorder] = {}
+        self._loss: Callable[..., Tensor] | None = torch.compile(
+            _own_code(lambda raw, *draws: self.losses(raw, Player(draws, raw.device))),
+            fullgraph=True,
+            dynamic=False,
+        )
+
+    @property
+    def name(self) -> str:
+        return "network compiled" if self._loss is None else "loss compiled"
+
+    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+        losses = self._compiled(raw, rng)
+        (losses.sum() / self.size).backward()
+        return losses.detach()
+
+    def _compiled(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+        """The losses with their gradient, (B,)."""
+        if self._loss is None:
+            return self.losses(raw, rng)
+        key = (raw.shape, raw.dtype)
+        try:
+            if key not in self._recorders:
+                self._recorders[key] = self.record(raw, rng)
+            return self._loss(raw, *self._recorders[key].redraw())
+        except (TypeError, torch._dynamo.exc.TorchDynamoException) as error:
+            if self._recorders.get(key) is not None and isinstance(error, TypeError):
+                raise
+            self._fall_back(error)
+            return self.losses(raw, rng)
+
+    def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
+        return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
+
+    def _fall_back(self, error: Exception) -> None:
+        """Compiles the network alone from now on."""
+        if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+            raise error
+        self._loss = None
+        self.model = self.model.with_network(torch.compile(self.model.network))  # type: ignore[arg-type]
+
+
+class Captured(StepFunction):
+    """Another step function, captured as a CUDA graph and replayed: the host then launches one
+    thing a step, and not each kernel. The kernels and their results are the same.
+
+    Args:
+        inner: what is captured, once for each shape of a batch.
+        engine: the device that captures.
+    """
+
+    def __init__(self, inner: StepFunction, engine: Engine) -> None:
+        self.inner, self.engine = inner, engine
+        self.model, self.objective, self.size = inner.model, inner.objective, inner.size
+        self.dtype, self.weights = inner.dtype, inner.weights
+        self._graphs: dict[tuple, _Graph] = {}
+        self._works = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.inner.name}, CUDA graph" if self._works else self.inner.name
+
+    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+        graph = self._graph(raw, rng) if self._works else None
+        return self.inner(raw, rng) if graph is None else graph(raw)
+
+    def _graph(self, raw: Tensor, rng: torch.Generator) -> "_Graph | None":
+        key = (raw.shape, raw.dtype)
+        if key not in self._graphs:
+            before = [weight.grad for weight in self.weights]
+            try:
+                recorder = self.inner.record(raw, rng)
+                state = rng.get_state()
+                self._graphs[key] = _Graph(self.inner, raw, recorder, self.engine)
+                rng.set_state(state)
+            except (RuntimeError, TypeError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                self._works = False
+                warnings.warn(
+                    f"the step cannot be captured as a CUDA graph ({error}): it is computed "
+                    "without",
+                    stacklevel=2,
+                )
+                return None
+            finally:
+                for weight, gradient in zip(self.weights, before, strict=True):
+                    weight.grad = gradient
+        return self._graphs[key]
+
+
+class _Graph:
+    """Forward and backward of rows of one shape, in memory that stays where it is."""
+
+    def __init__(
+        self, function: StepFunction, raw: Tensor, recorder: Recorder, engine: Engine
+    ) -> None:
+        self.recorder, self.weights = recorder, function.weights
+        self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw()]
+        buffers = [each.clone() for each in function.model.buffers()]
+
+        def work() -> Tensor:
+            for weight in self.weights:
+                weight.grad = None
+            losses = function.played(self.raw, self.draws)
+            (losses.sum() / function.size).backward()
+            return losses.detach()
+
+        self.replay, self.losses = engine.capture(work)
+        self.gradients = [weight.grad for weight in self.weights]
+        for buffer, before in zip(function.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        self.raw.copy_(raw)
+        torch._foreach_copy_(self.draws, self.recorder.redraw())
+        # What an earlier part of the batch left may lie in the memory that a replay writes to.
+        before = [None if each.grad is None else each.grad.clone() for each in self.weights]
+        self.replay()
+        for weight, a, b in zip(self.weights, before, self.gradients, strict=True):
+            weight.grad = b if a is None else a if b is None else a + b
+        return self.losses.clone()
+
+
+def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function with a code object of its own: torch.compile keeps what it compiled by
+    code object, and stops after a few models that share one."""
+    made = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    return made

@@ -1,0 +1,76 @@
+"""The options that the command line describes are those of the verbs, for each kind of model."""
+
+import inspect
+
+import pytest
+
+import quasistatic as qs
+from quasistatic.cli import commands, verbs
+from quasistatic.cli.arguments import known_options
+from quasistatic.opened import ARRAYS, IMAGES, TABLE, _named
+
+KINDS = {kind.name: kind for kind in (ARRAYS, IMAGES, TABLE)}
+NAMED_ELSEWHERE = {"seed": "rng", "runs": "self", "run": "self"}
+NOT_ON_THE_COMMAND_LINE = {"display"}
+
+
+def describes(verb: str) -> type:
+    return getattr(verbs, verb.capitalize())
+
+
+def asked_of(verb: str, kind: str):
+    """The function that a verb of a kind of model is."""
+    if verb == "fit":
+        return _named(KINDS[kind].fitter)
+    return getattr(_named(KINDS[kind].home), verb)
+
+
+CASES = [
+    (verb, kind.name)
+    for verb in commands.VERBS
+    for kind in KINDS.values()
+    if kind in describes(verb).kinds
+]
+
+
+@pytest.mark.parametrize(("verb", "kind"), CASES)
+def test_a_verb_takes_the_options_that_the_command_line_describes(verb, kind):
+    described = set(known_options(describes(verb), KINDS[kind])) - {"json"}
+    described = {NAMED_ELSEWHERE.get(name, name) for name in described}
+    taken = set(inspect.signature(asked_of(verb, kind)).parameters) - NOT_ON_THE_COMMAND_LINE
+    assert described | {"self"} == taken | {"self"}
+
+
+@pytest.mark.parametrize(("verb", "kind"), CASES)
+def test_help_states_the_default_that_the_verb_has(verb, kind):
+    """Where the default is a number or a word, it stands in the help text."""
+    hints = {
+        name: each.help_behavior_hint
+        for name, metadata in verbs_metadata(describes(verb)).items()
+        for each in metadata
+        if hasattr(each, "help_behavior_hint")
+    }
+    for name, parameter in inspect.signature(asked_of(verb, kind)).parameters.items():
+        option = {"rng": "seed"}.get(name, name)
+        default = parameter.default
+        if isinstance(default, int | float | str) and not isinstance(default, bool) and default:
+            assert str(default) in hints[option], (option, default)
+
+
+def verbs_metadata(described: type):
+    from quasistatic.cli.arguments import _metadata
+
+    return _metadata(described)
+
+
+@pytest.mark.parametrize("verb", commands.VERBS[1:])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_has_the_verbs_that_the_command_line_gives_it(verb, kind):
+    has = hasattr(_named(KINDS[kind].home), verb)
+    assert has == (KINDS[kind] in describes(verb).kinds)
+
+
+def test_open_is_at_the_top():
+    model = qs.open("digits")
+    assert repr(model).endswith("a model of arrays")
+    assert repr(qs.open("binarized-mnist")).endswith("a model of images")
