@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
     from .recipes.tabular import tabular
-    from .sampling import Posterior
+    from .sampling import SMC, Guided, Posterior, PosteriorMethod, Stepper
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
     from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
@@ -115,6 +115,7 @@ __all__ = [
     "FixedSmall",
     "Flow",
     "GaussianKernel",
+    "Guided",
     "Head",
     "heads",
     "Hybrid",
@@ -144,6 +145,7 @@ __all__ = [
     "opened",
     "pictorial",
     "Posterior",
+    "PosteriorMethod",
     "pretrained",
     "ProductHead",
     "ProductKernel",
@@ -157,10 +159,12 @@ __all__ = [
     "Score",
     "Sigmoid",
     "Simple",
+    "SMC",
     "Smooth",
     "Space",
     "spaces",
     "Spread",
+    "Stepper",
     "StreamError",
     "Table",
     "tabular",
@@ -203,7 +207,7 @@ _HOMES = {
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
     ".recipes.tabular": "tabular",
-    ".sampling": "Posterior",
+    ".sampling": "Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
     ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",

@@ -187,7 +187,7 @@ class Complete:
     ] = None
     repeats: Annotated[
         int | None,
-        option("Independent sets of particles.", "2, or as many as the draws need", "INT"),
+        option("Independent sets of particles.", "8, or as many as the draws need", "INT"),
         ONE_OR_MORE,
     ] = None
     times: Times = None
