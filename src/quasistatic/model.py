@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ._utils import serialization
 from ._utils.eval_mode import evaluating
 from ._utils.printing import ShortRepr
+from ._utils.validation import instance_of
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
@@ -38,6 +39,10 @@ class Model(nn.Module):
 
     def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
         super().__init__()
+        instance_of("space", space, Space, "Binary(20)")
+        instance_of("kernel", kernel, Kernel, "GaussianKernel(schedules.cosine(1000))")
+        instance_of("head", head, Head, "Velocity()")
+        instance_of("network", network, nn.Module, "networks.MLP(20)")
         space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
@@ -184,7 +189,19 @@ class Model(nn.Module):
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
         x[0] = torch.nan if self.space.holes else 0.0
         with evaluating(self.network):
-            output = self.network(x, (t / self.steps).to(x))
+            try:
+                output = self.network(x, (t / self.steps).to(x))
+            except (RuntimeError, IndexError, TypeError) as error:
+                raise TypeError(
+                    f"{type(self.network).__name__} cannot be applied to x of shape "
+                    f"{tuple(x.shape)} and times of shape {tuple(t.shape)} ({error}): build it "
+                    f"for data of shape {self.space.state}"
+                ) from error
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"{type(self.network).__name__} returns a {type(output).__name__}, and a tensor is "
+                "needed"
+            )
         got = tuple(output.shape)
         expected = (*x.shape, self.head.outputs)
         if got != expected:

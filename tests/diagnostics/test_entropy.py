@@ -279,7 +279,7 @@ def test_areas_of_the_figure_are_bits(name, steps, budgets, monkeypatch):
     told = budget.truth.mean - budget.lower
     for label, nats in [
         ("between the two bounds", budget.allowed),
-        ("spent by the model", budget.spent),
+        ("used by the model", budget.spent),
         ("the truth", told),
         ("lost by the model", budget.lost.mean),
     ]:

@@ -179,4 +179,8 @@ class AnomalyDetector:
     def _design(self, raw: object) -> Tensor:
         """1, the mean and the mean square of each example's x_0: (N, 3), in float64."""
         x_0 = encode_rows(self.model, raw, self.seed).double().flatten(1)
+        missing = x_0.isnan()
+        if missing.any():  # the means over the values that are present
+            first, second = x_0.nanmean(1).nan_to_num(0.0), (x_0**2).nanmean(1).nan_to_num(0.0)
+            return torch.stack([torch.ones_like(first), first, second], 1)
         return torch.stack([torch.ones_like(x_0[:, 0]), x_0.mean(1), (x_0**2).mean(1)], 1)

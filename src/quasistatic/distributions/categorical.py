@@ -3,7 +3,6 @@
 __all__ = ["Categorical"]
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import torch
@@ -36,10 +35,16 @@ class Categorical(Family):
     logits: Tensor
     groups: OneHotGroups
 
-    @cached_property
+    @property
     def log_p(self) -> Tensor:
         """log P of each class, shape (B, W), in nats."""
-        return self.groups.log_softmax(self.logits)
+        # Kept by hand: `cached_property` of Python 3.11 takes a lock, which torch.compile cannot
+        # read.
+        found: Tensor | None = self.__dict__.get("_found")
+        if found is None:
+            found = self.groups.log_softmax(self.logits)
+            object.__setattr__(self, "_found", found)
+        return found
 
     @property
     def mean(self) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.constants import host_decides
 from .._utils.randomness import normal
 from .family import Family
 
@@ -46,9 +47,9 @@ class Gaussian(Family):
         # The logarithm of a difference of two CDFs, computed in the left tail, where no digits
         # cancel.
         low, high = self._deviations(lower), self._deviations(upper)
-        if torch.isneginf(low).all():
+        if host_decides(low) and torch.isneginf(low).all():
             return _log_cdf(high)
-        if torch.isposinf(high).all():
+        if host_decides(high) and torch.isposinf(high).all():
             return _log_cdf(-low)
         right = low + high > 0
         low, high = torch.where(right, -high, low), torch.where(right, -low, high)

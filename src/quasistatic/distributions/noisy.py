@@ -18,6 +18,9 @@ from .on_lattice import OnLattice
 NODES = 12
 """The number of Gauss-Hermite nodes for an expectation over the noise."""
 
+_PLACES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(NODES)
+_HERMITE = tuple(zip(_PLACES.tolist(), (_WEIGHTS / _WEIGHTS.sum()).tolist(), strict=True))
+
 
 @dataclass(frozen=True)
 class NoisyLattice(Family):
@@ -133,7 +136,5 @@ class NoisyLattice(Family):
 
 def _nodes(q: Gaussian) -> list[tuple[float, Tensor]]:
     """The weights and nodes of a quadrature over q."""
-    places, weights = np.polynomial.hermite_e.hermegauss(NODES)
     deviation = q.variance.sqrt()
-    whole = weights.sum()
-    return [(w / whole, q.loc + deviation * z) for z, w in zip(places, weights, strict=True)]
+    return [(weight, q.loc + deviation * place) for place, weight in _HERMITE]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import numbers_of
 from ..kernels import GaussianKernel, Kernel
 
 
@@ -87,6 +88,15 @@ class Analytic(Variance):
     table: tuple[Any, ...]
 
     outputs = 0
+
+    def __post_init__(self) -> None:
+        times, table = numbers_of("times", self.times), numbers_of("table", self.table)
+        rising = times.ndim == 1 and len(times) > 1 and bool((times.diff() > 0).all())
+        if not rising or len(table) != len(times) or not (table >= 0).all():
+            raise ValueError(
+                "an Analytic variance needs two times or more, ascending, and as many rows of "
+                f"variances, got {len(times)} times and a table of shape {tuple(table.shape)}"
+            )
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
         times = torch.tensor(self.times, device=like.device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import instance_of
 from ..distributions import Family, FiniteSupport, OnLattice, RealSupport, Support
 from .schedules import Schedule
 
@@ -30,6 +31,9 @@ class Kernel(ShortRepr, abc.ABC):
     """
 
     schedule: Schedule
+
+    def __post_init__(self) -> None:
+        instance_of("schedule", self.schedule, Schedule, "schedules.cosine(1000)")
 
     @property
     def steps(self) -> int:

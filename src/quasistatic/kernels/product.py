@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.constants import host_decides
+from .._utils.validation import instance_of, whole_numbers
 from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -37,7 +39,9 @@ class ProductKernel(Kernel):
     schedule: Schedule = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        for part in self.parts:
+            instance_of("each part", part, Kernel, "GaussianKernel(schedules.cosine(1000))")
         if not self.parts or len(self.parts) != len(self.widths):
             raise ValueError(
                 f"a ProductKernel needs one width for each part, got {len(self.parts)} parts and "
@@ -77,7 +81,7 @@ class ProductKernel(Kernel):
     def present(self, x: Tensor) -> Tensor | None:
         """False where a value of x (B, W) is missing; None if no value is."""
         missing = x.isnan()
-        return ~missing if missing.any() else None
+        return None if host_decides(x) and not missing.any() else ~missing
 
     def join(self, laws: list[Any], like: Tensor) -> Product:
         """The product of the parts' laws; x = `like` says which values are missing."""

@@ -59,17 +59,12 @@ def continuous(
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
-            known = known + _summed(model.space.log_volume(x_0))
+            known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
             parts.append((known, *_correction(model, head, x_0, spent, draws), null))
     known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
     terms = {"mixture": known, "correction": added}
     return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
-
-
-def _summed(each: Tensor) -> Tensor:
-    """The sum over all axes but the first, (B,)."""
-    return each if each.ndim == 1 else total(each)
 
 
 def _correction(

@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import whole_numbers
 from ..distributions import Family, FiniteSupport, Support
 from ..kernels import Kernel
 
 
 def _as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sizes or any(size < 1 for size in sizes):
-        raise ValueError(
-            f"a space needs at least one axis of at least one value, got shape {shape}"
-        )
+    sizes = whole_numbers("each size of the shape", shape)
+    if not sizes:
+        raise ValueError(f"a space needs at least one axis, got shape {shape}")
     return sizes
 
 

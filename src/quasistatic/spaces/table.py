@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
-from .._utils.validation import as_tensor, nearest
+from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
@@ -61,6 +61,8 @@ class Table(Space):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        for column in self.columns:
+            instance_of("each column", column, Column, "those that Table.infer makes")
         object.__setattr__(self, "shape", len(self.columns))
         super().__post_init__()
         names = [column.name for column in self.columns]
@@ -126,7 +128,7 @@ class Table(Space):
         return None
 
     @cached_property
-    def learns_last_step(self) -> bool:  # type: ignore[override]
+    def learns_last_step(self) -> bool:
         return any(block.space.learns_last_step for block in self.blocks)
 
     @property

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
     device: str | torch.device | None = None,
-    about: dict | None = None,
+    about: dict[str, Any] | None = None,
     engine: Engine | None = None,
     settings: Fit | None = None,
     **changes: Unpack[FitChanges],
@@ -137,7 +137,7 @@ def _device_of(model: Model) -> str | torch.device:
     return "auto" if here.type == "cpu" else here
 
 
-def _folder(path: str | Path | None, trainer: "Trainer", about: dict) -> Folder | None:
+def _folder(path: str | Path | None, trainer: "Trainer", about: dict[str, Any]) -> Folder | None:
     """The folder, claimed for this run; every process has the same run and the same data."""
     if path is None and trainer.engine.ranks == 1:
         return None
@@ -336,8 +336,9 @@ class Trainer:
             parts = self.data.parts
             raise torch.OutOfMemoryError(
                 f"a step of {self.data.size} examples in {parts} part{'s' * (parts > 1)} does not "
-                f"fit into the memory of {self.engine.hardware}: set accumulate={2 * how.accumulate}"
-                f" to take half as many at a time, or a smaller batch ({error})"
+                f"fit into the memory of {self.engine.hardware}: set "
+                f"accumulate={2 * how.accumulate} to take half as many at a time, or a smaller "
+                f"batch ({error})"
             ) from None
         if self.careful:
             loss, norm = found.tolist()
@@ -410,7 +411,7 @@ class Trainer:
         the rows, and the draws for a row are the same however many processes there are."""
         evaluations = min(self.how.evaluations, count_terms(self.model))
         size = max(self.data.size, SCORED)
-        pieces = raw.split(size)
+        pieces = torch.split(raw, size)
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)
         with self.state.mean_weights(self.model):
             for i in range(self.engine.rank, len(pieces), self.engine.ranks):

@@ -6,7 +6,7 @@ import abc
 import warnings
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from ..model import Model
 from .distributed import Engine
 from .objectives import Objective
 from .precision import ComputeMode
+
+Key: TypeAlias = tuple[torch.Size, torch.dtype]
+"""The shape and dtype of raw rows."""
 
 
 class StepFunction(abc.ABC):
@@ -106,7 +109,7 @@ class Eager(StepFunction):
 
     def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         losses = self.losses(raw, rng)
-        (losses.sum() / self.size).backward()
+        torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
 
@@ -116,7 +119,7 @@ class Compiled(StepFunction):
 
     def __init__(self, model: Model, objective: Objective, mode: ComputeMode, size: int) -> None:
         super().__init__(model, objective, mode, size)
-        self._recorders: dict[tuple, Recorder] = {}
+        self._recorders: dict[Key, Recorder] = {}
         self._loss: Callable[..., Tensor] | None = torch.compile(
             _own_code(lambda raw, *draws: self.losses(raw, Player(draws, raw.device))),
             fullgraph=True,
@@ -129,7 +132,7 @@ class Compiled(StepFunction):
 
     def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         losses = self._compiled(raw, rng)
-        (losses.sum() / self.size).backward()
+        torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
     def _compiled(self, raw: Tensor, rng: torch.Generator) -> Tensor:
@@ -171,7 +174,7 @@ class Captured(StepFunction):
         self.inner, self.engine = inner, engine
         self.model, self.objective, self.size = inner.model, inner.objective, inner.size
         self.dtype, self.weights = inner.dtype, inner.weights
-        self._graphs: dict[tuple, _Graph] = {}
+        self._graphs: dict[Key, _Graph] = {}
         self._works = True
 
     @property
@@ -221,7 +224,7 @@ class _Graph:
             for weight in self.weights:
                 weight.grad = None
             losses = function.played(self.raw, self.draws)
-            (losses.sum() / function.size).backward()
+            torch.autograd.backward(losses.sum() / function.size)
             return losses.detach()
 
         self.replay, self.losses = engine.capture(work)
