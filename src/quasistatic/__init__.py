@@ -67,7 +67,16 @@ if TYPE_CHECKING:
         schedules,
     )
     from .kernels.schedules import Schedule
-    from .likelihood import ContinuousTime, Flow, Importance, Method, Sandwich, Score
+    from .likelihood import (
+        AdaptiveBound,
+        ContinuousTime,
+        Elbo,
+        Flow,
+        Importance,
+        Method,
+        Sandwich,
+        Score,
+    )
     from .model import Model
     from .opened import open
     from .recipes.image import pictorial
@@ -80,6 +89,7 @@ if TYPE_CHECKING:
     from .training import Bound, Fit, Hybrid, MinimumVariance, NonFiniteLoss, Objective, Simple, fit
 
 __all__ = [
+    "AdaptiveBound",
     "Analytic",
     "Anomalies",
     "AnomalyDetector",
@@ -105,6 +115,7 @@ __all__ = [
     "DiffusionImputer",
     "DiffusionOutliers",
     "distributions",
+    "Elbo",
     "Equilibrium",
     "estimators",
     "Exact",
@@ -201,7 +212,7 @@ _HOMES = {
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
-    ".likelihood": "ContinuousTime Flow Importance Method Sandwich Score",
+    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",
