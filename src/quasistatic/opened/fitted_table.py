@@ -17,9 +17,9 @@ import polars as pl
 from .._utils import files
 from .._utils.naming import nearest
 from ..data.table_files import open_table, write_table
-from ..diffusion import Diffusion
+from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
-from ..recipes.locations import read_json
+from ..recipes.locations import naming_damage, read_json
 from . import TABLE_FILE
 
 HELD_BACK = "calibration.parquet"
@@ -118,12 +118,10 @@ class FittedTable:
             types = pl.read_parquet_schema(kept)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ValueError(f"{kept} is missing or damaged ({error}): fit again") from None
-        try:
+        with naming_damage(folder / "config.json", "restore a copy, or fit again"):
+            Diffusion.build(read_config(folder)["model"])  # so that the error names this file
+        with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
             density = DiffusionDensity.load(folder)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"{folder / 'estimator.json'} is damaged ({error!r}): restore a copy, or fit again"
-            ) from None
         return cls(folder, density, dict(types), places)
 
     def save(self, held_back: pl.DataFrame) -> None:

@@ -82,11 +82,14 @@ class TableModel(OpenedModel):
         if data is None:
             raise ValueError("a fitted table holds no test rows: give some by --data")
         moments = np.zeros(3)  # the number of rows, their sum, and the sum of their squares
+        impossible = 0
 
         def scored() -> Iterator[pl.DataFrame]:
+            nonlocal impossible
             for piece in self.read(data):
                 nats = self.table.score(piece)
                 moments[:] += len(nats), nats.sum(), (nats**2).sum()
+                impossible += int(np.isneginf(nats).sum())
                 yield pl.DataFrame({"log_prob": nats})
 
         shown: list[object] = []
@@ -99,6 +102,10 @@ class TableModel(OpenedModel):
         count, mean = int(moments[0]), moments[1] / moments[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             error = (max(moments[2] / count - mean**2, 0.0) / (count - 1)) ** 0.5
+        if impossible:
+            shown.append(
+                f"{impossible} rows have probability 0: they hold a value that is new to the model"
+            )
         per_dim = np.log(2) * len(self.table.types)
         rows = [
             ("nats", f"{mean:.4f}", f"{error:.4f}"),
