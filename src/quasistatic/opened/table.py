@@ -86,11 +86,11 @@ class TableModel(OpenedModel):
 
         def scored() -> Iterator[pl.DataFrame]:
             nonlocal impossible
-            for piece in self.read(data):
-                nats = self.table.score(piece)
+            for piece in self.table.whole_pieces(Path(data)):
+                nats = self.table.score(self.table.fitted(piece))
                 moments[:] += len(nats), nats.sum(), (nats**2).sum()
                 impossible += int(np.isneginf(nats).sum())
-                yield pl.DataFrame({"log_prob": nats})
+                yield pl.DataFrame([*self.table.left_out(piece), pl.Series("log_prob", nats)])
 
         shown: list[object] = []
         if out is None:
@@ -139,11 +139,12 @@ class TableModel(OpenedModel):
 
         def filled() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for number, piece in enumerate(self.read(source)):
+            for number, whole in enumerate(self.table.whole_pieces(source)):
+                piece = self.table.fitted(whole)
                 found = self.table.impute(piece, 1 if one else draws, seed + number)
                 count += sum(each.null_count() for each in piece)
                 # Known values are taken from the file itself, to the last digit.
-                yield piece.select(
+                yield whole.with_columns(
                     each.zip_with(each.is_not_null(), found[each.name].cast(each.dtype))
                     for each in piece
                 )
@@ -170,11 +171,15 @@ class TableModel(OpenedModel):
 
         def judged() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for piece in self.read(data):
-                found = detector.judged(piece)
+            for piece in self.table.whole_pieces(Path(data)):
+                found = detector.judged(self.table.fitted(piece))
                 count += int(found.outlier.sum())
-                columns = {"log_prob": found.log_prob, "p_value": found.p_value}
-                yield pl.DataFrame(columns | {"outlier": found.outlier.astype(np.int64)})
+                columns = [
+                    pl.Series("log_prob", found.log_prob),
+                    pl.Series("p_value", found.p_value),
+                    pl.Series("outlier", found.outlier.astype(np.int64)),
+                ]
+                yield pl.DataFrame([*self.table.left_out(piece), *columns])
 
         path = Path(out or self.result("outliers.csv"))
         rows = self.write(path, judged())
