@@ -1,6 +1,6 @@
 """What the cells of a text column mean: numbers in several notations, missing values, names."""
 
-__all__ = ["MISSING", "Column", "as_numbers", "examine"]
+__all__ = ["COMMA", "GROUPED", "MISSING", "PLAIN", "Column", "as_numbers", "examine"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,13 +4,14 @@ __all__ = ["Layout"]
 
 import csv
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from .cells import MISSING
+from .cells import COMMA, GROUPED, MISSING, PLAIN
 
 SEPARATORS = ",;\t|"
 
@@ -175,8 +176,6 @@ def _checked(path: Path, rows: Any, width: int) -> tuple[int, set[int]]:
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in MISSING
-    return True
+    """Whether a cell is a number in any notation, or missing."""
+    cell = cell.strip()
+    return cell in MISSING or any(re.match(form, cell) for form in (PLAIN, GROUPED, COMMA, "nan$"))
