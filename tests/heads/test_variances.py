@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from quasistatic.sampling import sample as ancestral
 from torch import nn
 
 from conftest import KERNELS, Silent, Wrong, assert_mean, close, random_data, random_times
@@ -14,6 +13,7 @@ from quasistatic.heads.variances import FixedLarge, FixedSmall, Interpolated, Si
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
+from quasistatic.sampling import sample as ancestral
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 GAUSSIAN = {name: kernel for name, kernel in KERNELS.items() if not kernel.binary}
