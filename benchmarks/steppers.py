@@ -23,7 +23,7 @@ from diffusers import schedulers
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic.diagnostics.certify import COUNTS, certify, pinwheel, ring, true_flow
+from quasistatic.diagnostics.certificates import COUNTS, certify, pinwheel, ring, true_flow
 from quasistatic.model import Model
 from quasistatic.sampling import (
     DDIM,

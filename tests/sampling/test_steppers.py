@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import GROUPED, KERNELS, Silent, Wrong, close, random_times
-from quasistatic.diagnostics.certify import certify, pinwheel, ring, true_flow
+from quasistatic.diagnostics.certificates import certify, pinwheel, ring, true_flow
 from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
 from quasistatic.diffusion import Diffusion
 from quasistatic.distributions import Bernoulli, Categorical, Gaussian
