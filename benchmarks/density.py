@@ -159,8 +159,8 @@ def spline(task: Task) -> tuple[Density, str]:
 
 def ours(task: Task) -> tuple[Density, str]:
     density = qs.DiffusionDensity().fit(task.both)
-    space, story = type(density.model_.space).__name__, density.story_
-    return density.score_samples, f"{space}, {story.steps} steps"
+    space, summary = type(density.model_.space).__name__, density.summary_
+    return density.score_samples, f"{space}, {summary.steps} steps"
 
 
 METHODS = {
@@ -197,7 +197,7 @@ def compare(name: str) -> dict[str, dict]:
         density = qs.DiffusionDensity().fit(np.concatenate([whole.train, whole.valid]))
         seconds = time.process_time() - started
         nats = density.score_samples(whole.test) + task.log_scale
-        rows["quasistatic, whole numbers"] = told(nats, seconds, f"{density.story_.steps} steps")
+        rows["quasistatic, whole numbers"] = told(nats, seconds, f"{density.summary_.steps} steps")
         for row in rows.values():
             row["bits_per_dim"] = (task.log_scale - row["nats"]) / dims / math.log(2)
     return rows
@@ -235,9 +235,9 @@ def grow_one(rows: int, minutes: float | None) -> dict:
     seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     nats = density.score_samples(new)
-    start = density.score(new) - density.story_.gain
+    start = density.score(new) - density.summary_.gain
     made = {"rows": rows, "seconds": seconds, "peak_mib": peak, "before_mib": before}
-    made |= {"table_mib": x.nbytes / 2**20, "steps": density.story_.steps, "start": start}
+    made |= {"table_mib": x.nbytes / 2**20, "steps": density.summary_.steps, "start": start}
     return made | {"nats": float(nats.mean()), "stderr": float(nats.std() / len(nats) ** 0.5)}
 
 

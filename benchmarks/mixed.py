@@ -47,16 +47,16 @@ OURS, LAW = "DiffusionDensity", "the law itself"
 
 def ours(task: Task) -> tuple[Density, str]:
     density = qs.DiffusionDensity().fit(task.both)
-    story = density.story_
-    start = f"{next(iter(story.start))} and {len(story.start) - 1} more"
-    return density.score_samples, f"{start}; {learned(story.facts())}"
+    summary = density.summary_
+    start = f"{next(iter(summary.start))} and {len(summary.start) - 1} more"
+    return density.score_samples, f"{start}; {learned(summary.facts())}"
 
 
-def learned(story: Mapping) -> str:
+def learned(summary: Mapping) -> str:
     """What a network won on the validation rows, and whether it was kept."""
-    if not story["steps"]:
+    if not summary["steps"]:
         return "no network"
-    return f"{story['gain']:.3f} nats by a network, {'kept' if story['kept'] else 'not kept'}"
+    return f"{summary['gain']:.3f} nats by a network, {'kept' if summary['kept'] else 'not kept'}"
 
 
 def told(nats: np.ndarray) -> dict:
@@ -101,9 +101,9 @@ def grow_one(rows: int, minutes: float | None) -> dict:
     started = time.process_time()
     density = qs.DiffusionDensity(minutes=minutes).fit(frame)
     seconds, peak = time.process_time() - started, _peak()
-    nats, story = density.score_samples(new), density.story_
+    nats, summary = density.score_samples(new), density.summary_
     made = {"rows": rows, "seconds": seconds, "peak_mib": peak, "before_mib": before}
-    made |= {"steps": story.steps, "kept": story.kept, "gain": story.gain}
+    made |= {"steps": summary.steps, "kept": summary.kept, "gain": summary.gain}
     return made | told(nats) | {"short": told(mixed_law.log_prob(new) - nats)}
 
 

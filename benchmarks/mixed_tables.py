@@ -10,10 +10,10 @@ import mixed_law
 import numpy as np
 import pandas as pd
 from palmerpenguins import load_penguins
+from quasistatic.estimators.column_kinds import mixed_table
 from sklearn.datasets import load_diabetes
 
 import quasistatic as qs
-from quasistatic.estimators.column_kinds import mixed_table
 
 KNOWN = "known law"
 

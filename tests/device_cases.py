@@ -12,13 +12,13 @@ from torch import Tensor
 import quasistatic as qs
 from quasistatic.diagnostics.anomalies import AnomalyDetector
 from quasistatic.diagnostics.entropy import entropy_budget
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.progressive import (
     code_progressively,
     generate_progressively,
     interpolate,
 )
-from quasistatic.sampling.timesteps import analytic, measure
+from quasistatic.sampling.timesteps import analytic_variance, measure_costs
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
 STEPS = 12
@@ -99,9 +99,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "levels exact": partial(_levels, qs.Exact(qs.Levels())),
     "levels spread": _spread_levels,
     "levels velocity": partial(_levels, qs.Velocity(qs.FixedLarge())),
-    "levels noise simple": partial(
-        _levels, qs.Noise(qs.FixedLarge()), objective=qs.Simple()
-    ),
+    "levels noise simple": partial(_levels, qs.Noise(qs.FixedLarge()), objective=qs.Simple()),
     "reals noise": partial(_reals, qs.Noise()),
     "reals clean": partial(_reals, qs.Clean(qs.FixedLarge())),
     "reals velocity": partial(_reals, qs.Velocity(qs.Interpolated())),
@@ -109,9 +107,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "reals natural": partial(_reals, qs.Natural()),
     "reals equilibrium": partial(_reals, qs.Equilibrium()),
     "reals hybrid": partial(_reals, qs.Velocity(qs.Interpolated()), objective=qs.Hybrid()),
-    "reals learned": partial(
-        _reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])
-    ),
+    "reals learned": partial(_reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])),
     "reals least variance": partial(
         _reals,
         qs.Velocity(),
@@ -203,9 +199,9 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
             model, np.concatenate([x, x]), x, below=np.inf, bands=2, draws=1
         ).score(few),
         "entropy budget": lambda: entropy_budget(model, x, jumps, rng=rng()).spent,
-        "step costs": lambda: measure(model, x, 6, rng()).between,
-        "analytic": lambda: torch.tensor(analytic(model, x, 4, rng()).table),
-        "information rate": lambda: measured(model, x, rng=rng()),
+        "step costs": lambda: measure_costs(model, x, 6, rng()).between,
+        "analytic": lambda: torch.tensor(analytic_variance(model, x, 4, rng()).table),
+        "information rate": lambda: information_rate(model, x, rng=rng()),
         "coded": lambda: code_progressively(model, x, 5, rng=rng()),
         "generated": lambda: generate_progressively(model, 3, shown=3, times=jumps, rng=rng()),
         "interpolated": lambda: interpolate(model, few, x[6:12], STEPS, (0.5,), jumps, rng()),

@@ -126,7 +126,7 @@ def test_another_version_is_named(saved):
 
 def test_weights_of_another_width_do_not_fit(saved):
     edit(saved, lambda stored: stored["model"]["network"].update(width=17))
-    with pytest.raises(ValueError, match=r"(?s)do not fit its config\.json.*size mismatch"):
+    with pytest.raises(ValueError, match=r"(?s)do not fit its config\.json.*should have shape"):
         qs.load(saved)
 
 

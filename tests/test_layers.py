@@ -24,7 +24,10 @@ MEMBERS = {
     *("Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"),
     *("Categorical", "OneHotGroups"),
 }
-BUILDERS = {"diagnostics/oracles.py", "sampling/factors/linear.py", "sampling/factors/observed.py"}
+BUILDERS = {
+    *("diagnostics/oracles/oracle.py", "diagnostics/oracles/mixtures.py"),
+    *("sampling/factors/linear.py", "sampling/factors/observed.py"),
+}
 """Modules that build members themselves: laws with known answers, and likelihoods of a factor."""
 OTHERS = {"coding/stack.py": {"Categorical"}, "opened/fitted_table.py": {"Categorical"}}
 """Names of another library that are also names of members, by the file that uses them."""

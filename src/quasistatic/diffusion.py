@@ -15,13 +15,16 @@ from torch import Tensor, nn
 
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
+from ._utils.allocation import Misfit, require_weights
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
 from .coding import Codec
 from .heads import variances
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
+from .likelihood.terms import count_terms
 from .model import Model
+from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import Posterior, conditioned
 from .sampling.ancestral import ancestral
 from .sampling.factors import Factor, Observed
@@ -88,7 +91,7 @@ class Diffusion(Model):
             return method(self, x, times, rng)
         if stderr is not None:
             return bound_to(self, x, stderr, each, budget, times, rng)
-        terms = len(self.times(times)) - self.space.first_term
+        terms = count_terms(self, times)
         shares = 64 if isinstance(evaluations, EllipsisType) else evaluations
         return bound(self, x, None if shares is None or shares >= terms else shares, times, rng)
 
@@ -196,24 +199,51 @@ class Diffusion(Model):
     def compress(
         self,
         x: object,
-        times: int | Sequence[int] | Tensor | EllipsisType | None = ...,
-        **how: Any,
+        times: int | Sequence[int] | Tensor | None = None,
+        *,
+        block: int = 2048,
+        together: int = 64,
+        workers: int | None = None,
+        verify: bool = True,
+        portable: bool = True,
     ) -> bytes:
-        """A stream of about -K bits that x (N, *), an array of whole numbers, is read from again
-        to the last bit: see :class:`Codec`, which takes `times` and `how` and says what it costs.
+        """A stream of about -K bits, from which x (N, *) is read to the last bit.
+
+        Args:
+            x: raw data, an array or a tensor on any device.
+            times: of the chain; None for 50 even ones. See :class:`Codec` for all options.
+            block: examples in a block.
+            together: examples that the network sees at once.
+            workers: blocks at work at a time; None for one for each core.
+            verify: read each block before it is written.
+            portable: any machine reads the stream; False is faster, and only a machine with the
+                same arithmetic reads it.
 
         Raises:
-            TypeError: if raw values have no code by x_0, as those of `Dequantized`.
-            ValueError: if x is not of the model's data.
+            TypeError: if raw values are not determined by x_0, as those of `Dequantized`.
+            ValueError: if x is not of the model's data, or an option is out of range.
         """
-        return Codec(self, times, **how).compress(x)
+        codec = Codec(
+            self,
+            times,
+            block=block,
+            together=together,
+            workers=workers,
+            verify=verify,
+            portable=portable,
+        )
+        return codec.compress(x)
 
     def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
-        """The array of a stream that :meth:`compress` made; `anyway` reads what a machine wrote
-        whose arithmetic may differ, which checksums judge.
+        """The array of a stream that :meth:`compress` made.
+
+        Args:
+            stream: what :meth:`compress` gave.
+            anyway: also read a stream that is not portable and was written with other arithmetic;
+                wrong values are found by their checksums.
 
         Raises:
-            StreamError: if it was altered, or written by another model or machine: which.
+            StreamError: if it was altered, written by another model, or cannot be read here.
         """
         return Codec(self).decompress(stream, anyway)
 
@@ -248,6 +278,7 @@ class Diffusion(Model):
     def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
+        description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
         missing = [name for name in kinds if name not in description]
         if missing:
@@ -265,11 +296,14 @@ class Diffusion(Model):
         """
         folder = Path(folder)
         stored = read_config(folder)
-        model = cls.build(stored["model"], network)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        tensors = converted_tensors(stored["model"], tensors)
         try:
+            if network is None:
+                _require_weights(stored["model"], tensors)
+            model = cls.build(stored["model"], network)
             model.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, Misfit) as error:
             raise ValueError(
                 f"the weights in {folder} do not fit its config.json: {error}"
             ) from None
@@ -290,6 +324,16 @@ class Diffusion(Model):
 
 
 load = Diffusion.load
+
+
+def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Compares the network that is described with its tensors, before it takes memory."""
+    if "network" not in description or "space" not in description:
+        return  # `Diffusion.build` names what is missing
+    state = serialization.build(description["space"], KNOWN).state
+    start = "network."
+    weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    require_weights(lambda: serialization.build(description["network"], KNOWN), weights, state)
 
 
 def read_config(folder: Path) -> dict:

@@ -54,7 +54,7 @@ def heartbeats(n: int, path: Path) -> np.ndarray:
 def test_training_again_changes_nothing_and_takes_no_step(run, say, monkeypatch):
     before = tree(run)
     assert sorted(before) == ["config.json", "metrics.jsonl", "model.safetensors", "speed.json"]
-    monkeypatch.setattr(training._Loop, "step", lambda self: pytest.fail("it took a step"))
+    monkeypatch.setattr(training.Trainer, "step", lambda self: pytest.fail("it took a step"))
     said = say("train", "heartbeat", "--out", run, *SMALL)
     records = [json.loads(line) for line in before["metrics.jsonl"].decode().splitlines()]
     assert [record["step"] for record in records] == [10, 20]
@@ -65,20 +65,20 @@ def test_training_again_changes_nothing_and_takes_no_step(run, say, monkeypatch)
 
 
 def test_training_that_was_interrupted_goes_on_by_the_same_command(run, tmp_path, monkeypatch):
-    again, step = tmp_path / "again", training._Loop.step
+    again, step = tmp_path / "again", training.Trainer.step
 
     def interrupted(loop):
-        if loop.kept.step == 13:
+        if loop.state.step == 13:
             raise KeyboardInterrupt
         step(loop)
 
     words = ["train", "heartbeat", "--out", str(again), *SMALL, "--fit.save-every"]
-    monkeypatch.setattr(training._Loop, "step", interrupted)
+    monkeypatch.setattr(training.Trainer, "step", interrupted)
     with pytest.raises(SystemExit) as stopped:
         cli.main([*words, "0"])
     assert stopped.value.code == 130
     assert "model.safetensors" not in os.listdir(again)
-    monkeypatch.setattr(training._Loop, "step", step)
+    monkeypatch.setattr(training.Trainer, "step", step)
     cli.main([*words, "30"])  # how often it is saved may change
     timeless = [{k: v for k, v in tree(f).items() if k != "speed.json"} for f in (again, run)]
     assert timeless[0] == timeless[1]
@@ -277,10 +277,10 @@ def test_without_names_the_three_of_the_textbook_are_compared(capsys):
     out = " ".join(capsys.readouterr().out.split())
     for name in ("linear", "cosine", "quadratic"):
         assert f"{name} ┏" in out
-    assert "linear takes most in the first third of the chain (95.8%)" in out
+    assert "linear loses most in the first third of the chain (95.8%)" in out
     assert "cosine most in the last (2.8%)" in out
     cli.main(["schedule", "linear", "--steps", "40"])
-    assert "takes most" not in capsys.readouterr().out
+    assert "loses most" not in capsys.readouterr().out
 
 
 def test_cite_lists_every_paper_and_one_by_its_key(capsys, refused):

@@ -176,9 +176,9 @@ def test_a_spread_head_is_the_head_with_that_variance(rule, rng):
 
 def test_wrappers_say_what_they_do_not_fit():
     space, kernel = Quantized(3, 8, 1.5), KERNELS["gaussian"]
-    with pytest.raises(TypeError, match="mixes over levels, and Clean believes in none"):
+    with pytest.raises(TypeError, match="mixes over levels, and Clean has none"):
         Model(space, kernel, Exact(Clean()), Wrong())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="Interpolated takes outputs of the network"):
+    with pytest.raises(TypeError, match="Interpolated needs outputs of the network"):
         Model(space, kernel, Spread(Levels(), Interpolated()), Wrong(8))
     with pytest.raises(TypeError, match="needs a kernel with signal and noise"):
         Model(Binary(3), KERNELS["bits"], Spread(Levels(), FixedSmall()), Wrong(2))

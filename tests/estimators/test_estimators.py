@@ -16,10 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quasistatic as qs
-from quasistatic.distributions.mixtures import stacking
-from quasistatic.distributions.mixtures.candidates import Wide
-from quasistatic.estimators import levels, numeric
-from quasistatic.estimators import model_selection as correcting
+from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.estimators import closed_form, levels, model_selection
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=2), qs.DiffusionOutliers()]
 every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
@@ -27,10 +25,11 @@ every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, float32):
-    """One normal instead of a dozen mixtures, and short chains: what is tested here is neither
-    which mixture is best nor what steps cost."""
-    monkeypatch.setattr(stacking, "candidates", lambda rows, dims: [Wide(1.0)])
-    monkeypatch.setattr(numeric, "STEPS", 200)
+    """One normal instead of many mixtures, and short chains: what is tested here is neither which
+    mixture is best nor what steps cost."""
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 1)
+    monkeypatch.setattr(stacking, "SCALES", (1.0,))
+    monkeypatch.setattr(closed_form, "STEPS", 200)
     monkeypatch.setattr(levels, "STEPS", 100)
 
 
@@ -82,8 +81,7 @@ def test_a_constant_column_carries_no_density_and_comes_back():
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda x: x * 0 + 3, "all 3 columns are constant over 40 rows"),
-        (lambda x: np.where(np.arange(3) == 2, np.nan, x), "column 2 holds nothing but NaN"),
+        (lambda x: x * 0 + 3, "none of the 3 columns varies"),
         (lambda x: np.where(x == x.max(), np.inf, x), "contains infinity"),
         (lambda x: x[:1], "minimum of 2 is required"),
     ],
@@ -95,18 +93,21 @@ def test_tables_that_do_not_do_are_refused(spoil, says):
 
 def test_parameters_out_of_range_are_refused():
     x = correlated(40)
-    for parameters, says in (
-        ({"steps": -1}, "steps must be 0 or more, got -1"),
-        ({"minutes": 0}, "minutes must be positive, got 0"),
-        ({"validation": 1.0}, "validation is a share of the rows, got 1.0"),
-        ({"width": 0}, "width must be 1 or more, got 0"),
+    for face, parameters in (
+        (qs.DiffusionDensity, {"steps": -1}),
+        (qs.DiffusionDensity, {"minutes": 0}),
+        (qs.DiffusionDensity, {"validation": 1.0}),
+        (qs.DiffusionDensity, {"width": 0}),
+        (qs.DiffusionDensity, {"evaluations": 0}),
+        (qs.DiffusionDensity, {"types": "numeric"}),
+        (qs.DiffusionOutliers, {"level": 1}),
+        (qs.DiffusionOutliers, {"calibration": 0.0}),
+        (qs.DiffusionImputer, {"draws": 0}),
+        (qs.DiffusionImputer, {"particles": 0}),
     ):
-        with pytest.raises(ValueError, match=says):
-            qs.DiffusionDensity(**parameters).fit(x)
-    with pytest.raises(ValueError, match="level must lie between 0 and 1, got 1"):
-        qs.DiffusionOutliers(level=1).fit(x)
-    with pytest.raises(ValueError, match="draws and particles must be 1 or more, got 0 and 64"):
-        qs.DiffusionImputer(draws=0).fit(x)
+        (name,) = parameters
+        with pytest.raises(ValueError, match=f"'{name}' parameter of {face.__name__} must be"):
+            face(**parameters).fit(x)
 
 
 @pytest.mark.parametrize("shape", [(30, 1), (12, 60)])
@@ -134,21 +135,21 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain():
     x, new = ring(600), ring(300, 1)
     start = qs.DiffusionDensity(steps=0).fit(x)
     learned = qs.DiffusionDensity(steps=100, width=32).fit(x)
-    assert learned.story_.kept
-    assert 0 < learned.story_.steps <= 100
-    assert start.story_.steps == 0
+    assert learned.summary_.kept
+    assert 0 < learned.summary_.steps <= 100
+    assert start.summary_.steps == 0
     gain = learned.score(new) - start.score(new)
     assert gain > 0.02
-    assert gain == pytest.approx(learned.story_.gain, abs=0.1)
+    assert gain == pytest.approx(learned.summary_.gain, abs=0.1)
 
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     """The model is then the start, and of all rows."""
-    monkeypatch.setattr(correcting, "SURE", math.inf)
+    monkeypatch.setattr(model_selection, "SURE", math.inf)
     x = correlated(60)
     fitted = qs.DiffusionDensity(steps=3).fit(x)
-    assert not fitted.story_.kept
-    assert fitted.story_.steps == 3
+    assert not fitted.summary_.kept
+    assert fitted.summary_.steps == 3
     assert np.array_equal(fitted.score_samples(x), qs.DiffusionDensity().fit(x).score_samples(x))
 
 
@@ -157,10 +158,16 @@ def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
     exact draws."""
     x = correlated(400)
     fitted = qs.DiffusionDensity().fit(x).fitted_
-    exact = fitted.sample(400, 0), fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 1, 0)[0]
+    exact = (
+        fitted.sample(400, 0),
+        fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 1, 0, True)[0],
+    )
     with torch.no_grad():
         fitted.model.network.correction.read_out.bias += 1e-9
-    walked = fitted.sample(400, 0), fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 400, 0)[0]
+    walked = (
+        fitted.sample(400, 0),
+        fitted.complete(np.array([[1.0, np.nan, 0.1]]), 400, 400, 0, True)[0],
+    )
     for a, b in zip(exact, walked, strict=True):
         spread = np.sqrt(np.maximum(a.std(0), b.std(0)) ** 2 / 200) + 1e-12
         assert (np.abs(a.mean(0) - b.mean(0)) < 4 * spread).all()
@@ -170,13 +177,10 @@ def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
 
 
 def test_minutes_bound_the_steps():
-    """Those of the estimator, or of a call in their place."""
     density = qs.DiffusionDensity(steps=10_000, minutes=0.01, width=16)
-    assert 1 <= density.fit(ring(300)).story_.steps < 2000
+    assert 1 <= density.fit(ring(300)).summary_.steps < 2000
     density.set_params(steps=40, minutes=1e-9)
-    assert density.fit(ring(300)).story_.steps == 1
-    assert density.fit(ring(300), minutes=10).story_.steps == 40
-    assert density.minutes == 1e-9
+    assert density.fit(ring(300)).summary_.steps == 1
 
 
 def test_small_whole_numbers_have_a_probability():
@@ -227,7 +231,7 @@ def test_rows_with_holes_are_learned_from():
 
 
 def test_a_row_with_holes_has_the_marginal_density_in_its_own_units():
-    """Of a normal it is a closed form; a warp's volume is that of the columns that are there."""
+    """Of a normal it is a closed form; a power's volume is that of the columns that are there."""
     x, new = correlated(1500), correlated(500, 1)
     density = qs.DiffusionDensity(space=qs.Continuous(3, 0.0, (1.0, 10.0, 0.1))).fit(x)
     for hidden in ([1], [0, 2], [0]):
@@ -241,7 +245,7 @@ def test_a_row_with_holes_has_the_marginal_density_in_its_own_units():
         off = holed[:, there] - mean
         square = (off @ np.linalg.inv(covariance) * off).sum(1)
         truth = -square / 2 - np.linalg.slogdet(2 * math.pi * covariance)[1] / 2
-        assert density.score_samples(holed) == pytest.approx(truth, abs=1e-3)
+        assert density.score_samples(holed) == pytest.approx(truth, abs=5e-3)  # shrunk a little
     space = qs.YeoJohnson(3, (0.5, 1.0, 1.5))
     bent = qs.DiffusionDensity(space=space).fit(x)
     at = np.linspace(-60, 90, 6001)
@@ -253,7 +257,7 @@ def test_a_row_with_holes_has_the_marginal_density_in_its_own_units():
 
 
 def test_the_evidence_of_a_row_with_holes_is_its_marginal():
-    """By particles, where a network speaks that hardly says a thing."""
+    """By the bound in continuous time, where a network hardly corrects a thing."""
     fitted = qs.DiffusionDensity().fit(correlated(400)).fitted_
     holed = np.where(np.arange(3) == 1, np.nan, correlated(12, 1))
     exact = fitted.log_prob(holed, 64, 0)
@@ -358,7 +362,7 @@ def test_a_folder_holds_all_of_it(face, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
     again = type(face).load(tmp_path)
     assert again.get_params() == fitted.get_params()
-    assert again.story_ == fitted.story_
+    assert again.summary_ == fitted.summary_
     assert again.feature_names_in_.tolist() == list("abcd")
     holed = table.mask(np.random.default_rng(0).random(table.shape) < 0.2)
     for answer, rows in (

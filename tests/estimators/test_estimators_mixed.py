@@ -15,11 +15,8 @@ from sklearn.model_selection import GridSearchCV
 
 import quasistatic as qs
 from conftest import default_dtype
-from quasistatic.distributions.mixtures import stacking
-from quasistatic.distributions.mixtures.candidates import Wide
-from quasistatic.estimators import levels
-from quasistatic.estimators import mixed as tables
-from quasistatic.estimators import model_selection as correcting
+from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.estimators import closed_form, levels, model_selection
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=4), qs.DiffusionOutliers()]
 every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
@@ -28,10 +25,10 @@ every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).
 @pytest.fixture(autouse=True)
 def small(monkeypatch, float32):
     """Few mixtures and short chains: which are best is not what is tested here."""
-    monkeypatch.setattr("quasistatic.distributions.mixtures.latent_class_stacking.COUNTS", (2,))
-    monkeypatch.setattr("quasistatic.distributions.mixtures.latent_class_stacking.FOLDS", 3)
-    monkeypatch.setattr("quasistatic.distributions.mixtures.latent_class_stacking.FLOORS", (0.01,))
-    monkeypatch.setattr(tables, "STEPS", 200)
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 2)
+    monkeypatch.setattr(stacking, "FOLDS", 3)
+    monkeypatch.setattr(stacking, "NUS", (math.inf, 0.1))
+    monkeypatch.setattr(closed_form, "STEPS", 200)
 
 
 def shop(n: int, seed: int = 0) -> pd.DataFrame:
@@ -62,32 +59,41 @@ def penguins():
 # which tables are mixed
 
 
-def test_a_frame_is_mixed_if_a_column_has_names_or_two_values(monkeypatch):
-    monkeypatch.setattr(stacking, "candidates", lambda rows, dims: [Wide(1.0)])
+def test_types_that_say_nothing_change_nothing():
+    """An array, a frame of the same numbers, and `types={}` are one model of the same numbers."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=60), rng.integers(0, 40, 60), rng.random(60) < 0.4])
+    frame = pd.DataFrame(x, columns=["a", "b", "c"])
+    plain = qs.DiffusionDensity().fit(x)
+    assert [column.kind for column in plain.table_.columns] == ["numeric", "integer", "binary"]
+    scores = plain.score_samples(x)
+    for other, rows in (
+        (qs.DiffusionDensity(types={}), x),
+        (qs.DiffusionDensity(), frame),
+        (qs.DiffusionDensity(types={}), frame),
+    ):
+        assert np.array_equal(other.fit(rows).score_samples(rows), scores)
+    assert np.isin(plain.sample(50)[:, 2], (0, 1)).all()
+
+
+def test_small_whole_numbers_alone_are_levels(monkeypatch):
     monkeypatch.setattr(levels, "STEPS", 20)
-    x = np.random.default_rng(0).normal(size=(30, 2))
-    numbers = pd.DataFrame(x, columns=["a", "b"])
-    fit = qs.DiffusionDensity().fit
-    assert fit(x).table_ is None
-    assert fit(numbers).table_ is None
-    assert fit(numbers.assign(n=range(30))).table_ is None
-    assert fit(numbers.assign(bit=numbers["a"] > 0)).table_ is not None
-    assert fit(numbers.assign(name=["x", "y", "z"] * 10)).table_ is not None
-    assert fit(numbers.assign(name="one")).table_.columns[2].kind == "constant"
-    typed = qs.DiffusionDensity(types={"0": "quantiles"}).fit(x)
-    assert [column.kind for column in typed.table_.columns] == ["numeric", "numeric"]
     digits = pd.DataFrame(
         np.random.default_rng(0).integers(0, [2, 5], (500, 2)), columns=["a", "b"]
     )
-    plan = qs.DiffusionDensity(steps=1, width=8).fit(digits)
-    assert plan.table_ is None
-    assert isinstance(plan.fitted_, levels.FittedLevels)
+    for rows in (digits, digits.to_numpy()):
+        plan = qs.DiffusionDensity(steps=1, width=8).fit(rows)
+        assert isinstance(plan.fitted_, levels.FittedLevels)
+        assert [column.kind for column in plan.table_.columns] == ["integer", "integer"]
+        assert type(plan.sample(3)) is type(rows)
+    typed = qs.DiffusionDensity(types={"a": "integer"}).fit(digits)
+    assert not isinstance(typed.fitted_, levels.FittedLevels)
 
 
 def test_what_would_be_done_is_said_before_it_is_done():
     frame = shop(200).assign(empty=np.nan)
     density = qs.DiffusionDensity()
-    assert density.planned(frame).startswith("4 of 5 columns vary, mixed; latent classes")
+    assert density.planned(frame).startswith("4 of 5 columns vary; a mixture in closed form")
     assert "no network" in density.planned(frame)
     assert "corrected by an MLP of width 128, 7 steps" in clone(density).set_params(
         steps=7
@@ -97,7 +103,7 @@ def test_what_would_be_done_is_said_before_it_is_done():
     assert [row[1] for row in rows] == ["binary", "numeric", "integer", "binary", "constant"]
     assert rows[4][2:] == ("empty", "100.0%")
     numbers = density.described(frame[["size"]].assign(one=1.0))
-    assert [row[:2] for row in numbers] == [("size", "number"), ("one", "constant")]
+    assert [row[:2] for row in numbers] == [("size", "numeric"), ("one", "constant")]
 
 
 @pytest.mark.parametrize(
@@ -272,9 +278,9 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
     thing: a network wins most of the log 2 that there is to win."""
     rng = np.random.default_rng(0)
     how = {"validations": 2, "batch": 64, "lr": 5e-3, "ema": 0.95}
-    monkeypatch.setattr("quasistatic.distributions.mixtures.latent_class_stacking.COUNTS", ())
-    monkeypatch.setattr(tables, "STEPS", 30)
-    monkeypatch.setattr(tables, "TRAINED", replace(tables.TRAINED, **how))
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 1)
+    monkeypatch.setattr(closed_form, "STEPS", 30)
+    monkeypatch.setattr(closed_form, "TRAINED", replace(closed_form.TRAINED, **how))
 
     def sides(n):
         bit = rng.random(n) < 0.5
@@ -282,18 +288,18 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
 
     frame, new = sides(300), sides(200)
     learned = qs.DiffusionDensity(steps=60, width=32).fit(frame)
-    assert learned.story_.kept
-    assert 0 < learned.story_.steps <= 60
+    assert learned.summary_.kept
+    assert 0 < learned.summary_.steps <= 60
     scores = learned.score_samples(new)
     learned.model_.network.correction.silenced()
     gain = (scores - learned.score_samples(new)).mean()
-    assert 0.3 < gain == pytest.approx(learned.story_.gain, abs=0.2)
+    assert 0.3 < gain == pytest.approx(learned.summary_.gain, abs=0.2)
 
 
 def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     """Its word is hardly one: the answers are those of the closed form, step by step."""
-    monkeypatch.setattr(tables, "STEPS", 30)
-    monkeypatch.setattr(tables, "WALKED", 15)
+    monkeypatch.setattr(closed_form, "STEPS", 30)
+    monkeypatch.setattr(closed_form, "WALKED", 15)
     frame, new = shop(120), shop(20, 1)
     learned = qs.DiffusionDensity().fit(frame)
     exact = learned.score(frame)
@@ -309,12 +315,12 @@ def test_a_network_that_speaks_samples_and_completes(monkeypatch):
 
 
 def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
-    monkeypatch.setattr(correcting, "SURE", math.inf)
-    monkeypatch.setattr(tables, "STEPS", 20)
+    monkeypatch.setattr(model_selection, "SURE", math.inf)
+    monkeypatch.setattr(closed_form, "STEPS", 20)
     frame = shop(60)
     fitted = qs.DiffusionDensity(steps=3).fit(frame)
-    assert not fitted.story_.kept
-    assert fitted.story_.steps == 3
+    assert not fitted.summary_.kept
+    assert fitted.summary_.steps == 3
     assert np.array_equal(
         fitted.score_samples(frame), qs.DiffusionDensity().fit(frame).score_samples(frame)
     )
@@ -322,7 +328,7 @@ def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
 
 def test_a_silent_network_s_chain_is_the_closed_form(float64, monkeypatch):
     """Its bound and its evidence are those of the mixture, holes included."""
-    monkeypatch.setattr(tables, "STEPS", 100)
+    monkeypatch.setattr(closed_form, "STEPS", 100)
     frame = holed(shop(400), 0.1).infer_objects()
     fitted = qs.DiffusionDensity().fit(frame).fitted_
     rows = fitted.table.read(frame[:40])
@@ -351,7 +357,7 @@ def test_penguins(penguins):
 
 def test_held_out_penguins(monkeypatch):
     """Four nats above columns by themselves, or so."""
-    monkeypatch.setattr("quasistatic.distributions.mixtures.latent_class_stacking.COUNTS", (4, 8))
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 8)
     frame = load_penguins().sample(frac=1, random_state=0)
     density = qs.DiffusionDensity().fit(frame[:258])
     found, rows = density.score_samples(frame[258:]), density.table_.read(frame[258:])
@@ -366,7 +372,7 @@ def test_a_folder_holds_all_of_it(face, tmp_path):
     fitted.save(tmp_path)
     again = type(face).load(tmp_path)
     assert again.get_params() == fitted.get_params() == clone(again).get_params()
-    assert again.story_ == fitted.story_
+    assert again.summary_ == fitted.summary_
     assert again.table_ == fitted.table_
     assert again.n_features_in_ == 5
     assert again.feature_names_in_.tolist() == list(frame.columns)

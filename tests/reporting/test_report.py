@@ -207,7 +207,7 @@ def test_grid_shows_pictures_of_any_shape(shape, raw):
 
 
 def test_grid_refuses_a_shape_that_does_not_fit():
-    with pytest.raises(ValueError, match="12 values makes no picture"):
+    with pytest.raises(ValueError, match="12 values is not an image"):
         figures.image_grid(np.zeros((2, 12)), (3, 5))
 
 
@@ -235,7 +235,7 @@ def test_completion_takes_draws_from_anywhere():
     draws = np.random.default_rng(0).random((3, 2, 6))
     figure = figures.completion_from_draws(draws[:, 0], np.eye(6)[:3] > 0, draws, (6,))
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert names == ["truth", "seen", "draw 1", "draw 2", "mean", "deviation"]
+    assert names == ["truth", "given", "draw 1", "draw 2", "mean", "deviation"]
 
 
 def test_a_posterior_is_shown_beside_the_view_it_has():
@@ -245,9 +245,11 @@ def test_a_posterior_is_shown_beside_the_view_it_has():
     truth, view = draws[:, 0], draws[:, 0, ::2, ::2]
     figure = figures.posterior_from_draws(truth, view, draws, (4, 4), (2, 2))
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert names == ["truth", "seen", "draw 1", "draw 2", "mean", "deviation"]
+    assert names == ["truth", "given", "draw 1", "draw 2", "mean", "deviation"]
     assert_shows_something(figure)
-    with pytest.raises(ValueError, match=r"a view of \(3, 3\) pixels cannot be drawn as \(4, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"a measurement of \(3, 3\) pixels cannot be drawn as \(4, 4\)"
+    ):
         figures.posterior_from_draws(truth, draws[:, 0, :3, :3], draws, (4, 4), (3, 3))
 
 
@@ -264,6 +266,30 @@ def test_bits_by_time_add_up_to_the_bound():
     assert_shows_something(figure)
 
 
+@pytest.mark.parametrize("space", [Continuous(3), Quantized(3, 5)], ids=["reals", "levels"])
+def test_bits_by_time_are_the_terms_of_the_bound(space):
+    """Data at x_0 = 0 and an estimate of 0: no term depends on the noise, so that the picture has
+    the very terms, and their sum is what the network decides of -K."""
+    kernel = GaussianKernel(schedules.linear_log_snr(30))
+    model = Model(space, kernel, heads.Clean(variances.FixedLarge()), Silent())
+    data = np.zeros((5, 3)) if isinstance(space, Continuous) else np.full((5, 3), 2)
+    figure = figures.bits_by_time(model, data, rng())
+    above, below = figure.axes[:2]
+    each, spent = (ax.lines[0].get_ydata() for ax in (above, below))
+    score = bound(model, data, rng=rng(1))
+    learned = score.terms["transitions"]
+    if space.learns_last_step:
+        learned = learned + score.terms["edge"]
+    unit = -np.log(2) * 3
+    np.testing.assert_allclose(spent[0], learned[0].item() / unit, rtol=1e-6)
+    np.testing.assert_allclose(each.sum(), spent[0], rtol=1e-6)
+    x = torch.zeros(1, 3)
+    s, t = torch.tensor([9]), torch.tensor([10])
+    kl = model.head.divergence(kernel, torch.zeros(1, 3, 1), x, x, s, t).sum().item()
+    place = 9 if space.learns_last_step else 8
+    np.testing.assert_allclose(each[place], kl / np.log(2) / 3, rtol=1e-6)
+
+
 def test_bits_by_time_of_a_thinned_chain_interpolates_the_rest():
     model, data = grey((1,)), np.random.default_rng(0).integers(0, 5, (200, 1))
     full = figures.bits_by_time(model, data, rng(), examples=200)
@@ -278,7 +304,7 @@ def test_training_curve_shows_what_the_records_hold():
     records[499]["valid_bits_per_dim"] = 2.0
     records[999]["valid_bits_per_dim"] = 2.5
     figure = figures.training_curve(records)
-    assert "2 bits per dimension held out, at step 500" in figure.get_suptitle()
+    assert "2 bits per dimension held out, at step 500 of 1000" in figure.get_suptitle()
     assert [ax.get_xscale() for ax in figure.axes] == ["log", "log"]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), [2.0, 2.5])
     assert_shows_something(figure)
@@ -294,7 +320,9 @@ def test_training_curve_says_what_it_needs():
 
 def score_of(bits_per_dim) -> Score:
     nats = -torch.as_tensor(bits_per_dim, dtype=torch.float64) * np.log(2) * 4
-    return Score({"transitions": nats}, {}, torch.zeros_like(nats), 4, 1)
+    return Score(
+        {"transitions": nats}, {}, torch.zeros_like(nats), 4, 1, freedom=torch.ones_like(nats)
+    )
 
 
 def test_histogram_marks_the_mean_its_error_and_the_baselines():
@@ -351,6 +379,32 @@ def test_page_holds_everything_and_needs_nothing(tmp_path):
     assert not re.search(r"https?:|<script|<link|url\(|@import", text)
 
 
+def test_results_come_first_and_settings_are_folded(tmp_path):
+    settings = report.Table(["setting", "value"], [["width", "64"]])
+    sections = [
+        report.Section("First", ["One."], settings=settings, result="2.0 ± 0.1 bits"),
+        report.Section("Second", ["Two."]),
+    ]
+    text = report.write_page(tmp_path / "page.html", "T", sections).read_text()
+    page = Reader(text)
+    assert page.texts.index("2.0\u00a0±\u00a00.1 bits") < page.texts.index("One.")
+    folded = text[text.index("<details>") : text.index("</details>")]
+    assert "width" in folded
+    assert "open" not in folded
+    assert text.count("<details>") == 1  # a section without settings has nothing to fold
+
+
+def test_draws_and_data_share_one_scale():
+    """Data beside draws are black and white at the same values, whichever has the greater range."""
+    draws, data = np.full((4, 6), 0.5), np.linspace(0, 1, 24).reshape(4, 6)
+    canvas = shown(figures.image_grid(draws, (2, 3), beside=data), 0)
+    np.testing.assert_allclose(canvas[:2, :3, :3], 0.5)
+    height, width = 2 + 1, 3 + 1  # an image and its gap
+    first = canvas[:2, 3 * width : 3 * width + 3, 0]  # two columns of draws, one empty column
+    np.testing.assert_allclose(first, data[0].reshape(2, 3))
+    assert canvas.shape[:2] == (2 * height - 1, 5 * width - 1)
+
+
 def test_page_escapes_all_text(tmp_path):
     nasty = '<script>alert("1")</script> & \'<'
     table = report.Table([nasty], [[nasty]])
@@ -372,7 +426,7 @@ def test_numbers_stand_at_the_right_and_words_at_the_left(tmp_path):
     path = report.write_page(tmp_path / "page.html", "T", [report.Section("S", table=table)])
     cells = Reader(path.read_text()).cells
     first = [text for _, _, text in cells[6:12]]
-    assert first == ["ours", "1.235", "2.03 ± 0.01", "212,345", "", "yes"]
+    assert first == ["ours", "1.23", "2.03 ± 0.01", "212,345", "", "yes"]
     for start in (0, 6, 12):
         right = [found.get("class") == "number" for _, found, _ in cells[start : start + 6]]
         assert right == [False, True, True, True, True, False]
@@ -411,7 +465,7 @@ def test_interrupted_write_leaves_the_old_page_and_pictures(tmp_path, monkeypatc
 
 def test_a_picture_must_be_a_png(tmp_path):
     (tmp_path / "no.png").write_text("no")
-    with pytest.raises(ValueError, match="is no PNG"):
+    with pytest.raises(ValueError, match="is not a PNG"):
         report.write_page(
             tmp_path / "p.html", "T", [report.Section("S", figures=[("c", tmp_path / "no.png")])]
         )

@@ -145,7 +145,13 @@ def test_a_run_on_a_source_goes_on_bit_for_bit(tmp_path):
         model = chain(dropout=0.2)
         how = {"steps": 20, "batch": 16, "validations": 4, "save_every": 0.0, "accumulate": 2}
         qs.fit(
-            model, Noisy(pixels(40)), pixels(9, 1), run=folder, objective=Slow(), show=show, **how
+            model,
+            Noisy(pixels(40)),
+            pixels(9, 1),
+            run=folder,
+            objective=Slow(),
+            callbacks=[show],
+            **how,
         )
         return model
 
@@ -365,14 +371,14 @@ def test_measuring_leaves_no_trace_and_its_choice_is_kept(tmp_path, monkeypatch,
     # The other way, from a folder that says it was chosen.
     folder = tmp_path / "kept"
     with pytest.raises(ZeroDivisionError):
-        qs.fit(chain(), x, run=folder, steps=6, precision="auto", show=lambda now: 1 / 0)
+        qs.fit(chain(), x, run=folder, steps=6, precision="auto", callbacks=[lambda now: 1 / 0])
     (folder / "speed.json").write_text(json.dumps({"arithmetic": "bf16"}))
     monkeypatch.setattr("quasistatic.training.train_step.fastest", only_one)
     run = qs.fit(chain(), x, run=folder, steps=6, precision="auto")
     assert run.speed["arithmetic"] == "bf16"
 
 
-def only_one(ways, begin, steps):
+def only_one(ways, begin, steps, seconds):
     assert len(ways) == 1
     return ways[0], {}
 

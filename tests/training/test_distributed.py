@@ -116,7 +116,7 @@ def both(folder: Path) -> None:
     model = chain(seed=5 + rank)
     shown: list[int] = []
     show = lambda now: shown.append(now.step)  # noqa: E731
-    run = qs.fit(model, data(), data(1, 700), run=folder / "alone", show=show, **HOW)
+    run = qs.fit(model, data(), data(1, 700), run=folder / "alone", callbacks=[show], **HOW)
     tensors |= {f"trained.{k}": v for k, v in model.state_dict().items()}
     said |= {"shown": len(shown), "metrics": run.metrics, "speed": run.speed["processes"]}
     worse = {"steps": 60, "validations": 30, "lr": 1.0, "clip": 100.0, "patience": 2}
@@ -138,7 +138,7 @@ def both(folder: Path) -> None:
         if now.step >= 11:
             os._exit(0)
 
-    qs.fit(chain(), data(), data(1, 700), run=folder / "two-one", show=leave, **HOW)
+    qs.fit(chain(), data(), data(1, 700), run=folder / "two-one", callbacks=[leave], **HOW)
 
 
 def port() -> int:
@@ -162,7 +162,7 @@ def pair(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("quasistatic.training.loop.time.monotonic", lambda: float(next(ticks)))
         with pytest.raises(Stop):
-            qs.fit(chain(), data(), data(1, 700), run=folder / "one-two", show=stop, **how)
+            qs.fit(chain(), data(), data(1, 700), run=folder / "one-two", callbacks=[stop], **how)
     torch.set_default_dtype(before)
     assert (folder / "one-two" / "checkpoint.safetensors").exists()
     code = COMMAND.format(tests=str(Path(__file__).parent), folder=str(folder))

@@ -135,7 +135,7 @@ def train(folder: Path, show=None, **changes) -> qs.Diffusion:
     network = qs.networks.MLP(6, 16, 1, dropout=0.3)
     model = qs.Diffusion(qs.Binary(6), kernel, qs.Clean(), network)
     how = {"steps": 40, "batch": 16, "validations": 7, "evaluations": 3, "lr": 1e-2} | changes
-    qs.fit(model, x[:50], x[50:], run=folder, show=show, **how)
+    qs.fit(model, x[:50], x[50:], run=folder, callbacks=[show], **how)
     return model
 
 
@@ -339,7 +339,7 @@ def test_frozen_idle_and_tied_weights_are_resumed_too(tmp_path, clock):
         torch.manual_seed(3)
         kernel = qs.BinomialKernel(qs.schedules.cosine(8))
         model = qs.Diffusion(qs.Binary(3), kernel, qs.Clean(), Custom(width))
-        qs.fit(model, BITS, run=folder, show=show, steps=30, lr=1e-2, save_every=0.0)
+        qs.fit(model, BITS, run=folder, callbacks=[show], steps=30, lr=1e-2, save_every=0.0)
 
     fit(tmp_path / "alone")
     with pytest.raises(Stop):

@@ -301,7 +301,7 @@ def test_validation_does_not_touch_the_training():
 
 def test_progress_counts_up_to_the_last_step():
     seen = []
-    run = qs.fit(line(8)[0], line(8)[1], steps=30, show=seen.append, validations=3)
+    run = qs.fit(line(8)[0], line(8)[1], steps=30, callbacks=[seen.append], validations=3)
     steps = [now.step for now in seen]
     assert steps == sorted(steps)
     assert steps[-1] == 30

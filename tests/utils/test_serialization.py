@@ -11,6 +11,7 @@ from torch import nn
 import quasistatic as qs
 from quasistatic import heads, kernels, networks, spaces
 from quasistatic._utils import serialization
+from quasistatic._utils.allocation import require_weights
 from quasistatic.diffusion import KNOWN
 from quasistatic.heads import variances
 from quasistatic.kernels import schedules
@@ -79,6 +80,7 @@ HEADS = [
     heads.Equilibrium(variances.FixedLarge()),
     heads.Exact(heads.Levels()),
     heads.Corrected(),
+    heads.CorrectedClasses(),
     heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
@@ -125,14 +127,26 @@ NETWORKS = [
     networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2, holes=True),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
-    networks.MixtureDenoiser((2, 3), ((4, 4), (3, 1)), 5),
-    networks.MixtureMLP((2, 3), ((4, 1),), 5, 16, 3, 0.1, 4),
-    networks.LatentDenoiser(7, (2, 3), 4, 5),
-    networks.LatentMLP(7, (2, 3), 4, 5, 16, 3, 0.1, 4),
+    networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
+    networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
     networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda x: type(x).__name__)
+def test_a_network_is_compared_with_its_weights_without_memory_for_its_own(network):
+    described = serialization.describe(network)
+    weights = network.state_dict()
+    require_weights(lambda: serialization.build(described, KNOWN), weights, (3,))
+    name = max(weights, key=lambda each: weights[each].numel())
+    with pytest.raises(ValueError, match=f"{name} should have shape"):
+        require_weights(
+            lambda: serialization.build(described, KNOWN),
+            weights | {name: torch.zeros(1, 1, 1, 1, 7)},
+            (3,),
+        )
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda x: type(x).__name__)
@@ -185,8 +199,11 @@ def test_no_name_but_the_known_is_called(name):
         ({"is": "Binary", "shape": [3], "levels": 2}, "Binary cannot be built from .*'levels'"),
         ({"is": "MLP", "shape": [3], "widht": 2}, "MLP cannot be built from .*'widht'"),
         ({"is": "Space", "shape": [3]}, "Space cannot be built from .*abstract"),
-        ({"is": "Binary", "shape": [0]}, "a space needs at least one axis"),
-        ({"is": "Quantized", "shape": [3], "count": 1}, "at least 2 of them, got 1"),
+        (
+            {"is": "Binary", "shape": [0]},
+            "each size of the shape must be a whole number at least 1",
+        ),
+        ({"is": "Quantized", "shape": [3], "count": 1}, "from 2 to 1,048,576, got 1"),
         ({"is": ["Binary"]}, "there is no"),
         ({"is": None}, "there is no"),
     ],

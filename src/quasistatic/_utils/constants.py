@@ -1,13 +1,16 @@
 """Small constants as tensors, made once for each device."""
 
-__all__ = ["constant"]
+__all__ = ["constant", "host_decides"]
 
-from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Nested = int | float | tuple["Nested", ...]
+Nested: TypeAlias = int | float | tuple["Nested", ...]
+
+_KEPT: dict[tuple[Nested, torch.dtype, torch.device], Tensor] = {}
+_MOST = 256
 
 
 def constant(values: Nested, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -20,13 +23,21 @@ def constant(values: Nested, like: Tensor, dtype: torch.dtype | None = None) -> 
         like: gives the device, and the dtype unless `dtype` is given.
         dtype: the dtype of the result.
     """
+    dtype = dtype or like.dtype
     if isinstance(values, (int, float)):
-        return torch.full((), values, dtype=dtype or like.dtype, device=like.device)
-    if torch.compiler.is_compiling():  # the compiler makes a constant of it, and reads no cache
-        return torch.tensor(values, dtype=dtype or like.dtype, device=like.device)
-    return _kept(values, dtype or like.dtype, like.device)
+        return torch.full((), values, dtype=dtype, device=like.device)
+    # A plain dict, as torch.compile reads no `lru_cache`, and would copy the numbers at each call.
+    kept = _KEPT.get((values, dtype, like.device))
+    if kept is None:
+        kept = torch.tensor(values, dtype=dtype, device=like.device)
+        if not torch.compiler.is_compiling():
+            if len(_KEPT) >= _MOST:
+                _KEPT.clear()
+            _KEPT[values, dtype, like.device] = kept
+    return kept
 
 
-@lru_cache(maxsize=64)
-def _kept(values: Nested, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
+def host_decides(x: Tensor) -> bool:
+    """Whether an `if` on the values of x is worth it: on a GPU the host would wait for them, and
+    compiled code cannot branch on them."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()

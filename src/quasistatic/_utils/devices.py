@@ -41,12 +41,16 @@ def find_device(name: str | torch.device = "auto") -> torch.device:
     here = devices()
     if str(name) == "auto":
         return torch.device(here[0])
-    known = {each for kind in here for each in (kind, kind.split(":")[0], f"{kind.split(':')[0]}:0")}
+    known = {
+        each for kind in here for each in (kind, kind.split(":")[0], f"{kind.split(':')[0]}:0")
+    }
     if str(name) not in known - {"cpu:0"} | {"cpu"}:
         reason = ""
         if str(name).startswith("mps") and torch.backends.mps.is_available():
             reason = " (MPS is here, but has no float64, which log-probabilities need)"
-        raise ValueError(f"there is no device {str(name)!r}{reason}: this machine has {', '.join(here)}")
+        raise ValueError(
+            f"there is no device {str(name)!r}{reason}: this machine has {', '.join(here)}"
+        )
     return torch.device(name)
 
 

@@ -38,7 +38,7 @@ def demo(folder: Path, display: Display) -> dict[str, Any]:
     page = []
     for name, recipe in DEMO.items():
         with display.progress(f"train {name}") as show:
-            train(recipe, folder / name, show)
+            train(recipe, folder / name, [show])
         run = open_run(folder / name)
         with run.threads():
             test = run.experiment.data.test

@@ -70,7 +70,7 @@ def _train(asked: Any, name: str) -> None:
         _describe(asked.recipe, folder, display)
         return
     with display.progress(f"train {name}") as show:
-        run = train_run(asked.recipe, folder, show)
+        run = train_run(asked.recipe, folder, [show])
     lines = [f"{folder}: {run.step} steps, weights of step {run.best_step} kept"]
     if tried := run.speed.get("seconds_a_step"):
         times = ", ".join(f"{way} {s:.3g} s" if s else f"{way} fails" for way, s in tried.items())

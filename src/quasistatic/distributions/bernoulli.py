@@ -4,6 +4,7 @@ __all__ = ["Bernoulli"]
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Bernoulli(Family):
             (-self.logit).sigmoid(), F.logsigmoid(-self.logit)
         )
 
-    def kl(self, other: "Bernoulli") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         # If the two are close: gap^2 times the integral of (1 - v) Var[logit + v gap] over v in (0,
         # 1). All its terms are positive, so that no digits cancel; six Gauss nodes give 13 digits.
         # Otherwise, and for known bits: the definition.

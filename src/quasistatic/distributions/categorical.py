@@ -3,7 +3,7 @@
 __all__ = ["Categorical"]
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -35,10 +35,16 @@ class Categorical(Family):
     logits: Tensor
     groups: OneHotGroups
 
-    @cached_property
+    @property
     def log_p(self) -> Tensor:
         """log P of each class, shape (B, W), in nats."""
-        return self.groups.log_softmax(self.logits)
+        # Kept by hand: `cached_property` of Python 3.11 takes a lock, which torch.compile cannot
+        # read.
+        found: Tensor | None = self.__dict__.get("_found")
+        if found is None:
+            found = self.groups.log_softmax(self.logits)
+            object.__setattr__(self, "_found", found)
+        return found
 
     @property
     def mean(self) -> Tensor:
@@ -79,7 +85,7 @@ class Categorical(Family):
     def entropy(self) -> Tensor:
         return -times(self.mean, self.log_p)
 
-    def kl(self, other: "Categorical") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         # sum p log(p/q) = sum p (e^r - 1 - r) with r = log q/p, as p and q both sum to one. Every
         # term is positive, so that no digits cancel where p and q are close.
         p, never = self.mean, self.mean == 0

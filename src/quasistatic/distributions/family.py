@@ -4,7 +4,7 @@ __all__ = ["Family", "times", "total"]
 
 import abc
 from dataclasses import fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -100,7 +100,7 @@ class Family(abc.ABC):
         """The entropy -E[log p(x)] of each scalar, shape (B, *), in nats."""
 
     @abc.abstractmethod
-    def kl(self, other: Self) -> Tensor:
+    def kl(self, other: Any) -> Tensor:
         """The Kullback-Leibler divergence KL(self || other) of each scalar.
 
         Args:

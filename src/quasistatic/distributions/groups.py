@@ -4,10 +4,11 @@ __all__ = ["OneHotGroups"]
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from .._utils.constants import constant
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,15 @@ class OneHotGroups:
         """W, the number of values of all groups."""
         return sum(self.sizes)
 
-    @cached_property
-    def _owner(self) -> Tensor:
-        sizes = torch.tensor(self.sizes)
-        return torch.arange(len(sizes)).repeat_interleave(sizes)
-
-    @cached_property
-    def _first(self) -> Tensor:
-        return torch.tensor(self.sizes).cumsum(0) - torch.tensor(self.sizes)
-
     def owner(self, like: Tensor) -> Tensor:
         """The group of each value, shape (W,), on the device of `like`."""
-        return self._owner.to(like.device)
+        numbers = tuple(i for i, size in enumerate(self.sizes) for _ in range(size))
+        return constant(numbers, like, torch.long)
 
     def first(self, like: Tensor) -> Tensor:
         """The index of each group's first value, shape (G,), on the device of `like`."""
-        return self._first.to(like.device)
+        first = tuple(sum(self.sizes[:i]) for i in range(len(self.sizes)))
+        return constant(first, like, torch.long)
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over each group: (*, W) to (*, G)."""

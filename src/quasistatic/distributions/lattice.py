@@ -38,7 +38,7 @@ class Lattice(OnLattice):
     def _work_out(self) -> Tensor:
         flat = (each.flatten() for each in (self.slope, self.precision, self.pivot))
         log_Z, moments = _table_moments(self._parameters()["logits"], *flat, self.values)
-        return torch.cat([log_Z[:, None], moments[:, :2]], -1).unflatten(0, self.shape)
+        return torch.unflatten(torch.cat([log_Z[:, None], moments[:, :2]], -1), 0, self.shape)
 
 
 @torch.library.custom_op("quasistatic::table_moments", mutates_args=())
@@ -74,7 +74,9 @@ def _table_moments(
 
 
 @_table_moments.register_fake
-def _(logits, slope, precision, pivot, values):
+def _(
+    logits: Tensor, slope: Tensor, precision: Tensor, pivot: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
     return logits.new_empty(len(logits)), logits.new_empty(len(logits), 4)
 
 
@@ -105,7 +107,16 @@ def _table_gradient(
 
 
 @_table_gradient.register_fake
-def _(logits, slope, precision, pivot, values, log_Z, moments, upstream):
+def _(
+    logits: Tensor,
+    slope: Tensor,
+    precision: Tensor,
+    pivot: Tensor,
+    values: Tensor,
+    log_Z: Tensor,
+    moments: Tensor,
+    upstream: Tensor,
+) -> Tensor:
     return torch.empty_like(logits, memory_format=torch.contiguous_format)
 
 

@@ -66,7 +66,7 @@ class LogisticMixture(OnLattice):
         tilt = [each.flatten() for each in (self.slope, self.precision, self.pivot)]
         learn = torch.is_grad_enabled() and any(each.requires_grad for each in parameters)
         log_Z, moments, _ = _mixture_moments(learn, self.values, *parameters, *tilt)
-        return torch.cat([log_Z[:, None], moments[:, :2]], -1).unflatten(0, self.shape)
+        return torch.unflatten(torch.cat([log_Z[:, None], moments[:, :2]], -1), 0, self.shape)
 
 
 @torch.library.custom_op("quasistatic::mixture_moments", mutates_args=())
@@ -117,7 +117,16 @@ def _mixture_moments(
 
 
 @_mixture_moments.register_fake
-def _(learn, values, share, loc, log_scale, slope, precision, pivot):
+def _(
+    learn: bool,
+    values: Tensor,
+    share: Tensor,
+    loc: Tensor,
+    log_scale: Tensor,
+    slope: Tensor,
+    precision: Tensor,
+    pivot: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     count, k = share.shape
     jacobian = share.new_empty(count if learn else 0, 3, k, 3)
     return share.new_empty(count), share.new_empty(count, 4), jacobian
@@ -174,7 +183,8 @@ class _Cells:
         self.mass[..., :-1].mul_(self.near)
         whole = self.mass.sum((1, 2), keepdim=True)
         self.mass.div_(whole)
-        return (whole.log() + largest)[:, 0, 0]
+        found: Tensor = (whole.log() + largest)[:, 0, 0]
+        return found
 
     def jacobian(self, centred: Tensor, variance: Tensor) -> Tensor:
         """The derivatives of (log Z, E[d], Var[d]) by log-weight, loc and log-scale. Overwrites the

@@ -5,6 +5,7 @@ __all__ = ["NoisyLattice"]
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from .on_lattice import OnLattice
 
 NODES = 12
 """The number of Gauss-Hermite nodes for an expectation over the noise."""
+
+_PLACES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(NODES)
+_HERMITE = tuple(zip(_PLACES.tolist(), (_WEIGHTS / _WEIGHTS.sum()).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class NoisyLattice(Family):
     def entropy(self) -> Tensor:
         return -self._expected(self.log_prob)
 
-    def kl(self, other: "NoisyLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._expected(lambda x: self.log_prob(x) - other.log_prob(x))
 
     def log_partition(self) -> Tensor:
@@ -132,7 +136,5 @@ class NoisyLattice(Family):
 
 def _nodes(q: Gaussian) -> list[tuple[float, Tensor]]:
     """The weights and nodes of a quadrature over q."""
-    places, weights = np.polynomial.hermite_e.hermegauss(NODES)
     deviation = q.variance.sqrt()
-    whole = weights.sum()
-    return [(w / whole, q.loc + deviation * z) for z, w in zip(places, weights, strict=True)]
+    return [(weight, q.loc + deviation * place) for place, weight in _HERMITE]

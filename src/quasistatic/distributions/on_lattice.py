@@ -129,12 +129,14 @@ class OnLattice(Family):
             index = first.clamp(max=len(self.values) - 1)
             return torch.where(count == 1, self._log_prob_of(index), -math.inf)
         n = self._at_once
-        return self._by_rows(_log_mass, lower.flatten().split(n), upper.flatten().split(n))
+        return self._by_rows(
+            _log_mass, torch.split(lower.flatten(), n), torch.split(upper.flatten(), n)
+        )
 
     def entropy(self) -> Tensor:
         return self._by_rows(_entropy)
 
-    def kl(self, other: "OnLattice") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._by_rows(_kl, other._rows(self._at_once))
 
     @torch.no_grad()
@@ -146,7 +148,9 @@ class OnLattice(Family):
 
     @torch.no_grad()
     def icdf(self, u: Tensor) -> Tensor:
-        index = self._by_rows(_at_quantile, u.expand(self.shape).flatten().split(self._at_once))
+        index = self._by_rows(
+            _at_quantile, torch.split(u.expand(self.shape).flatten(), self._at_once)
+        )
         return self.values[index]
 
     def _with(self, **changed: Tensor) -> Self:
@@ -164,7 +168,7 @@ class OnLattice(Family):
 
     def _rows(self, n: int) -> list[Self]:
         """The same scalars as members of at most n scalars each, with one axis."""
-        split = {name: each.split(n) for name, each in self._parameters().items()}
+        split = {name: torch.split(each, n) for name, each in self._parameters().items()}
         for name in ("linear", "precision"):
             split[name] = getattr(self, name).flatten().split(n)
         rows = zip(*split.values(), strict=True)

@@ -5,6 +5,7 @@ __all__ = ["Product"]
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class Product(Family):
         return self._joined((part.sample(rng) for part in self.parts), math.nan)
 
     def icdf(self, u: Tensor) -> Tensor:
-        pairs = zip(self.parts, u.split(self.widths, -1), strict=True)
+        pairs = zip(self.parts, torch.split(u, list(self.widths), -1), strict=True)
         return self._joined((part.icdf(each) for part, each in pairs), math.nan)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ class Product(Family):
     def entropy(self) -> Tensor:
         return self._nats(part.entropy() for part in self.parts)
 
-    def kl(self, other: "Product") -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         return self._nats(p.kl(q) for p, q in zip(self.parts, other.parts, strict=True))
 
     def log_partition(self) -> Tensor:
@@ -69,16 +70,18 @@ class Product(Family):
         return Product(tilted, self.widths, self.present)
 
     def all_in_group(self, mask: Tensor) -> Tensor:
-        pairs = zip(self.parts, mask.split(self.widths, -1), strict=True)
+        pairs = zip(self.parts, torch.split(mask, list(self.widths), -1), strict=True)
         return torch.cat([part.all_in_group(each) for part, each in pairs], -1)
 
     def to(self, dtype: torch.dtype) -> "Product":
         return Product(tuple(part.to(dtype) for part in self.parts), self.widths, self.present)
 
-    def _with(self, *tensors: Tensor) -> Iterable[tuple]:
+    def _with(self, *tensors: Tensor) -> Iterable[tuple[Any, ...]]:
         """Each part with its own values of the tensors, zero where a value is missing."""
         filled = (x if self.present is None else torch.where(self.present, x, 0.0) for x in tensors)
-        return zip(self.parts, *(x.split(self.widths, -1) for x in filled), strict=True)
+        return zip(
+            self.parts, *(torch.split(x, list(self.widths), -1) for x in filled), strict=True
+        )
 
     def _nats(self, each: Iterable[Tensor]) -> Tensor:
         return self._joined(each, 0.0)

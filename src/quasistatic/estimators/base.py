@@ -1,35 +1,52 @@
 """What the estimators share: rows in, a model of them, and a folder that it is kept in."""
 
-__all__ = ["Face"]
+__all__ = ["TableEstimator"]
 
 import json
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import (
+    _check_feature_names,
+    check_is_fitted,
+    validate_data,
+)
 
 from .._utils import files, serialization
 from ..diffusion import KNOWN, Diffusion
-from ..spaces import Table
-from .column_kinds import mixed_table, numbers_described
-from .columns import Columns, Layout, MixedColumns
-from .fitted import Fitted, Plan, Story
+from ..spaces import Space, Table
+from ..spaces.columns import BinaryColumn, CategoryColumn
+from ..spaces.frames import Frame
+from .closed_form import FittedLaw, fit_law, plan_law
+from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels
-from .mixed import FittedTable, fit_table, plan_table
-from .numeric import FittedMixture, fit_mixture, plan_mixture
+from .stored import restored_first_format
+from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 
-FORMAT = 1
-FITTED: dict[str, type[Fitted]] = {
-    each.__name__: each for each in (FittedMixture, FittedLevels, FittedTable)
-}
+FORMAT = 2
+FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
 
 
-class Face(BaseEstimator):
-    """An estimator of a table: of numbers (N, D), or of mixed columns."""
+class TableEstimator(BaseEstimator):
+    """An estimator of a table of real numbers, whole numbers, bits, classes and holes."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "steps": [Interval(Integral, 0, None, closed="left"), None],
+        "minutes": [Interval(Real, 0, None, closed="neither"), None],
+        "width": [Interval(Integral, 1, None, closed="left"), None],
+        "validation": [Interval(Real, 0, 1, closed="neither")],
+        "space": [Space, None],
+        "types": [Mapping, None],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
 
     steps: int | None
     minutes: float | None
@@ -41,31 +58,29 @@ class Face(BaseEstimator):
     verbose: bool
 
     fitted_: Fitted
-    columns_: Layout
     n_features_in_: int
 
     @property
     def model_(self) -> Diffusion:
-        """The model, for whatever else is to be asked of it. It knows the varying columns."""
+        """The model, for whatever else is to be asked of it."""
         return self.fitted_.model
 
     @property
-    def story_(self) -> Story:
-        """How it came to be."""
-        return self.fitted_.story
+    def summary_(self) -> FitSummary:
+        """How the model came to be."""
+        return self.fitted_.summary
 
     @property
-    def table_(self) -> Table | None:
-        """The :class:`Table` of mixed columns, by which rows are read; None of numbers."""
-        return self.columns_.table
+    def table_(self) -> Table:
+        """The :class:`Table` of the columns, by which rows are read."""
+        return self.fitted_.table
 
     @classmethod
-    def of(cls, other: "Face", **parameters: Any) -> Self:
+    def of(cls, other: "TableEstimator", **parameters: Any) -> Self:
         """This kind of estimator on what another was fitted to: a density imputes as well."""
         check_is_fitted(other)
         made = cls(**parameters)
-        made.fitted_, made.columns_ = other.fitted_, other.columns_
-        made.n_features_in_ = other.n_features_in_
+        made.fitted_, made.n_features_in_ = other.fitted_, other.n_features_in_
         if "feature_names_in_" in vars(other):
             made.feature_names_in_ = vars(other)["feature_names_in_"]
         return made
@@ -75,14 +90,15 @@ class Face(BaseEstimator):
         check_is_fitted(self)
         folder = Path(path)
         self.model_.save(folder)
+        table = None if self.model_.space == self.table_ else serialization.describe(self.table_)
         described = {
             "format": FORMAT,
             "is": type(self).__name__,
             "parameters": {k: serialization.describe(v) for k, v in self.get_params().items()},
-            "columns": self.columns_.facts(),
+            "table": table,
             "names": [str(name) for name in getattr(self, "feature_names_in_", [])],
             "fitted": type(self.fitted_).__name__,
-            "story": self.story_.facts(),
+            "summary": self.summary_.facts(),
         }
         files.write_text(folder / "estimator.json", json.dumps(described, indent=2) + "\n")
 
@@ -102,36 +118,32 @@ class Face(BaseEstimator):
             )
         parameters = {k: serialization.build(v, KNOWN) for k, v in stored["parameters"].items()}
         made = cls(**parameters)
-        kind, model = FITTED[stored["fitted"]], Diffusion.load(folder)
-        made.fitted_ = kind(model, Story(**stored["story"]))
-        made.columns_ = kind.layout(model, stored["columns"])
-        made.n_features_in_ = made.columns_.count
+        if stored["format"] == 1:
+            made.fitted_ = restored_first_format(folder, stored)
+        else:
+            table = serialization.build(stored["table"], KNOWN)
+            kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
+            made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
+        made.n_features_in_ = len(made.table_.columns)
         if stored["names"]:
             made.feature_names_in_ = np.array(stored["names"], dtype=object)
         return made
 
     def described(self, X: Any) -> list[tuple[str, str, str, str]]:
-        """Of each column of a table that :meth:`fit` could take its name, what it is taken for,
-        its values and the share that is missing, as text."""
-        if mixed_table(X, self.types) is None:
-            return numbers_described(X)
-        return Table.infer(X, self.types).described()
+        """For each column of a table that :meth:`fit` could take: its name, its kind, its values
+        and the share that is missing, as text."""
+        return Table.infer(self._frame(X), self.types).described()
 
     def planned(self, X: Any) -> str:
-        """What :meth:`fit` would do with a table, in a sentence. A hole in numbers is NaN."""
-        plan, table = self._plan(), mixed_table(X, self.types)
-        if table is not None:
-            varying = f"{table.dims} of {len(table.columns)} columns vary"
-            return f"{varying}, mixed; {plan_table(len(X), plan, table)}"
-        x = np.asarray(X, dtype=np.float64)
-        columns = Columns.of(x, getattr(X, "columns", None))
-        rows = columns.take(np.where(np.isnan(x), np.nanmin(x, 0), x))
-        count = levels_of(rows) if plan.space is None else None
-        how = plan_mixture(rows, plan) if count is None else plan_levels(plan, count)
-        return f"{rows.shape[1]} of {x.shape[1]} columns vary; {how}"
+        """What :meth:`fit` would do with a table, in a sentence."""
+        frame, plan = self._frame(X), self._plan()
+        table, count = self._table(frame)
+        how = plan_law(frame.rows, plan, table) if count is None else plan_levels(plan, count)
+        varying = sum(column.space is not None for column in table.columns)
+        return f"{varying} of {len(table.columns)} columns vary; {how}"
 
     def numbers(self, X: Any) -> np.ndarray:
-        """A table as :attr:`model_` has its rows, (N, D') in float64, NaN a hole.
+        """A table as :attr:`model_` has its rows, (N, C) in float64, NaN a hole.
 
         Raises:
             ValueError: if a row is not possible: a class that never was, or a column that was
@@ -139,37 +151,45 @@ class Face(BaseEstimator):
         """
         check_is_fitted(self)
         x = self._rows(X, strict=True)
-        odd = np.argwhere(~self.columns_.possible(x))
-        if len(odd):
-            row, column = odd[0]
-            name = getattr(self, "feature_names_in_", np.arange(x.shape[1]))[column]
-            raise ValueError(
-                f"column {name!s} holds {x[row, column]:g} in row {row}, and was constant when the "
-                "model was fitted: leave that row out, or fit again with such rows"
-            )
-        return self.columns_.take(x)
+        return self.fitted_.rows_of_model(x)
 
     def rows(self, numbers: np.ndarray) -> Any:
-        """The table that :meth:`numbers` has made numbers of: an array (N, D), or where columns are
-        mixed a data frame."""
+        """The table that :meth:`numbers` has made numbers of, as what the estimator was fitted
+        to."""
         check_is_fitted(self)
-        return self.columns_.given(self.columns_.put(numbers))
+        return self.table_.write(torch.from_numpy(self.fitted_.rows_of_table(numbers)))
 
-    def _fit(self, x: np.ndarray, table: Table | None, minutes: float | None) -> None:
-        """Fits checked rows (N, D), NaN a hole."""
-        plan = self._plan(minutes)
-        if table is not None:
-            self.columns_, self.fitted_ = MixedColumns(table), fit_table(x, plan, table)
+    def _fit(self, frame: Frame, rows: np.ndarray | None = None) -> None:
+        """Fits the rows of a table, or those of an index; columns and classes are inferred from
+        these alone."""
+        plan = self._plan()
+        chosen = frame if rows is None else frame.take(rows)
+        table, count = self._table(chosen)
+        x = table.read(chosen).numpy()
+        if count is not None:
+            self.fitted_: Fitted = fit_levels(x, plan, table, count)
             return
-        self.columns_ = columns = Columns.of(x, vars(self).get("feature_names_in_"))
-        rows = columns.take(columns.completed(x, plan.seed))
-        count = levels_of(rows) if plan.space is None else None
-        self.fitted_ = fit_mixture(rows, plan) if count is None else fit_levels(rows, plan, count)
+        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        self.fitted_ = fit_law(x, plan, tables)
 
-    def _plan(self, minutes: float | None = None) -> Plan:
-        return Plan(
+    def _table(self, frame: Frame) -> tuple[Table, int | None]:
+        """The table of a frame, and how many levels its values have if it is one of small whole
+        numbers alone."""
+        numbers = {each.name: each.numbers for each in frame.columns if each.numbers is not None}
+        plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
+        if plain:
+            rows = np.stack(list(numbers.values()), 1)
+            varying = rows[:, (rows != rows[:1]).any(0)]
+            count = levels_of(varying) if np.isfinite(rows).all() and varying.size else None
+            if count is not None:
+                names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
+                return Table.infer(frame, dict.fromkeys(names, "integer")), count
+        return table_of(frame, self.types, self.space), None
+
+    def _plan(self) -> FitPlan:
+        return FitPlan(
             self.steps,
-            self.minutes if minutes is None else minutes,
+            self.minutes,
             self.width,
             self.validation,
             self.space,
@@ -177,42 +197,99 @@ class Face(BaseEstimator):
             bool(self.verbose),
         )
 
-    def _read(self, X: Any) -> tuple[np.ndarray, Table | None]:
-        """A table to be fitted, as rows (N, D) in float64, and as a table if it is mixed."""
-        table = mixed_table(X, self.types)
-        if table is None:
-            return self._numbers(X, reset=True), None
-        rows = table.read(X).numpy()
-        if len(rows) < 2:
+    def _frame(self, X: Any, reset: bool = False) -> Frame:
+        """A table as named columns; what scikit-learn checks is checked."""
+        X = unmasked(X)
+        if not is_frame(X):
+            return Frame.of(self._checked_array(X, reset))
+        if not reset:
+            return Frame.of(X)
+        frame = Frame.of(X)
+        if frame.rows < 2:
             raise ValueError("a table of 1 row cannot be fitted: a minimum of 2 is required")
-        self.n_features_in_ = len(table.columns)
-        self.feature_names_in_ = np.array([each.name for each in table.columns], dtype=object)
-        return rows, table
+        self.n_features_in_ = len(frame.columns)
+        _check_feature_names(self, X, reset=True)
+        if "feature_names_in_" not in vars(self) and Frame.has_names(X):
+            self.feature_names_in_ = np.array([each.name for each in frame.columns], dtype=object)
+        return frame
 
-    def _rows(self, X: Any, strict: bool = False) -> np.ndarray:
-        """A table of any kind as (N, D) in float64, NaN a hole. What mixed columns cannot hold is
-        infinity, or an error if that is `strict`."""
-        table = self.columns_.table
-        if table is None:
-            return self._numbers(X)
-        return (table.read(X) if strict else table.read_with_unknowns(X)).numpy()
-
-    def _numbers(self, X: Any, reset: bool = False) -> np.ndarray:
+    def _checked_array(self, X: Any, reset: bool) -> np.ndarray:
+        known = reset or "n_features_in_" in vars(self)
+        kind = getattr(getattr(X, "dtype", None), "kind", "f")
+        dtype = np.float64 if kind == "O" else "numeric"
+        if not known:
+            return np.asarray(X)
         return validate_data(
             self,
             X,
             reset=reset,
-            dtype=np.float64,
+            dtype=dtype,
             ensure_min_samples=2 if reset else 1,
             ensure_all_finite="allow-nan",
         )
 
+    def _rows(self, X: Any, strict: bool = False) -> np.ndarray:
+        """A table as rows (N, C) in float64, NaN a hole. What a column cannot hold is infinity, or
+        an error if that is `strict`."""
+        frame = self._named(X)
+        return (
+            self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)
+        ).numpy()
+
+    def _rows_to_complete(self, X: Any) -> np.ndarray:
+        """Rows (N, C) whose known values are kept as they are, also a number that its column cannot
+        hold; a class that was not there when the table was fitted is an error."""
+        frame = self._named(X)
+        x = self.table_.read_with_unknowns(frame).numpy()
+        if not np.isinf(x).any():
+            return x
+        own = {series.name: series for series in frame.columns}
+        for k, column in enumerate(self.table_.columns):
+            odd, numbers = np.isinf(x[:, k]), own[column.name].numbers
+            if odd.any() and (column.named or numbers is None):
+                self.table_.read(frame)  # which says what is wrong
+            elif odd.any() and numbers is not None:
+                x[odd, k] = numbers[odd]
+        return x
+
+    def _named(self, X: Any) -> Frame:
+        """The columns of X by the names of the fitted table. An array has them in its order."""
+        X = unmasked(X)
+        by_name = Frame.has_names(X)
+        classes = any(isinstance(c, BinaryColumn | CategoryColumn) for c in self.table_.columns)
+        if by_name and not classes:
+            _check_feature_names(self, X, reset=False)  # as scikit-learn has it for numbers
+        frame = self._frame(X)
+        names = [column.name for column in self.table_.columns]
+        own = [column.name for column in frame.columns]
+        if (by_name and set(names) <= set(own)) or len(own) != len(names):
+            return frame
+        return frame if by_name and "feature_names_in_" in vars(self) else frame.named(names)
+
+    def _as_user_has(self, numbers: np.ndarray, X: Any) -> Any:
+        order = not getattr(self, "_sklearn_output_config", {}).get("transform")
+        return as_user_has(self.table_, numbers, unmasked(X), order)
+
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of what is there of checked rows, with shape (N,), in nats; minus infinity where a
-        row is not possible."""
+        """log p of the observed values of rows (N, C), with shape (N,), in nats. A class that no
+        row had has its share (:attr:`CategoryColumn.unseen`); minus infinity where a row holds what
+        its columns cannot."""
         seed = self._seed(self.random_state)
-        found = self.fitted_.log_prob(self.columns_.take(x), evaluations, seed)
-        return np.where(self.columns_.agree(x), found, -np.inf)
+        odd = np.isinf(x)
+        found = self.fitted_.log_prob(np.where(odd, np.nan, x), evaluations, seed)
+        if np.isnan(found).any():
+            row = int(np.isnan(found).argmax())
+            raise ValueError(
+                f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
+                "float64 can square; rescale the table, or leave the row out"
+            )
+        with np.errstate(divide="ignore"):
+            for k, column in enumerate(self.table_.columns):
+                unseen = getattr(column, "unseen", 0.0)
+                there = ~np.isnan(x[:, k]) & ~odd[:, k]
+                found = found + np.where(odd[:, k], np.log(unseen), 0.0)
+                found = found + np.where(there, np.log1p(-unseen), 0.0)
+        return found
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -232,9 +309,11 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text())
         version = stored["format"]
+        for name in ("is", "parameters", "names", "fitted"):
+            stored[name]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or fit again") from None
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise ValueError(
             f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: use "
             "the version that wrote it, or fit again"

@@ -3,28 +3,31 @@
 __all__ = ["DiffusionDensity"]
 
 from collections.abc import Mapping
-from typing import Any, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.base import DensityMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .base import Face
+from .base import TableEstimator
 
 
-class DiffusionDensity(DensityMixin, Face):
+class DiffusionDensity(DensityMixin, TableEstimator):
     r"""The density of a table, as a scikit-learn estimator: an array of numbers, or a data frame of
     pandas, polars or pyarrow, whose columns may be numbers, bits and names. Rows may have holes.
 
-    The model is a diffusion that starts as a mixture in closed form, chosen by held-out rows; from
-    2000 rows on a network corrects it, for as long as rows held back from it gain. There are three:
+    The model is a diffusion that starts as a mixture in closed form, normal in the real columns and
+    with probabilities of its own in the others, chosen by held-out rows. From 2000 rows on a
+    network corrects it, and is kept if held-out rows are likelier for it. A table of small whole
+    numbers alone (0 to 31, 500 rows or more, no `types`) has a network over the levels instead.
 
-    - numbers: a mixture of normals;
-    - mixed columns: latent classes, which are normal in the real columns and have probabilities of
-      their own in the others. A data frame with a binary or a categorical column is one of these
-      (:meth:`Table.infer` says what a column is), and so is whatever `types` are given for;
-    - small whole numbers alone (0 to 31, 500 rows or more): a probability instead of a density.
+    :meth:`Table.infer` says what a column is. Numbers of a column have a density in its own unit;
+    classes, bits and whole numbers have a probability. A class that no row has is given the share
+    of the rows whose class no other row has (Good and Turing).
 
     Args:
         steps: gradient steps at most; by default 3000, and none of fewer than 2000 rows.
@@ -32,19 +35,23 @@ class DiffusionDensity(DensityMixin, Face):
         width: hidden units of the network; by default 128 to 512, by the number of columns.
         validation: share of the rows that decide when training stops and what is kept.
         evaluations: of the network for each row that is scored.
-        space: of rows of numbers, :class:`Continuous` or :class:`YeoJohnson`; by default whichever
-            makes held-out rows likelier. Mixed columns have one already.
-        types: of some columns by name, where values do not say it: see :meth:`Table.infer`. With
-            types, or {} for none, any table is one of mixed columns.
+        space: of the real columns that vary, :class:`Continuous` or :class:`YeoJohnson`; by default
+            what makes held-out rows likeliest. With a space all columns of numbers are real.
+        types: of some columns by name, where values do not say it: see :meth:`Table.infer`.
         random_state: seed of everything that is random.
         verbose: whether progress is shown.
 
     Attributes:
-        model_: the :class:`Diffusion`, of the columns that vary.
-        table_: the :class:`Table` of mixed columns; None of numbers.
-        story_: what it started as, and what training won, in nats a row.
+        model_: the :class:`Diffusion`.
+        table_: the :class:`Table` of the columns.
+        summary_: what it started as, and what training won, in nats a row.
         n_features_in_, feature_names_in_: as ever.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **TableEstimator._parameter_constraints,
+        "evaluations": [Interval(Integral, 1, None, closed="left")],
+    }
 
     def __init__(
         self,
@@ -69,26 +76,25 @@ class DiffusionDensity(DensityMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
-        """Fits a table of N rows; NaN, or what the data frame has for it, is a hole.
-
-        Args:
-            minutes: that training may take at most, in place of the estimator's own.
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fits a table of N rows; NaN, a masked value, or what the data frame has for it, is a
+        hole.
 
         Raises:
             TypeError: if a column holds times, or what is no number and no name.
-            ValueError: if it has fewer than two rows, holds infinity or a column of names that
-                tell rows apart, or no column varies.
+            ValueError: if a parameter is out of its range, or the table has fewer than two rows,
+                holds infinity or a column of names that tell rows apart, or no column varies.
         """
-        self._fit(*self._read(X), minutes)
+        self._validate_params()
+        self._fit(self._frame(X, reset=True))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p of what is there of each row, with shape (N,), in nats of the table's own units: a
-        lower bound in expectation, and exact where the network corrects nothing. Where a network
-        does, what numbers with holes have is estimated by particles. Minus infinity for a row that
-        cannot be: a class that never was, a whole number out of range, a column that was constant
-        and is something else."""
+        """log p of the observed values of each row, with shape (N,), in nats of the table's own
+        units: a lower bound in expectation, and exact where the network corrects nothing. The score
+        of a row depends on the row and on `random_state`, not on the rows beside it. Minus infinity
+        for a row that cannot be: a whole number out of range, a column that was constant and is
+        something else, a class that no row had in a column where every class had two rows."""
         check_is_fitted(self)
         return self._log_prob(self._rows(X), self.evaluations)
 
@@ -97,8 +103,8 @@ class DiffusionDensity(DensityMixin, Face):
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
-        """Draws: n_samples rows as an array (n_samples, D), or where columns are mixed as a data
-        frame of the library that the table came from."""
+        """Draws: n_samples rows as what the table was, an array (n_samples, C) or a data frame of
+        the same library."""
         check_is_fitted(self)
-        rows = self.columns_.put(self.fitted_.sample(n_samples, self._seed(random_state)))
-        return self.columns_.given(rows)
+        numbers = self.fitted_.sample(n_samples, self._seed(random_state))
+        return self.table_.write(torch.from_numpy(numbers))

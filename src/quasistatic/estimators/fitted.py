@@ -1,6 +1,6 @@
-"""What a table is fitted by, and what is asked of it: log-densities, draws, and what is missing."""
+"""What a table is fitted by, and what its model answers: log-densities, draws, and completions."""
 
-__all__ = ["Fitted", "OfNumbers", "Plan", "Story", "evidence", "generator"]
+__all__ = ["FitPlan", "FitSummary", "Fitted"]
 
 import abc
 from collections.abc import Mapping
@@ -8,20 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from ..diffusion import Diffusion
 from ..reporting.console import Display
-from ..spaces import Space
+from ..spaces import Space, Table
 from ..training.loop import Fit, fit
-from .columns import Columns, Layout
-
-WALKED, PARTICLES = 100, 128
-"""Times that a walk visits for what is there of a row, and how many walk in each of two sets."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class FitPlan:
     """How to fit.
 
     Args:
@@ -29,7 +24,7 @@ class Plan:
         minutes: that training may take; None means no limit.
         width: hidden units of the network; None means by the number of columns.
         validation: the share of rows that decide when to stop and what to keep.
-        space: of the rows; None chooses one.
+        space: of the real columns; None chooses one.
         seed: of everything that is random.
         verbose: whether progress is shown.
 
@@ -66,26 +61,26 @@ class Plan:
         the minutes hold; how many there were."""
         steps = how.steps if self.steps is None else self.steps
         if self.minutes is not None:
-            steps = min(steps, self._steps_in(self.minutes, model, train, how))
+            steps = min(steps, self.steps_in(60 * self.minutes, model, train, how))
         how = replace(how, steps=steps, seed=self.seed, validations=min(how.validations, steps))
         with Display(quiet=not self.verbose).progress("fit") as show:
-            return fit(model, train, valid, show=show, settings=how).step
+            return fit(model, train, valid, callbacks=[show], settings=how).step
 
-    def _steps_in(self, minutes: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
-        """How many steps that many minutes hold, by the pace of a few; the model stays as it is."""
+    def steps_in(self, seconds: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
+        """How many steps that many seconds hold, by the pace of a few; the model stays as it is."""
         before = {name: value.clone() for name, value in model.state_dict().items()}
         few = replace(how, steps=8, validations=0)
-        pace = fit(model, train, settings=few).speed["examples_per_second"]
+        pace = fit(model, train, settings=few, progress=False).speed["examples_per_second"]
         model.load_state_dict(before)
-        return max(1, int(60 * minutes * pace / min(how.batch, len(train))))
+        return max(1, int(seconds * pace / min(how.batch, len(train))))
 
 
 @dataclass(frozen=True)
-class Story:
+class FitSummary:
     """What fitting came to.
 
     Args:
-        start: what the model started as: shares of a mixture's parts, or nothing.
+        start: what the model started as: shares of a mixture's candidates, or nothing.
         gain: nats a row that training won over that start, on validation rows.
         kept: whether what was learned was kept.
         steps: gradient steps that were taken.
@@ -106,65 +101,63 @@ class Story:
         won = f"{self.steps} steps of training won {self.gain:.3f} nats a row"
         return won if self.kept else f"{won}, too little to be kept"
 
+    def __repr__(self) -> str:
+        first = next(iter(self.start), "nothing")
+        more = f" and {len(self.start) - 1} more" if len(self.start) > 1 else ""
+        return f"{type(self).__name__}: {self}; start: {first}{more}"
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted(abc.ABC):
-    """A model of rows (N, D) of finite numbers, and how it came to be."""
+    """A model of the rows of a table (N, C), as :meth:`Table.read` makes them, NaN a hole.
+
+    Args:
+        model: the model, in evaluation mode.
+        table: the columns.
+        summary: how the model came to be.
+    """
 
     model: Diffusion
-    story: Story
+    table: Table
+    summary: FitSummary
 
     about: ClassVar[str]
     """What kind of number a log-density is, for a person."""
 
     @classmethod
-    def layout(cls, model: Diffusion, stored: list) -> Layout:
-        """The columns that the rows of a stored model have, by what :meth:`Layout.facts` gave."""
-        return Columns(tuple(stored))
+    @abc.abstractmethod
+    def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "Fitted":
+        """What was stored: the model, and the table if the model's space is none."""
+
+    @property
+    def shares_noise(self) -> bool:
+        """Whether rows that are completed together draw from one generator."""
+        return True
 
     @abc.abstractmethod
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        """A lower bound on log p of what is there of each row (N, D), NaN a hole, with shape (N,),
-        in nats of the rows' own units."""
+        """A lower bound on log p of the observed values of each row (N, C), with shape (N,), in
+        nats of the columns' own units. It depends on the row and the seed alone."""
 
     @abc.abstractmethod
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """n draws, with shape (n, D)."""
+        """n draws, with shape (n, C)."""
 
     @abc.abstractmethod
-    def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
-        """Draws of what is NaN in each row given the rest, with shape (N, draws, D)."""
+    def complete(
+        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+    ) -> np.ndarray:
+        """Draws of what is NaN in each row given the rest, with shape (N, draws, C).
 
+        Args:
+            particles: that walk together, where a network corrects the law.
+            distinct: whether equal rows get different draws.
+        """
 
-class OfNumbers(Fitted):
-    """A model of rows without holes; what is there of the others has a way of its own."""
+    def rows_of_model(self, x: np.ndarray) -> np.ndarray:
+        """Rows (N, C) as :attr:`model` has them."""
+        return x
 
-    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        holed, found = np.isnan(x).any(1), np.zeros(len(x))
-        told = ~np.isnan(x).all(1)  # of a row of holes alone p is 1
-        if not holed.all():
-            found[~holed] = self.whole(x[~holed], evaluations, seed)
-        if (holed & told).any():
-            found[holed & told] = self.holed(x[holed & told], seed)
-        return found
-
-    @abc.abstractmethod
-    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        """log p of rows (N, D) without holes, with shape (N,), N not 0."""
-
-    @abc.abstractmethod
-    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
-        """log p of what is there of rows (N, D), NaN a hole, with shape (N,), N not 0."""
-
-
-def evidence(model: Diffusion, x: np.ndarray, seed: int) -> np.ndarray:
-    """log p of what is there of each row of x (N, D), with shape (N,), in nats, by particles: an
-    estimate whose exponential is unbiased."""
-    rows = torch.from_numpy(x)
-    found = model.impute(rows, 1, WALKED, generator(seed), particles=PARTICLES)
-    return found.log_evidence.double().numpy()
-
-
-def generator(seed: int) -> torch.Generator:
-    """A source of randomness."""
-    return torch.Generator().manual_seed(seed)
+    def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
+        """Rows that :attr:`model` has, as (N, C)."""
+        return rows

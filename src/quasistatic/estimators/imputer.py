@@ -3,27 +3,30 @@
 __all__ = ["DiffusionImputer"]
 
 from collections.abc import Mapping
-from typing import Any, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .base import Face
+from .base import TableEstimator
 
 TOGETHER = 1000
 """Rows that are completed at once."""
 
 
-class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
+class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     r"""Fills the holes of a table with what is typical of draws given the rest of each row, as a
-    scikit-learn transformer: the mean, and in mixed columns the median of whole numbers and the
-    class that came most often. :meth:`draw` gives the draws themselves.
+    scikit-learn transformer: the mean of numbers, the median of whole numbers, and the class that
+    comes most often. :meth:`draw` gives the draws themselves.
 
-    Rows with holes are learned from as well. Of mixed columns what is there has a likelihood of its
-    own; of numbers the holes are drawn given the rest of the row, under a mixture fitted to the
-    rows as they were drawn before (Monte Carlo expectation maximisation).
+    Rows with holes are learned from as well: holes are integrated out, or where nearly every row
+    has holes of its own, drawn given the rest of the row, under a law fitted to the rows as they
+    were drawn before (stochastic expectation maximisation).
 
     Args:
         draws: of each hole.
@@ -31,6 +34,12 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
         steps, minutes, width, validation, space, types, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **TableEstimator._parameter_constraints,
+        "draws": [Interval(Integral, 1, None, closed="left")],
+        "particles": [Interval(Integral, 1, None, closed="left")],
+    }
 
     def __init__(
         self,
@@ -57,44 +66,51 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table as :meth:`DiffusionDensity.fit` does.
 
         Raises:
-            ValueError: if draws or particles are none, or the table does not do.
+            ValueError: if a parameter is out of its range, or the table does not do.
         """
-        if self.draws < 1 or self.particles < 1:
-            raise ValueError(
-                f"draws and particles must be 1 or more, got {self.draws} and {self.particles}"
-            )
-        self._fit(*self._read(X), minutes)
+        self._validate_params()
+        self._fit(self._frame(X, reset=True))
         return self
 
     def transform(self, X: Any) -> Any:
-        """The rows with something typical for each hole, as an array (N, D), or where columns are
-        mixed as a data frame; known values come back as they were.
+        """The rows with something typical for each hole, as what X is: an array, or a data frame of
+        the same library with its index and the order of its columns. Known values come back as they
+        were. What is filled in depends on the row and on `random_state`, not on the rows beside
+        it, where no network corrects the law.
 
         Raises:
-            ValueError: if mixed columns hold what they cannot: a class that never was, say.
+            ValueError: if a column of classes holds one that never was.
         """
         check_is_fitted(self)
-        x = self._rows(X, strict=True)
+        x = self._rows_to_complete(X)
         holed = np.isnan(x).any(1)
         out = x.copy()
         if holed.any():
             pieces = np.array_split(x[holed], -(-int(holed.sum()) // TOGETHER))
-            typical = self.columns_.typical
-            found = [typical(self._drawn(piece, self.draws, i)) for i, piece in enumerate(pieces)]
+            found = [
+                self.table_.typical(torch.from_numpy(self._drawn(piece, self.draws, i))).numpy()
+                for i, piece in enumerate(pieces)
+            ]
             out[holed] = np.where(np.isnan(x[holed]), np.concatenate(found), x[holed])
-        return self.columns_.given(out)
+        return self._as_user_has(out, X)
 
     def draw(self, X: Any, draws: int | None = None) -> np.ndarray:
-        """Draws of each row given what is known of it, with shape (N, draws, D): where columns are
-        mixed, numbers as :meth:`Table.read` makes them. Memory grows with all of them."""
+        """Draws of each row given what is known of it, with shape (N, draws, C), as numbers:
+        :meth:`Table.read` makes them. Equal rows get different draws. Memory grows with all of
+        them."""
         check_is_fitted(self)
-        return self._drawn(self._rows(X, strict=True), draws or self.draws)
+        return self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
 
-    def _drawn(self, x: np.ndarray, draws: int, piece: int = 0) -> np.ndarray:
-        seed, rows = self._seed(self.random_state) + piece, self.columns_.take(x)
-        found = self.columns_.put(self.fitted_.complete(rows, draws, self.particles, seed))
+    def _drawn(
+        self, x: np.ndarray, draws: int, piece: int = 0, distinct: bool = False
+    ) -> np.ndarray:
+        # One draw stands for a row that was seen, so that equal rows must not be filled alike.
+        distinct = distinct or draws == 1
+        seed = self._seed(self.random_state) + (piece if self.fitted_.shares_noise else 0)
+        usable = np.where(self.table_.possible(x), x, np.nan)
+        found = self.fitted_.complete(usable, draws, self.particles, seed, distinct)
         return np.where(np.isnan(x)[:, None], found, x[:, None])

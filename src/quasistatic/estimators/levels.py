@@ -2,7 +2,9 @@
 
 __all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels"]
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,13 +13,17 @@ from ..diffusion import Diffusion
 from ..heads import Levels
 from ..kernels import GaussianKernel
 from ..kernels.schedules import linear_log_snr
+from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
-from ..spaces import Quantized
+from ..spaces import Quantized, Table
 from ..training.loop import Fit
-from .fitted import OfNumbers, Plan, Story, evidence, generator
+from .fitted import FitPlan, FitSummary, Fitted
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
+
+WALKED, PARTICLES = 100, 128
+"""Times that a walk visits for the observed values of a row, and particles in each of two sets."""
 
 LOOKS = 16
 """Evaluations of each validation row that tell what training won."""
@@ -26,32 +32,68 @@ TRAINED = Fit(steps=450, weight_decay=0.1, validations=9, patience=3, evaluation
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLevels(OfNumbers):
-    """A chain on whole numbers."""
+class FittedLevels(Fitted):
+    """A chain on the columns of a table that vary, all of them small whole numbers."""
 
     about = "a lower bound on the log-probability of whole numbers"
 
+    @classmethod
+    def restored(
+        cls, model: Diffusion, columns: Table | None, summary: FitSummary
+    ) -> "FittedLevels":
+        assert columns is not None  # as it was stored
+        return cls(model, columns, summary)
+
+    @cached_property
+    def _exact(self) -> Diffusion:
+        """The model in float64, where a score has the same digits in every batch."""
+        return deepcopy(self.model).double()
+
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        rows = self._varying(x)
         count = len(self.model.space.levels)  # type: ignore[arg-type]
-        level = (x == np.round(x)) & (x >= 0) & (x < count)
-        possible = (level | np.isnan(x)).all(1)
-        found = np.full(len(x), -np.inf)
-        found[possible] = super().log_prob(x[possible], evaluations, seed)
+        level = (rows == np.round(rows)) & (rows >= 0) & (rows < count)
+        hidden = np.isnan(rows)
+        possible = (level | hidden).all(1)
+        found = np.full(len(rows), -np.inf)
+        found[possible & hidden.all(1)] = 0.0  # of a row of holes alone p is 1
+        whole = possible & ~hidden.any(1)
+        if whole.any():
+            found[whole] = bound_by_row(self._exact, rows[whole], evaluations, seed).numpy()
+        for k in np.flatnonzero(possible & hidden.any(1) & ~hidden.all(1)):
+            # Each row alone, so that its particles do not depend on the rows beside it.
+            rng = torch.Generator().manual_seed(seed)
+            posterior = self.model.impute(rows[k : k + 1], 1, WALKED, rng, particles=PARTICLES)
+            found[k] = posterior.log_evidence.item()
         return found
 
-    def whole(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        return self.model.score(x, evaluations, rng=generator(seed)).nats.double().numpy()
-
-    def holed(self, x: np.ndarray, seed: int) -> np.ndarray:
-        """The evidence of what is there, by particles."""
-        return evidence(self.model, x, seed)
-
     def sample(self, n: int, seed: int) -> np.ndarray:
-        return self.model.sample(n, rng=generator(seed)).double().numpy()
+        drawn = self.model.sample(n, rng=torch.Generator().manual_seed(seed))
+        return self._all_columns(drawn.double().numpy())
 
-    def complete(self, x: np.ndarray, draws: int, particles: int, seed: int) -> np.ndarray:
-        found = self.model.impute(x, draws, 100, generator(seed), particles=particles)
-        return found.draws.double().numpy()
+    def complete(
+        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+    ) -> np.ndarray:
+        rng = torch.Generator().manual_seed(seed)
+        found = self.model.impute(self._varying(x), draws, WALKED, rng, particles=particles)
+        whole = self._all_columns(found.draws.double().numpy())
+        return np.where(np.isnan(x)[:, None], whole, x[:, None])
+
+    def rows_of_model(self, x: np.ndarray) -> np.ndarray:
+        return self._varying(x)
+
+    def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
+        return self._all_columns(rows)
+
+    def _varying(self, x: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(x[..., [c.space is not None for c in self.table.columns]])
+
+    def _all_columns(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the varying columns (*, D) with the constant ones, (*, C)."""
+        filler = self.table.placeholder.numpy()
+        whole = np.broadcast_to(filler, (*rows.shape[:-1], len(filler))).copy()
+        whole[..., [c.space is not None for c in self.table.columns]] = rows
+        return whole
 
 
 def levels_of(rows: np.ndarray) -> int | None:
@@ -64,15 +106,16 @@ def levels_of(rows: np.ndarray) -> int | None:
     return count if count >= 2 else None
 
 
-def plan_levels(plan: Plan, count: int) -> str:
+def plan_levels(plan: FitPlan, count: int) -> str:
     """What :func:`fit_levels` would do, in a sentence."""
     steps = TRAINED.steps if plan.steps is None else plan.steps
     width = plan.width or WIDTH
     return f"{count} levels a value, by an MLP of width {width}, {steps} steps at most"
 
 
-def fit_levels(rows: np.ndarray, plan: Plan, count: int) -> FittedLevels:
-    """Fits rows (N, D) of whole numbers below `count`."""
+def fit_levels(x: np.ndarray, plan: FitPlan, table: Table, count: int) -> FittedLevels:
+    """Fits rows (N, C) of a table whose varying columns hold whole numbers below `count`."""
+    rows = x[:, [column.space is not None for column in table.columns]]
     train, valid = plan.split(len(rows))
     dims = rows.shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -82,7 +125,9 @@ def fit_levels(rows: np.ndarray, plan: Plan, count: int) -> FittedLevels:
     network.start_at(torch.from_numpy(np.log(share + 1e-3)))
     kernel = GaussianKernel(linear_log_snr(STEPS, 7.0, -7.0))
     model = Diffusion(Quantized(dims, count, spread=2.0), kernel, Levels(), network)
-    before = model.score(rows[valid], LOOKS, rng=generator(plan.seed)).nats
+    rng = torch.Generator().manual_seed(plan.seed)
+    before = model.score(rows[valid], LOOKS, rng=rng).nats
     steps = 0 if plan.steps == 0 else plan.train(model, rows[train], rows[valid], TRAINED)
-    won = model.score(rows[valid], LOOKS, rng=generator(plan.seed)).nats - before
-    return FittedLevels(model.eval(), Story({}, won.mean().item(), True, steps))
+    rng = torch.Generator().manual_seed(plan.seed)
+    won = model.score(rows[valid], LOOKS, rng=rng).nats - before
+    return FittedLevels(model.eval(), table, FitSummary({}, won.mean().item(), True, steps))

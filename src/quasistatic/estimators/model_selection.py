@@ -1,13 +1,13 @@
 """When a network is tried on a closed form, and when what it says is kept."""
 
-__all__ = ["JUDGES", "TRAINED", "is_kept", "is_tried", "words"]
+__all__ = ["JUDGES", "TRAINED", "is_kept", "is_promising", "is_tried", "words"]
 
 import math
 
 import numpy as np
 
 from ..training.loop import Fit
-from .fitted import Plan
+from .fitted import FitPlan
 
 ENOUGH, FEWEST = 2000, 4
 """Rows from which a network is tried unless it is asked for, and those that it takes at least."""
@@ -22,7 +22,7 @@ TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience
 """How it is trained."""
 
 
-def is_tried(plan: Plan, rows: int) -> bool:
+def is_tried(plan: FitPlan, rows: int) -> bool:
     """Whether a network is tried on so many rows."""
     asked = plan.steps is not None or rows >= ENOUGH
     return asked and plan.steps != 0 and rows >= FEWEST
@@ -36,7 +36,13 @@ def is_kept(won: np.ndarray) -> tuple[float, bool]:
     return gain, gain > SURE * error
 
 
-def words(plan: Plan, rows: int, start: str, width: int) -> str:
+def is_promising(won: np.ndarray) -> bool:
+    """Whether a network that was trained for a little while has won something already, (n,) in
+    nats, so that it is worth training to its end."""
+    return float(won.mean()) > 0
+
+
+def words(plan: FitPlan, rows: int, start: str, width: int) -> str:
     """What would be done with so many rows after such a start, in a sentence."""
     if not is_tried(plan, rows):
         return f"{start}, and no network: {ENOUGH} rows or --steps bring one"

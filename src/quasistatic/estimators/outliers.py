@@ -6,31 +6,37 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import OutlierMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import files
 from ..spaces import Space
-from .base import Face
+from .base import TableEstimator
 
 ORDINARY = "calibration.safetensors"
+
+LARGEST = 1e30
+"""The most that a decision is, either way."""
 
 MOST = 500
 """Calibration rows that rows with holes are compared with: they are scored anew for each pattern of
 holes."""
 
 
-class DiffusionOutliers(OutlierMixin, Face):
+class DiffusionOutliers(OutlierMixin, TableEstimator):
     r"""Rows that are less likely than nearly all ordinary ones, as a scikit-learn estimator.
 
-    Some rows are held back from the model, and tell what log-density an ordinary row has. If a new
-    row and those are exchangeable, its rank among them is uniform: of ordinary rows at most a share
-    of `level` are called outliers on average, however good the model is (conformal p-values).
+    Some rows are held back from the model, its columns and their classes included, and show what
+    log-density an ordinary row has. If a new row and those are exchangeable, its rank among them is
+    uniform: of ordinary rows at most a share of `level` are called outliers on average, however
+    good the model is (conformal p-values).
 
     A row with holes is compared by what is there of it, with the held-back rows of which as much is
     known: log-densities of different columns say nothing of each other.
@@ -44,8 +50,16 @@ class DiffusionOutliers(OutlierMixin, Face):
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
         calibration_: log-densities of the calibration rows without holes, ascending, in nats.
-        ordinary_: the calibration rows, with shape (n, D), as numbers, NaN a hole.
+        ordinary_: the calibration rows, with shape (n, C), as numbers: NaN is a hole, and infinity
+            what a column cannot hold.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **TableEstimator._parameter_constraints,
+        "level": [Interval(Real, 0, 1, closed="neither")],
+        "calibration": [Interval(Real, 0, 1, closed="neither")],
+        "evaluations": [Interval(Integral, 1, None, closed="left")],
+    }
 
     offset_: float
     calibration_: np.ndarray
@@ -78,21 +92,19 @@ class DiffusionOutliers(OutlierMixin, Face):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, minutes: float | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table as :meth:`DiffusionDensity.fit` does, nearly all of its rows ordinary ones.
 
         Raises:
-            ValueError: if the table does not do (:meth:`DiffusionDensity.fit`), or a share is not
-                between 0 and 1.
+            ValueError: if a parameter is out of its range, or the table does not do.
         """
-        for name, share in (("level", self.level), ("calibration", self.calibration)):
-            if not 0 < share < 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {share}")
-        x, table = self._read(X)
-        order = np.random.default_rng(self._seed(self.random_state)).permutation(len(x))
-        count = min(max(1, round(self.calibration * len(x))), len(x) - 1)
-        self._fit(x[order[count:]], table, minutes)
-        return self._calibrate(x[order[:count]])
+        self._validate_params()
+        frame = self._frame(X, reset=True)
+        order = np.random.default_rng(self._seed(self.random_state)).permutation(frame.rows)
+        count = min(max(1, round(self.calibration * frame.rows)), frame.rows - 1)
+        self._fit(frame, order[count:])
+        held_back = frame.take(order[:count])
+        return self._calibrate(self.table_.read_with_unknowns(held_back).numpy())
 
     def calibrate(self, X: Any) -> Self:
         """Takes ordinary rows (n, D) that were not learned from for what p-values stand on."""
@@ -131,16 +143,18 @@ class DiffusionOutliers(OutlierMixin, Face):
         return self._by_holes[key]
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p of what is there of each row, with shape (N,), in nats: lower is stranger, and what
-        cannot be has minus infinity (:meth:`DiffusionDensity.score_samples`)."""
+        """log p of the observed values of each row, with shape (N,), in nats: lower is stranger,
+        and what cannot be has minus infinity (:meth:`DiffusionDensity.score_samples`)."""
         check_is_fitted(self)
         return self._log_prob(self._rows(X), self.evaluations)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """:meth:`score_samples` less the log-density below which a row with these holes is an
-        outlier (`offset_` if it has none), with shape (N,): negative for outliers."""
-        judged = self.judged(X)
-        return judged.log_prob - judged.offset
+        outlier (`offset_` if it has none), with shape (N,): negative for outliers, and never NaN or
+        infinite. Where the calibration rows are too few to call any row an outlier, it is
+        log(1 + exp(d)), where d is the score less the lowest calibration score: in the order of the
+        scores, and not negative."""
+        return self.judged(X).decision
 
     def p_values(self, X: Any) -> np.ndarray:
         """The chance that an ordinary row is this unlikely or unlikelier, with shape (N,)."""
@@ -155,7 +169,7 @@ class DiffusionOutliers(OutlierMixin, Face):
         check_is_fitted(self)
         x = self._rows(X)
         log_prob = self._log_prob(x, self.evaluations)
-        p_value, offset = np.empty(len(x)), np.empty(len(x))
+        p_value, offset, lowest = (np.empty(len(x)) for _ in range(3))
         patterns, which = np.unique(np.isnan(x), axis=0, return_inverse=True)
         for i, hidden in enumerate(patterns):
             rows, ordinary = which.ravel() == i, self._among(hidden)
@@ -163,7 +177,9 @@ class DiffusionOutliers(OutlierMixin, Face):
             p_value[rows] = (1 + below) / (len(ordinary) + 1)
             k = self._called(len(ordinary))
             offset[rows] = ordinary[k - 1] if k else -math.inf
-        return Judged(log_prob, p_value, offset)
+            finite = ordinary[np.isfinite(ordinary)]
+            lowest[rows] = finite[0] if len(finite) else 0.0
+        return Judged(log_prob, p_value, offset, lowest)
 
     def save(self, path: str | Path) -> None:
         super().save(path)
@@ -186,12 +202,22 @@ class Judged:
     Args:
         log_prob: of what is there of each, with shape (N,), in nats.
         p_value: the chance that an ordinary row is this unlikely or unlikelier, (N,).
-        offset: the log-density below which a row with these holes is an outlier, (N,), in nats.
+        offset: the log-density below which a row with these holes is an outlier, (N,), in nats;
+            minus infinity where the calibration rows are too few to call any row one.
+        lowest: the lowest finite log-density of a calibration row with these values, (N,), in nats.
     """
 
     log_prob: np.ndarray
     p_value: np.ndarray
     offset: np.ndarray
+    lowest: np.ndarray
+
+    @property
+    def decision(self) -> np.ndarray:
+        """How far each row is from being called an outlier, (N,), in nats; negative if it is."""
+        calls = np.isfinite(self.offset)
+        off = self.log_prob - np.where(calls, self.offset, self.lowest)
+        return np.where(calls, np.clip(off, -LARGEST, LARGEST), np.logaddexp(0.0, off))
 
     @property
     def outlier(self) -> np.ndarray:

@@ -11,6 +11,8 @@ __all__ = [
     "Classes",
     "Clean",
     "Corrected",
+    "CorrectedClasses",
+    "Correcting",
     "Equilibrium",
     "Exact",
     "Head",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 from .classes import Classes
-from .corrected import Corrected
+from .corrected import Corrected, CorrectedClasses, Correcting
 from .estimates import Clean, Noise, Velocity
 from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels

@@ -1,6 +1,6 @@
 """The head for class variables: a prior over classes, times the known likelihood of x_t."""
 
-__all__ = ["Classes"]
+__all__ = ["Classes", "prior_times_evidence"]
 
 import math
 from dataclasses import dataclass, field, replace
@@ -48,8 +48,15 @@ class Classes(DenoisingHead):
     def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
         assert self.groups is not None  # set by `bind`
         assert self.excluded is not None
-        logits = output[..., 0].to(x_t.dtype)
-        logits = torch.where(self.excluded.to(logits.device), -math.inf, logits)
-        # Bayes' rule: the likelihood of x_t is a tilt.
-        prior = Categorical(logits, self.groups)
-        return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))
+        return prior_times_evidence(kernel, output[..., 0], x_t, t, self.groups, self.excluded)
+
+
+def prior_times_evidence(
+    kernel: Kernel, logits: Tensor, x_t: Tensor, t: Tensor, groups: OneHotGroups, excluded: Tensor
+) -> Categorical:
+    """The law of each class of x_0 (B, W) by the logits of a prior and by q(x_t | x_0 = class);
+    `excluded` marks classes that data never have, with shape (W,)."""
+    logits = torch.where(excluded.to(logits.device), -math.inf, logits.to(x_t.dtype))
+    # Bayes' rule: the likelihood of x_t is a tilt.
+    prior = Categorical(logits, groups)
+    return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))

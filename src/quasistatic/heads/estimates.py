@@ -48,7 +48,8 @@ class Clean(_EstimateHead):
         Returns:
             Shape (B, *).
         """
-        return -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
+        found: Tensor = -kernel.prior(x_t).tilt(output[..., 0], torch.zeros_like(x_t)).log_prob(x_0)
+        return found
 
 
 class _ScaleHead(_EstimateHead):

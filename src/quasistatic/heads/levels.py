@@ -5,12 +5,13 @@ __all__ = ["Levels"]
 import abc
 import math
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.validation import whole_number
 from ..distributions import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
@@ -43,14 +44,10 @@ class Levels(DenoisingHead):
 
     mixtures: int = 0
     values: Tensor | None = field(default=None, repr=False, compare=False)
-    levels: tuple | None = field(default=None, repr=False, compare=False)
+    levels: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.mixtures < 0:
-            raise ValueError(
-                f"mixtures must be 0 (one logit a level) or a number of logistics, got "
-                f"{self.mixtures}"
-            )
+        whole_number("mixtures (0 for one logit a level)", self.mixtures, 0)
         if self.values is not None and self.levels is None:
             object.__setattr__(self, "levels", tuple(self.values.tolist()))
 
@@ -127,7 +124,7 @@ class _Logistics(_Prior):
 
     def __call__(self, output: Tensor) -> LogisticMixture:
         values = constant(self.values, output)
-        logits, loc, log_scale = output.unflatten(-1, (3, self.count)).unbind(-2)
+        logits, loc, log_scale = torch.unflatten(output, -1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]
         reach = len(self.values) * cell  # from end to end
         places = (

@@ -9,23 +9,29 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.validation import instance_of
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from ..spaces import Space
-from .head import DenoisingHead
+from .corrected import Correcting
+from .head import DenoisingHead, Head
 
 
 @dataclass(frozen=True)
-class ProductHead(DenoisingHead):
-    """One head for each part of a :class:`ProductKernel`, in the same order. The network returns as
-    many outputs for each value as the part with most of them needs; the other parts ignore the
-    rest.
+class ProductHead(DenoisingHead, Correcting):
+    """A head for each part of a :class:`ProductKernel`, in the same order. A network gives each
+    value as many outputs as the part that asks for most, and the others leave some unread.
 
     Args:
         parts: heads that state a law of x_0.
     """
 
     parts: tuple[DenoisingHead, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        for part in self.parts:
+            instance_of("each part", part, Head, "Velocity()")
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]
@@ -75,12 +81,28 @@ class ProductHead(DenoisingHead):
         present = kernel.present(x_t)
         return joined if present is None else torch.where(present, joined, 0.0)
 
+    @property
+    def corrects(self) -> bool:
+        """Whether each part corrects a known law, so that :meth:`gain` is defined."""
+        return all(isinstance(part, Correcting) for part in self.parts)
+
+    def gain(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        kernel = _product(kernel)
+        outputs = output.split(kernel.widths, -2)
+        pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t, x_0), strict=True)
+        each = []
+        for head, part, out, (x, y) in pieces:
+            assert isinstance(head, Correcting)  # as `corrects` says
+            each.append(head.gain(part, out, x, y, t))
+        joined, present = torch.cat(each, -1), kernel.present(x_t)
+        return joined if present is None else torch.where(present, joined, 0.0)
+
     def _laws(
         self, kernel: Kernel, output: Tensor, x_t: Tensor, law: Callable[..., Family]
     ) -> Product:
         """The law that each head makes of its outputs, as one product."""
         kernel = _product(kernel)
-        outputs = output.split(kernel.widths, -2)
+        outputs = torch.split(output, list(kernel.widths), -2)
         pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t), strict=True)
         laws = [law(head, part, out[..., : head.outputs], x) for head, part, out, (x,) in pieces]
         return kernel.join(laws, x_t)

@@ -10,11 +10,13 @@ __all__ = ["Analytic", "FixedLarge", "FixedSmall", "Interpolated", "Sigmoid", "V
 
 import abc
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import numbers_of
 from ..kernels import GaussianKernel, Kernel
 
 
@@ -73,8 +75,8 @@ class FixedLarge(Variance):
 class Analytic(Variance):
     """The best variance that is the same for all examples: Var[x_0 | x_t] = E[(x_0 - x_0_hat)^2],
     measured on data for each value (BLZZ22 Thm. 1, where one number serves a whole image).
-    Interpolated between the measured times. :func:`quasistatic.sampling.timesteps.analytic`
-    measures it.
+    Interpolated between the measured times.
+    :func:`quasistatic.sampling.timesteps.analytic_variance` measures it.
 
     Args:
         times: where it was measured, ascending.
@@ -82,10 +84,19 @@ class Analytic(Variance):
             are.
     """
 
-    times: tuple
-    table: tuple
+    times: tuple[Any, ...]
+    table: tuple[Any, ...]
 
     outputs = 0
+
+    def __post_init__(self) -> None:
+        times, table = numbers_of("times", self.times), numbers_of("table", self.table)
+        rising = times.ndim == 1 and len(times) > 1 and bool((times.diff() > 0).all())
+        if not rising or len(table) != len(times) or not (table >= 0).all():
+            raise ValueError(
+                "an Analytic variance needs two times or more, ascending, and as many rows of "
+                f"variances, got {len(times)} times and a table of shape {tuple(table.shape)}"
+            )
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
         times = torch.tensor(self.times, device=like.device)

@@ -3,12 +3,14 @@
 __all__ = ["BinomialKernel"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.validation import numbers_of
 from ..distributions import Bernoulli, Family, Gaussian, OnLattice
 from .kernel import Kernel
 
@@ -28,15 +30,16 @@ class BinomialKernel(Kernel):
         ValueError: if a mean is not strictly between 0 and 1.
     """
 
-    mean: float | tuple = 0.5
+    mean: float | tuple[Any, ...] = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule.learns:
             raise TypeError(
                 "the schedule of bits cannot be learned by gradient, as x_t is not differentiable "
                 "in it (SD15 Sec. 2.4.1): use erase_evenly or information_uniform"
             )
-        values = torch.as_tensor(self.mean, dtype=torch.float64)
+        values = numbers_of("mean", self.mean)
         if not ((values > 0) & (values < 1)).all():
             raise ValueError(
                 f"the mean activity must lie strictly between 0 and 1, got {self.mean}: leave "

@@ -5,12 +5,13 @@ __all__ = ["CategoricalKernel"]
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from .._utils.constants import constant
+from .._utils.validation import number_within, numbers_of, whole_numbers
 from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -39,19 +40,21 @@ class CategoricalKernel(Kernel):
     stationary: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule.learns:
             raise TypeError(
                 "the schedule of classes cannot be learned by gradient, as x_t is not a "
                 "differentiable function of it: use erase_evenly"
             )
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "sizes", whole_numbers("sizes", self.sizes, 0))
+        _ = self.groups  # raises its errors now
         if self.stationary is None:
             return
-        pi = torch.tensor(self.stationary, dtype=torch.float64)
+        pi = numbers_of("stationary", self.stationary)
         if pi.shape != (self.groups.width,) or not (pi >= 0).all():
             raise ValueError(
                 f"stationary takes {self.groups.width} probabilities, one for each class of "
-                f"{self.sizes}, got {len(pi)}, the smallest {pi.min():g}"
+                f"{self.sizes}, got shape {tuple(pi.shape)}, the smallest {pi.min():g}"
             )
         if not torch.allclose(self.groups.sum(pi), torch.ones((), dtype=torch.float64), atol=1e-6):
             raise ValueError(
@@ -77,21 +80,21 @@ class CategoricalKernel(Kernel):
             sizes: the number of classes of each variable, MASK included.
             leak: the share of redrawn classes that are not MASK. Default 0.
         """
+        number_within("leak", leak, 0, 1, "[)")
         columns = [[leak / (size - 1)] * (size - 1) + [1 - leak] for size in sizes]
         return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
 
-    @cached_property
+    @property
     def groups(self) -> OneHotGroups:
         """Which values form one class variable."""
         return OneHotGroups(self.sizes)
 
-    @cached_property
-    def _log_pi(self) -> Tensor:
-        if self.stationary is None:
-            pi = self.groups.expand(1 / torch.tensor(self.sizes, dtype=torch.float64))
-        else:
-            pi = torch.tensor(self.stationary, dtype=torch.float64)
-        return pi.log()
+    @property
+    def _probabilities(self) -> tuple[float, ...]:
+        """pi of each class, W numbers."""
+        if self.stationary is not None:
+            return self.stationary
+        return tuple(1 / size for size in self.sizes for _ in range(size))
 
     @property
     def binary(self) -> bool:
@@ -123,6 +126,14 @@ class CategoricalKernel(Kernel):
 
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Categorical:
         return self._kept(x_s, *self._shares(s, t, x_s))
+
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        # Class k of x_s adds f(a + r_k) in the place of f(r_k), where r = (1 - a) pi is the law of
+        # a redrawn class and f(p) = -p log p.
+        log_a, log_redrawn = self._shares(s, t, mean)
+        redrawn = (log_redrawn + self._pi(mean)).exp()
+        other, kept = (torch.special.entr(p) for p in (redrawn, log_a.exp() + redrawn))
+        return (other + (kept - other) * mean).to(mean.dtype)
 
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         # log q(x_t | x_s = k) for each class k: the class of x_t was kept or redrawn, others
@@ -190,7 +201,7 @@ class CategoricalKernel(Kernel):
 
     def _pi(self, like: Tensor) -> Tensor:
         """log pi of each class, float64, shape (W,)."""
-        return self._log_pi.to(like.device)
+        return constant(self._probabilities, like, torch.float64).log()
 
     def _log_pi_of(self, x: Tensor) -> Tensor:
         """log pi of the class that each group of x (B, W) has, shape (B, W)."""

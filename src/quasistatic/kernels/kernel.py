@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import instance_of
 from ..distributions import Family, FiniteSupport, OnLattice, RealSupport, Support
 from .schedules import Schedule
 
@@ -30,6 +31,9 @@ class Kernel(ShortRepr, abc.ABC):
     """
 
     schedule: Schedule
+
+    def __post_init__(self) -> None:
+        instance_of("schedule", self.schedule, Schedule, "schedules.cosine(1000)")
 
     @property
     def steps(self) -> int:
@@ -117,6 +121,21 @@ class Kernel(ShortRepr, abc.ABC):
             s: shape (B,).
             t: shape (B,).
         """
+
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """The entropy of q(x_t | x_s), averaged over x_s. For each kernel it is affine in x_s: a
+        constant for a real value, and any function of a bit.
+
+        Args:
+            mean: E[x_s], shape (B, *).
+            s: the earlier time, shape (B,).
+            t: the later time, shape (B,).
+
+        Returns:
+            Shape (B, *), in nats.
+        """
+        zero, one = (self.step(x, s, t).entropy() for x in (0 * mean, 0 * mean + 1))
+        return zero + (one - zero) * mean
 
     @abc.abstractmethod
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,13 @@ __all__ = ["ProductKernel"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .._utils.constants import host_decides
+from .._utils.validation import instance_of, whole_numbers
 from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -36,7 +39,9 @@ class ProductKernel(Kernel):
     schedule: Schedule = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        for part in self.parts:
+            instance_of("each part", part, Kernel, "GaussianKernel(schedules.cosine(1000))")
         if not self.parts or len(self.parts) != len(self.widths):
             raise ValueError(
                 f"a ProductKernel needs one width for each part, got {len(self.parts)} parts and "
@@ -71,19 +76,19 @@ class ProductKernel(Kernel):
         """The values of each part, (B, W_i) for each x (B, W). A missing value is replaced by a
         valid one."""
         filled = (self._filled(x) for x in tensors)
-        return list(zip(*(x.split(self.widths, -1) for x in filled), strict=True))
+        return list(zip(*(torch.split(x, list(self.widths), -1) for x in filled), strict=True))
 
     def present(self, x: Tensor) -> Tensor | None:
         """False where a value of x (B, W) is missing; None if no value is."""
         missing = x.isnan()
-        return ~missing if missing.any() else None
+        return None if host_decides(x) and not missing.any() else ~missing
 
-    def join(self, laws: list, like: Tensor) -> Product:
+    def join(self, laws: list[Any], like: Tensor) -> Product:
         """The product of the parts' laws; x = `like` says which values are missing."""
         return Product(tuple(laws), self.widths, self.present(like))
 
     def valid_state(self, like: Tensor) -> Tensor:
-        pieces = zip(self.parts, like.split(self.widths, -1), strict=True)
+        pieces = zip(self.parts, torch.split(like, list(self.widths), -1), strict=True)
         return torch.cat([part.valid_state(piece) for part, piece in pieces], -1)
 
     def prior(self, like: Tensor) -> Product:
@@ -94,6 +99,9 @@ class ProductKernel(Kernel):
 
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Product:
         return self._laws(lambda part, x: part.step(x, s, t), x_s)
+
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self._numbers(lambda part, m: (part.mean_step_entropy(m, s, t),), mean)[0]
 
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         linear, precision = self._numbers(lambda part, x: part.likelihood_tilt(x, s, t), x_t)
@@ -138,7 +146,7 @@ class ProductKernel(Kernel):
         pieces = zip(self.parts, self.split(*tensors), strict=True)
         return self.join([law(part, *piece) for part, piece in pieces], tensors[0])
 
-    def _numbers(self, numbers: Callable[..., tuple], *tensors: Tensor) -> list[Tensor]:
+    def _numbers(self, numbers: Callable[..., tuple[Any, ...]], *tensors: Tensor) -> list[Tensor]:
         """Numbers for each value, from each part; zero where a value is missing."""
         pieces = zip(self.parts, self.split(*tensors), strict=True)
         each = zip(*(numbers(part, *piece) for part, piece in pieces), strict=True)

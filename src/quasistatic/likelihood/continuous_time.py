@@ -1,107 +1,108 @@
-r"""The bound in continuous time of a network that corrects a known law: that law's exact density,
-and what the corrections win."""
+r"""The bound in continuous time of a network that corrects a closed-form law: that law's exact
+density, and what the corrections add to it."""
 
 __all__ = ["continuous"]
-
-import math
 
 import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
+from .._utils.randomness import Rng, as_generator, below
 from ..distributions import total
-from ..heads import Corrected
+from ..distributions.mixtures import RowDraws
+from ..heads import Correcting, ProductHead
 from ..kernels import SignalNoise
 from ..model import Model
-from ..networks import MixtureMLP
+from ..networks import ResidualDenoiser
+from .row_noise import times_and_noise
 from .score import ContinuousScore
-from .terms import stratified_terms
+from .strata import paired_error
 
 
 @torch.no_grad()
 def continuous(
-    model: Model, raw: object, evaluations: int = 64, rng: torch.Generator | None = None
+    model: Model,
+    raw: object,
+    evaluations: int = 64,
+    rng: Rng = None,
+    by_row: bool = False,
 ) -> ContinuousScore:
-    r"""K of each example of raw (N, *) as steps get shorter without end (VDM), for a chain that
-    begins and ends as the known law does. With m the known law's E[x_0 | x_t] and m' the model's,
+    r"""K of each example in the limit of infinitely many steps (VDM), for a chain that begins and
+    ends as the known law does. With m the known law's E[x_0 | x_t] and m' the model's,
 
         K = log p_known(raw) + 1/2 int SNR E[|x_0 - m|^2 - |x_0 - m'|^2] d log SNR,
 
-    for with m in place of m' the bound is tight at every x. The known density is exact, and only
-    the difference is estimated: at times spread evenly over those of the chain. It is noisy only as
-    far as the network has something to say, and is zero where it says nothing.
+    because the bound is tight at every x if m' = m. The known density is exact. Only the integral
+    is estimated, at times spread evenly over those of the chain, and it is zero where the network
+    corrects nothing. Classes add the difference of the divergences of the chain's own steps.
 
     Args:
-        evaluations: of the network, for each example.
+        model: whose network is a `ResidualDenoiser` and whose head is `Corrected`.
+        raw: raw data, with shape (N, *).
+        evaluations: network evaluations for each example.
+        rng: a seed, a generator or None; the same seed repeats the draws.
+        by_row: whether the noise of an example depends on one draw of `rng` and on its own values
+            alone, so that its score does not depend on the examples beside it.
 
     Raises:
-        TypeError: if the model's network does not stand on a known law.
+        TypeError: if the model's network does not correct a known law.
         ValueError: if `evaluations` is below 1, or some time of the schedule leaves no signal.
     """
-    network, head, kernel = _checked(model, evaluations)
-    shares = evaluations if network.speaks else 0
+    network, head = _checked(model, evaluations)
+    rng = as_generator(rng)
+    spent = evaluations if network.corrects else 0
     checked = model.space.check(raw).double()
-    prior = kernel.prior(checked[:1])
+    seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in checked.split(model.chunk_size):
+        for batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
-            known = network.mixture.log_prob(x_0)
-            null = total(model.space.log_prob(prior, x_0))
-            volume = null - total(prior.log_prob(x_0))
-            won, noise = _won(model, head, x_0, shares, rng)
-            parts.append((known + volume, won, noise, null))
-    known, won, noise, null = (torch.cat(each) for each in zip(*parts, strict=True))
-    terms = {"mixture": known, "correction": won}
-    return ContinuousScore(terms, null, noise, model.space.dims, shares)
+            known = network.denoiser.log_prob(x_0)
+            null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+            known = known + total(model.space.log_volume(x_0))
+            draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
+            parts.append((known, *_correction(model, head, x_0, spent, draws), null))
+    known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
+    terms = {"mixture": known, "correction": added}
+    return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
 
 
-def _won(
-    model: Model, head: Corrected, x_0: Tensor, shares: int, rng: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """What the corrections win, and its standard error: each (B,), in nats."""
-    kernel, steps, dtype = model.kernel, model.steps, model.blank(1).dtype
-    weight = _weights(kernel.schedule.log_snr[1:]).to(x_0) * steps
-    won, square = torch.zeros(2, len(x_0)).to(x_0)
-    before: Tensor | None = None
-    for share in range(shares):
-        index = stratified_terms(len(x_0), 0, steps, share, shares, rng).to(x_0.device)
-        t = index + 1
-        x_t = kernel.marginal(x_0, t).sample(rng)
-        output = model.output(x_t.to(dtype), t).to(x_0)
-        ours = head.estimate(kernel, output, x_t, t)
-        its = head.estimate(kernel, head.uncorrected(output), x_t, t)
-        # The difference of squares as a product, which keeps its digits.
-        term = weight[index] * total((ours - its) * (2 * x_0 - ours - its)) / shares
-        won = won + term
-        if before is not None:
-            square = square + (term - before) ** 2 / 2  # collapsed strata
-        before = term
-    noise = (square * shares / max(shares - 1, 1)).sqrt()
-    return won, noise if shares != 1 else torch.full_like(won, math.nan)
+def _correction(
+    model: Model,
+    head: Correcting,
+    x_0: Tensor,
+    count: int,
+    rng: torch.Generator | RowDraws | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the corrections add to K and its standard error, in nats, and the degrees of freedom of
+    the error: each (B,)."""
+    if not count:  # nothing is estimated
+        nothing = x_0.new_zeros(len(x_0))
+        return nothing, nothing, nothing
+    t, x_t = times_and_noise(model, x_0, count, rng)
+    dtype, again = model.blank(1).dtype, x_0.repeat_interleave(count, 0)
+    output = model.output(x_t.to(dtype), t).to(x_0)
+    found = head.gain(model.kernel, output, x_t, again, t)
+    terms = total(found).reshape(len(x_0), count) * (model.steps / count)
+    return terms.sum(1), *paired_error(terms.T)
 
 
-def _weights(log_snr: Tensor) -> Tensor:
-    """SNR d log SNR / 2 at each time, by the trapezoidal rule, with shape (T,)."""
-    width = -torch.gradient(log_snr)[0]
-    width[[0, -1]] /= 2
-    return log_snr.exp() * width / 2
-
-
-def _checked(model: Model, evaluations: int) -> tuple[MixtureMLP, Corrected, SignalNoise]:
-    network, head, kernel = model.network, model.head, model.kernel
-    if not isinstance(network, MixtureMLP) or not isinstance(head, Corrected):
+def _checked(model: Model, evaluations: int) -> tuple[ResidualDenoiser, Correcting]:
+    network, head = model.network, model.head
+    corrects = head.corrects if isinstance(head, ProductHead) else isinstance(head, Correcting)
+    if not isinstance(network, ResidualDenoiser) or not corrects:
         raise TypeError(
-            f"the bound in continuous time needs a MixtureMLP network with a Corrected head, which "
-            f"stand on a known law, got {type(network).__name__} with {type(head).__name__}: "
-            "score by the bound of the chain"
+            f"the bound in continuous time needs a ResidualDenoiser network with a Corrected head, "
+            f"which know a closed-form law, got {type(network).__name__} with "
+            f"{type(head).__name__}: score by the bound of the chain"
         )
-    assert isinstance(kernel, SignalNoise)  # Corrected has checked it
+    assert isinstance(head, Correcting)  # as it corrects
     if evaluations < 1:
         raise ValueError(f"evaluations must be 1 or more, got {evaluations}")
-    if not kernel.schedule.log_snr[1:].isfinite().all():
-        raise ValueError(
-            f"schedule {kernel.schedule.kind!r} leaves no signal at T: use one whose log-SNR is "
-            "finite, linear_log_snr"
-        )
-    return network, head, kernel
+    for kernel in getattr(model.kernel, "parts", (model.kernel,)):
+        if isinstance(kernel, SignalNoise) and not kernel.schedule.log_snr[1:].isfinite().all():
+            raise ValueError(
+                f"schedule {kernel.schedule.kind!r} leaves no signal at T: use one whose log-SNR "
+                "is finite, linear_log_snr"
+            )
+    return network, head

@@ -3,19 +3,16 @@
 __all__ = [
     "DiT",
     "MLP",
-    "LatentDenoiser",
-    "LatentMLP",
-    "MixtureDenoiser",
-    "MixtureMLP",
     "RBF",
+    "ClosedFormDenoiser",
     "Multiscale",
     "Padded",
+    "ResidualDenoiser",
     "UNet",
 ]
 
+from .closed_form import ClosedFormDenoiser, ResidualDenoiser
 from .dit import DiT
-from .latent_class_denoiser import LatentDenoiser, LatentMLP
-from .mixture_denoiser import MixtureDenoiser, MixtureMLP
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded

@@ -52,7 +52,7 @@ class Grid:
     @property
     def channels(self) -> int:
         """Channels that a convolution reads: the data's own, times the values of a patch."""
-        return self.own * self.patch ** len(self.sizes)
+        return self.own * int(self.patch ** len(self.sizes))
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -84,7 +84,7 @@ class Grid:
         if self.patch > 1:
             n = len(self.sizes)
             for axis in range(n):  # split each axis into places and values of a patch
-                x = x.unflatten(2 + 2 * axis, (-1, self.patch))
+                x = torch.unflatten(x, 2 + 2 * axis, (-1, self.patch))
             x = x.permute(0, 1, *range(3, 3 + 2 * n, 2), *range(2, 2 + 2 * n, 2))
             x = x.flatten(1, 1 + n)
         return x.contiguous(memory_format=self.memory_format)
@@ -100,7 +100,7 @@ class Grid:
             Shape (B, own, *sizes, outputs).
         """
         n = len(self.sizes)
-        out = out.unflatten(1, (outputs, self.own, *[self.patch] * n))
+        out = torch.unflatten(out, 1, (outputs, self.own, *[self.patch] * n))
         # (B, outputs, own, *patches, *places) -> (B, own, place, patch, ..., outputs)
         pairs = [axis for i in range(n) for axis in (3 + n + i, 3 + i)]
         out = out.permute(0, 2, *pairs, 1)

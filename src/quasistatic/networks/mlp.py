@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._utils.validation import number_within, whole_number, whole_numbers
 from .time import fourier_features
 
 
@@ -27,7 +28,8 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.told(time).chunk(2, -1)
         inner = nn.functional.silu(self.widen(self.norm(h) * (1 + scale) + shift))
-        return h + self.narrow(self.dropout(inner))
+        found: Tensor = h + self.narrow(self.dropout(inner))
+        return found
 
 
 @dataclass(eq=False)
@@ -65,7 +67,12 @@ class MLP(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.shape = whole_numbers("shape", self.shape)
+        for name in ("width", "outputs"):
+            whole_number(name, getattr(self, name))
+        for name in ("depth", "octaves", "detail"):
+            whole_number(name, getattr(self, name), 0)
+        number_within("dropout", self.dropout, 0, 1, "[)")
         dims, width = math.prod(self.shape), self.width
         self.time = nn.Sequential(
             nn.Linear(2 * self.octaves + 1, width),
@@ -112,7 +119,8 @@ class MLP(nn.Module):
         embedding = self.time(fourier_features(time, self.octaves))
         for block in self.blocks:
             h = block(h, embedding)
-        return self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+        found: Tensor = self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)
+        return found
 
     def _features(self, x: Tensor) -> Tensor:
         """The features of x (B, D): its values, finer features, and which values are missing."""

@@ -2,7 +2,6 @@
 
 __all__ = ["Multiscale", "bump_functions"]
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._utils.validation import whole_number, whole_numbers
 from .image_layout import Grid
 
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -64,8 +64,12 @@ class Multiscale(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        self.dense, self.local = tuple(self.dense), tuple(self.local)
+        self.shape = whole_numbers("shape", self.shape)
+        self.dense = whole_numbers("dense", self.dense)
+        self.local = whole_numbers("local", self.local)
+        for name in ("width", "kernel", "told", "bumps", "outputs"):
+            whole_number(name, getattr(self, name))
+        whole_number("depth", self.depth, 0)
         self.grid = grid = Grid.of(self.shape, self.axes)
         self._check()
         self.pathways = nn.ModuleList()
@@ -142,11 +146,13 @@ class _MultiscaleConvolution(nn.Module):
         self.convs = nn.ModuleList(convs)
 
     def forward(self, h: Tensor) -> Tensor:
-        scaled = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
+        scaled: list[Tensor] = [conv(self._cells(h, 2**k)) for k, conv in enumerate(self.convs)]
         # Cells are nested: each coarse result is doubled once for each finer scale.
-        return functools.reduce(
-            lambda h, fine: fine + F.interpolate(h, fine.shape[2:]), scaled[::-1]
-        )
+        found = scaled.pop()
+        while scaled:
+            fine: Tensor = scaled.pop()
+            found = fine + F.interpolate(found, fine.shape[2:])
+        return found
 
     def _cells(self, h: Tensor, edge: int) -> Tensor:
         """Means over cells; a cell that the border cuts is the mean of its part inside."""
@@ -168,7 +174,8 @@ class _Dense(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         # Channels last in memory, as the convolutions have them.
-        return self.layers(h).unflatten(1, self.features).movedim(-1, 1)
+        found: Tensor = self.layers(h).unflatten(1, self.features).movedim(-1, 1)
+        return found
 
 
 def _convolutions(grid: Grid, widths: Sequence[int], scales: int, kernel: int) -> nn.Sequential:

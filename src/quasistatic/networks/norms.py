@@ -24,11 +24,11 @@ class NormSiLU(Norm):
     half as often as separate operations do, and keeps only x for the gradient.
     """
 
-    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, told: Tensor | None = None) -> Tensor:
         """SiLU((1 + scale) norm(x) + shift).
 
         Args:
-            x: shape (B, C, *).
+            input: x, shape (B, C, *).
             told: the scales and then the shifts, shape (B, 2 C); None for zeros.
 
         Returns:
@@ -38,11 +38,14 @@ class NormSiLU(Norm):
         if told is not None:
             more, offset = told.chunk(2, 1)
             scale, shift = scale * (1 + more), shift * (1 + more) + offset
-        x = x.to(scale.dtype)  # under autocast x has lower precision
+        x = input.to(scale.dtype)  # under autocast x has lower precision
         # A GPU has a fused kernel for group norm, and a compiler fuses all of it.
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return _one_by_one(x, scale, shift, self.num_groups, self.eps)
-        return _InFewPasses.apply(x, scale, shift, self.num_groups, self.eps)
+        found: Tensor = _InFewPasses.apply(  # type: ignore[no-untyped-call]
+            x, scale, shift, self.num_groups, self.eps
+        )
+        return found
 
 
 def _one_by_one(x: Tensor, scale: Tensor, shift: Tensor, groups: int, eps: float) -> Tensor:
@@ -71,8 +74,9 @@ class _InFewPasses(torch.autograd.Function):
         return F.silu(z, inplace=True)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstreams: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, mean, precision = ctx.saved_tensors
+        (upstream,) = upstreams
         if torch.is_grad_enabled():  # a second derivative is needed
             again = _one_by_one(x, scale, shift, ctx.groups, ctx.eps)
             inputs = [each for each in (x, scale, shift) if each.requires_grad]
@@ -95,8 +99,9 @@ class _InFewPasses(torch.autograd.Function):
 
 def _over_groups(each: Tensor, groups: int) -> Tensor:
     """The mean over the channels of a group, repeated for each channel: (B, C) to (B, C)."""
-    grouped = each.unflatten(1, (groups, -1))
-    return grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    grouped = torch.unflatten(each, 1, (groups, -1))
+    found: Tensor = grouped.mean(-1, keepdim=True).expand_as(grouped).flatten(1)
+    return found
 
 
 def _each(channels: Tensor, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._utils.validation import number_within, whole_number, whole_numbers
 from .image_layout import Grid
 from .norms import Norm, NormSiLU
 from .time import sinusoids
@@ -34,7 +35,8 @@ class _Residual(nn.Module):
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         inner = self.norm(self.first(self.first_norm(h)), self.told(time))
-        return self.skip(h) + self.second(self.dropout(inner))
+        found: Tensor = self.skip(h) + self.second(self.dropout(inner))
+        return found
 
 
 class _Attention(nn.Module):
@@ -53,7 +55,8 @@ class _Attention(nn.Module):
         read = self.read(self.norm(h)).flatten(2).unflatten(1, (3, self.heads, -1))
         query, key, value = read.transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return h + self.write(mixed.transpose(-1, -2).reshape(h.shape))
+        found: Tensor = h + self.write(mixed.transpose(-1, -2).reshape(h.shape))
+        return found
 
 
 class _Level(nn.Module):
@@ -64,7 +67,8 @@ class _Level(nn.Module):
         self.residual, self.attention = residual, attention or nn.Identity()
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        return self.attention(self.residual(h, time))
+        found: Tensor = self.attention(self.residual(h, time))
+        return found
 
 
 @dataclass(eq=False)
@@ -110,8 +114,12 @@ class UNet(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        self.multiples, self.attention = tuple(self.multiples), tuple(self.attention)
+        self.shape = whole_numbers("shape", self.shape)
+        self.multiples = whole_numbers("multiples", self.multiples)
+        self.attention = tuple(self.attention)
+        for name in ("width", "blocks", "heads", "outputs"):
+            whole_number(name, getattr(self, name))
+        number_within("dropout", self.dropout, 0, 1, "[)")
         depth, time_width = len(self.multiples), 4 * self.width
         unknown = [level for level in self.attention if not 0 <= level < depth]
         if unknown or not depth:

@@ -153,9 +153,9 @@ class FittedTable:
         return str(self.density.fitted_.about)
 
     @property
-    def story(self) -> Any:
+    def summary(self) -> Any:
         """The summary of the fit, with `facts()` as JSON values."""
-        return self.density.story_
+        return self.density.summary_
 
     def score(self, piece: pl.DataFrame) -> np.ndarray:
         """log p of each row in nats, with shape (n,)."""

@@ -89,7 +89,7 @@ def fit_images(
     how = how or _settings(recipe.fit, minutes, steps, experiment, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
     with display.progress("fit") as show:
-        run = train(recipe, folder, show, experiment)
+        run = train(recipe, folder, [show], experiment)
     best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
     line = (
         f"wrote {folder}: {run.step} steps, weights of step {run.best_step} kept; "
@@ -157,7 +157,9 @@ def _steps_in(minutes: float, how: Fit, experiment: Experiment, looks: int) -> i
     """How many steps fit into that many minutes, by the speed of a few on a copy of the model. One
     validation evaluation costs about a third of a training evaluation."""
     probe = replace(how, steps=6, validations=0)
-    run = fit(copy.deepcopy(experiment.model), experiment.data.train, settings=probe)
+    run = fit(
+        copy.deepcopy(experiment.model), experiment.data.train, settings=probe, progress=False
+    )
     seconds = 1 / run.speed["examples_per_second"]
     batch = min(how.batch, len(experiment.data.train))
     return max(1, int((60 * minutes / seconds - VALIDATIONS * looks / 3) / batch))

@@ -16,7 +16,9 @@ from ..recipes.runs import TrainedRun
 from ..reporting import figures
 from ..reporting.answer import TextTable
 from ..reporting.html import Section, Table
+from ..reporting.numbers import with_error
 
+_HISTOGRAM = "Held-out examples. Those left of a line need fewer bits than that model's mean."
 UNITS = "Bits per dimension are a code length: lower is better. K and log p are in bits an example."
 
 
@@ -31,6 +33,9 @@ class Row:
     def cells(self) -> tuple[str, str, str]:
         """The cells of a table, to four decimals."""
         return self.name, f"{self.bits_per_dim:.4f}", f"{self.stderr:.4f}"
+
+    def __str__(self) -> str:
+        return with_error(self.bits_per_dim, self.stderr)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,25 @@ class Assessment:
             "terms_bits": terms,
             "others": {row.name: [row.bits_per_dim, row.stderr] for row in self.rows[1:]},
         }
+
+    def with_errors(self) -> list[tuple[str, str]]:
+        """Name and `value ± standard error` of the bound and its terms, for a page."""
+        return [
+            (name, with_error(float(value), float(error))) for name, value, error in self.lines()
+        ]
+
+    def verdict(self, name: str) -> str:
+        """The result of a run in one sentence, beside the best baseline.
+
+        Args:
+            name: of the run.
+        """
+        own, *others = self.rows
+        found = f"{name}: {own} bits per dimension on {len(self.score.nats)} held-out examples"
+        if not others:
+            return found
+        best = min(others, key=lambda row: row.bits_per_dim)
+        return f"{found}; {best.name}: {best}"
 
     def tables(self) -> list[TextTable]:
         """The same figures as tables for the console."""
@@ -142,12 +166,12 @@ def sections(run: TrainedRun, result: Assessment, rng: torch.Generator) -> list[
         Section(
             f"{name}: likelihood of held-out data",
             [*about, UNITS],
-            Table(
-                ("model", "bits per dimension", "standard error"), [r.cells() for r in result.rows]
-            ),
-            [("Every held-out example", figures.score_histogram(result.score, baselines))],
+            Table(("model", "bits per dimension"), [(r.name, str(r)) for r in result.rows]),
+            [(_HISTOGRAM, figures.score_histogram(result.score, baselines))],
+            settings=None if run.recipe is None else _settings(run),
+            result=result.verdict(name),
         ),
-        Section(f"{name}: the bound", (), Table(("", "mean", "standard error"), result.lines())),
+        Section(f"{name}: the bound", (), Table(("", "mean"), result.with_errors())),
         Section(
             f"{name}: figures",
             figures=[
@@ -157,8 +181,7 @@ def sections(run: TrainedRun, result: Assessment, rng: torch.Generator) -> list[
     ]
     if run.metrics:
         curve = [("Loss and held-out bound", figures.training_curve(run.metrics))]
-        settings = _settings(run)
-        found.append(Section(f"{name}: training", (), settings, curve))
+        found.append(Section(f"{name}: training", figures=curve))
     return found
 
 

@@ -81,9 +81,9 @@ def fit_table(
     for remark in file.remarks:
         display.say(remark)
     display.table(table.title, table.header, table.rows)
-    story = plan.fit(folder, used, held_back).story
+    summary = plan.fit(folder, used, held_back).summary
     facts = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
-    return Answer(facts | story.facts(), [f"wrote {folder}: {story}"])
+    return Answer(facts | summary.facts(), [f"wrote {folder}: {summary}"])
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
         (
             "Images sampled from the model",
             lambda m, x, rng: figures.image_grid(
-                m.sample(36, times=100, rng=rng), shape, limits=limits
+                m.sample(36, times=100, rng=rng), shape, limits=limits, beside=x[:36]
             ),
         ),
         (

@@ -5,7 +5,7 @@ __all__ = ["TrainedRun", "build", "default_folder", "open_run", "train"]
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from .._utils import files, serialization
 from ..diffusion import Diffusion, read_config
+from ..training.callbacks import Callback
 from ..training.config import Fit
 from ..training.loop import fit
-from ..training.train_state import Progress, Run
+from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment
 from .locations import locate, naming_damage, read_json, result_path
@@ -44,16 +45,18 @@ def build(recipe: Recipe) -> Experiment:
 def train(
     recipe: Recipe,
     folder: str | Path,
-    show: Callable[[Progress], None] | None = None,
+    callbacks: Sequence[Callback] = (),
     experiment: Experiment | None = None,
-) -> Run:
+    progress: bool | None = None,
+) -> TrainState:
     """Trains a recipe into a folder, or resumes an earlier call that was stopped.
 
     Args:
         recipe: what to train.
         folder: the run's folder.
-        show: called now and then with the progress.
+        callbacks: functions that are called with the progress, see :func:`quasistatic.fit`.
         experiment: what :func:`build` made of the recipe, if it was called before.
+        progress: whether to show a progress bar; by default on a terminal and in a notebook.
 
     Returns:
         The finished run.
@@ -73,7 +76,8 @@ def train(
         data.valid,
         objective=experiment.objective,
         run=folder,
-        show=show,
+        callbacks=callbacks,
+        progress=progress,
         about={"recipe": described},
         settings=recipe.fit,
     )

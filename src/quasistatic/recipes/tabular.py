@@ -1,18 +1,18 @@
 r"""The model of a table in one call: a kernel and a head for each kind of column."""
 
-__all__ = ["standing", "tabular"]
+__all__ = ["tabular", "tabular_from_law"]
 
 import math
 
 import torch
 
 from ..diffusion import Diffusion
-from ..distributions.mixtures.latent_class import LatentClasses
-from ..heads import Classes, Corrected, DenoisingHead, ProductHead, Velocity
+from ..distributions.mixtures import GaussianBlock, Mixture
+from ..heads import Classes, Corrected, CorrectedClasses, DenoisingHead, ProductHead, Velocity
 from ..heads.variances import Interpolated
 from ..kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
-from ..networks import MLP, LatentMLP
+from ..networks import MLP, ResidualDenoiser
 from ..spaces import Table
 
 FIRST, LAST = 9.0, -9.0
@@ -40,49 +40,72 @@ def tabular(
         steps: T, the steps of the chain.
         width, depth, dropout: of the network, an :class:`MLP`.
     """
-    kernel, head = _product(table, steps, FIRST, LAST, Velocity(Interpolated()))
+    kernel, head = _product(table, steps, FIRST, LAST, Velocity(Interpolated()), Classes())
     outputs = head.bind(table, kernel).outputs
     network = MLP(table.state, width, depth, outputs=outputs, dropout=dropout, holes=table.holes)
     return Diffusion(table, kernel, head, network)
 
 
-def standing(
+def tabular_from_law(
     table: Table,
-    law: LatentClasses,
+    law: Mixture,
     *,
     steps: int = 1000,
     width: int = 128,
     depth: int = 2,
     dropout: float = 0.1,
 ) -> Diffusion:
-    """A model of the rows of a table that starts as a law of x_0, known in closed form, and whose
-    network learns what is wrong with it: before training, the chain is that of the law.
+    """A model of the rows of a table that starts as a closed-form law of x_0, and whose network
+    learns corrections to it: before training, the chain is that of the law.
 
     Args:
-        law: its real values, and the shares of its classes, are those of `table.blocks`.
+        table: the columns.
+        law: a block of the real values of `table.blocks`, then one of their classes.
         steps: T, the steps of the chain. It begins where the law's narrowest direction is still
-            to be seen.
-        width, depth, dropout: of the network, a :class:`LatentMLP`.
+            larger than the noise.
+        width, depth, dropout: of the network, a :class:`ResidualDenoiser`.
     """
-    variance = law.normals.variance
-    narrowest = variance.min().item() if variance.numel() else 1.0
-    first = min(max(4 - math.log(narrowest), 7.0), 14.0)
-    kernel, head = _product(table, steps, first, CORRECTED_LAST, Corrected())
-    components = len(law.normals.log_weight)
-    network = LatentMLP(table.state, law.sizes, components, steps, width, depth, dropout)
-    schedules = linear_log_snr(steps, first, CORRECTED_LAST), erase_evenly(steps)
-    lattice = torch.tensor([each for b in table.blocks for each in b.lattices]).reshape(-1, 3).T
-    network.mixture.start_at(law, schedules[0].log_snr[1:], schedules[1].alpha_bar[1:], lattice)
+    first, matrices = _first_log_snr(law), 1
+    for block in law.blocks:
+        matrices = len(block.matrix) if isinstance(block, GaussianBlock) else matrices
+    kernel, head = _product(table, steps, first, CORRECTED_LAST, Corrected(), CorrectedClasses())
+    sizes = tuple(size for block in table.blocks for size in block.sizes)
+    counts = law.components, matrices, steps
+    network = ResidualDenoiser(table.state, sizes, *counts, width, depth, dropout)
+    share = torch.tensor([p for block in table.blocks for p in block.shares], dtype=torch.float64)
+    lattices = [each for block in table.blocks for each in block.lattices]
+    network.denoiser.start_at(
+        law,
+        linear_log_snr(steps, first, CORRECTED_LAST).log_snr[1:],
+        erase_evenly(steps).alpha_bar[1:],
+        share.log(),
+        torch.tensor(lattices, dtype=torch.float64).reshape(-1, 3).T,
+    )
     return Diffusion(table, kernel, head, network)
 
 
+def _first_log_snr(law: Mixture) -> float:
+    """The log-SNR of the first time: that of the narrowest direction of the law, and some more."""
+    narrowest = 1.0
+    for block in law.blocks:
+        if isinstance(block, GaussianBlock):
+            least = block.eigen[0].min(1).values[block.of] * block.scale
+            narrowest = max(least.min().item(), 1e-300)
+    return min(max(4 - math.log(narrowest), 7.0), 14.0)
+
+
 def _product(
-    table: Table, steps: int, first: float, last: float, real: DenoisingHead
+    table: Table,
+    steps: int,
+    first: float,
+    last: float,
+    real: DenoisingHead,
+    classes: DenoisingHead,
 ) -> tuple[ProductKernel, ProductHead]:
-    """A kernel and a head for each block of a table, of which `real` is for real values."""
+    """A kernel and a head for each block of a table: `real` for real values, and `classes`."""
     of_real = GaussianKernel(linear_log_snr(steps, first, last)), real
     parts: list[tuple[Kernel, DenoisingHead]] = [
-        (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), Classes())
+        (CategoricalKernel(erase_evenly(steps), block.sizes, block.shares), classes)
         if block.sizes
         else of_real
         for block in table.blocks

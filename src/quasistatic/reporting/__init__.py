@@ -1,1 +1,1 @@
-"""What a person reads: console output, figures and HTML pages."""
+"""Output for people: console output, figures and HTML pages."""

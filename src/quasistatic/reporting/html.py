@@ -1,4 +1,4 @@
-r"""The page of a run: one HTML file that holds its tables and pictures, and needs nothing else."""
+"""Pages: one HTML file that holds its tables and figures and needs no other file."""
 
 __all__ = ["Section", "Table", "save_figure", "write_page"]
 
@@ -13,13 +13,21 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from .._utils.files import write_bytes, write_text
+from .numbers import figure_text
 
+NO_BREAK = "\u00a0±\u00a0"
 DPI = 150
+"""Dots per inch of a saved figure."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header. Numbers keep four digits; give a string to say it otherwise.
+    """Rows under a header.
+
+    Args:
+        header: the names of the columns.
+        rows: the cells. A float is shown to three significant digits, None as an empty cell. Give a
+            string to choose the text yourself.
 
     Raises:
         ValueError: if a row has another number of cells than the header.
@@ -42,25 +50,37 @@ class Section:
     """A part of the page.
 
     Args:
-        figures: (caption, picture) pairs, the picture a Figure or the path of a PNG.
+        heading: its title.
+        paragraphs: text, one string a paragraph.
+        table: a table below the text.
+        figures: (caption, figure) pairs; the figure is a Figure or the path of a PNG.
+        settings: a table at the end that is folded until the reader opens it.
+        result: the result of the section in one sentence, for the top of the page.
     """
 
     heading: str
     paragraphs: Sequence[str] = ()
     table: Table | None = None
     figures: Sequence[tuple[str, Figure | str | Path]] = ()
+    settings: Table | None = None
+    result: str = ""
 
 
 def write_page(path: str | Path, title: str, sections: Iterable[Section]) -> Path:
-    """Writes the page to `path` and its pictures to `figures/` beside it, each file whole or not
-    at all. The page holds the pictures too, so that it can be sent by itself.
+    """Writes a page, and its figures as PNG to `figures/` beside it. Each file is written whole or
+    not at all. The page also contains the figures, so that one can send it alone.
+
+    Args:
+        path: of the HTML file.
+        title: of the page.
+        sections: in reading order. Their results are listed above them.
 
     Returns:
         The path of the page.
 
     Raises:
-        FileNotFoundError: if a picture given by its path is not there.
-        ValueError: if it is no PNG.
+        FileNotFoundError: if a figure is a path and no such file exists.
+        ValueError: if a file is not a PNG.
     """
     path = Path(path)
     parts, taken = [], set[str]()
@@ -79,7 +99,15 @@ def write_page(path: str | Path, title: str, sections: Iterable[Section]) -> Pat
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Writes a figure as a PNG, whole or not at all."""
+    """Writes a figure as a PNG, whole or not at all.
+
+    Args:
+        figure: the figure.
+        path: of the file; its folder is created.
+
+    Returns:
+        The path.
+    """
     write_bytes(path, _png(figure))
     return Path(path)
 
@@ -91,7 +119,7 @@ def _png(source: Figure | str | Path) -> bytes:
         return buffer.getvalue()
     data = Path(source).read_bytes()
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise ValueError(f"{source} is no PNG: give a Figure, or the path of a PNG file")
+        raise ValueError(f"{source} is not a PNG: give a Figure, or the path of a PNG file")
     return data
 
 
@@ -126,7 +154,11 @@ def _section(number: int, section: Section, pictures: Sequence[str]) -> str:
     lines += [f"<p>{html.escape(text)}</p>" for text in section.paragraphs]
     if section.table is not None:
         lines.append(_table(section.table, section.heading))
-    return "\n".join([*lines, *pictures, "</section>"])
+    lines += pictures
+    if section.settings is not None:
+        table = _table(section.settings, f"{section.heading}: settings")
+        lines.append(f"<details>\n<summary>Settings</summary>\n{table}\n</details>")
+    return "\n".join([*lines, "</section>"])
 
 
 def _table(table: Table, name: str) -> str:
@@ -162,12 +194,12 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
+        return figure_text(value).replace("-", "−")
     return str(value)
 
 
 def _is_number(text: str) -> bool:
-    """Whether a cell reads as a number, with an error, a percent sign or a bound as it may be."""
+    """Whether a cell is a number, which may have an error, a percent sign or an inequality sign."""
     one = r"[-+−]?(\d[\d,]*(\.\d*)?|\.\d+)(e[-+−]?\d+)?"
     return bool(
         re.fullmatch(rf"\s*([<>≤≥~±]\s*)?({one}|nan|[-+−]?inf)(\s*±\s*({one}|nan))?\s*%?\s*", text)
@@ -180,6 +212,10 @@ def _page(title: str, sections: Sequence[Section], parts: Sequence[str]) -> str:
         for i, section in enumerate(sections, 1)
     )
     contents = f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>\n' if links else ""
+    results = [html.escape(section.result) for section in sections if section.result]
+    # A line must not break between a number and its error.
+    points = "\n".join(f"<li>{each.replace(' ± ', NO_BREAK)}</li>" for each in results)
+    found = f'<ul class="summary">\n{points}\n</ul>\n' if points else ""
     body = "\n".join(parts)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -193,7 +229,7 @@ def _page(title: str, sections: Sequence[Section], parts: Sequence[str]) -> str:
 <body>
 <header>
 <h1>{html.escape(title)}</h1>
-{contents}</header>
+{found}{contents}</header>
 <main>
 {body}
 </main>
@@ -227,6 +263,13 @@ a { color: var(--accent); }
 nav ul {
   display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; padding: 0; list-style: none;
 }
+.summary {
+  margin: 0 0 1.25rem; padding: .75rem 1rem .75rem 2rem; background: var(--card);
+  border-left: 4px solid var(--accent); border-radius: .25rem;
+}
+details { margin: 1rem 0; }
+details .table { margin-top: .5rem; }
+summary { cursor: pointer; color: var(--accent); }
 .table { overflow-x: auto; margin: 0 0 1.5rem; }
 table { border-collapse: collapse; font-size: .93rem; }
 th, td {
@@ -243,5 +286,11 @@ img {
   border: 1px solid var(--line); border-radius: .5rem;
 }
 figcaption { margin-top: .6rem; max-width: 42rem; color: var(--quiet); font-size: .93rem; }
+@media (max-width: 30rem) {
+  body { padding: 1rem .75rem 2rem; }
+  h1 { font-size: 1.5rem; }
+  th, td { padding: .35rem .5rem; }
+  img { padding: .25rem; }
+}
 @media print { body { max-width: none; } figure, .table { break-inside: avoid; } }
 """

@@ -10,6 +10,7 @@ from .integers import Integers
 from .one_hot import OneHot
 from .piecewise_linear import PiecewiseLinear
 from .space import Space
+from .yeo_johnson import YeoJohnson
 
 
 class Block(NamedTuple):
@@ -55,6 +56,12 @@ def _piecewise_linear(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
+def _powers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    names = ("power", "shift", "scale", "centre", "spread")
+    space = YeoJohnson(len(columns), *(tuple(getattr(c, n) for c in columns) for n in names))
+    return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
+
+
 def _integers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     each = (tuple(getattr(c, name) for c in columns) for name in ("low", "high", "shift", "scale"))
     space = Integers(len(columns), *each)
@@ -72,6 +79,7 @@ def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
 
 _BUILT: dict[type[Space], Callable[[Sequence[Any], tuple[int, ...]], Block]] = {
     PiecewiseLinear: _piecewise_linear,
+    YeoJohnson: _powers,
     Integers: _integers,
     OneHot: _one_hot,
 }

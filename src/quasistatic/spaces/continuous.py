@@ -3,13 +3,14 @@
 __all__ = ["Continuous"]
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .._utils.constants import constant
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from .space import OnContinuum
 
@@ -28,13 +29,13 @@ class Continuous(OnContinuum):
             positive.
     """
 
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("shift", "scale"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            value = numbers_of(name, getattr(self, name))
             try:
                 value.expand(self.shape)
             except RuntimeError:
@@ -86,9 +87,12 @@ class Continuous(OnContinuum):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return -self._affine(x_0)[1].log().expand_as(x_0)
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0) - self._affine(x_0)[1].log()
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
-def _nested(value: float | list) -> float | tuple:
+def _nested(value: float | list[Any]) -> float | tuple[Any, ...]:
     return tuple(map(_nested, value)) if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 __all__ = ["Frame", "Series"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
@@ -28,14 +28,21 @@ class Series:
     name: str
     dtype: str
     numbers: np.ndarray | None = None
-    names: list | None = None
+    names: list[Any] | None = None
 
     @property
     def missing(self) -> np.ndarray:
         """True where a value is missing, shape (N,)."""
         if self.numbers is not None:
-            return np.isnan(self.numbers)
+            return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
+
+    def take(self, index: np.ndarray) -> "Series":
+        """The values of that index (n,), whole numbers."""
+        if self.numbers is not None:
+            return replace(self, numbers=self.numbers[index])
+        names = self.names or []
+        return replace(self, names=[names[k] for k in index])
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,24 @@ class Frame:
     source: str
     columns: tuple[Series, ...]
 
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return len(self.columns[0].missing)
+
+    def take(self, index: np.ndarray) -> "Frame":
+        """The rows of that index (n,), whole numbers."""
+        return Frame(self.source, tuple(each.take(index) for each in self.columns))
+
+    def named(self, names: Sequence[str]) -> "Frame":
+        """The same columns with other names."""
+        pairs = zip(self.columns, names, strict=True)
+        return replace(self, columns=tuple(replace(each, name=name) for each, name in pairs))
+
     @staticmethod
     def has_names(data: object) -> bool:
         """Whether the data are a data frame, or an array with named fields."""
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         return isinstance(frame, nw.DataFrame) or bool(
             isinstance(data, np.ndarray) and data.dtype.names
         )
@@ -71,7 +92,9 @@ class Frame:
                 string.
             ValueError: if it has no columns or no rows.
         """
-        frame = nw.from_native(data, eager_only=True, pass_through=True)  # type: ignore[call-overload]
+        if isinstance(data, Frame):
+            return data
+        frame = nw.from_native(data, eager_only=True, pass_through=True)
         if isinstance(frame, nw.DataFrame):
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]
             source = frame.implementation.name.lower()
@@ -94,7 +117,10 @@ class Frame:
 
 
 def to_native(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> Any:
     """Columns of Python values as a table of a library.
 
@@ -133,7 +159,10 @@ _NARWHALS: dict[str, Any] = {
 
 
 def _as_array(
-    source: str, values: Mapping[str, Sequence], dtypes: Mapping[str, str], missing: Sequence[str]
+    source: str,
+    values: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> np.ndarray:
     kinds = {name: np.dtype(dtypes[name]) for name in values}
     for name in missing:
@@ -181,7 +210,7 @@ def _of_array(name: str, column: np.ndarray) -> Series:
     return _of_objects(name, column.dtype.str, column.tolist())
 
 
-def _of_objects(name: str, dtype: str, objects: list) -> Series:
+def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
     """A series of objects: of numbers if all are numbers, else of strings; NaN and None are missing
     values."""
     plain = [None if _is_missing(each) else each for each in objects]

@@ -1,8 +1,9 @@
 """Inference of a column's type from its values."""
 
-__all__ = ["TYPES", "infer_column"]
+__all__ = ["TYPES", "infer_column", "powered", "standardized"]
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,17 @@ from .columns import (
     ConstantColumn,
     IntegerColumn,
     NumericColumn,
+    PowerColumn,
 )
 from .frames import Series
+from .yeo_johnson import YeoJohnson
+
+FAR = 10.0
+"""A standard deviation over so many times that of the middle half comes from a few numbers far out,
+which then do not decide the scale."""
+
+LOOKED_AT = 2000
+"""Numbers that a power is fitted to."""
 
 LARGEST = 2**24
 """Whole numbers beyond this are not exact in float32, and are treated as real numbers."""
@@ -75,7 +85,7 @@ def _common(series: Series) -> tuple[str, float, str]:
     return series.name, float(series.missing.mean()), series.dtype
 
 
-def _present(series: Series) -> list:
+def _present(series: Series) -> list[Any]:
     """The values that are not missing, as Python objects."""
     if series.numbers is None:
         return [each for each in series.names or [] if each is not None]
@@ -83,7 +93,7 @@ def _present(series: Series) -> list:
     return [int(v) if v == round(v) else v for v in numbers.tolist()]
 
 
-def _different(series: Series) -> list:
+def _different(series: Series) -> list[Any]:
     """The distinct values that are not missing."""
     if series.numbers is None:
         return list(dict.fromkeys(_present(series)))
@@ -96,11 +106,11 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
         raise ValueError(
             f"column {series.name!r} holds strings, and cannot be {kind}: use 'categorical'"
         )
-    return series.numbers[~series.missing]
+    return np.asarray(series.numbers[~series.missing])
 
 
-def _classes(series: Series) -> tuple[tuple, tuple[float, ...]]:
-    """The classes in order, and their shares, with one row added for each class."""
+def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...], float]:
+    """The classes in order, their shares, with one more row of each, and the share of others."""
     values, counts = np.unique(
         np.array(_present(series), dtype=object).astype(str), return_counts=True
     )
@@ -108,30 +118,31 @@ def _classes(series: Series) -> tuple[tuple, tuple[float, ...]]:
     classes = [by_text[text] for text in values]
     order = sorted(range(len(classes)), key=lambda k: _rank(classes[k]))
     shares = (counts[order] + 1) / (counts.sum() + len(counts))
-    return tuple(classes[k] for k in order), tuple(shares.tolist())
+    unseen = float((counts == 1).sum() / (counts.sum() + 1))
+    return tuple(classes[k] for k in order), tuple(shares.tolist()), unseen
 
 
-def _rank(value: str | int | float | bool) -> tuple:
+def _rank(value: str | int | float | bool) -> tuple[Any, ...]:
     """A sort key: numbers by size, before strings."""
     return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
 
 
 def _binary(series: Series) -> BinaryColumn:
-    classes, shares = _classes(series)
+    classes, shares, unseen = _classes(series)
     if len(classes) != 2:
         raise ValueError(f"column {series.name!r} has {len(classes)} values, and cannot be binary")
-    return BinaryColumn(*_common(series), classes, shares)
+    return BinaryColumn(*_common(series), classes, shares, unseen)
 
 
 def _categorical(series: Series) -> CategoryColumn:
-    classes, shares = _classes(series)
+    classes, shares, unseen = _classes(series)
     if len(classes) > MANY:
         raise ValueError(
             f"column {series.name!r} has {len(classes)} different values in "
             f"{len(series.missing)} rows, which tell rows apart rather than describe them: leave "
             f"it out, or group them into {MANY} or fewer"
         )
-    return CategoryColumn(*_common(series), classes, shares)
+    return CategoryColumn(*_common(series), classes, shares, unseen)
 
 
 def _integer(series: Series) -> IntegerColumn:
@@ -178,8 +189,12 @@ def _by_quantiles(series: Series) -> NumericColumn:
 
 
 def _standard(numbers: np.ndarray) -> tuple[float, float]:
-    """The shift and the scale that give the numbers mean 0 and variance 1."""
-    return float(numbers.mean()), float(numbers.std())
+    """The shift and the scale that give numbers mean 0 and variance 1; where a few numbers far out
+    would decide them, those that do so for the middle half of a normal."""
+    shift, scale = float(numbers.mean()), float(numbers.std())
+    low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
+    robust = (high - low) / 1.349
+    return (middle, robust) if 0 < robust * FAR < scale else (shift, scale)
 
 
 def _rising(at: Sequence[float], to: Sequence[float]) -> tuple[tuple[float, ...], ...]:
@@ -194,6 +209,32 @@ def _rising(at: Sequence[float], to: Sequence[float]) -> tuple[tuple[float, ...]
             places.append(place)
             means.append([target])
     return tuple(places), tuple(sum(each) / len(each) for each in means)
+
+
+def powered(column: NumericColumn, numbers: np.ndarray) -> PowerColumn:
+    """A column of the same numbers (N,), NaN a hole, bent by the power under which they are
+    likeliest to be normal."""
+    seen = numbers[~np.isnan(numbers)]
+    shift, scale = _standard(seen)
+    u = (seen - shift) / scale
+    power = _power(u[:: max(1, -(-len(u) // LOOKED_AT))])
+    bent = YeoJohnson(1, (power,)).encode(torch.from_numpy(u)[:, None])[:, 0].numpy()
+    after = _standard(bent)
+    common = column.name, column.missing, column.dtype
+    return PowerColumn(*common, power, shift, scale, *after, column.low, column.high)
+
+
+def _power(u: np.ndarray) -> float:
+    """The power from 0 to 2 under which numbers of about unit scale are likeliest normal."""
+    from sklearn.preprocessing import PowerTransformer  # it takes long to import
+
+    found = PowerTransformer(standardize=False).fit(u[:, None]).lambdas_[0]
+    return float(np.clip(found, 0.0, 2.0))
+
+
+def standardized(column: NumericColumn, numbers: np.ndarray) -> NumericColumn:
+    """A column of the same numbers (N,), NaN a hole, by a shift and a scale."""
+    return _standardized(Series(column.name, column.dtype, numbers=numbers))
 
 
 TYPES: dict[str, Callable[[Series], Column]] = {

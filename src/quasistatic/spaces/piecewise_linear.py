@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from .space import OnContinuum, no_affine
 
@@ -39,7 +39,7 @@ class PiecewiseLinear(OnContinuum):
                 f"{len(self.to)}"
             )
         for column, knots in enumerate(zip(self.at, self.to, strict=True)):
-            pair = [torch.as_tensor(each, dtype=torch.float64) for each in knots]
+            pair = [numbers_of("knots", each) for each in knots]
             rising = all(each.isfinite().all() and (each.diff() > 0).all() for each in pair)
             if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2 or not rising:
                 raise ValueError(

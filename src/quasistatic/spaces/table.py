@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
-from .._utils.validation import as_tensor, nearest
+from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
@@ -61,6 +61,8 @@ class Table(Space):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        for column in self.columns:
+            instance_of("each column", column, Column, "those that Table.infer makes")
         object.__setattr__(self, "shape", len(self.columns))
         super().__post_init__()
         names = [column.name for column in self.columns]
@@ -115,8 +117,8 @@ class Table(Space):
         """The number of columns that take part in the model."""
         return sum(len(block.columns) for block in self.blocks)
 
-    @cached_property
-    def holes(self) -> bool:  # type: ignore[override]
+    @property
+    def holes(self) -> bool:
         return self.incomplete or any(
             each.missing > 0 for each in self.columns if each.space is not None
         )
@@ -125,9 +127,13 @@ class Table(Space):
     def levels(self) -> None:
         return None
 
+    @cached_property
+    def learns_last_step(self) -> bool:  # type: ignore[override]
+        return any(block.space.learns_last_step for block in self.blocks)
+
     @property
-    def first_term(self) -> int:
-        return min(block.space.first_term for block in self.blocks)
+    def learned_values(self) -> Tensor:
+        return torch.cat([block.space.learned_values for block in self.blocks])
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, ProductKernel) or kernel.widths != self.widths:
@@ -198,6 +204,15 @@ class Table(Space):
             for column, series in zip(self.columns, found, strict=True)
         ]
         return torch.from_numpy(np.stack(each, 1))
+
+    def possible(self, rows: np.ndarray) -> np.ndarray:
+        """Which of the numbers (N, C) their columns can hold, with that shape; NaN can be."""
+        each = [
+            np.isnan(rows[:, k])
+            | ~column.invalid(np.where(np.isnan(rows[:, k]), column.placeholder, rows[:, k]))
+            for k, column in enumerate(self.columns)
+        ]
+        return np.stack(each, 1)
 
     def _found(self, data: object) -> list[Series]:
         """The columns of some data, in the order of the table."""
@@ -314,7 +329,7 @@ class Table(Space):
 
     def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
         assert isinstance(kernel, ProductKernel)
-        whole = _parts(learned()) if self.first_term == 0 else (None,) * len(self.blocks)
+        whole = _parts(learned()) if self.learns_last_step else (None,) * len(self.blocks)
         each = zip(self.blocks, kernel.parts, kernel.split(x_t), whole, strict=True)
         laws = [
             block.space.last(part, x, t, lambda law=law: law)  # type: ignore[misc]
@@ -326,7 +341,7 @@ class Table(Space):
         """f of each block's space and its values of x_0, side by side; NaN where a value is
         missing."""
         absent = x_0.isnan()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         each = zip(self.blocks, pieces, strict=True)
         whole = torch.cat([f(block.space, x) for block, x in each], 1)
         return torch.where(absent, torch.nan, whole)
@@ -339,7 +354,7 @@ class Table(Space):
         """f maps the x_0 of each block, (B, W_i), to its columns; returns rows (B, C)."""
         absent = x_0.isnan()
         raw = self.placeholder.to(x_0).expand(len(x_0), -1).clone()
-        pieces = torch.where(absent, 0.0, x_0).split(self.widths, 1)
+        pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         for block, x in zip(self.blocks, pieces, strict=True):
             raw[:, list(block.columns)] = f(block.space, x)
         return torch.where(self.per_column(absent.to(x_0.dtype)) > 0, torch.nan, raw)

@@ -4,16 +4,17 @@ __all__ = ["YeoJohnson"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.preprocessing import PowerTransformer
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from ..kernels import Kernel
-from . import Continuous, Space
+from .continuous import Continuous
+from .space import Space
 
 ROWS_FOR_FIT = 2000
 """The largest number of rows that powers are fitted to."""
@@ -42,16 +43,16 @@ class YeoJohnson(Space):
         ValueError: if a power is not from 0 to 2, or for the reasons of :class:`Continuous`.
     """
 
-    power: float | tuple = 1.0
-    shift: float | tuple = 0.0
-    scale: float | tuple = 1.0
-    centre: float | tuple = 0.0
-    spread: float | tuple = 1.0
+    power: float | tuple[Any, ...] = 1.0
+    shift: float | tuple[Any, ...] = 0.0
+    scale: float | tuple[Any, ...] = 1.0
+    centre: float | tuple[Any, ...] = 0.0
+    spread: float | tuple[Any, ...] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self._before, self._after  # raises their errors now
-        power = torch.as_tensor(self.power, dtype=torch.float64)
+        power = numbers_of("power", self.power)
         if not ((power >= 0) & (power <= 2)).all():
             raise ValueError(
                 f"powers must be from 0 to 2, got {self.power}: with others, some x_0 have no raw "
@@ -70,6 +71,8 @@ class YeoJohnson(Space):
             A space with the shape of a row. Constant columns have power 1.
         """
         array = np.asarray(raw, dtype=np.float64)
+        from sklearn.preprocessing import PowerTransformer  # it takes long to import
+
         before = Continuous.standardize(array)
         u = before.encode(torch.from_numpy(array))
         some = u[:: max(1, -(-len(u) // ROWS_FOR_FIT))].numpy()
@@ -109,6 +112,9 @@ class YeoJohnson(Space):
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return self.decode(x_0)
+
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return self._after.log_volume(x_0) + self._log_slope(x_0)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return self._after.log_prob(p, x_0) + self._log_slope(x_0)

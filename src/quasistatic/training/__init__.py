@@ -1,13 +1,18 @@
 """Training: the loop, one train step, the data loader, the train state and its checkpoints."""
 
 __all__ = [
+    "CSV",
     "Bound",
     "Fit",
     "Hybrid",
     "MinimumVariance",
     "NonFiniteLoss",
     "Objective",
+    "Progress",
+    "ProgressBar",
     "Simple",
+    "TensorBoard",
+    "TrainState",
     "fit",
 ]
 
@@ -17,14 +22,18 @@ from .._utils.lazy import lazy_names
 from .config import Fit
 
 if TYPE_CHECKING:
+    from .callbacks import CSV, ProgressBar, TensorBoard
     from .loop import NonFiniteLoss, fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
+    from .train_state import Progress, TrainState
 
-# PyTorch is imported when it is needed: recipes use `Fit` alone.
+# PyTorch is imported when it is needed: recipes use `Fit` alone, and help texts are fast.
 __getattr__ = lazy_names(
     __name__,
     {
+        "callbacks": "CSV ProgressBar TensorBoard",
         "loop": "NonFiniteLoss fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
+        "train_state": "Progress TrainState",
     },
 )

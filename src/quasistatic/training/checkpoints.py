@@ -21,7 +21,7 @@ from torch import Tensor
 from .._utils import files
 from .._utils.serialization import FORMAT
 from ..model import Model
-from .train_state import Run
+from .train_state import TrainState
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Stored:
     metrics: list[dict[str, float]]
     done: bool
 
-    def restore(self, run: Run, model: Model, optimizer: torch.optim.Optimizer) -> Run:
+    def restore(
+        self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer
+    ) -> TrainState:
         """The run as it was, its weights put back; `run` is one that has just begun.
 
         Raises:
@@ -46,7 +48,7 @@ class Stored:
             self._load(model, tensors)
             kept = [w.detach().clone() for w in model.parameters()]
             state = {"best_step": facts["best_step"], "finished": True, "metrics": self.metrics}
-            return Run(facts["step"], kept, kept, **state)
+            return TrainState(facts["step"], kept, kept, **state)
 
         def take(kind: str) -> list[Tensor]:
             return [tensors[f"{kind}.{i}"].to(mean) for i, mean in enumerate(run.mean)]
@@ -64,7 +66,7 @@ class Stored:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         score = facts["best_score"] if facts["best_score"] is not None else float("inf")
         best = take("best") if "best.0" in tensors else None
-        return Run(
+        return TrainState(
             **facts | {"best_score": score}, mean=take("mean"), best=best, metrics=self.metrics
         )
 
@@ -88,11 +90,42 @@ class Folder:
     """
 
     def __init__(
-        self, path: str | Path, model: Model, settings: dict, parts: int, about: dict | None = None
+        self,
+        path: str | Path,
+        model: Model,
+        settings: dict[str, Any],
+        parts: int,
+        about: dict[str, Any] | None = None,
     ) -> None:
         self.path, self.saved_at, self.cost = Path(path), time.monotonic(), 0.0
         self.config = {"format": FORMAT, "model": model.describe(), "fit": settings}
         self.config |= {"parts": parts} | (about or {})
+
+    @property
+    def _config_text(self) -> str:
+        return json.dumps(self.config, indent=2) + "\n"
+
+    def _keep_config(self) -> None:
+        """Makes sure that the folder still is this run's: without its config.json nothing can open
+        it.
+
+        Raises:
+            ValueError: if the folder holds another run by now.
+        """
+        target = self.path / "config.json"
+        if not target.exists():
+            gone = target if self.path.exists() else self.path
+            warnings.warn(
+                f"{gone} was removed while the run was training: it is written again, with all "
+                "that the run knows",
+                stacklevel=2,
+            )
+            files.write_text(target, self._config_text)
+        elif json.loads(target.read_text()) != json.loads(self._config_text):
+            raise ValueError(
+                f"{target} was changed while the run was training, to that of another run: this "
+                "run is not saved there; train into another folder"
+            )
 
     def claim(self) -> None:
         """Makes the folder this run's.
@@ -107,7 +140,7 @@ class Folder:
                 raise ValueError(
                     f"{self.path} is not empty and holds no run: choose another folder"
                 )
-            files.write_text(target, json.dumps(self.config, indent=2) + "\n")
+            files.write_text(target, self._config_text)
             return
         stored = _read(target, f"delete {self.path} to train anew")
         other = [key for key in self.config if stored.get(key) != self.config[key]]
@@ -133,6 +166,15 @@ class Folder:
         metrics = self._metrics(facts["step"])
         return Stored(self.path, tensors, facts, metrics, not checkpoint.exists())
 
+    @staticmethod
+    def steps(path: str | Path | None) -> int | None:
+        """How many steps the run in a folder has in all; None if there is no run."""
+        target = None if path is None else Path(path) / "config.json"
+        if target is None or not target.exists():
+            return None
+        stored = _read(target, f"delete {path} to train anew").get("fit", {})
+        return int(stored["steps"]) if "steps" in stored else None
+
     def speed(self) -> dict[str, Any]:
         """What `speed.json` holds; nothing if there is none."""
         path = self.path / "speed.json"
@@ -142,7 +184,7 @@ class Folder:
         """Whether it is time for a checkpoint: not so often that writing takes a tenth."""
         return now - self.saved_at > max(every, 10 * self.cost)
 
-    def save(self, run: Run, model: Model, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer) -> None:
         """Writes a checkpoint."""
         started = time.monotonic()
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -153,24 +195,26 @@ class Folder:
             return  # stopped before the first step: there is nothing to go on from
         for i, moments in state.items():  # frozen weights have none
             tensors |= {f"moment.{which}.{i}": value for which, value in moments.items()}
+        self._keep_config()
         self._write_metrics(run)
         files.save_tensors(self.path / "checkpoint.safetensors", tensors, run.facts())
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - started
 
-    def close(self, run: Run, model: Model) -> None:
+    def close(self, run: TrainState, model: Model) -> None:
         """Writes the weights to use, and removes the checkpoint, which they make needless."""
+        self._keep_config()
         self._write_metrics(run)
         self.write_speed(run)
         facts = {"step": run.step, "best_step": run.best_step}
         files.save_tensors(self.path / "model.safetensors", model.state_dict(), facts)
         (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
 
-    def write_speed(self, run: Run) -> None:
+    def write_speed(self, run: TrainState) -> None:
         """Writes how fast the run is, and on what."""
         files.write_text(self.path / "speed.json", json.dumps(run.speed, indent=2) + "\n")
 
-    def _write_metrics(self, run: Run) -> None:
+    def _write_metrics(self, run: TrainState) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in run.metrics)
         files.write_text(self.path / "metrics.jsonl", lines)
 

@@ -1,10 +1,10 @@
 """How to train: the settings of a run, checked when they are given."""
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "FitChanges"]
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from .._utils import serialization
 
@@ -94,4 +94,30 @@ class Fit:
         """The settings that decide a result, as JSON values: a run goes on under the same only.
         How often it is saved is none of them, nor how its parts are shared out."""
         described = serialization.describe(self)
-        return {k: v for k, v in described.items() if k not in ("save_every", "accumulate", "cuda_graphs")}
+        return {
+            k: v
+            for k, v in described.items()
+            if k not in ("save_every", "accumulate", "cuda_graphs")
+        }
+
+
+class FitChanges(TypedDict, total=False):
+    """The settings of :class:`Fit` by name, for :func:`fit` to change some of them."""
+
+    steps: int
+    batch: int
+    accumulate: int
+    lr: float
+    warmup: int
+    weight_decay: float
+    ema: float
+    clip: float
+    validations: int
+    patience: int
+    evaluations: int
+    seed: int
+    save_every: float
+    threads: int
+    precision: Literal["float32", "bf16", "auto"]
+    compile: Literal["no", "yes", "auto"]
+    cuda_graphs: bool

@@ -1,5 +1,5 @@
-r"""The batches of training: rows in a new order in each epoch, shared out among the parts of a step,
-and a seed for each part.
+r"""The batches of training: rows in a new order in each epoch, shared out among the parts of a
+step, and a seed for each part.
 
 All of it follows from the seed of the run and the number of the step. So a resumed run needs no
 memory of what it has seen, and several processes need no communication about it.
@@ -146,7 +146,7 @@ def as_rows(space: Space, x: object, dtype: torch.dtype, name: str = "x") -> Row
     if array.ndim == 0 or len(array) == 0:
         space.check(array, name)
     at_once = max(1, CHECKED // max(1, array[0].numel()))
-    for piece in array.split(at_once):
+    for piece in torch.split(array, at_once):
         try:
             space.check(piece, name)
         except (TypeError, ValueError):

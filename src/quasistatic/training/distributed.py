@@ -100,22 +100,22 @@ class Engine:
         """Bytes that are free on a GPU; 0 on the CPU, where data lie already."""
         if self.device.type != "cuda":
             return 0
-        return torch.cuda.mem_get_info(self.device)[0]
+        return int(torch.cuda.mem_get_info(self.device)[0])
 
     @property
     def rank(self) -> int:
         """The number of this process, from 0."""
-        return self._state.process_index
+        return int(self._state.process_index)
 
     @property
     def ranks(self) -> int:
         """How many processes train together."""
-        return self._state.num_processes
+        return int(self._state.num_processes)
 
     @property
     def main(self) -> bool:
         """Whether this process is the one that writes and prints."""
-        return self._state.is_main_process
+        return bool(self._state.is_main_process)
 
     def place(self, module: nn.Module) -> None:
         """Moves a module to the device, with the weights that it has on the main process."""

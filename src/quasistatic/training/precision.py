@@ -75,9 +75,11 @@ class _Autocast(nn.Module):
 def fastest(
     candidates: Sequence[ComputeMode],
     begin: Callable[[ComputeMode], Callable[[], None]],
-    steps: int,
+    steps: int | None = None,
+    seconds: float | None = None,
 ) -> tuple[ComputeMode, dict[str, float | None]]:
-    """The candidate with which a run of `steps` more steps ends first, by trials.
+    """The candidate with which a run of `steps` more steps ends first, by trials; of a run with a
+    limit of time, the one that gets farthest.
 
     The time that a candidate needs for its first step (compilation, mostly) counts as part of the
     run. A single candidate is returned without a trial, unless it has to be compiled.
@@ -86,7 +88,8 @@ def fastest(
         candidates: the modes to choose among; another than the first is chosen only if it is
             clearly faster.
         begin: returns a function that does one step in a mode, and returns when it is done.
-        steps: how many steps the run has left.
+        steps: how many steps the run has left; or
+        seconds: the time that it has left.
 
     Returns:
         The mode, and the seconds a step of each mode that was tried, by its name; None where
@@ -97,11 +100,12 @@ def fastest(
     """
     if len(candidates) == 1 and not candidates[0].compiled:
         return candidates[0], {}
-    seconds: dict[str, float | None] = {}
+    found: dict[str, float | None] = {}
     totals: dict[ComputeMode, float] = {}
-    least, error = math.inf, None
+    least = math.inf
+    error: RuntimeError | None = None
     for mode in candidates:
-        if totals and mode.compiled and steps * least / 2 < COMPILE_SECONDS:
+        if mode.compiled and steps is not None and steps * least / 2 < COMPILE_SECONDS:
             continue
         started = time.perf_counter()
         try:
@@ -110,11 +114,13 @@ def fastest(
         except RuntimeError as raised:
             if not mode.compiled:
                 raise
-            seconds[str(mode)], error = None, raised
+            found[str(mode)], error = None, raised
             continue
         first = time.perf_counter() - started
         each = _seconds(step, enough=2 * least)
-        seconds[str(mode)], least = each, min(least, each)
+        found[str(mode)], least = each, min(least, each)
+        if steps is None:
+            steps = math.ceil((seconds or 0.0) / each)
         totals[mode] = max(first - each, 0.0) * mode.compiled + each * steps
     if not totals:
         raise RuntimeError(
@@ -125,7 +131,7 @@ def fastest(
     best = min(totals, key=lambda mode: totals[mode])
     if first_mode in totals and totals[best] > WORTH * totals[first_mode]:
         best = first_mode
-    return best, seconds
+    return best, found
 
 
 def _seconds(step: Callable[[], None], enough: float) -> float:

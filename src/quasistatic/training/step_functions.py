@@ -5,7 +5,8 @@ __all__ = ["Captured", "Compiled", "Eager", "StepFunction"]
 import abc
 import warnings
 from collections.abc import Callable, Sequence
-from typing import cast
+from types import FunctionType
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from ..model import Model
 from .distributed import Engine
 from .objectives import Objective
 from .precision import ComputeMode
+
+Key: TypeAlias = tuple[torch.Size, torch.dtype]
+"""The shape and dtype of raw rows."""
 
 
 class StepFunction(abc.ABC):
@@ -105,7 +109,7 @@ class Eager(StepFunction):
 
     def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         losses = self.losses(raw, rng)
-        (losses.sum() / self.size).backward()
+        torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
 
@@ -115,9 +119,11 @@ class Compiled(StepFunction):
 
     def __init__(self, model: Model, objective: Objective, mode: ComputeMode, size: int) -> None:
         super().__init__(model, objective, mode, size)
-        self._recorders: dict[tuple, Recorder] = {}
+        self._recorders: dict[Key, Recorder] = {}
         self._loss: Callable[..., Tensor] | None = torch.compile(
-            self._played, fullgraph=True, dynamic=False
+            _own_code(lambda raw, *draws: self.losses(raw, Player(draws, raw.device))),
+            fullgraph=True,
+            dynamic=False,
         )
 
     @property
@@ -126,7 +132,7 @@ class Compiled(StepFunction):
 
     def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         losses = self._compiled(raw, rng)
-        (losses.sum() / self.size).backward()
+        torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
     def _compiled(self, raw: Tensor, rng: torch.Generator) -> Tensor:
@@ -146,9 +152,6 @@ class Compiled(StepFunction):
 
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
         return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
-
-    def _played(self, raw: Tensor, *draws: Tensor) -> Tensor:
-        return self.losses(raw, Player(draws, raw.device))
 
     def _fall_back(self, error: Exception) -> None:
         """Compiles the network alone from now on."""
@@ -171,7 +174,7 @@ class Captured(StepFunction):
         self.inner, self.engine = inner, engine
         self.model, self.objective, self.size = inner.model, inner.objective, inner.size
         self.dtype, self.weights = inner.dtype, inner.weights
-        self._graphs: dict[tuple, _Graph] = {}
+        self._graphs: dict[Key, _Graph] = {}
         self._works = True
 
     @property
@@ -221,7 +224,7 @@ class _Graph:
             for weight in self.weights:
                 weight.grad = None
             losses = function.played(self.raw, self.draws)
-            (losses.sum() / function.size).backward()
+            torch.autograd.backward(losses.sum() / function.size)
             return losses.detach()
 
         self.replay, self.losses = engine.capture(work)
@@ -238,3 +241,16 @@ class _Graph:
         for weight, a, b in zip(self.weights, before, self.gradients, strict=True):
             weight.grad = b if a is None else a if b is None else a + b
         return self.losses.clone()
+
+
+def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function with a code object of its own: torch.compile keeps what it compiled by
+    code object, and stops after a few models that share one."""
+    made = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    return made

@@ -1,6 +1,7 @@
-r"""What a training run is at one moment: counters, the mean of the weights, the best of them."""
+"""What a training run is at one moment: counters, the running mean of the weights, the best of
+them."""
 
-__all__ = ["Progress", "Run"]
+__all__ = ["Progress", "TrainState"]
 
 import contextlib
 from collections.abc import Iterator
@@ -15,8 +16,15 @@ from ..model import Model
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; `seconds_left` and `examples_per_second` are None until they can be
-    told."""
+    """How far a run is; what callbacks get.
+
+    Args:
+        step: steps done.
+        steps: steps of the whole run.
+        latest: the latest record of the metrics, by name; empty before the first.
+        seconds_left: an estimate of the time that the run still needs; None until available.
+        examples_per_second: the mean speed so far; None until available.
+    """
 
     step: int
     steps: int
@@ -25,10 +33,23 @@ class Progress:
     examples_per_second: float | None = None
 
 
-@dataclass
-class Run:
-    """The state of a run: the step, the mean weights, the best of them, the metrics, and how fast
-    it was (`speed`, which is no part of what it computes)."""
+@dataclass(repr=False)
+class TrainState:
+    """The state of a training run, and what :func:`fit` returns.
+
+    Args:
+        step: steps done.
+        mean: the running mean of each weight.
+        best: the mean weights with the best validation score; None until there is one.
+        best_step: the step of those.
+        best_score: their score, in bits per dimension; lower is better.
+        since_best: validations since then.
+        finished: whether the run is over.
+        loss_sum: sum of the losses since the last record, in the objective's unit.
+        loss_count: how many those are.
+        metrics: the records, one for each validation.
+        speed: how fast the run is and on what, which has no influence on its results.
+    """
 
     step: int
     mean: list[Tensor]
@@ -42,25 +63,50 @@ class Run:
     metrics: list[dict[str, float]] = field(default_factory=list)
     speed: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        latest = self.metrics[-1] if self.metrics else {}
+        figures = [f"{name} {value:.4g}" for name, value in latest.items() if name != "step"]
+        lines = [f"{'finished' if self.finished else 'stopped'} at step {self.step}"]
+        if self.finished:
+            lines[0] += f", weights of step {self.best_step} kept"
+        if figures:
+            lines.append(f"at step {latest['step']:.0f}: {', '.join(figures)}")
+        if "examples_per_second" in self.speed:
+            where = self.speed.get("device", "this machine")
+            mode = self.speed.get("arithmetic", "float32")
+            lines.append(f"{self.speed['examples_per_second']:,.0f} examples/s, {mode}, {where}")
+        return f"TrainState({'; '.join(lines)})"
+
     @classmethod
-    def begin(cls, weights: list) -> "Run":
-        """A run at step 0."""
+    def begin(cls, weights: list[Tensor]) -> "TrainState":
+        """The state at step 0."""
         return cls(0, [w.detach().clone() for w in weights])
 
     @torch.no_grad()
-    def advance(self, weights: list, decay: float) -> None:
-        """One step further; the mean forgets faster while it is young."""
+    def advance(self, weights: list[Tensor], decay: float) -> None:
+        """Counts a step, and moves the running mean towards the weights.
+
+        Args:
+            weights: the weights after the step.
+            decay: the share of the old mean that is kept; less in the first steps.
+        """
         self.step += 1
         share = 1 - min(decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.mean, [w.detach() for w in weights], share)
 
     def mean_loss(self) -> float:
-        """The mean loss of the steps since this was last asked."""
+        """The mean loss of the steps since the last call."""
         mean, self.loss_sum, self.loss_count = self.loss_sum / self.loss_count, 0.0, 0
         return mean
 
     def note(self, record: dict[str, float], score: float | None, patience: int) -> None:
-        """Adds a record; a better score keeps the mean weights, too many worse ones end the run."""
+        """Adds a record of the metrics.
+
+        Args:
+            record: its values by name.
+            score: the validation score in bits per dimension; a better one keeps the mean weights.
+            patience: validations without a better score after which the run ends; 0 never ends it.
+        """
         self.metrics.append(record)
         if score is None:
             return
@@ -73,7 +119,7 @@ class Run:
 
     @contextlib.contextmanager
     def mean_weights(self, model: Model) -> Iterator[None]:
-        """The model with its mean weights, for as long as the block lasts."""
+        """The model has its mean weights inside the block, and its own afterwards."""
         own = [w.detach().clone() for w in model.parameters()]
         _assign(model, self.mean)
         try:
@@ -82,7 +128,8 @@ class Run:
             _assign(model, own)
 
     def finish(self, model: Model) -> None:
-        """Leaves the best mean weights in the model, or the last ones where none was scored."""
+        """Ends the run: the model gets the best mean weights, or the last ones where there is no
+        validation score, and is in evaluation mode."""
         self.finished = True
         if self.best is None:
             self.best_step = self.step
@@ -90,12 +137,12 @@ class Run:
         model.eval()
 
     def progress(self, steps: int, seconds_a_step: float) -> Progress:
-        """How far the run is."""
+        """How far the run is, of `steps` steps."""
         latest, pace = (self.metrics or [{}])[-1], self.speed.get("examples_per_second")
         return Progress(self.step, steps, latest, seconds_a_step * (steps - self.step), pace)
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint holds of it beside tensors and metrics, as JSON values."""
+        """What a checkpoint holds beside tensors and metrics, as JSON values."""
         return {
             "step": self.step,
             "best_step": self.best_step,

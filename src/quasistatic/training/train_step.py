@@ -88,7 +88,11 @@ class TrainStep:
             )
 
     def choose(
-        self, modes: Sequence[ComputeMode], step: int, steps: int
+        self,
+        modes: Sequence[ComputeMode],
+        step: int,
+        steps: int | None = None,
+        seconds: float | None = None,
     ) -> dict[str, float | None]:
         """Computes in the fastest of these modes from now on, by trials of a step on the main
         process that leave no trace.
@@ -96,7 +100,8 @@ class TrainStep:
         Args:
             modes: the modes to choose among.
             step: the step that is tried, from 0.
-            steps: how many steps the run has left.
+            steps: how many steps the run has left; or
+            seconds: the time that it has left.
 
         Returns:
             The seconds a step of each mode that was tried, see :func:`fastest`.
@@ -107,9 +112,9 @@ class TrainStep:
             tried[mode] = self._function(mode)
             return self._trial(tried[mode], step)
 
-        self.mode, seconds = self.engine.once(lambda: fastest(modes, begin, steps))
+        self.mode, found = self.engine.once(lambda: fastest(modes, begin, steps, seconds))
         self.function = tried.get(self.mode) or self._function(self.mode)
-        return seconds
+        return found
 
     def _function(self, mode: ComputeMode) -> StepFunction:
         return StepFunction.make(

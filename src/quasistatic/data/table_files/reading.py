@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
+from ..numpy_files import read_numpy
 from .cells import MISSING, Column, as_numbers, examine
 from .layout import Layout
 from .table_file import ArrayFile, ScannedFile, TableFile, first_line
@@ -147,14 +147,10 @@ def _is_numeric(types: Mapping[str, Any], name: str) -> bool:
 
 
 def _read_numpy(path: Path, reading: Reading) -> TableFile:
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = [found] if isinstance(found, np.ndarray) else [found[k] for k in found.files]
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is no NumPy file: {error}") from None
-    if len(arrays) != 1 or arrays[0].dtype.kind not in "biuf" or not arrays[0].ndim:
-        raise ValueError(f"{path} holds {len(arrays)} arrays, and a table is one of real numbers")
-    return ArrayFile(path, len(arrays[0]), arrays[0])
+    array = read_numpy(path)
+    if not array.ndim:
+        raise ValueError(f"{path} holds a single number, and a table is an array of them")
+    return ArrayFile(path, len(array), array)
 
 
 def _read_parquet(path: Path, reading: Reading) -> TableFile:

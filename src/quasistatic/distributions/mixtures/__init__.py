@@ -1,21 +1,23 @@
-"""Mixtures of normals fitted to tables, where a model of a small table starts, and what they answer
-in closed form."""
+"""The closed-form law of a table: a mixture of independent blocks, and what it answers."""
 
 __all__ = [
-    "Stacked",
-    "StackedClasses",
-    "completed",
-    "completed_rows",
-    "drawn",
-    "drawn_rows",
-    "made_whole",
-    "marginal",
-    "stacked",
-    "stacked_classes",
+    "AtomBlock",
+    "Block",
+    "CategoricalBlock",
+    "Conditional",
+    "Draws",
+    "Evidence",
+    "GaussianBlock",
+    "Mixture",
+    "Moments",
+    "NoiseLevel",
+    "RowDraws",
+    "SharedDraws",
 ]
 
-from .gaussian import completed, drawn, marginal
-from .latent_class_sampling import completed_rows, drawn_rows
-from .latent_class_stacking import StackedClasses, stacked_classes
-from .stacking import Stacked, stacked
-from .stochastic_em import made_whole
+from .atom_block import AtomBlock
+from .block import Block, Evidence, Moments, NoiseLevel
+from .categorical_block import CategoricalBlock
+from .gaussian_block import GaussianBlock
+from .mixture import Conditional, Mixture
+from .row_draws import Draws, RowDraws, SharedDraws

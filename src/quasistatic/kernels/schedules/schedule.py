@@ -9,6 +9,7 @@ __all__ = ["Course", "Fixed", "Schedule"]
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +107,7 @@ class Schedule:
     """
 
     kind: str
-    arguments: dict
+    arguments: dict[str, Any]
     course: Course = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:

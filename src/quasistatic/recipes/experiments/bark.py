@@ -47,7 +47,9 @@ def _hole(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
 _PICTURES = (
     (
         "Textures sampled from the model",
-        lambda m, x, rng: figures.image_grid(m.sample(16, rng=rng), m.space.shape, limits=(0, 255)),
+        lambda m, x, rng: figures.image_grid(
+            m.sample(16, rng=rng), m.space.shape, limits=(0, 255), beside=x[:16]
+        ),
     ),
     ("A hole of 100 x 100 pixels in larger crops, filled (SD15 Fig. 5)", _hole),
     (

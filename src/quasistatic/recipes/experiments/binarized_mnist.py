@@ -33,7 +33,9 @@ def experiment(recipe: BinarizedMNIST) -> Experiment:
 _PICTURES = (
     (
         "Digits sampled from the model",
-        lambda m, x, rng: figures.image_grid(m.sample(64, rng=rng), (28, 28), limits=(0, 1)),
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, rng=rng), (28, 28), limits=(0, 1), beside=x[:64]
+        ),
     ),
     ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
 )

@@ -31,7 +31,9 @@ def experiment(recipe: DeadLeaves) -> Experiment:
 _PICTURES = (
     (
         "Images sampled from the model",
-        lambda m, x, rng: figures.image_grid(m.sample(64, rng=rng), (32, 32), limits=(-2, 2)),
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, rng=rng), (32, 32), limits=(-2, 2), beside=x[:64]
+        ),
     ),
     ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),
 )

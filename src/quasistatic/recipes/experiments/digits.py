@@ -42,7 +42,9 @@ def _baselines(data: Split[Any]) -> dict[str, np.ndarray]:
 _PICTURES = (
     (
         "Digits sampled from the model",
-        lambda m, x, rng: figures.image_grid(m.sample(64, rng=rng), (8, 8), limits=(0, 16)),
+        lambda m, x, rng: figures.image_grid(
+            m.sample(64, rng=rng), (8, 8), limits=(0, 16), beside=x[:64]
+        ),
     ),
     (
         "Held-out digits completed from their left half",

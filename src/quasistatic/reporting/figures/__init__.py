@@ -1,7 +1,7 @@
-r"""Figures of a model: what it does to data, what it draws, and what its bound is made of.
+"""Figures of a model: its process, its draws, its bound and its completions.
 
-Each function gives a matplotlib Figure of its own, with no global state; its label is a name for
-a file, and its title says what one sees.
+Each function returns a matplotlib Figure and uses no global state. The label of a figure is a name
+for its file. Its title states what the figure shows.
 """
 
 __all__ = [

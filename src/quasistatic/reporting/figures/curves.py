@@ -1,4 +1,4 @@
-"""What the bound is made of, how it was reached, and how it is spread over examples."""
+"""The terms of the bound, its training curve, and its distribution over examples."""
 
 __all__ = ["bits_by_time", "score_histogram", "training_curve"]
 
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
 from ...likelihood import Score
-from ...likelihood.terms import learned_term
+from ...likelihood.terms import learned_term, term_times
 from ...model import Model
+from ..numbers import with_error
 from .style import (
     BLUE,
     GREEN,
@@ -33,7 +34,7 @@ from .style import (
 )
 
 VIEW = 300
-"""How many times the first step shown the last may be: what came before is a transient."""
+"""The last step shown is at most this many times the first one: the start is left out."""
 
 
 def bits_by_time(
@@ -44,24 +45,33 @@ def bits_by_time(
     examples: int = 256,
     points: int = 200,
 ) -> Figure:
-    r"""The learned terms of the bound against t, and their sum from T down.
+    """The learned terms of the bound against t, and their sum from T down to t.
 
-    Above, bits a dimension of each step, with a standard error over at most that many examples;
-    below, what they add up to. The log-SNR is on the upper axis, and half of the bits lie in the
-    shaded part. A chain with more terms than `points` is sampled evenly, and the sum interpolated.
+    Above: bits per dimension of each step, with a standard error over the examples. Below: their
+    sum. The upper axis shows the log-SNR. Half of the bits lie in the shaded part.
+
+    Args:
+        model: the model.
+        data: raw examples (n, *).
+        rng: for the choice of the examples and for the noise.
+        times: the times of the chain, as in :meth:`Diffusion.score`.
+        examples: at most this many examples are used.
+        points: at most this many terms are computed, evenly spaced; the sum interpolates between
+            them.
     """
-    t, index, bits = _bits(model, data, rng, times, examples, points)
+    ends, index, bits = _bits(model, data, rng, times, examples, points)
+    t = ends[1:]
     mean, error = bits.mean(1), bits.std(1) / math.sqrt(bits.shape[1])
-    every = np.arange(index[0], len(t))
+    every = np.arange(len(t))
     spent = np.interp(every, index, mean)[::-1].cumsum()[::-1]
     late, early = (t[every[spent >= share * spent[0]].max()] for share in (0.25, 0.75))
-    title = f"Half of the steps' {spent[0]:.3g} bits per dimension lie at t = {early} to {late}"
+    title = f"Half of the {spent[0]:.3g} bits per dimension belong to steps t = {early} to {late}"
     figure = new_figure("bits_by_time", 7.6, 5.6, title)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     above.fill_between(t[index], mean - error, mean + error, color=BLUE, alpha=0.25, linewidth=0)
     above.plot(t[index], mean, color=BLUE, linewidth=1.6)
     above.set_ylabel("bits per dimension\nof each step")
-    if index[0] == 0:
+    if ends[0] == 0:
         name = f"p(raw | $x_{{{t[0]}}}$): {mean[0]:.2g}"
         above.plot(t[0], mean[0], "o", color=ORANGE, markersize=6, clip_on=False, label=name)
         above.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK)
@@ -85,26 +95,25 @@ def _bits(
     examples: int,
     points: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The times of the chain, the terms that are shown, and each one's bits per dimension for
-    each example, with shape (terms, n)."""
+    """The times between which the terms lie, the terms that are shown, and each one's bits per
+    dimension for each example, with shape (terms, n)."""
     x_0 = some_encoded(model, data, examples, rng)
-    grid = model.times(times)
-    index = np.linspace(model.space.first_term, len(grid) - 1, points)
-    index = np.unique(index.round().astype(int))
+    ends = term_times(model, times)
+    index = np.unique(np.linspace(0, len(ends) - 2, points).round().astype(int))
     with evaluating(model), torch.no_grad():
         each = [torch.full((len(x_0),), int(i), device=x_0.device) for i in index]
-        nats = [as_numpy(learned_term(model, x_0, grid, term, rng)) for term in each]
-    return grid.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
+        nats = [as_numpy(learned_term(model, x_0, ends, term, rng)) for term in each]
+    return ends.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
 
 
 def training_curve(records: Iterable[Mapping[str, float]]) -> Figure:
-    """The loss, and the validation bits per dimension where they are, against the step.
+    """The training loss and the bits per dimension of validation data against the step.
 
     Args:
         records: each with `step`, and with `loss` or `valid_bits_per_dim` or both.
 
     Raises:
-        ValueError: if no record holds either.
+        ValueError: if no record has either of them.
     """
     kept = list(records)
     loss = _series(kept, "loss")
@@ -125,7 +134,8 @@ def training_curve(records: Iterable[Mapping[str, float]]) -> Figure:
     title = "Training"
     if len(valid):
         best = valid[valid[:, 1].argmin()]
-        title = f"Training: best {best[1]:.4g} bits per dimension held out, at step {best[0]:.0f}"
+        title = f"Training: {best[1]:.4g} bits per dimension held out, at step {best[0]:.0f}"
+        title += ", the last" if best[0] == valid[-1, 0] else f" of {valid[-1, 0]:.0f}"
     steps = np.concatenate([series[:, 0] for series, _, _ in panels])
     start = max(steps[steps > 0].min(initial=math.inf), steps.max() / VIEW)
     logarithmic = start <= steps.max() / 30
@@ -147,7 +157,7 @@ def _curve(ax: Axes, series: np.ndarray, colour: str) -> None:
         ax.plot(step, value, color=colour, linewidth=1.6, marker="o", markersize=3)
         return
     ax.plot(step, value, color=colour, linewidth=0.7, alpha=0.3)
-    # Windows that widen with the step, so that the start keeps its shape on a logarithmic axis.
+    # Means over windows that grow with the step: the start keeps its shape on a logarithmic axis.
     edges = np.unique(np.geomspace(1, len(value), 40).round().astype(int))
     edges = np.concatenate([[0], edges])
     smooth = [(step[a:b].mean(), value[a:b].mean()) for a, b in itertools.pairwise(edges)]
@@ -155,17 +165,18 @@ def _curve(ax: Axes, series: np.ndarray, colour: str) -> None:
 
 
 def score_histogram(score: Score, baselines: Mapping[str, float] | None = None) -> Figure:
-    """Bits per dimension of each held-out example, their mean and its standard error.
+    """A histogram of the bits per dimension of each held-out example, with the mean.
 
     Args:
-        baselines: bits per dimension of other models by name, drawn as lines.
+        score: of the examples; those without a finite score are counted in the legend.
+        baselines: mean bits per dimension of other models by name, drawn as lines.
     """
     every = as_numpy(score.bits_per_dim)
     values = every[np.isfinite(every)]
     mean = every.mean()
     whole = len(values) == len(every) > 1
     error = values.std(ddof=1) / math.sqrt(len(values)) if whole else math.nan
-    said = _with_error(mean, error)
+    said = with_error(mean, error)
     title = f"Held-out data cost {said} bits per dimension"
     figure = new_figure("score_histogram", 7.6, 4.2, title)
     ax = figure.subplots()
@@ -196,16 +207,8 @@ def score_histogram(score: Score, baselines: Mapping[str, float] | None = None) 
     return figure
 
 
-def _with_error(mean: float, error: float) -> str:
-    """The mean with its standard error, both to the error's second digit."""
-    if not (math.isfinite(error) and error > 0):
-        return f"{mean:.4g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
-
-
 def _series(records: list[Mapping[str, float]], key: str) -> np.ndarray:
-    """The (step, value) of the records that hold a finite `key`, with shape (n, 2)."""
+    """The (step, value) of the records with a finite `key`, with shape (n, 2)."""
     rows = [(r["step"], r[key]) for r in records if r.get(key) is not None]
     series = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return series[np.isfinite(series).all(1)]

@@ -1,4 +1,4 @@
-"""Where a chain has to spend its bits, where it spends them, and where it loses some."""
+"""The entropy budget: bits that each step must use, bits that it uses, and bits that it loses."""
 
 __all__ = ["entropy_budget"]
 
@@ -12,15 +12,18 @@ from ...diagnostics.entropy import EntropyBudget, Estimate
 from .style import BLUE, GREY, INK, ORANGE, PALE, as_numpy, log_snr_axis, new_figure, tidy
 
 STEPS = 120
-"""Steps that are told apart by eye: those of a longer chain are shown in groups."""
+"""At most this many steps are drawn. The steps of a longer chain are drawn in groups."""
 
 
 def entropy_budget(budget: EntropyBudget) -> Figure:
-    r"""The steps of a chain between the bounds on their entropy (SD15 Eq. 24), against time.
+    """The entropy of each reverse step between its two bounds (SD15 Eq. 24), against time.
 
-    Above, bits a dimension for each unit of time, measured from the lower bound, so that an area
-    is a number of bits: up to what noise would cost, with what the model spends and, where it is
-    known, the truth. Below, what has been spent from T down, and what x_t tells of x_0.
+    Above: bits per dimension for each unit of time, measured from the lower bound, so that an area
+    is a number of bits. It shows the upper bound, what the model uses and, where it is known, the
+    true entropy. Below: the sums from T down to t, and the information of x_t about x_0.
+
+    Args:
+        budget: what :func:`quasistatic.diagnostics.entropy.entropy_budget` returned.
     """
     unit = math.log(2) * budget.dims
     edges = np.unique(np.linspace(0, len(budget.lower), STEPS + 1).round().astype(int))
@@ -45,9 +48,9 @@ def entropy_budget(budget: EntropyBudget) -> Figure:
 def _title(budget: EntropyBudget, unit: float) -> str:
     spent, allowed = (x.sum().item() / unit for x in (budget.spent, budget.allowed))
     if budget.lost is None:
-        return f"The steps spend {spent:.3g} bits per dimension, where noise costs {allowed:.3g}"
+        return f"The steps use {spent:.3g} bits per dimension; noise would need {allowed:.3g}"
     lost = budget.lost.mean.sum().item() / unit
-    return f"The steps spend {spent:.3g} bits per dimension, {lost:.2g} more than they have to"
+    return f"The steps use {spent:.3g} bits per dimension, {lost:.2g} more than necessary"
 
 
 def _steps(ax: Axes, budget: EntropyBudget, edges: np.ndarray, unit: float) -> None:
@@ -55,16 +58,16 @@ def _steps(ax: Axes, budget: EntropyBudget, edges: np.ndarray, unit: float) -> N
     at, length = times[edges], np.diff(times[edges])
 
     def grouped(values: object) -> np.ndarray:
-        return np.add.reduceat(as_numpy(values), edges[:-1]) / length / unit
+        return np.asarray(np.add.reduceat(as_numpy(values), edges[:-1]) / length / unit)
 
     def spread(estimate: Estimate) -> np.ndarray:  # as if neighbours were independent
         square = np.add.reduceat(as_numpy(estimate.stderr) ** 2, edges[:-1])
-        return np.sqrt(square) / length / unit
+        return np.asarray(np.sqrt(square) / length / unit)
 
     upper, spent = grouped(budget.allowed), grouped(budget.spent)
     ax.stairs(upper, at, fill=True, color=PALE, alpha=0.6, label="between the two bounds")
     ax.stairs(upper, at, color=GREY, linewidth=1.0, baseline=None)
-    lines = [(spent, spread(budget.cross_entropy), BLUE, "spent by the model")]
+    lines = [(spent, spread(budget.cross_entropy), BLUE, "used by the model")]
     if budget.truth is not None:
         truth = grouped(budget.truth.mean - budget.lower)
         ax.stairs(
@@ -88,5 +91,5 @@ def _sums(ax: Axes, budget: EntropyBudget, unit: float) -> None:
 
     rate = curve(budget.rate, BLUE, "rate of the model")
     if budget.information is not None:
-        told = curve(budget.information, INK, "what $x_t$ tells of $x_0$")
-        ax.fill_between(times, told, rate, color=ORANGE, alpha=0.3, linewidth=0)
+        known = curve(budget.information, INK, "information of $x_t$ about $x_0$")
+        ax.fill_between(times, known, rate, color=ORANGE, alpha=0.3, linewidth=0)

@@ -1,4 +1,4 @@
-"""Examples as pictures: what a model draws, and what it makes of what was hidden."""
+"""Examples as images: draws of a model, and completions of what was hidden."""
 
 __all__ = ["completion_from_draws", "completion_panel", "image_grid"]
 
@@ -22,25 +22,64 @@ def image_grid(
     shape: Sequence[int],
     columns: int | None = None,
     limits: tuple[float, float] | None = None,
-    title: str = "Drawn by the model",
+    title: str = "Draws of the model",
+    beside: object = None,
 ) -> Figure:
-    """Raw examples (n, *) as pictures in a grid.
+    """Raw examples (n, *) as images in a grid.
 
     Args:
-        shape: of a picture: (W,), (H, W), or with 3 or 1 colours first or last.
-        columns: pictures in a row; by default the grid is about square on the page.
-        limits: the raw values that are black and white; by default the least and greatest.
+        images: the examples.
+        shape: of an image: (W,), (H, W), or with 3 or 1 colours first or last.
+        columns: images in a row; by default the grid is about square.
+        limits: the raw values of black and white; by default the least and greatest value.
+        title: of the figure.
+        beside: data (m, *), of which as many as there are `images` are shown at the right, on the
+            same scale.
     """
     values = as_numpy(images)
+    if beside is not None:
+        return _two_grids(values, as_numpy(beside)[: len(values)], shape, limits, title)
     height, width = pictures(values[:1], shape, (0.0, 1.0)).shape[1:3]
     if columns is None:
         columns = math.ceil(math.sqrt(len(values) * height / width))
     columns = min(max(columns, 1), len(values))
+    mosaic = _mosaic(values, shape, limits or limits_of(values), columns)
+    return canvas("image_grid", mosaic, title)[0]
+
+
+def _mosaic(
+    values: np.ndarray, shape: Sequence[int], limits: tuple[float, float], columns: int
+) -> np.ndarray:
+    """Images in rows of `columns`, with shape (rows, columns, H, W, 4); empty places are clear."""
+    shown = pictures(values, shape, limits)
     rows = math.ceil(len(values) / columns)
-    shown = pictures(values, shape, limits or limits_of(values))
     blank = np.zeros((rows * columns - len(values), *shown.shape[1:]))
-    mosaic = np.concatenate([shown, blank]).reshape(rows, columns, *shown.shape[1:])
-    figure = canvas("image_grid", mosaic, title)[0]
+    return np.concatenate([shown, blank]).reshape(rows, columns, *shown.shape[1:])
+
+
+def _two_grids(
+    drawn: np.ndarray,
+    data: np.ndarray,
+    shape: Sequence[int],
+    limits: tuple[float, float] | None,
+    title: str,
+) -> Figure:
+    """Draws at the left and data at the right, with a gap of half an image between them."""
+    limits = limits or limits_of(np.concatenate([drawn, data]))
+    columns = math.ceil(math.sqrt(len(drawn)))
+    sides = [_mosaic(values, shape, limits, columns) for values in (drawn, data)]
+    rows = max(len(side) for side in sides)
+    sides = [np.pad(s, ((0, rows - len(s)), *[(0, 0)] * 4)) for s in sides]
+    gap = np.zeros_like(sides[0][:, :1])
+    figure, ax, centres = canvas(
+        "image_grid", np.concatenate([sides[0], gap, sides[1]], 1), title, head=0.7
+    )
+    middle = (columns - 1) / 2
+    ax.set_xticks(
+        np.interp([middle, columns + 1 + middle], np.arange(len(centres)), centres),
+        ["draws of the model", "held-out data"],
+    )
+    ax.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     return figure
 
 
@@ -55,12 +94,16 @@ def completion_panel(
     walk: str = "weighted",
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
-    """Completes each raw example (n, *) and shows what is made of what was hidden.
+    """Hides a part of each raw example (n, *), completes it, and shows the result.
 
     Args:
+        model: the model.
+        data: raw examples.
+        rng: for the draws.
         hidden: True where a value is hidden, broadcasting to (n, *); by default the second half
             of the last axis.
-        shape: of a picture; by default that of the data.
+        shape: of an image; by default that of the data.
+        draws: completions of each example.
         particles, walk: see :meth:`Diffusion.posterior`.
     """
     raw = model.space.check(data).to(model.blank(1))
@@ -78,13 +121,15 @@ def completion_from_draws(
     shape: Sequence[int],
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """A row for each example: the truth, what was seen, four draws, their mean and deviation.
+    """One row for each example: the truth, the known part, four draws, their mean and standard
+    deviation.
 
     Args:
         truth: raw values, with shape (n, *).
         hidden: True where a value was hidden, with shape (n, *).
         draws: equally weighted raw draws, with shape (n, k, *), k >= 2.
-        shape: of a picture, as in :func:`image_grid`.
+        shape: of an image, as in :func:`image_grid`.
+        limits: the raw values of black and white; by default those of the truth.
     """
     raw = as_numpy(truth)
     mask = np.broadcast_to(as_numpy(hidden) > 0, raw.shape)
@@ -92,7 +137,7 @@ def completion_from_draws(
     where = channels(mask, shape).any(-1, keepdims=True)
     seen = np.where(where, to_rgba(HIDDEN), pictures(raw, shape, limits))
     many = as_numpy(draws)
-    title = f"What was hidden, completed: mean and deviation over {many.shape[1]} draws"
+    title = f"Completions of the hidden part; mean and deviation of {many.shape[1]} draws"
     return _panel(raw, seen, many, shape, limits, title)
 
 
@@ -104,19 +149,20 @@ def posterior_from_draws(
     seen_shape: Sequence[int] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """A row for each example: the truth, a view of it, four draws given that view, their mean and
-    deviation.
+    """One row for each example: the truth, a measurement of it, four draws given the measurement,
+    their mean and standard deviation.
 
     Args:
         truth: raw values, with shape (n, *).
-        seen: what was seen, on the same scale, with shape (n, *seen).
+        seen: the measurement, on the same scale, with shape (n, *seen).
         draws: equally weighted raw draws, with shape (n, k, *), k >= 2.
-        shape: of a picture, as in :func:`image_grid`.
-        seen_shape: of a picture of what was seen, by default the same; its sides must divide those
-            of `shape`, and its pixels are drawn larger.
+        shape: of an image, as in :func:`image_grid`.
+        seen_shape: of an image of the measurement, by default `shape`. Its sides must divide those
+            of `shape`; its pixels are drawn larger.
+        limits: the raw values of black and white; by default those of the truth.
 
     Raises:
-        ValueError: if they do not.
+        ValueError: if the sides of `seen_shape` do not divide those of `shape`.
     """
     raw, small = as_numpy(truth), tuple(seen_shape or shape)
     limits = limits or limits_of(raw)
@@ -125,12 +171,12 @@ def posterior_from_draws(
     times = [a // b for a, b in zip(whole, view.shape[1:3], strict=True)]
     if tuple(n * k for n, k in zip(times, view.shape[1:3], strict=True)) != whole:
         raise ValueError(
-            f"a view of {view.shape[1:3]} pixels cannot be drawn as {whole}: its sides must divide "
-            "them"
+            f"a measurement of {view.shape[1:3]} pixels cannot be drawn as {whole}: its sides must "
+            "divide them"
         )
     view = view.repeat(times[0], 1).repeat(times[1], 2)
     many = as_numpy(draws)
-    title = f"Given what was seen: mean and deviation over {many.shape[1]} draws"
+    title = f"Draws given the measurement; mean and deviation of {many.shape[1]} draws"
     return _panel(raw, view, many, shape, limits, title)
 
 
@@ -143,7 +189,7 @@ def _panel(
     title: str,
 ) -> Figure:
     k = many.shape[1]
-    # Neighbours may be copies of one particle: spread the four over all of them.
+    # Neighbours may descend from one particle, so the four are spread over all draws.
     chosen = many[:, np.linspace(0, k - 1, min(4, k)).round().astype(int)]
     deviation = many.std(1)
     scale = Normalize(0, float(deviation.max()) or 1.0)
@@ -152,13 +198,13 @@ def _panel(
     columns += [pictures(many.mean(1), shape, limits)]
     spread = channels(deviation, shape).mean(-1)
     columns += [SEQUENTIAL(scale(spread))]
-    names = ["truth", "seen"] + [f"draw {i + 1}" for i in range(chosen.shape[1])]
+    names = ["truth", "given"] + [f"draw {i + 1}" for i in range(chosen.shape[1])]
     names += ["mean", "deviation"]
     figure, ax, centres = canvas("completion", np.stack(columns, 1), title, head=0.7, side=0.8)
     ax.set_xticks(centres, names)
     ax.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     bar = figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=ax, fraction=0.03, pad=0.01)
-    bar.set_label("raw units", color=INK, fontsize=8)
+    bar.set_label("deviation, raw units", color=INK, fontsize=8)
     bar.ax.tick_params(labelsize=8, colors=GREY)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure

@@ -1,4 +1,4 @@
-"""A table's columns as the data have them and as a model draws them."""
+"""The columns of a table: data beside draws of a model."""
 
 __all__ = ["marginals"]
 
@@ -15,25 +15,25 @@ from ...spaces import Table
 from .style import BLUE, GREY, INK, ORANGE, PALE, as_numpy, new_figure, tidy
 
 MOST = 15
-"""Columns that are drawn; the last panel is about all of them."""
+"""At most this many columns are drawn. The last panel is about all columns."""
 
 
 def marginals(table: Table, data: Tensor, drawn: Tensor) -> Figure:
-    r"""The marginal of each column, data beside draws, and how the columns hang together.
+    """The marginal distribution of each column in data and in draws, and the correlations.
 
-    The last panel has a point for each pair of values of x_0 that belong to two columns (a class
-    is a value of its own): their correlation in the data, across, and in the draws, up. On the
-    diagonal they agree.
+    The last panel has one point for each pair of values of x_0 from two columns (each class is a
+    value of its own): their correlation in the data and in the draws. On the diagonal they agree.
 
     Args:
-        data: rows as :meth:`Table.read` gives them, (N, C); holes are left out.
-        drawn: rows that a model drew, (n, C).
+        table: the space of the rows.
+        data: rows as :meth:`Table.read` returns them, (N, C); missing values are left out.
+        drawn: rows drawn from a model, (n, C).
     """
     shown = [k for block in table.blocks for k in block.columns]
     shown = sorted(shown)[:MOST]
     across = math.ceil((len(shown) + 1) ** 0.5)
     down = math.ceil((len(shown) + 1) / across)
-    title = f"{len(drawn)} draws beside {len(data)} rows"
+    title = f"Columns of {len(drawn)} draws and of {len(data)} rows of data"
     figure = new_figure("marginals", 2.9 * across, 2.4 * down, title)
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for ax, k in zip(axes, shown, strict=False):
@@ -69,7 +69,7 @@ def _marginal(ax: Axes, column: Any, sides: list[np.ndarray]) -> None:
         if max(len(_short(v)) for v in column.values(values)) > 4:
             ax.tick_params(axis="x", rotation=25)
     else:
-        # Between the outer thousandths, so that one far value does not squeeze all others.
+        # Without the outer thousandths: one far value would compress all others into one bin.
         low, high = np.quantile(both, (0.001, 0.999))
         bins = np.linspace(low, high, 31).tolist()
         for side, name, colour in zip(sides, names, (BLUE, ORANGE), strict=True):
@@ -83,21 +83,21 @@ def _short(value: object) -> str:
 
 
 def _correlations(ax: Axes, table: Table, data: Tensor, drawn: Tensor) -> None:
-    """Every pair of values of two columns, by their correlations."""
+    """A point for each pair of values of two columns: correlation in data and in draws."""
     columns = table.expand_to_state(torch.arange(float(len(table.columns)))[None])[0]
     upper = torch.triu(columns[:, None] != columns[None, :])
-    told, made = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
+    in_data, in_draws = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
     ax.axline((0, 0), slope=1, color=PALE, linewidth=1)
-    ax.scatter(as_numpy(told), as_numpy(made), s=8, color=INK, alpha=0.6, linewidths=0)
-    off = (told - made).abs().nan_to_num()
+    ax.scatter(as_numpy(in_data), as_numpy(in_draws), s=8, color=INK, alpha=0.6, linewidths=0)
+    off = (in_data - in_draws).abs().nan_to_num()
     mean = off.mean().item() if len(off) else 0.0
     ax.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="in the data", ylabel="in the draws")
     ax.set_title("correlations of pairs", fontsize=9)
-    ax.text(-0.95, 0.8, f"off by {mean:.3f} in the mean", fontsize=8, color=GREY)
+    ax.text(-0.95, 0.8, f"mean difference {mean:.2g}", fontsize=8, color=GREY)
 
 
 def _correlation(x: Tensor) -> Tensor:
-    """Of each pair of values (W, W), over the rows of x (N, W) that have both."""
+    """The correlation of each pair of values (W, W), over the rows of x (N, W) with both."""
     there = (~x.isnan()).double()
     filled = x.nan_to_num()
     count = there.T @ there

@@ -1,4 +1,4 @@
-"""Arrays as pictures, and pictures on one canvas."""
+"""Arrays as images, and images on one canvas."""
 
 __all__ = ["canvas", "channels", "limits_of", "pictures"]
 
@@ -13,18 +13,18 @@ from .style import PALE, new_figure, tidy
 
 
 def limits_of(values: np.ndarray) -> tuple[float, float]:
-    """The least and the greatest of the values, apart even where all are one."""
+    """The least and the greatest value; the second is larger even if all values are equal."""
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low, low + 1.0)
 
 
 def channels(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Values (n, *) as pictures (n, H, W, C)."""
+    """Values (n, *) as images (n, H, W, C)."""
     shape = tuple(shape)
     n = len(values)
     if values[0].size != math.prod(shape):
         raise ValueError(
-            f"an example of {values[0].size} values makes no picture of shape {shape}: give the "
+            f"an example of {values[0].size} values is not an image of shape {shape}: give the "
             "shape as (W,), (H, W), or with the colours first or last"
         )
     if len(shape) < 3:
@@ -33,11 +33,11 @@ def channels(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         return values.reshape(n, *shape)
     if len(shape) == 3 and shape[0] in (1, 3):
         return np.moveaxis(values.reshape(n, *shape), 1, -1)
-    raise ValueError(f"a picture has one or three colours, got shape {shape}")
+    raise ValueError(f"an image has one or three colours, got shape {shape}")
 
 
 def pictures(values: np.ndarray, shape: Sequence[int], limits: tuple[float, float]) -> np.ndarray:
-    """Values (n, *) as pictures (n, H, W, 4) in [0, 1], opaque, from black to white."""
+    """Values (n, *) as opaque images (n, H, W, 4) in [0, 1], from black to white."""
     low, high = limits
     colours = ((channels(values, shape) - low) / (high - low)).clip(0, 1)
     colours = np.broadcast_to(colours, (*colours.shape[:-1], 3))
@@ -47,8 +47,8 @@ def pictures(values: np.ndarray, shape: Sequence[int], limits: tuple[float, floa
 def canvas(
     label: str, mosaic: np.ndarray, title: str, head: float = 0.5, side: float = 0.0
 ) -> tuple[Figure, Axes, np.ndarray]:
-    """A figure of pictures (rows, columns, H, W, 4), and the middle of each column in pixels."""
-    # Strips are stretched to six by one at most, so that a row of values can be seen.
+    """A figure of images (rows, columns, H, W, 4), and the middle of each column in pixels."""
+    # Strips are stretched to at most six by one, so that a row of values is visible.
     height, width = mosaic.shape[2:4]
     mosaic = mosaic.repeat(max(1, width // (6 * height)), 2).repeat(
         max(1, height // (6 * width)), 3
@@ -65,7 +65,7 @@ def canvas(
     figure = new_figure(label, max(inches, 5.0) + side, max(tall, 0.4) + head, title)
     ax = figure.subplots()
     ax.imshow(whole, interpolation="nearest")
-    ax.set_facecolor(PALE)  # neither black nor white: a picture's edge is seen
+    ax.set_facecolor(PALE)  # neither black nor white: the edge of an image is visible
     ax.set_yticks([])
     ax.set_xticks([])
     tidy(ax)

@@ -1,4 +1,4 @@
-"""What a chain shows on its way: its rate and distortion, its estimates, and its mixes."""
+"""Progressive decoding, intermediate estimates and interpolation."""
 
 __all__ = ["generation_panel", "interpolation_panel", "layered_stream", "rate_distortion"]
 
@@ -10,18 +10,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...coding import Refinement
-from ...diagnostics.progressive import Coding, Generation
+from ...diagnostics.progressive import Generation, RateDistortion
 from .pictures import canvas, limits_of, pictures
 from .style import BLUE, GREY, INK, ORANGE, as_numpy, new_figure, tidy
 
 
-def rate_distortion(coding: Coding) -> Figure:
-    """The error of who has read the first bits against how many (DDPM Fig. 5); on the right both
-    against the time, which runs from T on the left, where reading begins, to 0. Bands are a
-    standard error."""
+def rate_distortion(coding: RateDistortion) -> Figure:
+    """The error after decoding some of the bits, against how many (DDPM Fig. 5).
+
+    On the right: both against the time, which runs from T, where decoding begins, to 0. Bands are
+    one standard error.
+
+    Args:
+        coding: what :func:`quasistatic.diagnostics.progressive.code_progressively` returned.
+    """
     t, bits, rmse = (as_numpy(x) for x in (coding.t, coding.bits_per_dim, coding.rmse))
     bits_error, rmse_error = (as_numpy(x) for x in (coding.bits_stderr, coding.rmse_stderr))
-    # Not the last point, which is free of error, and on a continuum adds a density.
+    # Without the last point: it has no error, and for real data it adds a density.
     read, left = bits[:-1], rmse[:-1]
     half = np.interp(bits[-1] / 2, read, left)
     title = f"Half of the {bits[-1]:.3g} bits per dimension leave an error of {half:.3g}"
@@ -31,7 +36,7 @@ def rate_distortion(coding: Coding) -> Figure:
     _band(main, read, left, rmse_error[:-1])
     main.plot(bits[-2:], rmse[-2:], color=BLUE, linewidth=1.2, linestyle=":")
     main.plot(bits[-1], rmse[-1], "o", color=ORANGE, markersize=6, clip_on=False, zorder=3)
-    main.set(xlabel="bits per dimension read", ylabel="error (RMSE), raw units")
+    main.set(xlabel="bits per dimension decoded", ylabel="error (RMSE), raw units")
     for share in (0.25, 0.5, 0.75):
         i = int(np.abs(read - share * read[-1]).argmin())
         main.plot(read[i], left[i], "o", color=BLUE, markersize=4)
@@ -68,29 +73,30 @@ def layered_stream(
     ideal: Sequence[float] | None = None,
     rows: int = 3,
 ) -> Figure:
-    """Above, the error of who has read so many bytes of a layered stream; below, what they hold of
-    the first examples.
+    """Above: the error after reading some bytes of a layered stream. Below: the first examples,
+    decoded from as many bytes.
 
     Args:
-        refinements: what :meth:`quasistatic.LayeredCodec.read` gave, one after each layer.
-        truth: what was written, with shape (N, *).
+        refinements: what :meth:`quasistatic.LayeredCodec.read` returned, one after each layer.
+        truth: the encoded examples, with shape (N, *).
         shape: of a picture, as in :func:`image_grid`.
-        ideal: bytes that an ideal coder would need for the same layers.
-        rows: how many examples to show.
+        ideal: bytes that an ideal coder needs for the same layers.
+        rows: how many examples are shown.
     """
     raw = as_numpy(truth).astype(float)
     held = [as_numpy(step.array).astype(float) for step in refinements]
     error = [float(((each - raw) ** 2).mean() ** 0.5) for each in held]
     size = np.array([step.size for step in refinements]) / len(raw)
-    title = f"{size[-1]:.3g} bytes an example, and less for less"
+    half = float(np.interp(size[-1] / 2, size, error))
+    title = f"Half of the {size[-1]:.3g} bytes an example give an error of {half:.2g}"
     figure = new_figure("layered_stream", 8.4, 2.6 + 0.75 * rows, title)
     above, below = figure.subplots(2, 1, height_ratios=(2.4, 0.8 * rows))
     above.plot(size, error, "o-", color=BLUE, markersize=4, label="the file")
     if ideal is not None:
         least = np.asarray(ideal) / len(raw)
-        above.plot(least, error, "o--", color=ORANGE, markersize=3, label="KL of its steps")
+        above.plot(least, error, "o--", color=ORANGE, markersize=3, label="ideal coder")
         above.legend(frameon=False, fontsize=8)
-    above.set(xlabel="bytes read, an example", ylabel="error (RMSE)")
+    above.set(xlabel="bytes read for each example", ylabel="error (RMSE)")
     above.set_ylim(bottom=0)
     above.set_xlim(left=0)
     tidy(above)
@@ -112,12 +118,12 @@ def generation_panel(
     shape: Sequence[int],
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """A row for each walk: what the model takes it for at each time, and the sample it becomes
-    (DDPM Fig. 6).
+    """One row for each sample: the estimate of x_0 at each time, and the sample (DDPM Fig. 6).
 
     Args:
+        generation: what :func:`quasistatic.diagnostics.progressive.generate` returned.
         shape: of a picture, as in :func:`image_grid`.
-        limits: the raw values that are black and white; by default those of the samples.
+        limits: the raw values of black and white; by default those of the samples.
     """
     samples = as_numpy(generation.samples)
     limits = limits or limits_of(samples)
@@ -125,7 +131,7 @@ def generation_panel(
     columns = [pictures(each, shape, limits) for each in np.moveaxis(estimates, 1, 0)]
     columns.append(pictures(samples, shape, limits))
     names = [f"t = {t}" for t in generation.t.tolist()] + ["sample"]
-    title = "What each sample is taken for on its way"
+    title = "Estimates of x_0 while sampling"
     return _rows("generation", columns, names, title)
 
 
@@ -138,17 +144,16 @@ def interpolation_panel(
     limits: tuple[float, float] | None = None,
     t: int | None = None,
 ) -> Figure:
-    """A row for each pair: the first example, the mixes that were walked back, and the second
-    (DDPM Fig. 8).
+    """One row for each pair: the first example, the interpolations, and the second (DDPM Fig. 8).
 
     Args:
         first, second: raw examples, with shape (n, *).
-        mixes: what :func:`quasistatic.diagnostics.progressive.interpolate` gave,
-            with shape (n, k, *).
-        shares: of the second example in each mix, k of them.
+        mixes: what :func:`quasistatic.diagnostics.progressive.interpolate` returned, with shape
+            (n, k, *).
+        shares: the share of the second example in each of the k interpolations.
         shape: of a picture, as in :func:`image_grid`.
-        limits: the raw values that are black and white; by default those of the examples.
-        t: where they were mixed, for the title.
+        limits: the raw values of black and white; by default those of the examples.
+        t: the time at which they were mixed, for the title.
     """
     ends = [as_numpy(x) for x in (first, second)]
     limits = limits or limits_of(np.stack(ends))
@@ -156,7 +161,7 @@ def interpolation_panel(
     columns = [pictures(x, shape, limits) for x in (ends[0], *between, ends[1])]
     names = ["first", *(f"{share:g}" for share in shares), "second"]
     where = "" if t is None else f" at t = {t}"
-    title = f"Mixed{where} and walked back, by the share of the second"
+    title = f"Interpolations, mixed{where}, by the share of the second example"
     return _rows("interpolation", columns, names, title)
 
 

@@ -1,4 +1,4 @@
-"""Noise schedules side by side: what is left of the signal, and of what x_t tells of x_0."""
+"""Noise schedules side by side: the signal and the information about x_0 that are left."""
 
 __all__ = ["schedule_comparison"]
 
@@ -13,16 +13,16 @@ from .style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, as_numpy, new_figure,
 
 COLOURS, DASHES = (BLUE, ORANGE, GREEN, PURPLE, INK, GREY), ("-", "--", "-.", ":")
 DECADES = 7
-"""How far below the largest loss of a step the smallest one shown may be."""
+"""The smallest loss shown is at most this many decades below the largest."""
 
 
 def schedule_comparison(compared: Sequence[Erasure]) -> Figure:
-    """alpha_bar, log-SNR, the bits that x_t still tells of x_0, and the bits that each step takes,
-    against t / T. The first step is left out of the last panel: it takes a real value's infinity
-    of bits.
+    """alpha_bar, log-SNR, the information of x_t about x_0, and its loss in each step, over t / T.
+
+    The first step is not in the last panel: for a real value it loses infinitely many bits.
 
     Args:
-        compared: schedules under one law of x_0, at least one.
+        compared: schedules with the same law of x_0, at least one.
 
     Raises:
         ValueError: if there is none, or their laws differ.
@@ -51,7 +51,7 @@ def schedule_comparison(compared: Sequence[Erasure]) -> Figure:
         _line(lost, time[2:], each.lost[1:], **look)
     share.set(title=r"share of the signal, $\bar\alpha_t$", ylim=(0, 1.02))
     snr.set(title="log-SNR, nats")
-    left.set(title="bits that $x_t$ tells of $x_0$", ylim=(0, None), xlabel="t / T")
+    left.set(title="information of $x_t$ about $x_0$, bits", ylim=(0, None), xlabel="t / T")
     lost.set(title="bits lost in each step", xlabel="t / T", yscale="log", xlim=(0, 1))
     top = max(float(each.lost[1:].max()) for each in compared)
     low = min(float(each.lost[1:].min()) for each in compared)
@@ -63,12 +63,12 @@ def schedule_comparison(compared: Sequence[Erasure]) -> Figure:
         loc="outside lower center",
         ncols=min(len(compared), 3),
         frameon=False,
-        title=f"bits suppose {compared[0].law.about}",
+        title=f"the bits are for {compared[0].law.about}",
     )
     return figure
 
 
 def _line(ax: Axes, time: np.ndarray, values: object, **look: object) -> None:
-    """Values that are infinite or nothing leave a gap."""
+    """Draws a line with gaps where values are infinite or NaN."""
     shown = as_numpy(values)
     ax.plot(time, np.where(np.isfinite(shown), shown, np.nan), linewidth=1.7, **look)  # type: ignore[arg-type]

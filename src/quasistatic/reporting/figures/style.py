@@ -1,4 +1,4 @@
-"""One look for every figure: colours told apart in colour blindness and in print, quiet axes."""
+"""The style of every figure: colours for colour-blind readers and for print, and light axes."""
 
 __all__ = [
     "BITS",
@@ -33,23 +33,23 @@ from ...model import Model
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a05a8c"
 INK, GREY, PALE = "#1f2933", "#6b7785", "#d5dbe1"
 HIDDEN = "#a9cfe6"
-"""What is not seen: no grey, so that it cannot pass for a value."""
+"""The colour of hidden pixels. It is not grey, so that nobody takes it for a value."""
 
-# Without cividis's brightest tenth, which is lost on white.
+# Without cividis's brightest tenth, which cannot be seen on white.
 SEQUENTIAL = ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.9, 256)))
 DIVERGING = LinearSegmentedColormap.from_list("drift", [BLUE, "#ffffff", ORANGE])
 BITS = ListedColormap(["#eef1f4", INK])
 
 
 def new_figure(label: str, width: float, height: float, title: str) -> Figure:
-    """An empty figure of width x height inches, its title at the left."""
+    """An empty figure of width x height inches with its title at the left."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white", label=label)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     return figure
 
 
 def tidy(ax: Axes) -> None:
-    """Leaves of the axes what is read."""
+    """Removes the upper and right axis lines and makes the others light."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(PALE)
     ax.tick_params(which="both", colors=GREY, labelsize=8)
@@ -60,7 +60,7 @@ def tidy(ax: Axes) -> None:
 
 
 def log_snr_axis(ax: Axes, times: np.ndarray, log_snr: np.ndarray) -> None:
-    """The log-SNR at some times of an axis that shows time, above it."""
+    """Adds a second axis above, with the log-SNR at some times of the axis below."""
     signs = np.where(log_snr < 0, "−", "")
     names = [
         f"{sign}{abs(v):.1f}" if np.isfinite(v) else f"{sign}∞"
@@ -74,14 +74,14 @@ def log_snr_axis(ax: Axes, times: np.ndarray, log_snr: np.ndarray) -> None:
 
 
 def as_numpy(values: object) -> np.ndarray:
-    """Any array, on any device, in float64."""
+    """An array or a tensor on any device, as float64."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
     return np.asarray(values, dtype=np.float64)
 
 
 def some_encoded(model: Model, data: object, n: int, rng: torch.Generator | None) -> Tensor:
-    """x_0 of at most n raw examples, with shape (n, *): all of them in order, or a choice."""
+    """x_0 of at most n raw examples, with shape (n, *): all in order, or a random subset."""
     raw = model.space.check(data).to(model.blank(1))
     if len(raw) > n:
         raw = raw[torch.randperm(len(raw), generator=rng)[:n].to(raw.device)]

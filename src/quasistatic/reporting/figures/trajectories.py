@@ -1,4 +1,4 @@
-"""What a model does over time, after the first two figures of SD15."""
+"""The forward and reverse process over time, as in the first two figures of SD15."""
 
 __all__ = ["bit_trajectories", "plane_trajectories"]
 
@@ -33,13 +33,19 @@ from .style import (
 def plane_trajectories(
     model: Model, data: object, rng: torch.Generator | None = None, n: int = 1500
 ) -> Figure:
-    r"""Forward process, reverse process and learned drift of data of two values (SD15 Fig. 1).
+    """Forward process, reverse process and learned drift of two-dimensional data (SD15 Fig. 1).
 
-    Columns are t = 0, T/2 and T. The drift is E[x_{t-1} | x_t] - x_t; its first column shows
-    t = 2, the last step that a network decides. At most n points, in the units of x_0.
+    Columns are t = 0, T/2 and T. The drift is E[x_{t-1} | x_t] - x_t. Its first column shows t = 2,
+    the last step that the network determines. Axes are in the units of x_0.
+
+    Args:
+        model: of examples with two values.
+        data: raw examples (N, 2).
+        rng: for the choice of the examples and for the noise.
+        n: at most this many points are drawn.
 
     Raises:
-        ValueError: if an example does not hold two values.
+        ValueError: if an example does not have two values.
     """
     if model.space.dims != 2:
         raise ValueError(
@@ -51,10 +57,13 @@ def plane_trajectories(
     reverse = _reverse(model, len(forward[0]), times, rng)
     reach = 1.08 * max(np.quantile(np.abs(x), 0.999) for x in (forward[0], forward[times[-1]]))
     figure = new_figure(
-        "plane_trajectories", 8.4, 8.6, "Noise takes the data apart; the model walks back"
+        "plane_trajectories",
+        8.4,
+        8.6,
+        "Noise destroys the data; the model reverses it step by step",
     )
     axes = figure.subplots(3, 3, sharex=True, sharey=True)
-    # One scale of colour for both rows; a stray draw of the model must not wash it out.
+    # One colour scale for both rows, which a single far draw does not change.
     scale = Normalize(*np.quantile(np.linalg.norm(forward[0], axis=1), (0.01, 0.99)))
     for row, frames in zip(axes, (forward, reverse), strict=False):
         radius = np.linalg.norm(frames[0], axis=1)
@@ -67,10 +76,10 @@ def plane_trajectories(
     for ax in axes.flat:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         _few_ticks(ax)
-    names = ("forward: data to noise", "reverse: drawn by the model", "drift it learned")
+    names = ("forward: data to noise", "reverse: draws of the model", "learned drift")
     for ax, name in zip(axes[:, 0], names, strict=True):
         ax.set_ylabel(name, fontsize=10)
-    note = "Colour: how far from the centre a point is at t = 0, carried along its path"
+    note = "Colour: distance of the point from the centre at t = 0"
     figure.supxlabel(note, fontsize=9, color=GREY)
     return figure
 
@@ -85,7 +94,7 @@ def _drift(ax: Axes, model: Model, t: int, behind: np.ndarray, reach: float) -> 
     moved = as_numpy(mean - x_t).reshape(-1, 2)
     longest = np.linalg.norm(moved, axis=1).max()
     ax.scatter(behind[:, 0], behind[:, 1], c=PALE, s=3, linewidths=0)
-    # A silent network may drift nowhere: any scale then does.
+    # The drift of a network that outputs zero may be zero: then any scale will do.
     scale = (longest or 1.0) / (1.6 * (line[1] - line[0]))
     ax.quiver(
         *points.T, *moved.T, color=ORANGE, angles="xy", scale_units="xy", scale=scale, width=0.006
@@ -96,11 +105,18 @@ def _drift(ax: Axes, model: Model, t: int, behind: np.ndarray, reach: float) -> 
 def bit_trajectories(
     model: Model, data: object, rng: torch.Generator | None = None, n: int = 40, moments: int = 24
 ) -> Figure:
-    r"""Forward process, reverse process and learned drift of binary sequences (SD15 Fig. 2).
+    """Forward process, reverse process and learned drift of binary sequences (SD15 Fig. 2).
 
-    Rows of the pictures are at most n sequences, sorted by what they are at t = 0, so that equal
-    ones lie together. The drift is shown along one walk of the model at that many moments: x_t,
-    the belief P(x_0 = 1 | x_t), and what the belief would change.
+    Each row of an image is one sequence. Sequences are sorted by their values at t = 0. The last
+    row of the figure shows one reverse trajectory: x_t, the estimate P(x_0 = 1 | x_t), and their
+    difference.
+
+    Args:
+        model: of bits.
+        data: raw examples (N, *).
+        rng: for the choice of the examples and for the noise.
+        n: at most this many sequences are drawn.
+        moments: how many times of the trajectory are drawn.
 
     Raises:
         TypeError: if the model does not diffuse bits.
@@ -114,20 +130,23 @@ def bit_trajectories(
     forward = _forward(model, some_encoded(model, data, n, rng), times, rng)
     reverse = _reverse(model, len(forward[0]), times, rng)
     figure = new_figure(
-        "bit_trajectories", 8.4, 8.8, "Noise erases the sequences; the model walks back"
+        "bit_trajectories",
+        8.4,
+        8.8,
+        "Noise erases the sequences; the model restores them step by step",
     )
     axes = figure.subplots(3, 3)
     for row, frames in zip(axes, (forward, reverse), strict=False):
         order = np.lexsort(frames[0].T[::-1])
         for ax, t in zip(row, times, strict=True):
             _pixels(ax, frames[t][order], BITS, 0, _time_name(t, model))
-    for ax, name in zip(axes[:, 0], ("forward", "reverse: drawn by the model"), strict=False):
+    for ax, name in zip(axes[:, 0], ("forward", "reverse: draws of the model"), strict=False):
         ax.set_ylabel(f"{name}\nsequence", fontsize=10)
-    _beliefs(figure, axes[2], model, moments, rng)
+    _trajectory(figure, axes[2], model, moments, rng)
     return figure
 
 
-def _beliefs(
+def _trajectory(
     figure: Figure, row: Sequence[Axes], model: Model, moments: int, rng: torch.Generator | None
 ) -> None:
     visited = np.unique(np.linspace(1, model.steps, moments).round().astype(int))[::-1]
@@ -136,19 +155,19 @@ def _beliefs(
     with torch.no_grad():
         shaped = torch.as_tensor(x_t).to(model.blank(1)).reshape(-1, *model.space.shape)
         at = torch.as_tensor(visited.copy(), device=shaped.device)
-        belief = as_numpy(model.estimate(shaped, at)).reshape(len(at), -1)
+        estimate = as_numpy(model.estimate(shaped, at)).reshape(len(at), -1)
     step, bins = (model.steps - 1) / (len(visited) - 1), x_t.shape[1]
     place = (-0.5, bins - 0.5, 1 - step / 2, model.steps + step / 2)
-    _pixels(row[0], x_t, BITS, 0, "one walk, $x_t$", place)
-    shown = _pixels(row[1], belief, SEQUENTIAL, 0, "belief P($x_0$ = 1 | $x_t$)", place)
-    changed = _pixels(row[2], belief - x_t, DIVERGING, -1, "drift: belief less $x_t$", place)
+    _pixels(row[0], x_t, BITS, 0, "one trajectory, $x_t$", place)
+    shown = _pixels(row[1], estimate, SEQUENTIAL, 0, "estimate P($x_0$ = 1 | $x_t$)", place)
+    changed = _pixels(row[2], estimate - x_t, DIVERGING, -1, "drift: estimate − $x_t$", place)
     for ax in row:
         ax.set_xlabel("bin", fontsize=9)
-    row[0].set_ylabel("drift it learned\ntime t", fontsize=10)
+    row[0].set_ylabel("learned drift\ntime t", fontsize=10)
     for ax, image in ((row[1], shown), (row[2], changed)):
         bar = figure.colorbar(image, ax=ax, orientation="horizontal", fraction=0.06, pad=0.02)
         bar.ax.tick_params(labelsize=8, colors=GREY, length=2)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
 
 def _pixels(
@@ -159,7 +178,7 @@ def _pixels(
     title: str,
     extent: tuple[float, float, float, float] | None = None,
 ) -> AxesImage:
-    """Values from `least` to 1 as a picture, a row of values to a row."""
+    """Draws values from `least` to 1 as an image."""
     ax.set_title(title, fontsize=10)
     image = ax.imshow(
         values,
@@ -192,7 +211,7 @@ def _time_name(t: int, model: Model) -> str:
 def _forward(
     model: Model, x_0: Tensor, times: Sequence[int], rng: torch.Generator | None
 ) -> dict[int, np.ndarray]:
-    """One path of each example through q(x_t | x_s), at ascending times from 0: each (n, dims)."""
+    """One forward path of each example at ascending times from 0: each (n, dims)."""
     frames, x = {times[0]: x_0}, x_0
     for s, t in itertools.pairwise(times):
         at = torch.ones(len(x), dtype=torch.long, device=x.device)
@@ -203,7 +222,7 @@ def _forward(
 def _reverse(
     model: Model, n: int, times: Sequence[int], rng: torch.Generator | None
 ) -> dict[int, np.ndarray]:
-    """n walks of the model from noise to data, at those times: each (n, dims)."""
+    """n reverse trajectories of the model, at these times: each (n, dims)."""
     return {
         state.t: as_numpy(state.x).reshape(n, -1)
         for state in walk(model, n, Free(), None, rng)

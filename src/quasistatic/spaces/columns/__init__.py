@@ -2,7 +2,7 @@
 
 from .column import Column
 from .named import BinaryColumn, CategoryColumn, ConstantColumn
-from .numbers import IntegerColumn, NumericColumn
+from .numbers import IntegerColumn, NumericColumn, PowerColumn
 
 __all__ = [
     "BinaryColumn",
@@ -11,4 +11,5 @@ __all__ = [
     "ConstantColumn",
     "IntegerColumn",
     "NumericColumn",
+    "PowerColumn",
 ]

@@ -4,7 +4,7 @@ __all__ = ["Column"]
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -138,6 +138,6 @@ class Column(abc.ABC):
         """
         return draws.mode(1).values
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         """Numbers (N,) as Python values, None for NaN."""
         return [None if each != each else each for each in numbers.tolist()]

@@ -2,7 +2,7 @@
 
 __all__ = ["BinaryColumn", "CategoryColumn", "ConstantColumn"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,15 +16,18 @@ from .column import Column
 
 @dataclass(frozen=True)
 class _Named(Column):
-    """Classes: number k stands for the k-th of `classes`.
+    """Values by name: number k is the k-th of `classes`.
 
     Args:
         classes: the values, in order.
-        shares: the share of each class in the data.
+        shares: of each class in the data.
+        unseen: the probability that a new value is none of them: the share of the rows whose class
+            no other row has (Good and Turing). 0 if each class has two rows or more.
     """
 
-    classes: tuple
+    classes: tuple[Any, ...]
     shares: tuple[float, ...]
+    unseen: float = field(default=0.0, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -44,7 +47,8 @@ class _Named(Column):
         return 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < 0) | (numbers > len(self.classes) - 1)
+        fits = (numbers == np.round(numbers)) & (numbers >= 0) & (numbers < len(self.classes))
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -74,11 +78,11 @@ class _Named(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
+    def values(self, numbers: np.ndarray) -> list[Any]:
         return [None if each != each else self.classes[round(each)] for each in numbers.tolist()]
 
     @staticmethod
-    def as_python(series: Series) -> list:
+    def as_python(series: Series) -> list[Any]:
         """Values as Python objects: whole numbers as int, None for a missing value."""
         if series.numbers is None:
             return series.names or []
@@ -133,7 +137,7 @@ class ConstantColumn(Column):
         return float(self.value) if isinstance(self.value, int | float) else 0.0
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers != self.placeholder
+        return np.asarray(numbers != self.placeholder)
 
     @property
     def accepted(self) -> str:
@@ -158,5 +162,9 @@ class ConstantColumn(Column):
             )
         return numbers
 
-    def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else self.value for each in numbers.tolist()]
+    def values(self, numbers: np.ndarray) -> list[Any]:
+        own = self.placeholder  # another number is what a user's row held, and stays as it is
+        return [
+            None if each != each else self.value if each == own else each
+            for each in numbers.tolist()
+        ]

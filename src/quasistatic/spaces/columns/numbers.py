@@ -1,9 +1,9 @@
 """Columns of real numbers and of whole numbers."""
 
-__all__ = ["IntegerColumn", "NumericColumn"]
+__all__ = ["IntegerColumn", "NumericColumn", "PowerColumn"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -12,16 +12,35 @@ from ..integers import Integers
 from ..one_hot import OneHot
 from ..piecewise_linear import PiecewiseLinear
 from ..space import Space
+from ..yeo_johnson import YeoJohnson
 from .column import Column
 
 MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
 
 
+class _RealColumn(Column):
+    """Real numbers from `low` to `high`, as far as was seen."""
+
+    low: float
+    high: float
+
+    def typical(self, draws: Tensor) -> Tensor:
+        """The mean."""
+        return draws.mean(1)
+
+    def invalid(self, numbers: np.ndarray) -> np.ndarray:
+        return ~np.isfinite(numbers)
+
+    @property
+    def accepted(self) -> str:
+        return "finite numbers: remove such rows, or mark the values as missing (NaN)"
+
+
 @dataclass(frozen=True)
-class NumericColumn(Column):
-    """Real numbers, mapped to x_0 along straight lines through knots: two knots for a shift and a
-    scale, more for quantiles.
+class NumericColumn(_RealColumn):
+    """Real numbers. x_0 rises along straight lines through knots: two for a shift and a scale,
+    several for quantiles.
 
     Args:
         at: raw values of the knots, ascending.
@@ -50,16 +69,37 @@ class NumericColumn(Column):
     def placeholder(self) -> float:
         return self.at[0]
 
-    def typical(self, draws: Tensor) -> Tensor:
-        """The mean."""
-        return draws.mean(1)
 
-    def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+@dataclass(frozen=True)
+class PowerColumn(_RealColumn):
+    """Real numbers, bent by a power and then standardised (:class:`YeoJohnson`).
+
+    Args:
+        power, shift, scale, centre, spread: of :class:`YeoJohnson`.
+        low, high: the least and the largest value seen.
+    """
+
+    kind: ClassVar[str] = "numeric"
+
+    power: float
+    shift: float
+    scale: float
+    centre: float
+    spread: float
+    low: float
+    high: float
 
     @property
-    def accepted(self) -> str:
-        return "finite numbers: remove such rows, or mark the values as missing (NaN)"
+    def space(self) -> type[Space]:
+        return YeoJohnson
+
+    @property
+    def range(self) -> str:
+        return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
+
+    @property
+    def placeholder(self) -> float:
+        return self.shift
 
 
 @dataclass(frozen=True)
@@ -121,7 +161,8 @@ class IntegerColumn(Column):
         return draws.median(1).values
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return (numbers != np.round(numbers)) | (numbers < self.low) | (numbers > self.high)
+        fits = (numbers == np.round(numbers)) & (numbers >= self.low) & (numbers <= self.high)
+        return np.asarray(~fits)
 
     @property
     def accepted(self) -> str:
@@ -130,5 +171,7 @@ class IntegerColumn(Column):
             f"whole range, or with types={{{self.name!r}: 'numeric'}}"
         )
 
-    def values(self, numbers: np.ndarray) -> list:
-        return [None if each != each else round(each) for each in numbers.tolist()]
+    def values(self, numbers: np.ndarray) -> list[Any]:
+        whole = np.round(numbers) == numbers  # what a user's row held beside them stays as it is
+        pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
+        return [None if n != n else round(n) if exact else n for n, exact in pairs]

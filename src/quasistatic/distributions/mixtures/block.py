@@ -1,0 +1,126 @@
+"""What a block of a mixture is: the law of some values given the component, and what it answers."""
+
+__all__ = ["Block", "Evidence", "Moments", "NoiseLevel"]
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from .row_draws import Draws
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseLevel:
+    """How far the forward process has gone, for each of B rows.
+
+    Args:
+        signal: what x_0 of a real value is multiplied by, with shape (B, 1).
+        noise: the deviation of the Gaussian noise that is added to it, with shape (B, 1).
+        keep: the probability that a class has been kept, with shape (B, 1).
+        log_pi: the log-probabilities of a class that is drawn afresh, with shape (V,).
+    """
+
+    signal: Tensor
+    noise: Tensor
+    keep: Tensor
+    log_pi: Tensor
+
+    def rows(self, index: Tensor | slice) -> "NoiseLevel":
+        """The levels of some rows."""
+        return NoiseLevel(self.signal[index], self.noise[index], self.keep[index], self.log_pi)
+
+    def to(self, like: Tensor) -> "NoiseLevel":
+        """The same numbers in the type and on the device of a tensor."""
+        return NoiseLevel(*(getattr(self, name).to(like) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The law of x_0 given x_t, value by value; each field has the shape (B, W).
+
+    Args:
+        mean: E[x_0 | x_t].
+        variance: Var[x_0 | x_t].
+        log_prior: for the one-hot values of a class, the log-probability of the class given all
+            other columns of x_t. Zero for real values.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    log_prior: Tensor
+
+    @classmethod
+    def side_by_side(cls, each: Sequence["Moments"]) -> "Moments":
+        """The moments of several blocks as one."""
+        names = cls.__dataclass_fields__
+        return cls(*(torch.cat([getattr(one, name) for one in each], 1) for name in names))
+
+
+class Evidence(abc.ABC):
+    """What observed or noisy values of a block say about the component.
+
+    `log_p` (K, B, C) is log p(x_t | k) of each of the C independent columns of the block; a column
+    that is not observed has 0.
+    """
+
+    log_p: Tensor
+
+    @abc.abstractmethod
+    def moments(self, log_joint: Tensor) -> Moments:
+        """The moments of x_0 given all of x_t, by log p(k, x_t) of all columns, (K, B)."""
+
+
+class Block(abc.ABC):
+    """The law of W values given each of K components; the values are independent of all other
+    values given the component. NaN is a value that is not observed."""
+
+    @property
+    @abc.abstractmethod
+    def components(self) -> int:
+        """K, the number of components."""
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """W, the number of values."""
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> int:
+        """C, the number of columns that are independent given the component."""
+
+    @abc.abstractmethod
+    def to(self, like: Tensor) -> Self:
+        """The same numbers in the type and on the device of a tensor."""
+
+    @classmethod
+    @abc.abstractmethod
+    def joined(cls, blocks: Sequence[Any]) -> Self:
+        """One block that has the components of several, in their order."""
+
+    def arranged(self, x: Tensor) -> Any:
+        """What :meth:`evidence` can know about rows x (B, W) of x_0 before it knows the law."""
+        return None
+
+    @abc.abstractmethod
+    def evidence(
+        self, x: Tensor, level: NoiseLevel | None = None, arranged: Any = None
+    ) -> Evidence:
+        """What x (B, W) says about the component: x_t at a noise level, x_0 without one.
+
+        Args:
+            arranged: what :meth:`arranged` gave for these rows, if it is at hand.
+        """
+
+    @abc.abstractmethod
+    def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
+        """A draw of x_0 for each of the components k (B, n), given the observed values of x
+        (B, W), which come back as they are: (B, n, W)."""
+
+    @abc.abstractmethod
+    def table_size(self, x: Tensor) -> Tensor:
+        """How many numbers the tables over rows x (B, W) and components take, for each row (B,)."""

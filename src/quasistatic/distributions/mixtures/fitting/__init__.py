@@ -1,0 +1,17 @@
+"""How the closed-form law of a table is fitted."""
+
+__all__ = [
+    "BlockFit",
+    "Candidate",
+    "CategoricalFit",
+    "GaussianFit",
+    "StackedLaw",
+    "Trial",
+    "completed_for_learning",
+    "fitted_again",
+    "stacked",
+]
+
+from .block_fits import BlockFit, CategoricalFit, GaussianFit
+from .completing import completed_for_learning
+from .stacking import Candidate, StackedLaw, Trial, fitted_again, stacked

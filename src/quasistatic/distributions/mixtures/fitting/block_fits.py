@@ -1,0 +1,170 @@
+"""How each kind of block is fitted to rows that belong to components by shares."""
+
+__all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "oas"]
+
+import abc
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..block import Block, Evidence
+from ..categorical_block import CategoricalBlock
+from ..gaussian_block import GaussianBlock, GaussianEvidence
+
+Sums = tuple[Tensor, ...]
+"""What rows add up to under their shares; sums of different rows are added."""
+
+FAR, RARE = 1e3, 0.1
+"""A component whose variance in some column is over so many times that of the middle component, and
+that has less than such a share of the rows, has no part in the pooled covariance."""
+
+RIDGE = 1e-9
+"""Added to every variance, in units of the pooled one."""
+
+
+class BlockFit(abc.ABC):
+    """The M-step of expectation maximisation for one block."""
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """How many values the block has."""
+
+    @abc.abstractmethod
+    def alone(self, x: Tensor) -> Block:
+        """A block of one component for rows x (N, W), each column by itself."""
+
+    @abc.abstractmethod
+    def sums(self, block: Any, evidence: Any, x: Tensor, share: Tensor) -> Sums:
+        """What rows x (b, W) add up to by shares (K, b) and by what a block says about their holes.
+        The block has K components, or one that stands for all."""
+
+    @abc.abstractmethod
+    def likeliest(self, sums: Sums, block: Any) -> Block:
+        """The block that makes such sums likeliest, drawn towards what all components share."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFit(BlockFit):
+    r"""Covariances (S_k + nu T) / (n_k + nu): S_k is the scatter of a component's n_k rows and T
+    the covariance within components, pooled over them and shrunk (:func:`oas`).
+
+    Args:
+        floor: added to the variance of each real value, with shape (D,): what numbers that were
+            rounded leave open.
+        nu: how many rows' worth of T each covariance has; infinity means that T serves all.
+    """
+
+    floor: Tensor
+    nu: float = math.inf
+
+    @property
+    def width(self) -> int:
+        return len(self.floor)
+
+    def alone(self, x: Tensor) -> GaussianBlock:
+        mean = x.nanmean(0).nan_to_num()
+        variance = (x - mean).square().nanmean(0).nan_to_num(1.0)
+        return GaussianBlock.full(mean[None], torch.diag(variance + self.floor + 1e-12)[None])
+
+    def sums(
+        self, block: GaussianBlock, evidence: GaussianEvidence, x: Tensor, share: Tensor
+    ) -> Sums:
+        count, dims = share.sum(1), self.width
+        first = x.new_zeros(len(share), dims)
+        square = x.new_zeros(len(share), dims, dims)
+        for given in evidence.given:
+            batch = given.batch
+            s = share[:, batch.rows] * batch.real  # (K, P, n)
+            # About the last means, which keeps the digits of components far from zero.
+            off = (given.mean(x) - block.mean[:, None, None]).flatten(1, 2)
+            weighted = off * s.flatten(1)[..., None]
+            first = first + weighted.sum(1)
+            square = square + weighted.mT @ off
+            left = given.left()
+            if left is not None:
+                square = square + torch.einsum(
+                    "kp,kpde->kde", s.sum(2), left.expand(len(s), -1, -1, -1)
+                )
+        return count, first, square
+
+    def likeliest(self, sums: Sums, block: GaussianBlock) -> GaussianBlock:
+        count, first, square = sums
+        n = count + 1e-9
+        shift = first / n[:, None]
+        scatter = square - n[:, None, None] * shift[:, :, None] * shift[:, None]
+        pooled = self._pooled(n, scatter)
+        if math.isinf(self.nu):
+            matrix = pooled[None]
+        else:
+            matrix = (scatter + self.nu * pooled) / (n + self.nu)[:, None, None]
+        least = torch.diag(self.floor + RIDGE * pooled.diagonal())
+        matrix = _definite((matrix + matrix.mT) / 2, RIDGE * pooled.diagonal().mean()) + least
+        of = torch.zeros(len(n), dtype=torch.long)
+        of = of if math.isinf(self.nu) else torch.arange(len(n))
+        return GaussianBlock(block.mean + shift, matrix, of, torch.ones_like(n))
+
+    def _pooled(self, n: Tensor, scatter: Tensor) -> Tensor:
+        """The covariance within components, of those that are not far wider than the others."""
+        own = scatter.diagonal(dim1=1, dim2=2).clamp(min=0) / n[:, None]
+        order = own.sum(1).argsort()
+        place = (n[order].cumsum(0) < n.sum() / 2).sum().clamp(max=len(n) - 1)
+        middle = own[order[place]]  # the component at the weighted median
+        fair = (own <= FAR * middle + 1e-12).all(1) | (n > RARE * n.sum())
+        return oas(scatter[fair].sum(0) / n[fair].sum(), n[fair].sum().item())
+
+
+def _definite(matrix: Tensor, least: Tensor) -> Tensor:
+    """The matrices (K, D, D) themselves; where one has no Cholesky factor, for rounding, its
+    eigenvalues are raised to `least`."""
+    _, failed = torch.linalg.cholesky_ex(matrix)
+    bad = failed > 0
+    if bad.any():
+        value, vector = torch.linalg.eigh(matrix[bad])
+        matrix = matrix.clone()
+        matrix[bad] = (vector * value.clamp(min=least.item())[:, None]) @ vector.mT
+    return matrix
+
+
+def oas(covariance: Tensor, rows: float) -> Tensor:
+    """The oracle-approximating shrinkage of a covariance (D, D) of so many rows to its diagonal
+    (Chen et al., IEEE Trans. Signal Process., 2010), by correlations."""
+    deviation = covariance.diagonal().clamp(min=1e-12).sqrt()
+    R, p = covariance / deviation[:, None] / deviation, len(covariance)
+    square, trace = R.square().sum(), R.diagonal().sum()
+    below = (rows + 1 - 2 / p) * (square - trace**2 / p)
+    above = (1 - 2 / p) * square + trace**2
+    share = float((above / below).clamp(0, 1)) if below > 0 else 1.0
+    shrunk = (1 - share) * R + share * torch.diag(R.diagonal())
+    return shrunk * deviation[:, None] * deviation
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalFit(BlockFit):
+    """Probabilities of classes, with one row's worth of the whole table's in each component.
+
+    Args:
+        sizes: how many classes each column has.
+        log_pi: the log-probabilities of classes in the whole table, with shape (V,).
+    """
+
+    sizes: tuple[int, ...]
+    log_pi: Tensor
+
+    @property
+    def width(self) -> int:
+        return sum(self.sizes)
+
+    def alone(self, x: Tensor) -> CategoricalBlock:
+        return CategoricalBlock(self.log_pi[None], self.sizes)
+
+    def sums(self, block: CategoricalBlock, evidence: Evidence, x: Tensor, share: Tensor) -> Sums:
+        return (share @ x.nan_to_num(),)
+
+    def likeliest(self, sums: Sums, block: CategoricalBlock) -> CategoricalBlock:
+        counts = sums[0] + self.log_pi.exp()
+        groups = block.groups
+        return replace(block, log_p=(counts / groups.expand(groups.sum(counts))).log())

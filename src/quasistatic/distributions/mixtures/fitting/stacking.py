@@ -1,0 +1,255 @@
+r"""The law of a table: mixtures of several sizes, whose shares held-out rows decide."""
+
+__all__ = ["Candidate", "StackedLaw", "Trial", "fitted_again", "nested", "shares_of", "stacked"]
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..gaussian_block import GaussianBlock
+from ..mixture import Mixture
+from .block_fits import BlockFit, GaussianFit
+from .em import clustered, maximised
+
+FOLDS, SMALL, WORK = 5, 5000, 1e7
+"""Parts of the rows, each of which is held out once; of more than so many rows, or of so many rows
+times pairs of real values, one part is held out."""
+
+LEAST, TRIED = 0.01, 0.003
+"""The share below which a candidate is left out, and that on the first part below which its size is
+not tried on the others."""
+
+NUS = (math.inf, 1.0, 0.1, 0.01)
+"""Rows' worth of the pooled covariance in each component's own, for each value and one more,
+falling: each law starts where the one before has come to."""
+
+SCALES = (1.0, 4.0, 25.0)
+"""Times the covariances of a law: shares of these give it the tails of a Student t."""
+
+MOST_COMPONENTS, ROWS_EACH, NUMBERS = 128, 5, 4e6
+"""Components at most, rows for each at least, and numbers of their covariances at most."""
+
+PATIENCE = 2
+"""Sizes in a row that bring nothing, after which larger ones are left out."""
+
+
+class Candidate(NamedTuple):
+    """Which mixture: its components, whether its clusters were whitened, nu and its scale."""
+
+    components: int
+    white: bool
+    nu: float
+    scale: float
+
+    def __str__(self) -> str:
+        start = ", whitened start" if self.white else ""
+        wide = f", covariance x {self.scale:g}" if self.scale != 1 else ""
+        return f"{self.components} components, nu {self.nu:g}{start}{wide}"
+
+
+@dataclass(frozen=True, eq=False)
+class StackedLaw:
+    """A mixture for a table.
+
+    Args:
+        law: of x_0.
+        shares: of the candidates.
+        held_out: log p of rows of x_0 by mixtures, and with shares, that had not seen them, in
+            nats.
+        rows: which rows these are, with shape (len(held_out),).
+    """
+
+    law: Mixture
+    shares: dict[Candidate, float]
+    held_out: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def told(self) -> dict[str, float]:
+        """The shares by the candidates' descriptions, the largest first."""
+        ordered = sorted(self.shares.items(), key=lambda item: -item[1])
+        return {str(name): share for name, share in ordered}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Candidates fitted without the first fifth of the rows, and judged on it.
+
+    Args:
+        x: rows (N, W) of x_0 in float64, NaN a hole; real values of about unit scale.
+        fits: how each block of values is fitted.
+        seed: of the folds and the starts.
+        fold: the part of each row, with shape (N,).
+        names: the candidates.
+        log_p: of the rows of part 0 by each, (M, candidates), in nats.
+    """
+
+    x: Tensor
+    fits: tuple[BlockFit, ...]
+    seed: int
+    fold: Tensor
+    names: tuple[Candidate, ...]
+    log_p: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> "Trial":
+        """The candidates for a table, their number of components doubling until it brings
+        nothing."""
+        fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
+        laws, log_p = _judged(x[fold != 0], x[fold == 0], fits, seed, None)
+        return cls(x, tuple(fits), seed, fold, tuple(laws), log_p)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Which rows are in part 0."""
+        return (self.fold == 0).nonzero()[:, 0].numpy()
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """log p of those rows by shares in which they had no say, in nats."""
+        return nested(self.log_p)
+
+    def finished(self) -> "StackedLaw":
+        """The mixture of candidates that makes held-out rows likeliest (stacking): of small tables
+        each fifth is held out once, and in the end each candidate is fitted to all rows."""
+        x, fold, count = self.x, self.fold, _folds(len(self.x), self.fits)
+        pairs = zip(self.names, shares_of(self.log_p), strict=True)
+        sizes = {name.components for name, share in pairs if share > TRIED}
+        chosen = [i for i, name in enumerate(self.names) if name.components in sizes]
+        names, tables = [self.names[i] for i in chosen], [self.log_p[:, chosen]]
+        for k in range(1, count):
+            tables.append(_judged(x[fold != k], x[fold == k], self.fits, self.seed, sizes)[1])
+        table = torch.cat(tables)
+        judged = torch.cat([(fold == k).nonzero()[:, 0] for k in range(count)])
+        weights = zip(names, shares_of(table), strict=True)
+        kept = {name: weight.item() for name, weight in weights if weight > LEAST}
+        shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+        law = fitted_again(x, self.fits, shares, self.seed)
+        return StackedLaw(law, shares, nested(table), judged.numpy())
+
+
+def fitted_again(
+    x: Tensor, fits: Sequence[BlockFit], shares: Mapping[Candidate, float], seed: int
+) -> Mixture:
+    """The mixture of candidates with these shares, fitted to rows x (N, W)."""
+    laws = _candidates(x, fits, seed, shares)
+    return Mixture.joined([laws[name] for name in shares], list(shares.values()))
+
+
+def stacked(x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> StackedLaw:
+    """The closed-form law of rows x (N, W): see :class:`Trial`."""
+    return Trial.of(x, fits, seed).finished()
+
+
+def _folds(rows: int, fits: Sequence[BlockFit]) -> int:
+    return FOLDS if rows <= SMALL and rows * _dims(fits) ** 2 < WORK else 1
+
+
+def _dims(fits: Sequence[BlockFit]) -> int:
+    """How many real values there are."""
+    return sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
+
+
+def _judged(
+    x: Tensor, out: Tensor, fits: Sequence[BlockFit], seed: int, sizes: Collection[int] | None
+) -> tuple[dict[Candidate, Mixture], Tensor]:
+    """Candidates fitted to x, and log p of other rows by each, (M, candidates). Without `sizes`
+    the number of components doubles until it brings nothing on those rows."""
+    laws: dict[Candidate, Mixture] = {}
+    columns, best, idle = [], -math.inf, 0
+    for k in _counts(len(x), _dims(fits)):
+        if sizes is not None and k not in sizes:
+            continue
+        found = _of_size(x, fits, k, seed)
+        log_p = torch.stack([law.log_prob(out) for law in found.values()], 1)
+        laws |= found
+        columns.append(log_p)
+        plain = [i for i, name in enumerate(found) if name.scale == 1]
+        top = log_p[:, plain].mean(0).max().item()
+        idle, best = (0 if top > best else idle + 1), max(top, best)
+        if sizes is None and idle == PATIENCE:
+            break
+    return laws, torch.cat(columns, 1)
+
+
+def _candidates(
+    x: Tensor, fits: Sequence[BlockFit], seed: int, wanted: Collection[Candidate]
+) -> dict[Candidate, Mixture]:
+    """Those candidates that are wanted, fitted to x."""
+    found: dict[Candidate, Mixture] = {}
+    for k in {name.components for name in wanted}:
+        found |= _of_size(x, fits, k, seed, {(n.white, n.nu) for n in wanted if n.components == k})
+    return found
+
+
+def _counts(rows: int, dims: int) -> list[int]:
+    """1, 2, 4, ... components, as many as rows and memory allow."""
+    counts, k = [], 1
+    while k <= MOST_COMPONENTS and (k == 1 or ROWS_EACH * k <= rows) and k * dims**2 <= NUMBERS:
+        counts.append(k)
+        k *= 2
+    return counts or [1]
+
+
+def _of_size(
+    x: Tensor,
+    fits: Sequence[BlockFit],
+    components: int,
+    seed: int,
+    wanted: Collection[tuple[bool, float]] | None = None,
+) -> dict[Candidate, Mixture]:
+    """All candidates of one size, or those that are wanted and what they start from."""
+    dims, found = _dims(fits), {}
+    for white in (False, True) if components > 1 and dims > 1 else (False,):
+        nus: tuple[float, ...] = NUS if components > 1 and dims else NUS[:1]
+        if wanted is not None:
+            last = [i for i, nu in enumerate(nus) if (white, nu) in wanted]
+            nus = nus[: last[-1] + 1] if last else ()
+        law = clustered(x, fits, components, white, seed) if nus else None
+        for nu in nus:
+            assert law is not None  # as there is a nu
+            shrunk = [_with_nu(fit, nu * (dims + 1)) for fit in fits]
+            law = maximised(x, law, shrunk)
+            for scale in SCALES if dims else SCALES[:1]:
+                found[Candidate(components, white, nu, scale)] = _scaled(law, scale)
+    return found
+
+
+def _with_nu(fit: BlockFit, nu: float) -> BlockFit:
+    return replace(fit, nu=nu) if isinstance(fit, GaussianFit) else fit
+
+
+def _scaled(law: Mixture, scale: float) -> Mixture:
+    """The same law with all covariances that many times as large."""
+    if scale == 1:
+        return law
+    blocks = [
+        replace(block, scale=block.scale * scale) if isinstance(block, GaussianBlock) else block
+        for block in law.blocks
+    ]
+    return replace(law, blocks=tuple(blocks))
+
+
+def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
+    """The shares w (J,) that make sum over rows of log sum_j w_j p_j largest, for log p (N, J), by
+    expectation maximisation; the function is concave."""
+    p = (log_p - log_p.max(1, keepdim=True)[0]).exp()
+    share = torch.full_like(p[0], 1 / p.shape[1])
+    for _ in range(rounds):
+        share = (p * share / (p @ share)[:, None]).mean(0)
+    return share
+
+
+def nested(log_p: Tensor) -> np.ndarray:
+    """log p of each row (N,) by shares in which it had no say."""
+    out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
+    for k in range(FOLDS):
+        if (part == k).any():
+            share = shares_of(log_p[part != k]) if (part != k).any() else shares_of(log_p)
+            out[part == k] = (log_p[part == k] + share.log()).logsumexp(1)
+    return out.numpy()

@@ -1,0 +1,334 @@
+"""Real values as a block of a mixture: normal given the component, with a full covariance."""
+
+__all__ = ["GaussianBlock", "GaussianEvidence", "GivenPattern"]
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .block import Block, Evidence, Moments, NoiseLevel
+from .hole_patterns import PatternBatch, each_alone, pattern_batches
+from .row_draws import Draws
+
+LOG_2PI = math.log(2 * math.pi)
+
+AT_ONCE = 2**22
+"""Numbers of the largest table over patterns of holes, components and pairs of values."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianBlock(Block):
+    r"""D real values with the law N(m_k, C_k) given component k, where C_k = s_k M_of(k).
+
+    Components can share a matrix, as they do where one covariance serves all of them, or where a
+    component stands there again with a wider one. A low-rank or a shrunk covariance is a matrix
+    like any other (:meth:`low_rank`).
+
+    Args:
+        mean: m_k, with shape (K, D).
+        matrix: the different covariance matrices, with shape (M, D, D).
+        of: which of them each component has, with shape (K,).
+        scale: s_k, with shape (K,).
+    """
+
+    mean: Tensor
+    matrix: Tensor
+    of: Tensor
+    scale: Tensor
+
+    @classmethod
+    def full(cls, mean: Tensor, matrix: Tensor) -> "GaussianBlock":
+        """A matrix (K, D, D) for each component, or one (1, D, D) for all."""
+        of = torch.arange(len(mean), device=mean.device) % len(matrix)
+        return cls(mean, matrix, of, mean.new_ones(len(mean)))
+
+    @classmethod
+    def low_rank(cls, mean: Tensor, factor: Tensor, rest: Tensor) -> "GaussianBlock":
+        """Covariances F_k F_k' + diag(r_k), for factors (K, D, R) and rests (K, D)."""
+        return cls.full(mean, factor @ factor.mT + torch.diag_embed(rest))
+
+    @property
+    def components(self) -> int:
+        return len(self.mean)
+
+    @property
+    def width(self) -> int:
+        return self.mean.shape[1]
+
+    @property
+    def columns(self) -> int:
+        return 1
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """C_k, with shape (K, D, D)."""
+        return self.matrix[self.of] * self.scale[:, None, None]
+
+    @cached_property
+    def eigen(self) -> tuple[Tensor, Tensor]:
+        """The eigenvalues (M, D) and eigenvectors (M, D, D) of the matrices. They serve every noise
+        level: signal^2 C + noise^2 has the same vectors."""
+        value, vector = torch.linalg.eigh(self.matrix.double())
+        return value.clamp(min=0).to(self.matrix), vector.to(self.matrix)
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """The Cholesky factor of each C_k, (K, D, D)."""
+        root = torch.linalg.cholesky(self.matrix)[self.of]
+        return root * self.scale.sqrt()[:, None, None]
+
+    def to(self, like: Tensor) -> "GaussianBlock":
+        moved = self.mean.to(like), self.matrix.to(like), self.of.to(like.device)
+        block = GaussianBlock(*moved, self.scale.to(like))
+        if "eigen" in vars(self):  # found once, in the type that it was found in
+            vars(block)["eigen"] = tuple(each.to(like) for each in self.eigen)
+        return block
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Any]) -> "GaussianBlock":
+        counts = [0, *torch.tensor([len(block.matrix) for block in blocks]).cumsum(0).tolist()]
+        of = [block.of + first for block, first in zip(blocks, counts[:-1], strict=True)]
+        names = ("mean", "matrix", "scale")
+        mean, matrix, scale = (torch.cat([getattr(b, name) for b in blocks]) for name in names)
+        return cls(mean, matrix, torch.cat(of), scale)
+
+    def table_size(self, x: Tensor) -> Tensor:
+        """D numbers a component for each row, and D^2 for a row with holes."""
+        per_row = torch.full((len(x),), self.mean.numel(), dtype=torch.long)
+        return per_row + x.isnan().any(1).cpu() * (self.components * self.width**2) // 4
+
+    def arranged(self, x: Tensor) -> list[PatternBatch]:
+        pairs = max(1, self.components * self.width)
+        most = max(1, AT_ONCE // (pairs * self.width)) if self.width else len(x)
+        return pattern_batches(x, max(1, AT_ONCE // pairs), most)
+
+    def evidence(
+        self, x: Tensor, level: NoiseLevel | None = None, arranged: Any = None
+    ) -> "GaussianEvidence":
+        if level is None:
+            batches = self.arranged(x) if arranged is None else arranged
+            given = [self._given(x, batch) for batch in batches]
+            return GaussianEvidence(self, x, tuple(given), None)
+        return self._noisy_evidence(x, level)
+
+    def _noisy_evidence(self, x: Tensor, level: NoiseLevel) -> "GaussianEvidence":
+        """Rows without holes by eigenvectors; the others each alone, in float64."""
+        holed = x.isnan().any(1)
+        whole, some = (~holed).nonzero()[:, 0], holed.nonzero()[:, 0]
+        turned = _Turned.of(self, x[whole], level.rows(whole), whole) if len(whole) else None
+        given: list[GivenPattern] = []
+        if len(some):
+            double = self if x.dtype == torch.float64 else self.to(x.double())
+            scales = level.signal[some].double(), level.noise[some].double()
+            alone = each_alone(x[some])
+            batch = PatternBatch(alone.there, some[alone.rows], alone.real)
+            given.append(double._given(x.double(), batch, *scales))
+        return GaussianEvidence(self, x, tuple(given), turned)
+
+    def _given(
+        self,
+        x: Tensor,
+        batch: PatternBatch,
+        signal: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> "GivenPattern":
+        """What the observed values of some rows say; signal and noise (P, 1) of each pattern."""
+        there, eye = batch.there, torch.eye(self.width, dtype=x.dtype, device=x.device)
+        mean = self.mean[:, None]
+        if signal is None and batch.whole:
+            root, across = self._root[:, None], None
+        else:
+            covariance = self.covariance[:, None]
+            noisy, across = covariance, covariance
+            if signal is not None and noise is not None:
+                s, n = signal[..., None], noise[..., None]
+                noisy, across, mean = s**2 * covariance + n**2 * eye, s * covariance, signal * mean
+            # A value that is not observed stands for itself: its rows are those of the unit matrix.
+            both = there[:, :, None] & there[:, None]
+            root = torch.linalg.cholesky(torch.where(both, noisy, eye))
+            across = torch.where(there[:, :, None], across, 0.0)
+        seen = there[:, None] & batch.real[..., None]
+        off = torch.where(seen, x[batch.rows], 0.0) - (mean * there)[:, :, None]
+        stretched = torch.linalg.solve_triangular(root, off.mT, upper=False)  # (K, P, D, n)
+        volume = root.diagonal(dim1=2, dim2=3).log().sum(-1) + there.sum(1) * LOG_2PI / 2
+        log_p = -stretched.square().sum(2) / 2 - volume[..., None]
+        return GivenPattern(self, batch, log_p, stretched, root, across)
+
+    def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
+        """A draw of all values, moved by what its observed ones are off by, is a draw of the others
+        given the observed (Matheron's rule)."""
+        z = draws.normal((*k.shape, self.width), x)
+        drawn = self._of_components(k, z)
+        hidden = x.isnan()
+        if not hidden.any() or not self.width:
+            return torch.where(hidden[:, None], drawn, x[:, None]) if self.width else drawn
+        for batch in self.arranged(x):
+            if batch.whole or not batch.there.any():
+                continue
+            rows = batch.rows[batch.real]
+            pattern = batch.real.nonzero()[:, 0]
+            off = torch.where(hidden[rows], 0.0, x[rows])[:, None] - drawn[rows]
+            off = torch.where(hidden[rows][:, None], 0.0, off)
+            drawn[rows] += self._regressed(batch.there, pattern, k[rows], off)
+        return torch.where(hidden[:, None], drawn, x[:, None])
+
+    def _of_components(self, k: Tensor, z: Tensor) -> Tensor:
+        """Standard normal values z (B, n, D) as draws of the components k (B, n)."""
+        out, flat, normal = torch.empty_like(z).flatten(0, 1), k.flatten(), z.flatten(0, 1)
+        for component, places in _places(flat):
+            matrix = self._root[component]
+            out[places] = self.mean[component] + normal[places] @ matrix.T
+        return out.reshape(z.shape)
+
+    def _regressed(self, there: Tensor, pattern: Tensor, k: Tensor, off: Tensor) -> Tensor:
+        """The regression on the observed values (P, D) of what these are off by, off (b, n, D), for
+        rows of the patterns (b,) and components (b, n)."""
+        out, flat = torch.zeros_like(off).flatten(0, 1), off.flatten(0, 1)
+        of_draw = pattern[:, None].expand_as(k).flatten()
+        both = there[:, :, None] & there[:, None]
+        eye = torch.eye(self.width, dtype=off.dtype, device=off.device)
+        for component, places in _places(k.flatten()):
+            covariance = self.covariance[component]
+            used, which = of_draw[places].unique(return_inverse=True)
+            root = torch.linalg.cholesky(torch.where(both[used], covariance, eye))
+            for some, index in _places(which):
+                here = places[index]
+                weight = torch.cholesky_solve(flat[here].T, root[some])
+                out[here] = (covariance @ weight).T
+        return out.reshape(off.shape)
+
+
+def _places(index: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each number among index (n,) and where it stands."""
+    order = index.argsort(stable=True)
+    values, counts = index[order].unique_consecutive(return_counts=True)
+    yield from zip(values.tolist(), order.split(counts.tolist()), strict=True)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPattern:
+    """What the observed values say about rows with the same holes.
+
+    Args:
+        block: the law.
+        batch: which rows, and their patterns.
+        log_p: log p(x | k), with shape (K, P, n).
+        stretched: L^-1 (x - E[x | k]), with shape (K, P, D, n), where L L' is the covariance of the
+            observed values.
+        root: L, with shape (K, P, D, D).
+        across: Cov[x, x_0] of the observed values, (K, P, D, D); None if x is x_0 without holes.
+    """
+
+    block: GaussianBlock
+    batch: PatternBatch
+    log_p: Tensor
+    stretched: Tensor
+    root: Tensor
+    across: Tensor | None
+
+    @cached_property
+    def gain(self) -> Tensor | None:
+        """R, with shape (K, P, D, D): C_k - R'R is the covariance that is left of x_0; None if
+        nothing is left."""
+        if self.across is None:
+            return None
+        return torch.linalg.solve_triangular(self.root, self.across, upper=False)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """E[x_0 | x, k], with shape (K, P, n, D)."""
+        if self.gain is None:
+            return x[self.batch.rows].expand(self.block.components, -1, -1, -1)
+        return self.block.mean[:, None, None] + self.stretched.mT @ self.gain
+
+    def left(self) -> Tensor | None:
+        """Var[x_0 | x, k] as a matrix, with shape (K, P, D, D); None if it is zero."""
+        if self.gain is None:
+            return None
+        return self.block.covariance[:, None] - self.gain.mT @ self.gain
+
+
+@dataclass(frozen=True, eq=False)
+class _Turned:
+    """What rows without holes say at a noise level, along the eigenvectors.
+
+    `off` is U_k' (x_t - signal m_k) and `spread` its variance, both (K, B, D).
+    """
+
+    block: GaussianBlock
+    rows: Tensor
+    level: NoiseLevel
+    off: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, block: GaussianBlock, x: Tensor, level: NoiseLevel, rows: Tensor) -> "_Turned":
+        value, vector = block.eigen
+        off = (x - level.signal * block.mean[:, None]) @ vector[block.of]
+        variance = block.scale[:, None] * value[block.of]
+        spread = level.signal**2 * variance[:, None] + level.noise**2
+        return cls(block, rows, level, off, spread)
+
+    def log_p(self) -> Tensor:
+        """log p(x_t | k), with shape (K, B)."""
+        return -(self.off**2 / self.spread + self.spread.log() + LOG_2PI).sum(-1) / 2
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """E[x_0 | x_t, k] and Var[x_0 | x_t, k], both (K, B, D)."""
+        block, level = self.block, self.level
+        value, vector = block.eigen
+        ratio = (block.scale[:, None] * value[block.of])[:, None] / self.spread
+        turned = vector[block.of].mT
+        mean = block.mean[:, None] + (level.signal * ratio * self.off) @ turned
+        return mean, (level.noise**2 * ratio) @ turned**2
+
+
+class GaussianEvidence(Evidence):
+    """What real values say about the component: of rows by their holes, and of noisy rows without
+    holes along the eigenvectors."""
+
+    def __init__(
+        self,
+        block: GaussianBlock,
+        x: Tensor,
+        given: tuple[GivenPattern, ...],
+        turned: _Turned | None,
+    ) -> None:
+        self.block, self.x, self.given, self.turned = block, x, given, turned
+        self.log_p = x.new_zeros(block.components, len(x), 1)
+        for each in given:
+            self.log_p[:, each.batch.rows[each.batch.real], 0] = each.log_p[:, each.batch.real].to(
+                x
+            )
+        if turned is not None:
+            self.log_p[:, turned.rows, 0] = turned.log_p()
+
+    def moments(self, log_joint: Tensor) -> Moments:
+        share = log_joint.softmax(0)
+        mean, variance = torch.empty_like(self.x), torch.empty_like(self.x)
+        for each in self.given:
+            real = each.batch.real
+            rows, middle = each.batch.rows[real], each.mean(self.x.to(each.log_p))[:, real]
+            left = each.left()
+            within = torch.zeros_like(middle)
+            if left is not None:
+                pattern = real.nonzero()[:, 0]
+                within = left.diagonal(dim1=2, dim2=3).clamp(min=0)[:, pattern]
+            found = _mixed(share[:, rows].to(middle), middle, within)
+            mean[rows], variance[rows] = (each.to(self.x) for each in found)
+        if self.turned is not None:
+            rows = self.turned.rows
+            mean[rows], variance[rows] = _mixed(share[:, rows], *self.turned.moments())
+        return Moments(mean, variance, torch.zeros_like(mean))
+
+
+def _mixed(share: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the variance over components of shares (K, B), each (B, D)."""
+    share = share[..., None]
+    middle = (share * mean).sum(0)
+    # About the mean, for at high SNR the variance has none of the mean square's digits.
+    return middle, (share * (variance + (mean - middle) ** 2)).sum(0)

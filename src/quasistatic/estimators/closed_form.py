@@ -1,0 +1,247 @@
+r"""Rows of a table of any columns: a closed-form law, and a network that corrects it.
+
+A small table is won by a good start and lost by a network. So the model starts as a mixture in
+closed form, its shares and its space decided by held-out rows. A network then corrects it, if there
+are rows enough to learn from, and what it learned is kept only if rows that it has not seen are
+likelier for it: else the model is the mixture.
+"""
+
+__all__ = ["FittedLaw", "fit_law", "plan_law"]
+
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..diffusion import Diffusion
+from ..distributions.mixtures import Mixture, RowDraws
+from ..distributions.mixtures.fitting import (
+    BlockFit,
+    Candidate,
+    CategoricalFit,
+    GaussianFit,
+    Trial,
+    completed_for_learning,
+    fitted_again,
+)
+from ..likelihood import ContinuousTime
+from ..networks import ResidualDenoiser
+from ..recipes.tabular import tabular_from_law
+from ..spaces import Table
+from .fitted import FitPlan, FitSummary, Fitted
+from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
+
+STEPS, WALKED = 1000, 100
+"""T of the chain, and the times of it that draws of what is missing visit."""
+
+LOOKED_AT, PAIRS = 20_000, 2**31
+"""Rows that the law is fitted to, at most, and rows times pairs of values."""
+
+LOOKS = 64
+"""Evaluations of the network for each row that judges it."""
+
+FEW = 1000
+"""Rows up to which every fifth of them judges the spaces, and not the first one alone."""
+
+TIED = 0.9
+"""The share of different numbers in a column below which they are taken to be rounded."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLaw(Fitted):
+    """A chain that starts as a closed-form law. Where nothing is corrected, its answers are the
+    law's, in closed form."""
+
+    about = (
+        "a lower bound on log p(x) in continuous time; exact where nothing is corrected, but for "
+        "whole numbers of a wide range, which have the density at the middle of their cell"
+    )
+
+    @classmethod
+    def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "FittedLaw":
+        assert isinstance(model.space, Table)  # as it was stored
+        return cls(model, model.space, summary)
+
+    def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        rows = torch.from_numpy(x)
+        if not self.network.corrects:
+            return self.known(rows).numpy()
+        return self._scored(rows, evaluations, seed)[0]
+
+    @property
+    def shares_noise(self) -> bool:
+        return self.network.corrects
+
+    def known(self, rows: Tensor) -> Tensor:
+        """log p of the observed values of rows by the closed-form law, with shape (N,)."""
+        x_0 = self.table.encode(rows)
+        volume = self.table.log_volume(x_0)
+        return self.network.denoiser.log_prob(x_0) + volume.flatten(1).sum(1)
+
+    def gain(self, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+        """What the network wins on each row, with shape (N,), in nats."""
+        return self._scored(torch.from_numpy(rows), evaluations, seed)[1]
+
+    def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        method, rng = ContinuousTime(evaluations, by_row=True), torch.Generator().manual_seed(seed)
+        score = self._exact.score(rows, method=method, rng=rng)
+        return score.nats.numpy(), score.terms["correction"].numpy()
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        rng = torch.Generator().manual_seed(seed)
+        if self.network.corrects:
+            return self.model.sample(n, rng=rng).double().numpy()
+        return self.table.decode(self.network.denoiser.law.sample(n, rng)).numpy()
+
+    def complete(
+        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+    ) -> np.ndarray:
+        rows = torch.from_numpy(x)
+        if self.network.corrects:
+            rng = torch.Generator().manual_seed(seed)
+            found = self.model.impute(rows, draws, WALKED, rng, particles=particles)
+            return found.draws.double().numpy()
+        x_0 = self.table.encode(rows)
+        filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
+        raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
+        return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
+
+    @property
+    def network(self) -> ResidualDenoiser:
+        """The law and its correction."""
+        network = self.model.network
+        assert isinstance(network, ResidualDenoiser)  # as it was built
+        return network
+
+    @cached_property
+    def _exact(self) -> Diffusion:
+        """The model in float64, where a score has the same digits in every batch."""
+        return deepcopy(self.model).double()
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A closed-form law that was chosen: the table, and the shares of its candidates."""
+
+    table: Table
+    law: Mixture
+    shares: dict[Candidate, float]
+    told: dict[str, float]
+
+
+def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedLaw:
+    """Fits rows (N, C), NaN a hole, in the best of several tables of the same columns."""
+    begun = time.process_time()
+    start = _start(rows, plan, tables)
+    seconds = time.process_time() - begun
+    summary = FitSummary(start.told)
+    if is_tried(plan, len(rows)):
+        learned = _learned(rows, plan, start, seconds)
+        if learned.summary.kept:
+            return learned
+        summary = learned.summary  # the network is dropped, and the law is that of all rows
+    return FittedLaw(_model(start, plan), start.table, summary)
+
+
+def plan_law(rows: int, plan: FitPlan, table: Table) -> str:
+    """What :func:`fit_law` would do with so many rows, in a sentence."""
+    start = "a mixture in closed form, its size and its space chosen by held-out rows"
+    return words(plan, rows, start, _width(table, plan))
+
+
+def _width(table: Table, plan: FitPlan) -> int:
+    return plan.width or min(max(4 * table.state[0], 128), 512)
+
+
+def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
+    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
+    law took to fit, in seconds, decides whether the network is trained to its end."""
+    train, valid = plan.split(len(rows))
+    x_0, fits = _encoded(_some(rows[train], plan), start.table)
+    law = fitted_again(x_0, fits, start.shares, plan.seed)
+    model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
+    fitted = FittedLaw(model, start.table, FitSummary(start.told))
+    spent = 0
+    if plan.steps is None and plan.minutes is None:
+        pilot = plan.steps_in(seconds, model, rows[train], TRAINED)
+        if pilot < TRAINED.steps:
+            before = deepcopy(model.state_dict())
+            spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
+            won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
+            if not is_promising(won):
+                return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent))
+            model.load_state_dict(before)
+    steps = plan.train(model, rows[train], judges, TRAINED)
+    fitted = replace(fitted, model=model.eval())
+    won = fitted.gain(judges, LOOKS, plan.seed)
+    return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent + steps))
+
+
+def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
+    """The table in which held-out rows are likeliest, in raw units, and the law there."""
+    rows, trials = _some(rows, plan), []
+    for table in tables:
+        x_0, fits = _encoded(rows, table)
+        whole = completed_for_learning(x_0, fits, plan.seed)
+        trials.append((table, x_0, Trial.of(whole, fits, plan.seed)))
+    if len(trials) > 1 and len(rows) > FEW:
+        trials = [max(trials, key=lambda each: _judged(*each))]
+    laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
+    table, _, best = max(laws, key=lambda each: _judged(*each))
+    return _Start(table, best.law, best.shares, best.told)
+
+
+def _judged(table: Table, x_0: Tensor, of: object) -> float:
+    """Mean log p of held-out rows in raw units, by a trial or by a stacked law."""
+    held_out, rows = of.held_out, of.rows  # type: ignore[attr-defined]
+    volume = table.log_volume(x_0[torch.from_numpy(rows)])
+    return float(held_out.mean() + volume.flatten(1).sum(1).mean())
+
+
+def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:
+    """The rows that a law is fitted to, so that time and memory do not grow with the table."""
+    most = int(max(200, min(LOOKED_AT, PAIRS // rows.shape[1] ** 2)))
+    if len(rows) <= most:
+        return rows
+    chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:most]
+    return rows[np.sort(chosen)]
+
+
+def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
+    """x_0 of rows, and how each of its blocks is fitted."""
+    x_0 = table.encode(torch.from_numpy(rows))
+    blocks = table.blocks
+    sizes = tuple(size for block in blocks for size in block.sizes)
+    share = torch.tensor([p for block in blocks for p in block.shares], dtype=torch.float64)
+    lattices = [cell for block in blocks for _, cell, _ in block.lattices]
+    fits: list[BlockFit] = []
+    if lattices:
+        cell = torch.tensor(lattices, dtype=torch.float64)
+        tied = torch.tensor([_tie(column) for column in x_0[:, : len(lattices)].T.numpy()])
+        # On a lattice the density at a number stands for its mass, which must not exceed one.
+        floor = torch.where(cell > 0, cell**2 / 2, tied**2 / 12)
+        fits.append(GaussianFit(floor))
+    if sizes:
+        fits.append(CategoricalFit(sizes, share.log()))
+    return x_0, fits
+
+
+def _tie(values: np.ndarray) -> float:
+    """How far apart the numbers of a real column (N,) are, if they were rounded; else 0."""
+    seen = values[~np.isnan(values)]
+    different = np.unique(seen)
+    if len(different) < 3 or len(different) > TIED * len(seen):
+        return 0.0
+    return float(np.quantile(np.diff(different), 0.25))
+
+
+def _model(start: _Start, plan: FitPlan) -> Diffusion:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        width = _width(start.table, plan)
+        return tabular_from_law(start.table, start.law, steps=STEPS, width=width).eval()

@@ -1,0 +1,137 @@
+"""The columns of what a user passes: which table it is, and how rows come back."""
+
+__all__ = ["as_user_has", "in_spaces", "is_frame", "table_of", "unmasked"]
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import torch
+
+from ..spaces import Continuous, Space, Table
+from ..spaces.columns import Column, NumericColumn, PowerColumn
+from ..spaces.frames import ARRAY, Frame
+from ..spaces.inference import powered, standardized
+from ..spaces.yeo_johnson import YeoJohnson
+
+
+def unmasked(X: Any) -> Any:
+    """A masked NumPy array as one whose masked values are missing; anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    if X.dtype.kind in "iufb":
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    return np.ma.filled(X.astype(object), None)
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is read column by column: a data frame, or an array with names among its values."""
+    if isinstance(X, Frame) or Frame.has_names(X):
+        return True
+    array = X if isinstance(X, np.ndarray) else None
+    if array is None or array.dtype.kind not in "OUS" or array.ndim != 2:
+        return False
+    return any(isinstance(value, str | bytes) for value in array.ravel())
+
+
+def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None) -> Table:
+    """The table whose rows a frame holds. Any column may have holes, also one that has none here,
+    and whole numbers of a wide range have some room beyond their ends.
+
+    Raises:
+        TypeError, ValueError: of :meth:`Table.infer`, and if `space` does not fit.
+    """
+    types = dict(types or {})
+    if space is not None:
+        numbers = [each.name for each in frame.columns if each.numbers is not None]
+        types = dict.fromkeys(numbers, "standardized") | types
+    table = Table.infer(frame, types)
+    numbers_of = table.read(frame).numpy().T
+    columns = [each.with_margin(n) for each, n in zip(table.columns, numbers_of, strict=True)]
+    if space is not None:
+        columns = _in_space(columns, space)
+    return replace(table, columns=tuple(columns), incomplete=True)
+
+
+def _in_space(columns: list[Column], space: Space) -> list[Column]:
+    """The same columns, the real ones by the shifts, scales and powers of a space."""
+    names = ("power", "shift", "scale", "centre", "spread")
+    real = [k for k, each in enumerate(columns) if isinstance(each, NumericColumn)]
+    if not isinstance(space, Continuous | YeoJohnson) or space.shape != (len(real),):
+        raise ValueError(
+            f"space must be Continuous or YeoJohnson for the {len(real)} real columns that vary, "
+            f"got {space}"
+        )
+    found = list(columns)
+    for place, k in enumerate(real):
+        each = columns[k]
+        assert isinstance(each, NumericColumn)  # as it is a real one
+        number = {
+            name: float(np.broadcast_to(getattr(space, name), space.shape)[place])
+            for name in names
+            if hasattr(space, name)
+        }
+        if isinstance(space, YeoJohnson):
+            common = each.name, each.missing, each.dtype
+            power, shift, scale, centre, spread = (number[name] for name in names)
+            found[k] = PowerColumn(
+                *common, power, shift, scale, centre, spread, each.low, each.high
+            )
+        else:
+            shift, scale = number["shift"], number["scale"]
+            found[k] = replace(each, at=(shift - scale, shift + scale), to=(-1.0, 1.0))
+    return found
+
+
+def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -> list[Table]:
+    """The table as it is, and with its real columns standardised or bent by powers, where the user
+    has not said how they are scaled: what held-out rows choose from."""
+    free = [
+        k
+        for k, each in enumerate(table.columns)
+        if isinstance(each, NumericColumn) and (types or {}).get(each.name, "numeric") == "numeric"
+    ]
+    if not free:
+        return [table]
+    found = []
+    for change in (lambda column, _: column, standardized, powered):
+        columns = list(table.columns)
+        for k in free:
+            columns[k] = change(columns[k], rows[:, k])  # type: ignore[arg-type, call-arg]
+        found.append(replace(table, columns=tuple(columns)))
+    return found[1:] if found[0] == found[1] else found
+
+
+def as_user_has(table: Table, numbers: np.ndarray, X: Any, order: bool = True) -> Any:
+    """Rows of a table (N, C) as the kind of thing that X is: a frame of its library with its index
+    and, if `order`, the order of its columns; or an array."""
+    if not Frame.has_names(X):
+        return _as_array(table, numbers, X)
+    native = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(native, nw.DataFrame):
+        return table.write(torch.from_numpy(numbers), "records")
+    names = list(native.columns)
+    found = table.write(torch.from_numpy(numbers), native.implementation.name.lower())
+    own = [column.name for column in table.columns]
+    if order and set(own) <= set(names):
+        kept = [name for name in names if name in set(own)]
+        found = nw.from_native(found, eager_only=True).select(kept).to_native()
+    if native.implementation.is_pandas():
+        found.index = X.index
+    return found
+
+
+def _as_array(table: Table, numbers: np.ndarray, X: Any) -> np.ndarray:
+    """An array (N, C) of the type of X, where it can hold the values."""
+    if table.source == ARRAY:
+        found = np.asarray(table.write(torch.from_numpy(numbers)))
+    else:
+        each = [c.values(numbers[:, k]) for k, c in enumerate(table.columns)]
+        plain = all(isinstance(v, int | float) or v is None for column in each for v in column)
+        found = np.array(each, dtype=np.float64 if plain else object).T
+    wanted = getattr(X, "dtype", None)
+    if isinstance(wanted, np.dtype) and wanted.kind == "f" and found.dtype.kind in "iufb":
+        return found.astype(wanted)
+    return found

@@ -1,0 +1,188 @@
+"""The fitting of the closed-form law: expectation maximisation, shrinkage and stacking."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from conftest import assert_mean, close
+from quasistatic.distributions.mixtures import CategoricalBlock, GaussianBlock, Mixture
+from quasistatic.distributions.mixtures.fitting import (
+    CategoricalFit,
+    GaussianFit,
+    Trial,
+    completed_for_learning,
+    stacked,
+)
+from quasistatic.distributions.mixtures.fitting import completing as completing_module
+from quasistatic.distributions.mixtures.fitting import stacking as module
+from quasistatic.distributions.mixtures.fitting.block_fits import oas
+from quasistatic.distributions.mixtures.fitting.em import clustered, maximised
+
+
+def truth() -> Mixture:
+    """Three components of three real values and one column of three classes."""
+    rng = torch.Generator().manual_seed(0)
+    root = torch.randn(3, 3, 3, generator=rng)
+    mean = torch.tensor([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5], [-1.0, -1.0, 1.0]])
+    share = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    blocks = (
+        GaussianBlock.full(mean, 0.3 * root @ root.mT + 0.05 * torch.eye(3)),
+        CategoricalBlock(share.log(), (3,)),
+    )
+    return Mixture(torch.tensor([0.5, 0.3, 0.2]).log(), blocks)
+
+
+def fits(x: Tensor, nu: float = math.inf) -> list:
+    log_pi = (x[:, 3:].nan_to_num().sum(0) + 1).log().log_softmax(0)
+    return [GaussianFit(torch.zeros(3), nu), CategoricalFit((3,), log_pi)]
+
+
+def reals(rows: Tensor) -> list:
+    return [GaussianFit(torch.zeros(rows.shape[1]))]
+
+
+def test_expectation_maximisation_finds_a_law_through_holes():
+    """Nearly as likely on new rows as the law itself, with a fifth of all values missing."""
+    rng = torch.Generator().manual_seed(1)
+    x, new = (truth().sample(3000, rng) for _ in range(2))
+    hidden = torch.rand(3000, 4, generator=rng) < 0.2
+    x[hidden[:, [0, 1, 2, 3, 3, 3]]] = math.nan
+    found = maximised(x, clustered(x, fits(x), 3, False, 0), fits(x, 4.0))
+    exact, alone = truth().log_prob(new).mean(), clustered(x, fits(x), 1, False, 0)
+    assert alone.log_prob(new).mean() < exact - 0.3
+    assert exact - 0.05 < found.log_prob(new).mean() < exact + 0.01
+
+
+def test_each_round_makes_the_rows_likelier():
+    """With no shrinkage to speak of, holes included (Dempster, Laird and Rubin)."""
+    x = truth().sample(400, torch.Generator().manual_seed(1))
+    x[torch.rand(400, generator=torch.Generator().manual_seed(2)) < 0.3, 1] = math.nan
+    law, weak = clustered(x, fits(x), 3, False, 0), fits(x, 1e-9)
+    before = -math.inf
+    for _ in range(6):
+        law = maximised_once(x, law, weak)
+        now = law.log_prob(x).mean().item()
+        assert now > before - 5e-3  # one row's worth of a prior for classes and weights
+        before = now
+
+
+def maximised_once(x: Tensor, law: Mixture, how: list) -> Mixture:
+    from quasistatic.distributions.mixtures.fitting import em
+
+    return em._round(law, law.pieces(x), how)[0]
+
+
+def test_oas_is_nearer_to_the_covariance_than_what_it_lies_between():
+    """Over 300 tables of 20 rows, its squared error is below that of the empirical covariance and
+    of the diagonal; variances stay, and many rows leave nothing to shrink."""
+    rng = torch.Generator().manual_seed(0)
+    root = torch.randn(8, 8, generator=rng) + 1.5 * torch.eye(8)
+    exact = root @ root.T
+    deviation = exact.diagonal().sqrt()
+    exact = exact / deviation[:, None] / deviation
+    error = torch.zeros(3)
+    for _ in range(300):
+        x = torch.randn(20, 8, generator=rng) @ torch.linalg.cholesky(exact).T
+        covariance = x.T @ x / 20
+        each = oas(covariance, 20), covariance, torch.diag(covariance.diagonal())
+        assert close(each[0].diagonal(), covariance.diagonal())
+        error += torch.stack([((one - exact) ** 2).sum() for one in each])
+    assert error[0] < error[1]
+    assert error[0] < error[2]
+    assert close(oas(exact, 1e9), exact, atol=1e-6)
+
+
+def test_a_few_rows_far_out_do_not_spoil_the_others():
+    """Six of 600 rows at 99999 in one column: the other rows are as likely as in a fit without
+    them, but for the share of the six."""
+    rng = torch.Generator().manual_seed(0)
+    x, new = torch.randn(600, 3, generator=rng), torch.randn(2000, 3, generator=rng)
+    spoilt = x.clone()
+    spoilt[:6, 0] = 99999.0
+    clean, found = (stacked(rows, reals(rows)).law.log_prob(new).mean() for rows in (x, spoilt))
+    assert clean - found < 0.1
+
+
+def test_the_stack_is_likelier_than_a_normal_on_rows_that_it_has_not_seen():
+    rng = torch.Generator().manual_seed(0)
+    x, new = (truth().sample(n, rng)[:, :3] for n in (300, 4000))
+    found = stacked(x, reals(x)).law
+    exact = Mixture(truth().log_weight, truth().blocks[:1]).log_prob(new).mean()
+    normal = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov()).log_prob(new).mean()
+    assert exact - found.log_prob(new).mean() < 0.4 * (exact - normal)
+
+
+def test_what_is_held_out_tells_the_density_of_new_rows():
+    rng = torch.Generator().manual_seed(0)
+    x, new = (truth().sample(n, rng) for n in (200, 4000))
+    found = stacked(x, fits(x))
+    assert sorted(found.rows.tolist()) == list(range(200))
+    assert_mean(torch.from_numpy(found.held_out), found.law.log_prob(new).mean())
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert list(found.told.values()) == sorted(found.told.values(), reverse=True)
+
+
+def test_shares_are_those_of_greatest_likelihood(rng):
+    """At the maximum every candidate that is used has a mean ratio p_j / p of one, others less."""
+    log_p = torch.randn(400, 5, generator=rng)
+    log_p[:, 4] -= 8
+    share = module.shares_of(log_p, 3000)
+    ratio = (log_p.exp() / (log_p.exp() @ share)[:, None]).mean(0)
+    assert share.sum().item() == pytest.approx(1)
+    assert close(ratio[share > 1e-3], torch.ones_like(ratio[share > 1e-3]), atol=1e-4)
+    assert (ratio < 1 + 1e-3).all()
+
+
+def test_moving_and_stretching_columns_moves_the_law():
+    """Fits are in robust units, so that a column's own scale changes nothing but its volume."""
+    x = truth().sample(150, torch.Generator().manual_seed(0))[:, :3]
+    shift, scale = torch.tensor([5.0, -2.0, 0.0]), torch.tensor([3.0, 1.0, 0.5])
+    plain, moved = stacked(x, reals(x)), stacked(shift + scale * x, reals(x))
+    volume = scale.log().sum()
+    gap = plain.law.log_prob(x) - moved.law.log_prob(shift + scale * x)
+    assert gap.mean().item() == pytest.approx(volume.item(), abs=0.05)
+
+
+@pytest.mark.parametrize(("rows", "dims"), [(3, 2), (20, 30), (50, 1)])
+def test_few_rows_and_many_columns_are_better_than_independent_ones(rows, dims, rng):
+    """Nearly as likely as the law of the rows, independent columns of one normal each."""
+    x, new = torch.randn(rows, dims, generator=rng), torch.randn(2000, dims, generator=rng)
+    exact = -dims * (1 + math.log(2 * math.pi)) / 2
+    found = stacked(x, reals(x)).law.log_prob(new).mean().item()
+    assert exact - (3.0 if rows == 3 else 0.1 * dims) * 1.5 < found < exact + 0.2
+
+
+def test_no_component_is_narrower_than_rounding(rng):
+    """Numbers rounded to tenths have a density that is bounded by their cells."""
+    x = (torch.randn(300, 1, generator=rng) * 10).round() / 10
+    law = stacked(x, [GaussianFit(torch.tensor([0.1**2 / 12]))]).law
+    assert law.log_prob(x).exp().max() < 1.4 / 0.1
+
+
+def test_rows_with_many_kinds_of_holes_are_completed_as_their_law_has_it(rng, monkeypatch):
+    """The regression of one column on another, of which one half has holes, is that of the rows as
+    they were, and the spread about it too; rows with few kinds of holes come back as they are."""
+    z = torch.randn(1200, 2, generator=rng)
+    x = torch.stack([z[:, 0], 10 + 5 * (0.8 * z[:, 0] + 0.6 * z[:, 1])], 1)
+    holed = x.clone()
+    holed[600:, 1] = math.nan
+    assert completed_for_learning(holed, reals(x), 0) is holed
+    monkeypatch.setattr(completing_module, "WORK", 0)
+    whole = completed_for_learning(holed, reals(x), 0)
+    assert torch.equal(whole[:600], x[:600])
+    assert torch.equal(whole[:, 0], x[:, 0])
+    slope, at_zero = np.polyfit(*whole[600:].T.numpy(), 1)
+    assert slope == pytest.approx(4, abs=0.5)
+    assert at_zero == pytest.approx(10, abs=0.5)
+    assert (whole[600:, 1] - slope * whole[600:, 0]).std().item() == pytest.approx(3, abs=0.4)
+    assert completed_for_learning(x, reals(x), 0) is x
+
+
+def test_a_trial_judges_by_its_first_part():
+    x = truth().sample(100, torch.Generator().manual_seed(0))[:, :3]
+    trial = Trial.of(x, reals(x))
+    assert len(trial.rows) == len(trial.held_out) == 20
+    assert trial.log_p.shape == (20, len(trial.names))
