@@ -81,17 +81,17 @@ def test_a_damaged_log_does_not_block_resuming(tmp_path, say, monkeypatch):
 
     small = ["--steps", "20", "--width", "8", "--fit.steps", "12", "--fit.validations", "4"]
     words = ["train", "heartbeat", "--out", str(tmp_path / "run"), *small, "--fit.save-every", "0"]
-    step = loop._Loop.step
+    step = loop.Trainer.step
 
     def interrupted(self):
-        if self.kept.step == 9:
+        if self.state.step == 9:
             raise KeyboardInterrupt
         step(self)
 
-    monkeypatch.setattr(loop._Loop, "step", interrupted)
+    monkeypatch.setattr(loop.Trainer, "step", interrupted)
     with pytest.raises(SystemExit):
         cli.main(words)
-    monkeypatch.setattr(loop._Loop, "step", step)
+    monkeypatch.setattr(loop.Trainer, "step", step)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     (tmp_path / "run" / "metrics.jsonl").write_text("\n".join([lines[0][:9], *lines[1:]]) + "\n")
     with pytest.warns(UserWarning, match="damaged in line 1"):
