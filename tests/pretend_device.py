@@ -1,4 +1,4 @@
-"""A device that is none, for tests: tensors whose values lie in CPU memory and whose device says
+"""A pretended device, for tests: its tensors lie in CPU memory and say that their device is
 "pretend". They refuse what a CUDA tensor refuses, and count what makes a host wait for a GPU.
 
     with pretending() as device:

@@ -2,12 +2,12 @@
 
 __all__ = ["constant", "host_decides"]
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Nested: TypeAlias = Union[int, float, tuple["Nested", ...]]
+Nested: TypeAlias = int | float | tuple["Nested", ...]
 
 _KEPT: dict[tuple[Nested, torch.dtype, torch.device], Tensor] = {}
 _MOST = 256

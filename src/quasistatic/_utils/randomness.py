@@ -144,4 +144,3 @@ def choice(probs: Tensor, rng: torch.Generator | None) -> Tensor:
 
 def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
     return like.device if rng is None else rng.device
-

@@ -90,8 +90,12 @@ class Folder:
     """
 
     def __init__(
-        self, path: str | Path, model: Model, settings: dict[str, Any], parts: int,
-        about: dict[str, Any] | None = None
+        self,
+        path: str | Path,
+        model: Model,
+        settings: dict[str, Any],
+        parts: int,
+        about: dict[str, Any] | None = None,
     ) -> None:
         self.path, self.saved_at, self.cost = Path(path), time.monotonic(), 0.0
         self.config = {"format": FORMAT, "model": model.describe(), "fit": settings}

@@ -17,7 +17,6 @@ from .distributed import Engine
 from .objectives import Objective
 from .precision import ComputeMode
 
-
 Key: TypeAlias = tuple[torch.Size, torch.dtype]
 """The shape and dtype of raw rows."""
 
