@@ -28,6 +28,7 @@ check: .venv/.installed ## lint, formatting, types, import layers, and the rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m lint tests/test_docs.py tests/test_layers.py tests/utils/test_references.py
 

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 import quasistatic as qs
 from quasistatic.diagnostics.anomalies import AnomalyDetector
-from quasistatic.diagnostics.snr_bands import costs
+from quasistatic.diagnostics.snr_bands import band_costs
 
 LEVELS, LEVEL = 17, 0.05
 STEPS, BLUR = 500, 1.5
@@ -120,7 +120,7 @@ def by_likelihood(case: Case, model: qs.Diffusion) -> tuple[dict[str, float], di
     detector = AnomalyDetector.fit(model, case.reference, case.calibration)
     sets = {"ordinary": case.test, "anomalies": case.odd}
     found = {name: detector.score(rows) for name, rows in sets.items()}
-    whole = {name: costs(model, rows, bands=16, draws=4).total for name, rows in sets.items()}
+    whole = {name: band_costs(model, rows, bands=16, draws=4).total for name, rows in sets.items()}
     aucs = {
         "excess": auc(*(each.scores for each in found.values())),
         "outline": auc(*(each.costs.sum(1) for each in found.values())),

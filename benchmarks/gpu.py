@@ -366,7 +366,7 @@ def verbs_(asked: argparse.Namespace) -> None:
     note(
         "images_completed_a_second",
         len(some),
-        lambda: model.complete(some, mask[: len(some)], 4, times, rng, particles=16),
+        lambda: model.complete(some, mask[: len(some)], 4, times, rng, method=qs.SMC(16)),
     )
     packed = x[: 4 if asked.tiny else 256].astype("uint8")
     note("images_compressed_a_second", len(packed), lambda: model.compress(packed, times))

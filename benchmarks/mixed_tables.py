@@ -10,10 +10,11 @@ import mixed_law
 import numpy as np
 import pandas as pd
 from palmerpenguins import load_penguins
-from quasistatic.estimators.column_kinds import mixed_table
 from sklearn.datasets import load_diabetes
 
 import quasistatic as qs
+from quasistatic.estimators.table_columns import table_of
+from quasistatic.spaces.frames import Frame
 
 KNOWN = "known law"
 
@@ -38,9 +39,7 @@ class Task:
 
     @cached_property
     def table(self) -> qs.Table:
-        table = mixed_table(self.both, None)
-        assert table is not None  # or the columns would be numbers
-        return table
+        return table_of(Frame.of(self.both), None, None)
 
     @cached_property
     def shares(self) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.mutual_information import FairBit, StandardNormal, information_uniform
 from quasistatic.kernels.schedules import Schedule
 
@@ -95,7 +95,7 @@ def on_the_roll(first: float, steps: int) -> dict[str, tuple[Callable[[], Schedu
     """Each schedule, made when it is its turn, and the objective that trains with it."""
 
     def from_rate() -> Schedule:
-        rate = measured(trained(even(first), steps, 0, None), VALID, rng=torch.Generator())
+        rate = information_rate(trained(even(first), steps, 0, None), VALID, rng=torch.Generator())
         return information_uniform(rate, T, first, LAST)
 
     def start() -> Schedule:
@@ -144,7 +144,7 @@ def of_bits() -> dict[str, dict]:
     evenly, first = qs.schedules.erase_evenly(steps), math.log(steps - 1)
     fine = qs.BinomialKernel(qs.schedules.erase_evenly(100), mean=0.2)
     model, draws = qs.Diffusion(**oracle.parts(fine)), torch.Generator().manual_seed(0)
-    rate = measured(model, oracle.sample(500, draws), rng=torch.Generator().manual_seed(1))
+    rate = information_rate(model, oracle.sample(500, draws), rng=torch.Generator().manual_seed(1))
     tables = {
         "erase evenly (SD15)": evenly,
         "linear, DDPM's ends": qs.schedules.linear(steps, 0.1 / steps, 20 / steps * 0.999),

@@ -30,7 +30,7 @@ def widths(model: qs.Diffusion, valid: Tensor, rng: torch.Generator) -> dict[str
     """The model with each rule for the width of a step."""
     heads = {"own": model.head}
     if not model.kernel.binary:
-        table = qs.sampling.timesteps.analytic(model, valid, CANDIDATES, rng)
+        table = qs.sampling.timesteps.analytic_variance(model, valid, CANDIDATES, rng)
         heads["exact"] = qs.Exact(model.head)
         heads["analytic"] = qs.Spread(model.head, table)
         heads["small"] = qs.Spread(model.head, qs.FixedSmall())
@@ -60,7 +60,9 @@ def table(name: str, repeats: int, images: int) -> dict:
     for width, walked in widths(model, valid, rng).items():
         started = time.perf_counter()
         part = 2 if width == "exact" else 1
-        costs = qs.sampling.timesteps.measure(walked, valid[: ON // part], CANDIDATES // part, rng)
+        costs = qs.sampling.timesteps.measure_costs(
+            walked, valid[: ON // part], CANDIDATES // part, rng
+        )
         seconds = time.perf_counter() - started
         cells = {}
         for kind, chosen in (("even", lambda n: n), ("path", costs.path)):

@@ -20,6 +20,8 @@ from quasistatic.distributions import (
     OneHotGroups,
     Product,
 )
+from quasistatic.heads import Classes, ProductHead, Velocity
+from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import (
     BinomialKernel,
     CategoricalKernel,
@@ -28,6 +30,7 @@ from quasistatic.kernels import (
     ProductKernel,
     schedules,
 )
+from quasistatic.model import Model
 from quasistatic.spaces import Binary, Continuous, OneHot, Space, Table
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
@@ -236,3 +239,16 @@ class Wrong(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         each = torch.arange(1, self.outputs + 1).to(x)
         return torch.sin(each * (1 + x.sum(1, keepdim=True) - x)[..., None]) * 0.7
+
+
+def mixed_model() -> Model:
+    """A chain of a table with a real value and a class, with a network that is wrong."""
+    kernel = GROUPED["mixed"]
+    head = ProductHead((Velocity(FixedLarge()), Classes()))
+    return Model(space_for(kernel), kernel, head, Wrong(1))
+
+
+def mixed_rows(n: int, rng: torch.Generator) -> Tensor:
+    """n raw rows of that table."""
+    line = 0.5 + 2 * torch.randn(n, 1, generator=rng)
+    return torch.cat([line, torch.randint(2, (n, 1), generator=rng).double()], 1)

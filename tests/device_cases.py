@@ -12,13 +12,13 @@ from torch import Tensor
 import quasistatic as qs
 from quasistatic.diagnostics.anomalies import AnomalyDetector
 from quasistatic.diagnostics.entropy import entropy_budget
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.progressive import (
     code_progressively,
     generate_progressively,
     interpolate,
 )
-from quasistatic.sampling.timesteps import analytic, measure
+from quasistatic.sampling.timesteps import analytic_variance, measure_costs
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
 STEPS = 12
@@ -147,27 +147,27 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
 
     def known() -> object:
         filled = np.where(np.isnan(few.astype(float)), 0.0, few)
-        return model.complete(filled, mask, draws=2, times=jumps, rng=rng(), particles=4)
+        return model.complete(filled, mask, draws=2, times=jumps, rng=rng(), method=qs.SMC(4))
 
     def noisy() -> object:
         factor = qs.Observed(np.where(np.isnan(few.astype(float)), 0.0, few), 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, pull=0.5)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4, pull=0.5))
 
     def linear() -> object:
         factor = qs.Linear(seen, view, 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4))
 
     def smooth() -> object:
         factor = qs.Smooth(lambda raw, rows: -0.1 * (raw**2).flatten(1).sum(1), count=2)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, pull=1.0)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4, pull=1.0))
 
     def label() -> object:
         factor = qs.Label(lambda raw: raw.flatten(1)[:, :2], [0, 1, 1])
-        return model.posterior(factor, 2, jumps, rng(), particles=4)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4))
 
     def walk(name: str) -> object:
         factor = qs.Observed(np.where(np.isnan(few.astype(float)), 0.0, few), 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, walk=name)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.Guided(name))
 
     def layers() -> object:
         codec = qs.LayeredCodec(model, jumps)
@@ -190,7 +190,7 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
         "guided, constant": lambda: walk("constant"),
         "guided, matched": lambda: walk("matched"),
         "impute": lambda: model.impute(
-            np.where(mask, np.nan, few.astype(float)), 2, jumps, rng(), particles=4
+            np.where(mask, np.nan, few.astype(float)), 2, jumps, rng(), method=qs.SMC(4)
         ),
         "compress": lambda: model.decompress(model.compress(few)),
         "compress in layers": layers,
@@ -199,9 +199,9 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
             model, np.concatenate([x, x]), x, below=np.inf, bands=2, draws=1
         ).score(few),
         "entropy budget": lambda: entropy_budget(model, x, jumps, rng=rng()).spent,
-        "step costs": lambda: measure(model, x, 6, rng()).between,
-        "analytic": lambda: torch.tensor(analytic(model, x, 4, rng()).table),
-        "information rate": lambda: measured(model, x, rng=rng()),
+        "step costs": lambda: measure_costs(model, x, 6, rng()).between,
+        "analytic": lambda: torch.tensor(analytic_variance(model, x, 4, rng()).table),
+        "information rate": lambda: information_rate(model, x, rng=rng()),
         "coded": lambda: code_progressively(model, x, 5, rng=rng()),
         "generated": lambda: generate_progressively(model, 3, shown=3, times=jumps, rng=rng()),
         "interpolated": lambda: interpolate(model, few, x[6:12], STEPS, (0.5,), jumps, rng()),

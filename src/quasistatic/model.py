@@ -5,7 +5,7 @@ __all__ = ["Model"]
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ._utils import serialization
 from ._utils.eval_mode import evaluating
 from ._utils.printing import ShortRepr
+from ._utils.validation import instance_of
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
@@ -38,6 +39,10 @@ class Model(nn.Module):
 
     def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
         super().__init__()
+        instance_of("space", space, Space, "Binary(20)")
+        instance_of("kernel", kernel, Kernel, "GaussianKernel(schedules.cosine(1000))")
+        instance_of("head", head, Head, "Velocity()")
+        instance_of("network", network, nn.Module, "networks.MLP(20)")
         space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
@@ -54,6 +59,13 @@ class Model(nn.Module):
         """How many examples are processed at once in scoring and sampling, so that memory does not
         grow with the number of examples."""
         return max(1, min(4096, 2**18 // math.prod(self.space.state)))
+
+    def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
+        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`chunk_size` rows, or
+        fewer where `copies` of each row are made."""
+        size = max(1, self.chunk_size // copies)
+        for start in range(0, len(x), size):
+            yield x[start : start + size]
 
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""
@@ -177,7 +189,19 @@ class Model(nn.Module):
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
         x[0] = torch.nan if self.space.holes else 0.0
         with evaluating(self.network):
-            output = self.network(x, (t / self.steps).to(x))
+            try:
+                output = self.network(x, (t / self.steps).to(x))
+            except (RuntimeError, IndexError, TypeError) as error:
+                raise TypeError(
+                    f"{type(self.network).__name__} cannot be applied to x of shape "
+                    f"{tuple(x.shape)} and times of shape {tuple(t.shape)} ({error}): build it "
+                    f"for data of shape {self.space.state}"
+                ) from error
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"{type(self.network).__name__} returns a {type(output).__name__}, and a tensor is "
+                "needed"
+            )
         got = tuple(output.shape)
         expected = (*x.shape, self.head.outputs)
         if got != expected:

@@ -277,10 +277,10 @@ def test_without_names_the_three_of_the_textbook_are_compared(capsys):
     out = " ".join(capsys.readouterr().out.split())
     for name in ("linear", "cosine", "quadratic"):
         assert f"{name} ┏" in out
-    assert "linear takes most in the first third of the chain (95.8%)" in out
+    assert "linear loses most in the first third of the chain (95.8%)" in out
     assert "cosine most in the last (2.8%)" in out
     cli.main(["schedule", "linear", "--steps", "40"])
-    assert "takes most" not in capsys.readouterr().out
+    assert "loses most" not in capsys.readouterr().out
 
 
 def test_cite_lists_every_paper_and_one_by_its_key(capsys, refused):

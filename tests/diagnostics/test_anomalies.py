@@ -9,7 +9,7 @@ from torch import nn
 from conftest import Wrong, assert_mean, close
 from quasistatic.diagnostics.anomalies import Anomalies, AnomalyDetector
 from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
-from quasistatic.diagnostics.snr_bands import costs
+from quasistatic.diagnostics.snr_bands import band_costs
 from quasistatic.heads import Clean
 from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
@@ -59,7 +59,7 @@ def test_the_bands_sum_to_the_bound(space, kernel, draws, rng):
     """Over seeds the costs of an example have the mean of -K, however few terms are visited."""
     model, raw = Model(space, kernel, Clean(FixedLarge()), Mild()), some_raw(space, 1, rng)
     truth = -bound(model, raw.expand(400, 3), rng=rng).nats
-    totals = torch.cat([costs(model, raw, 5, draws, seed=97 * k).total for k in range(20)])
+    totals = torch.cat([band_costs(model, raw, 5, draws, seed=97 * k).total for k in range(20)])
     slack = 5 * truth.std().item() / 400**0.5
     assert_mean(totals, truth.mean(), slack)
     assert 5 * totals.std() / 20**0.5 + slack < 0.5 * truth.mean().abs()
@@ -70,14 +70,15 @@ def test_coarse_bands_are_the_same_wherever_one_starts(space, kernel, rng):
     """Terms below a log-SNR are the last ones, and a band for each of them is the term itself."""
     model, raw = wrong(space, kernel), some_raw(space, 3, rng)
     first = int((kernel.schedule.log_snr > 0).sum())
-    tail = costs(model, raw, 40 - first, None, below=0.0)
+    tail = band_costs(model, raw, 40 - first, None, below=0.0)
     assert tail.evaluations == 40 - first
     assert close(tail.log_snr, kernel.schedule.log_snr[first:])
-    few = costs(model, raw, 1, None, below=0.0)
+    few = band_costs(model, raw, 1, None, below=0.0)
     assert few.evaluations == tail.evaluations
-    every = costs(model, raw, 4, None)
-    assert every.evaluations == 40 - space.first_term
-    assert every.log_snr[0] == kernel.schedule.log_snr[space.first_term]
+    every = band_costs(model, raw, 4, None)
+    first = 1 - space.learns_last_step
+    assert every.evaluations == 40 - first
+    assert every.log_snr[0] == kernel.schedule.log_snr[first]
 
 
 def test_what_is_seen_through_noise_costs_its_divergence(rng):
@@ -85,7 +86,7 @@ def test_what_is_seen_through_noise_costs_its_divergence(rng):
     oracle, kernel = GaussianOracle((0.0, 1.0), (0.5, 1.5)), KERNEL
     x = oracle.sample(5, rng)
     model = Model(**oracle.parts(kernel))
-    found = [costs(model, x, 1, None, below=0.0, seed=k) for k in range(40)]
+    found = [band_costs(model, x, 1, None, below=0.0, seed=k) for k in range(40)]
     s = kernel.steps - found[0].evaluations
     shrunk, noise = kernel.schedule.alpha_bar[s], 1 - kernel.schedule.alpha_bar[s]
     mean, variance = oracle.mixture.mean[0], shrunk * oracle.mixture.variance[0] + noise
@@ -99,19 +100,19 @@ def test_what_is_seen_through_noise_costs_its_divergence(rng):
 def test_an_example_s_costs_are_its_own(space, kernel, rng, monkeypatch):
     """Neither order, nor neighbours, nor the size of batches changes them."""
     model, raw = wrong(space, kernel), some_raw(space, 9, rng)
-    found = costs(model, raw, 3, 4).bands
+    found = band_costs(model, raw, 3, 4).bands
     order = torch.randperm(9, generator=rng)
-    assert close(costs(model, raw[order], 3, 4).bands, found[order])
-    assert close(costs(model, raw[4:5], 3, 4).bands, found[4:5])
-    monkeypatch.setattr(Model, "together", 2)
-    assert close(costs(model, raw, 3, 4).bands, found)
+    assert close(band_costs(model, raw[order], 3, 4).bands, found[order])
+    assert close(band_costs(model, raw[4:5], 3, 4).bands, found[4:5])
+    monkeypatch.setattr(Model, "chunk_size", 2)
+    assert close(band_costs(model, raw, 3, 4).bands, found)
 
 
 def test_noise_that_is_shared_compares_examples_better(rng):
     """The difference of two near examples is told with less noise than either cost."""
     model = Model(**TWO.parts(KERNEL))
     pair = torch.tensor([[-1.5, 1.5], [-1.6, 1.4]])
-    totals = torch.stack([costs(model, pair, 3, 2, 0.0, seed=50 * k).total for k in range(80)])
+    totals = torch.stack([band_costs(model, pair, 3, 2, 0.0, seed=50 * k).total for k in range(80)])
     assert totals.diff(dim=1).std() < 0.3 * totals.std(0).min()
 
 
@@ -172,7 +173,9 @@ def test_simple_examples_are_expected_to_cost_little(rng):
         Model(**oracle.parts(KERNEL)), oracle.sample(80, rng), oracle.sample(20, rng), bands=2
     )
     quiet = torch.zeros(1, 3)
-    raw_costs = costs(fitted.model, torch.cat([oracle.sample(50, rng), quiet]), 2, 32, 0.0).total
+    raw_costs = band_costs(
+        fitted.model, torch.cat([oracle.sample(50, rng), quiet]), 2, 32, 0.0
+    ).total
     assert raw_costs[-1] < raw_costs[:-1].min() + 0.05
     # Independent normal values of one law: nothing but these two numbers matters.
     scores = fitted.score(oracle.sample(50, rng)).scores
@@ -211,9 +214,9 @@ def test_bad_input_is_refused(rng):
     with pytest.raises(ValueError, match=r"bands must be from 1 to \d+, .* below .* of 0, got 99"):
         AnomalyDetector.fit(model, some, some, bands=99)
     with pytest.raises(ValueError, match="draws must be 1 or more, got 0"):
-        costs(model, some, draws=0)
+        band_costs(model, some, draws=0)
     with pytest.raises(ValueError, match=r"bands must be from 1 to 0, .* below .* of -99, got 8"):
-        costs(model, some, below=-99.0)
+        band_costs(model, some, below=-99.0)
     with pytest.raises(ValueError, match="x holds nan"):
         detector(rng).score(torch.tensor([[math.nan, 0.0]]))
 

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from conftest import KERNELS, Silent, Wrong, close, random_data
+from conftest import (
+    GROUPED,
+    KERNELS,
+    Silent,
+    Wrong,
+    close,
+    mixed_model,
+    mixed_rows,
+    random_data,
+)
 from quasistatic.diagnostics.entropy import EntropyBudget, entropy_budget
 from quasistatic.diagnostics.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle
 from quasistatic.distributions import total
@@ -244,7 +253,7 @@ def test_a_batch_at_a_time_and_a_model_left_as_it_was(monkeypatch, rng):
     model = Model(Continuous(3), KERNELS["gaussian"], Clean(), Wrong())
     x = random_data(model.kernel, 50, rng)
     whole = entropy_budget(model, x, [1, 20, 40], rng=rng)
-    monkeypatch.setattr(Model, "together", 7)
+    monkeypatch.setattr(Model, "chunk_size", 7)
     model.train()
     parts = entropy_budget(model, x, [1, 20, 40], draws=3, rng=rng)
     assert model.network.training
@@ -270,7 +279,7 @@ def test_areas_of_the_figure_are_bits(name, steps, budgets, monkeypatch):
     told = budget.truth.mean - budget.lower
     for label, nats in [
         ("between the two bounds", budget.allowed),
-        ("spent by the model", budget.spent),
+        ("used by the model", budget.spent),
         ("the truth", told),
         ("lost by the model", budget.lost.mean),
     ]:
@@ -280,12 +289,59 @@ def test_areas_of_the_figure_are_bits(name, steps, budgets, monkeypatch):
     assert torch.allclose(torch.as_tensor(information) * unit, budget.information.mean)
 
 
+def spaces() -> dict:
+    gaussian, bits = KERNELS["gaussian"], KERNELS["bits-each"]
+    levels = Quantized(3, 8, 1.5)
+    return {
+        "continuous": (Model(Continuous(3, scale=2.0), gaussian, Clean(), Wrong()), None),
+        "bits": (Model(Binary(3), bits, Clean(), Wrong()), (0.0, 2)),
+        "levels": (Model(levels, gaussian, Levels(), Wrong(8)), (0.0, 8)),
+        "table": (mixed_model(), None),
+    }
+
+
+@pytest.mark.parametrize("name", ["continuous", "bits", "levels", "table"])
+def test_the_budget_s_bound_is_k_for_every_space(name, rng):
+    """The entropies of the chain and the last step's term: the same K as the score's, on the scale
+    of the raw data, and where the chain ends it is `reached` less the entropy of x_1."""
+    model, drawn = spaces()[name]
+    if name == "table":
+        x = mixed_rows(4000, rng)
+    else:
+        x = torch.randn(4000, 3, generator=rng)
+        x = torch.randint(drawn[1], (4000, 3), generator=rng) if drawn else x
+    budget = entropy_budget(model, x, [1, 3, 10, 25, 40], rng=rng)
+    score = bound(model, x, times=[1, 3, 10, 25, 40], rng=rng)
+    error = math.hypot(budget.bound.stderr.item(), score.stderr())
+    assert abs(budget.bound.mean.item() - score.nats.double().mean().item()) < 4 * error
+    if name in ("bits", "levels"):
+        assert budget.reached == pytest.approx(budget.bound.mean.item())
+    assert budget.ceiling >= budget.reached - 4 * error
+    assert (budget.spent >= 0).all()
+
+
+def test_a_table_of_one_kind_has_the_budget_of_its_columns(rng):
+    """The step to 0 leaves real values as they are: all that it has is the classes'."""
+    model, x = mixed_model(), mixed_rows(500, rng)
+    budget = entropy_budget(model, x, [1, 10, 40], rng=rng)
+    line = GROUPED["mixed"].parts[0]
+    x_0 = model.space.encode(x)[:, :1]
+    entropy = line.marginal(x_0, torch.ones(500, dtype=torch.long)).entropy().mean()
+    assert budget.noise[0].item() == pytest.approx(entropy.item())  # of x_1: a class has none at 0
+    kind = GROUPED["mixed"].parts[1]
+    classes = model.space.encode(x)[:, 1:]
+    at = torch.ones(500, dtype=torch.long)
+    lost = total(kind.step(classes, 0 * at, at).entropy()).mean()
+    assert budget.forward[0].item() == pytest.approx(lost.item())
+
+
 def test_what_cannot_be_is_refused():
     model = Model(Continuous(2, scale=2.0), PLANE, Clean(), Silent())
     x = torch.zeros(3, 2)
     with pytest.raises(ValueError, match="draws must be 1 or more, got 0"):
         entropy_budget(model, x, draws=0)
-    with pytest.raises(ValueError, match=r"the oracle speaks of .*scale=1\.0.* the model of"):
+    message = r"the oracle is of data of .* the model of data of .*scale=2"
+    with pytest.raises(ValueError, match=message):
         entropy_budget(model, x, oracle=GaussianOracle((0.0, 0.0)))
     with pytest.raises(ValueError, match="times must end at T = 12"):
         entropy_budget(model, x, [1, 5])

@@ -223,14 +223,14 @@ def test_a_broken_model_fails_the_row_that_names_it(name):
     assert not report.passed
 
 
-def test_what_supposes_a_row_that_failed_is_skipped_and_says_so():
+def test_an_identity_that_needs_one_that_failed_is_skipped_and_says_so():
     model = plain(Bursting(mlp()))
     report = check(model, data(model))
     assert report["finite outputs"].error == 1
     assert report["finite outputs"].note == "first at t = 7"
     for name in ("deterministic", "rows apart", "divergence", "share of terms", "samples"):
         assert report[name].skipped
-        assert report[name].note == "skipped: it supposes 'finite outputs'"
+        assert report[name].note == "skipped: it needs 'finite outputs'"
 
 
 def test_a_part_that_raises_fails_its_row_with_what_it_said():
@@ -283,7 +283,7 @@ def test_a_report_reads_as_a_table():
     rows = (
         Row("one", "a holds [for all]", 1e-9, 1e-6),
         Row("two", "b holds", 0.5, 1e-6, "first at t = 3"),
-        Row("three", "c holds", None, None, "skipped: it supposes 'two'"),
+        Row("three", "c holds", None, None, "skipped: it needs 'two'"),
         Row("four", "d holds", math.nan, 1e-6),
     )
     text = str(Report(rows))

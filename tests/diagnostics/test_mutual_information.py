@@ -130,6 +130,23 @@ def test_an_even_loss_is_even():
     assert even.thirds == pytest.approx((9 / 29, 10 / 29, 10 / 29))
 
 
+@pytest.mark.parametrize("steps", [5, 7, 40])
+@pytest.mark.parametrize("make", [schedules.cosine, schedules.erase_evenly, schedules.linear])
+def test_half_and_thirds_are_read_off_the_losses_of_single_steps(make, steps):
+    """By adding up the loss of each step after the first."""
+    erased = Erasure("", make(steps), FairBit())
+    lost = erased.lost[1:].tolist()
+    whole, gone = sum(lost), 0.0
+    t = 1
+    while gone < whole / 2:
+        gone += lost[t - 1]
+        t += 1
+    assert erased.half == pytest.approx(t / steps)
+    ends = [0, round(steps / 3) - 1, round(2 * steps / 3) - 1, steps - 1]
+    shares = [sum(lost[a:b]) / whole for a, b in itertools.pairwise(ends)]
+    assert erased.thirds == pytest.approx(shares)
+
+
 @pytest.mark.parametrize("steps", [2, 3, 4])
 def test_the_shortest_chains_lose_too(steps):
     erased = Erasure("", schedules.erase_evenly(steps), FairBit())

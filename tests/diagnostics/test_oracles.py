@@ -10,10 +10,14 @@ import torch
 from conftest import KERNELS, assert_mean, close
 from quasistatic.data.synthetic import roll_curve, roll_noise, swiss_roll
 from quasistatic.diagnostics.oracles import (
+    CheckerboardOracle,
     GaussianOracle,
     HeartbeatOracle,
+    IsingOracle,
     MixtureOracle,
     Moments,
+    PinwheelOracle,
+    RingOracle,
     SwissRollOracle,
 )
 from quasistatic.distributions import Gaussian
@@ -28,6 +32,9 @@ REAL = {
     "mixture": MixtureOracle((0.3, 0.7), ((-1.0, 2.0), (0.5, -0.5)), (0.1, 0.4)),
     "stretched": MixtureOracle((0.5, 0.5), ((-1.0, 0.0), (1.0, 0.0)), ((0.02, 2.0), (1.0, 0.1))),
     "roll": SwissRollOracle(0.2),
+    "ring": RingOracle(8, 1.4, 0.15),
+    "pinwheel": PinwheelOracle(3, 6),
+    "checkerboard": CheckerboardOracle(4, 3),
 }
 every_real = pytest.mark.parametrize("oracle", REAL.values(), ids=REAL.keys())
 
@@ -69,7 +76,7 @@ def test_the_density_after_t_steps_is_the_mean_of_the_forward_process(oracle, rn
     assert_mean(density, oracle.log_prob_t(x_t, kernel, t).exp()[0])
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture", "stretched", "roll"])
+@pytest.mark.parametrize("name", [each for each in REAL if REAL[each].space.dims == 2])
 def test_the_density_integrates_to_one(name):
     oracle = REAL[name]
     axes = [torch.linspace(-9, 9, 361)] * 2
@@ -78,7 +85,7 @@ def test_the_density_integrates_to_one(name):
     assert mass.item() == pytest.approx(1, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture", "stretched"])
+@pytest.mark.parametrize("name", [each for each in REAL if REAL[each].space.dims == 2])
 def test_draws_have_the_moments_of_the_mixture(name, rng):
     oracle = REAL[name]
     x, mixture = oracle.sample(100_000, rng), oracle.mixture
@@ -147,25 +154,83 @@ def test_pieces_change_nothing(rng, monkeypatch):
     kernel, oracle = KERNELS["gaussian"], REAL["mixture"]
     x, t = torch.randn(50, 2, generator=rng), torch.randint(1, 41, (50,), generator=rng)
     whole = oracle.answer(kernel, x, t), oracle.log_prob(x)
-    monkeypatch.setattr("quasistatic.diagnostics.oracles.LARGEST", 12)
+    monkeypatch.setattr("quasistatic.diagnostics.oracles.mixtures.LARGEST", 12)
     assert torch.equal(oracle.answer(kernel, x, t), whole[0])
     assert torch.equal(oracle.log_prob(x), whole[1])
 
 
-# The heartbeat.
+def test_shapes_of_the_plane_have_their_symmetry(rng):
+    """A turn by one arm or one normal, and a shift by two squares within the board, change no
+    density."""
+    x = torch.randn(50, 2, generator=rng)
+    for oracle, count in ((RingOracle(8), 8), (PinwheelOracle(5), 5)):
+        angle = 2 * math.pi / count
+        turn = torch.tensor(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        assert close(oracle.log_prob(x @ turn.T), oracle.log_prob(x))
+    board = CheckerboardOracle(4, 6)
+    inside = torch.tensor([[-1.5, -1.5], [-0.5, -0.5], [-1.4, 0.5]])
+    dark = torch.full((3,), -math.log(8.0))  # eight squares of area 1
+    assert close(board.log_prob(inside), dark, atol=0.04)
+    assert (board.log_prob(inside + torch.tensor([1.0, 0.0])) < dark - 3).all()
+    assert close(board.log_prob(-x), board.log_prob(x))
 
 
-@pytest.mark.parametrize(("length", "period"), [(6, 3), (7, 3), (8, 2), (5, 5)])
-def test_the_heartbeat_s_probabilities_sum_to_one(length, period):
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RingOracle(0), "a ring needs positive sizes, got count = 0"),
+        (lambda: PinwheelOracle(5, 1), "a pinwheel needs positive sizes, got normals = 0"),
+        (lambda: CheckerboardOracle(4, 0), "a board needs positive sizes, got grid = 0"),
+        (lambda: IsingOracle(2), "a ring has 3 to 12 bits here, got 2"),
+        (lambda: IsingOracle(4, math.inf), "coupling and field must be finite, got inf"),
+    ],
+)
+def test_shapes_without_a_size_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Bits.
+
+
+BITS = {
+    "6 by 3": HeartbeatOracle(6, 3),
+    "7 by 3": HeartbeatOracle(7, 3),
+    "8 by 2": HeartbeatOracle(8, 2),
+    "5 by 5": HeartbeatOracle(5, 5),
+    "ising": IsingOracle(6),
+    "apart": IsingOracle(5, -0.8, 0.3),
+}
+
+
+@pytest.mark.parametrize("oracle", BITS.values(), ids=BITS.keys())
+def test_probabilities_of_bits_sum_to_one(oracle):
     """Over all sequences of bits, before and after any number of steps."""
-    oracle = HeartbeatOracle(length, period)
+    length = oracle.space.dims
     every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=length)))
     assert oracle.log_prob(every).exp().sum().item() == pytest.approx(1)
-    assert (oracle.log_prob(every).isfinite()).sum() == period
+    assert (oracle.log_prob(every).isfinite()).sum() == len(oracle.sequences)
     kernel = BinomialKernel(schedules.erase_evenly(20), 0.3)
     for t in (1, 7, 20):
         after = oracle.log_prob_t(every, kernel, torch.full((len(every),), t))
         assert after.logsumexp(0).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_an_ising_law_has_the_log_odds_of_its_energy(rng):
+    """log p of a flip of one spin: 2 s_i (coupling (s_{i-1} + s_{i+1}) + field)."""
+    oracle = IsingOracle(6, 0.7, 0.2)
+    x = oracle.sample(200, rng)
+    spin = 2 * x - 1
+    for i in range(6):
+        flipped = x.clone()
+        flipped[:, i] = 1 - flipped[:, i]
+        energy = 0.7 * (spin[:, i - 1] + spin[:, (i + 1) % 6]) + 0.2
+        lost = oracle.log_prob(x) - oracle.log_prob(flipped)
+        assert close(lost, 2 * spin[:, i] * energy)
+    drawn = IsingOracle(6, 0.7, 0.2).sample(50_000, rng)
+    assert_mean(drawn, oracle.log_weight.exp() @ oracle.sequences)
 
 
 def test_a_heartbeat_is_a_1_every_period_places(rng):
@@ -177,9 +242,9 @@ def test_a_heartbeat_is_a_1_every_period_places(rng):
 
 
 @pytest.mark.parametrize("mean", [0.2, 0.5, (0.1, 0.5, 0.8, 0.3, 0.2, 0.6, 0.9)])
-def test_the_heartbeat_s_answer_is_bayes_by_enumeration(mean, rng):
+@pytest.mark.parametrize("oracle", [HeartbeatOracle(7, 3), IsingOracle(7)], ids=["beat", "ising"])
+def test_the_answer_on_bits_is_bayes_by_enumeration(oracle, mean, rng):
     """P(x_0i = 1 | x_t) over all 2^7 clean sequences, also where it is all but certain."""
-    oracle = HeartbeatOracle(7, 3)
     kernel = BinomialKernel(schedules.erase_evenly(30), mean)
     model = Model(**oracle.parts(kernel))
     every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=7)))

@@ -19,7 +19,7 @@ from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
 from quasistatic.reporting import figures
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import sample
 from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
 
 
@@ -192,7 +192,7 @@ def test_other_numbers_of_evaluations_are_refused(evaluations):
 def test_a_walk_that_is_watched_ends_where_it_ends_unwatched():
     for model, _ in MODELS.values():
         made = generate_progressively(model, 6, 4, rng=seeded(2))
-        assert torch.equal(made.samples, ancestral(model, 6, rng=seeded(2)))
+        assert torch.equal(made.samples, sample(model, 6, rng=seeded(2)))
         assert made.estimates.shape == (6, 4, 3)
         assert made.t.tolist()[0] == model.steps
         assert made.t.tolist()[-1] == 1
@@ -288,16 +288,23 @@ def test_mixed_at_once_nothing_has_changed_and_at_the_end_all_has():
 
 
 def test_a_thinned_chain_serves_too_and_a_time_that_it_skips_does_not():
+    # The model of N(0, 1) estimates signal x_t, and the mean of a whole chain from x_t is that too,
+    # however few times it visits.
+    exact = Model(**GaussianOracle((0.0,) * 3, 1.0).parts(GAUSSIAN))
+    a, b = torch.full((20_000, 3), 2.0), torch.full((20_000, 3), -1.0)
+    thin = interpolate(exact, a, b, 11, (0.0, 0.5, 1.0), times=[1, 4, 11, 30], rng=seeded())
+    gain = torch.sigmoid(GAUSSIAN.schedule.log_snr[11])
+    for column, mixed in enumerate((2.0, 0.5, -1.0)):
+        assert_mean(thin[:, column], (gain * mixed).item(), slack=2e-3)
     model, _ = MODELS["continuous"]
     a, b = two(3)
-    assert interpolate(model, a, b, 11, times=[1, 4, 11, 30]).shape == (3, 5, 3)
     with pytest.raises(ValueError, match="t must be one of the chain's 4 times from 1 to 30, got"):
         interpolate(model, a, b, 12, times=[1, 4, 11, 30])
 
 
 def test_what_cannot_be_mixed_is_refused():
     bits, raw = MODELS["bits"]
-    with pytest.raises(TypeError, match="got BinomialKernel: a mix of bits is no bit"):
+    with pytest.raises(TypeError, match="got BinomialKernel: a mix of bits is not a bit"):
         interpolate(bits, raw, raw, 10)
     model, _ = MODELS["continuous"]
     a, b = two(3)

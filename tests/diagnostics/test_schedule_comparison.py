@@ -54,8 +54,11 @@ def test_what_is_even_is_even_under_the_law_that_is_asked_for():
     [
         ("cosinus", r"there is no schedule 'cosinus': did you mean cosine\?"),
         ("custom:0.5", "there is no schedule 'custom'"),
-        ("linear:a", "'linear:a' holds something that is no number: write linear:first,last, as"),
-        ("linear:1e-4,", "holds something that is no number"),
+        (
+            "linear:a",
+            "'linear:a' contains something other than numbers: write linear:first,last, as",
+        ),
+        ("linear:1e-4,", "contains something other than numbers"),
         ("erase_evenly:3", "gives 1 numbers, and erase_evenly takes 0: write erase_evenly"),
         ("cosine:1,2,3", "gives 3 numbers, and cosine takes 2: write cosine:offset,largest"),
         ("linear_log_snr:-7,7", "log-SNR must fall"),
@@ -91,7 +94,7 @@ def test_the_tables_are_the_numbers():
 
 def test_the_short_answer_names_who_takes_early_and_who_late():
     said = in_short(compared("linear", "cosine", "quadratic", steps=1000))
-    assert "linear takes most in the first third of the chain (95.8%)" in said
+    assert "linear loses most in the first third of the chain (95.8%)" in said
     assert "cosine most in the last (2.8%)" in said
 
 

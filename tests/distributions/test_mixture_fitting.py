@@ -18,7 +18,7 @@ from quasistatic.distributions.mixtures.fitting import (
 )
 from quasistatic.distributions.mixtures.fitting import completing as completing_module
 from quasistatic.distributions.mixtures.fitting import stacking as module
-from quasistatic.distributions.mixtures.fitting.block_fits import oas
+from quasistatic.distributions.mixtures.fitting.block_fits import at_least, oas
 from quasistatic.distributions.mixtures.fitting.em import clustered, maximised
 
 
@@ -153,6 +153,23 @@ def test_few_rows_and_many_columns_are_better_than_independent_ones(rows, dims, 
     exact = -dims * (1 + math.log(2 * math.pi)) / 2
     found = stacked(x, reals(x)).law.log_prob(new).mean().item()
     assert exact - (3.0 if rows == 3 else 0.1 * dims) * 1.5 < found < exact + 0.2
+
+
+def test_a_covariance_is_raised_to_a_floor_and_no_further(rng):
+    """Every direction has the variance that it had or the floor's, and a wide matrix stays."""
+    root = torch.randn(4, 3, 3, generator=rng)
+    wide, floor = root @ root.mT + 0.2 * torch.eye(3), torch.tensor([0.1, 0.05, 0.02])
+    assert at_least(wide, floor) is wide
+    narrow = wide - 0.2 * torch.eye(3) + 1e-6 * torch.eye(3)
+    narrow[0] = 1.0  # of rank one
+    found = at_least(narrow, floor)
+    scale = floor.sqrt()
+    before, after = (
+        torch.linalg.eigvalsh(each / scale[:, None] / scale) for each in (narrow, found)
+    )
+    assert close(after, before.clamp(min=1.0), rtol=1e-6)
+    given = 1 / torch.linalg.inv(found).diagonal(dim1=1, dim2=2)
+    assert (given > floor * (1 - 1e-9)).all()
 
 
 def test_no_component_is_narrower_than_rounding(rng):

@@ -336,7 +336,7 @@ def test_three_ways_to_say_the_same_of_a_byte_cost_the_same(rng):
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Levels(-1), ValueError, "mixtures must be 0 .* got -1"),
+        (lambda: Levels(-1), ValueError, "mixtures .0 for one logit a level. must .* got -1"),
         (
             lambda: Levels(6).bind(Quantized(3, 17), KERNELS["gaussian"]),
             TypeError,

@@ -9,9 +9,12 @@ import torch
 
 from conftest import (
     KERNELS,
+    assert_mean,
     close,
     data_like_noise,
+    each_scalar,
     every_kernel,
+    every_kernel_at_all,
     member,
     random_data,
     random_times,
@@ -290,3 +293,17 @@ def test_bits_with_an_activity_of_their_own_are_so_many_kernels(rng):
 def test_a_bit_that_is_always_the_same_is_refused(mean):
     with pytest.raises(ValueError, match="mean activity must lie strictly between 0 and 1"):
         BinomialKernel(schedules.erase_evenly(10), mean=mean)
+
+
+@every_kernel_at_all
+def test_the_mean_entropy_of_a_step_is_the_mean_over_its_starts(kernel, rng):
+    """For each x_s exactly, and over draws of x_s in the mean."""
+    x_0 = random_data(kernel, 200, rng)
+    s, t = random_times(kernel, 200, rng)
+    law = kernel.marginal(x_0, s)
+    x_s = law.sample(rng)
+    alone = each_scalar(kernel, kernel.step(x_s, s, t).entropy())
+    assert close(each_scalar(kernel, kernel.mean_step_entropy(x_s, s, t)), alone)
+    expected = total(kernel.mean_step_entropy(law.mean, s, t))
+    draws = [total(kernel.step(law.sample(rng), s, t).entropy()) for _ in range(400)]
+    assert_mean(torch.stack(draws), expected, slack=1e-3)

@@ -83,8 +83,11 @@ def test_both_ends_keep_their_digits():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: schedules.linear(1), "at least 2 steps, got steps = 1"),
-        (lambda: schedules.erase_evenly(0), "at least 2 steps, got steps = 0"),
+        (lambda: schedules.linear(1), "steps must be a whole number from 2 to 1,000,000, got 1"),
+        (
+            lambda: schedules.erase_evenly(0),
+            "steps must be a whole number from 2 to 1,000,000, got 0",
+        ),
         (lambda: schedules.custom([0.5]), "at least 2 steps, got T = 1"),
         (lambda: schedules.linear(4, 0.0, 0.5), r"beta_1 = 0 is outside \(0, 1\]"),
         (lambda: schedules.linear(3, 0.5, 1.5), r"beta_3 = 1.5 is outside \(0, 1\]"),

@@ -13,6 +13,7 @@ import quasistatic as qs
 from conftest import assert_mean, close
 from quasistatic.diagnostics.oracles import MixtureOracle
 from quasistatic.distributions.mixtures import CategoricalBlock, GaussianBlock, Mixture
+from quasistatic.heads.corrected import _weights
 from quasistatic.kernels import schedules
 from quasistatic.networks import ResidualDenoiser
 from quasistatic.recipes.tabular import tabular_from_law
@@ -162,3 +163,17 @@ def test_it_says_who_can_be_scored_so(rng):
         model.score(torch.zeros(3, 2), method=qs.ContinuousTime(0))
     with pytest.raises(ValueError, match="visits no times"):
         model.score(torch.zeros(3, 2), times=10, method=qs.ContinuousTime())
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "even"])
+def test_the_weights_of_times_are_the_trapezoidal_rule(name, rng):
+    """Of 1/2 int SNR f d log SNR, both ends with half of their interval, on uneven times too."""
+    schedule = {
+        "linear": qs.schedules.linear(30, 1e-3, 0.2),
+        "cosine": qs.schedules.cosine(25),
+        "even": qs.schedules.linear_log_snr(40, 6, -6),
+    }[name]
+    log_snr = schedule.log_snr[1:]
+    f = torch.rand(len(log_snr), generator=rng)
+    found = (_weights(log_snr) * f).sum()
+    assert torch.isclose(found, -torch.trapezoid(f * log_snr.exp() / 2, log_snr))

@@ -10,7 +10,8 @@ from quasistatic.heads import Clean, Levels, Velocity
 from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.likelihood import bound, bound_to
-from quasistatic.likelihood.neyman_allocation import Allotment, Visit, measured
+from quasistatic.likelihood.neyman_allocation import Allocation, Evaluation, neyman_allocation
+from quasistatic.likelihood.terms import term_times
 from quasistatic.model import Model
 from quasistatic.networks import MLP
 from quasistatic.spaces import Binary, Continuous, Quantized
@@ -33,21 +34,21 @@ def data(name: str, n: int, rng: torch.Generator) -> torch.Tensor:
     return torch.randint(8 if name == "levels" else 2, (n, 3), generator=rng)
 
 
-def allotted(model: Model, raw: torch.Tensor, rng: torch.Generator) -> Allotment:
+def allotted(model: Model, raw: torch.Tensor, rng: torch.Generator) -> Allocation:
     with torch.no_grad():
-        return measured(
-            model, model.space.encode(model.space.check(raw).double()), model.times(), rng
+        return neyman_allocation(
+            model, model.space.encode(model.space.check(raw).double()), term_times(model), rng
         )[0]
 
 
 @pytest.mark.parametrize("name", ["levels", "bits", "velocity"])
 @pytest.mark.parametrize("evaluations", [1, 2, 5, 40])
 def test_an_allotted_bound_is_unbiased(name, evaluations, rng):
-    """Whatever the allotment and its stand-ins: the mean is that of the full sum."""
+    """Whatever the allocation and its stand-ins: the mean is that of the full sum."""
     model = models()[name]
     x = data(name, 1, rng).expand(2000, -1)
-    allotment = allotted(model, x[:16], rng)
-    few = bound(model, x, evaluations, rng=rng, allotment=allotment)
+    allocation = allotted(model, x[:16], rng)
+    few = bound(model, x, evaluations, rng=rng, allocation=allocation)
     full = bound(model, x, rng=rng)
     difference = few.nats.mean() - full.nats.mean()
     error = ((few.nats.var() + full.nats.var()) / 2000).sqrt()
@@ -65,20 +66,20 @@ def test_a_stand_in_has_mean_zero_and_stands_in(name, rng):
     x_0 = model.space.encode(data(name, 1, rng).double()).expand(20_000, -1)
     for time in (5, 40, 90):
         t = torch.full((len(x_0),), time)
-        visit, other = (Visit.make(model, x_0, t - 1, t, rng) for _ in range(2))
-        off = visit.surprise(model, other, rng)
+        visit, other = (Evaluation.make(model, x_0, t - 1, t, rng) for _ in range(2))
+        off = visit.control_variate(model, other, rng)
         assert_mean(off, 0.0)
 
 
-@pytest.mark.parametrize("allotment", ["even", "measured"])
+@pytest.mark.parametrize("allocation", ["even", "measured"])
 @pytest.mark.parametrize("name", ["levels", "velocity"])
 @pytest.mark.parametrize("evaluations", [7, 40, 99])
-def test_the_told_noise_is_what_repeats_show(name, allotment, evaluations, rng):
+def test_the_told_noise_is_what_repeats_show(name, allocation, evaluations, rng):
     """Collapsed strata: no less than the spread of repeats, and not much more."""
     model = models()[name]
     x = data(name, 1, rng).expand(1500, -1)
-    spread = allotted(model, x[:16], rng) if allotment == "measured" else None
-    score = bound(model, x, evaluations, rng=rng, allotment=spread)
+    spread = allotted(model, x[:16], rng) if allocation == "measured" else None
+    score = bound(model, x, evaluations, rng=rng, allocation=spread)
     told, shown = score.noise.square().mean().sqrt(), score.nats.std()
     assert 0.9 * shown < told < (2.5 if evaluations == 7 else 1.5) * shown
 
@@ -90,23 +91,23 @@ def test_levels_need_far_fewer_evaluations_than_terms(rng):
     model = Model(Quantized(12, 8, 1.5), kernel, Levels(), MLP(12, 32, outputs=8))
     x = torch.randint(8, (1, 12), generator=rng).expand(300, -1)
     full = bound(model, x, rng=rng).nats.std()
-    few = bound(model, x, 100, rng=rng, allotment=allotted(model, x[:16], rng)).nats.std()
+    few = bound(model, x, 100, rng=rng, allocation=allotted(model, x[:16], rng)).nats.std()
     assert few < full
 
 
 @pytest.mark.parametrize("terms", [1, 3, 40, 999])
-def test_an_even_allotment_meets_each_term_once(terms):
-    even = Allotment.even(terms)
+def test_an_even_allocation_meets_each_term_once(terms):
+    even = Allocation.even(terms)
     v = (torch.arange(terms) + torch.rand(terms, dtype=torch.float64)) / terms
     assert torch.equal(even.index(v), torch.arange(terms))
     assert close(even.weight(torch.arange(terms)), torch.full((terms,), float(terms)))
 
 
-def test_an_allotment_visits_terms_by_their_density(rng):
+def test_an_allocation_visits_terms_by_their_density(rng):
     density = torch.tensor([0.5, 0.125, 0.0625, 0.3125])
-    allotment = Allotment(density, torch.zeros(4))
+    allocation = Allocation(density, torch.zeros(4))
     v = (torch.arange(1600) + 0.5) / 1600
-    assert torch.equal(allotment.index(v).bincount(), torch.tensor([800, 200, 100, 500]))
+    assert torch.equal(allocation.index(v).bincount(), torch.tensor([800, 200, 100, 500]))
 
 
 @pytest.mark.parametrize("each", [True, False])
@@ -160,10 +161,10 @@ def test_requests_that_make_no_sense_say_so(rng):
     for stderr in (0.0, -1.0, math.inf):
         with pytest.raises(ValueError, match="standard error must be positive and finite"):
             bound_to(model, x, stderr)
-    with pytest.raises(ValueError, match="at least 2 evaluations to tell, got 1"):
+    with pytest.raises(ValueError, match="at least 2 evaluations to estimate, got 1"):
         bound_to(model, x, 0.1, most=1)
     with pytest.raises(ValueError, match="for a chain of 7 terms, and this one has 99"):
-        bound(model, x, 5, allotment=Allotment.even(7))
+        bound(model, x, 5, allocation=Allocation.even(7))
     clean = Model(Binary(3), KERNELS["bits"], Clean(), Wrong())
     with pytest.raises(ValueError, match="from 1 to 40"):
         bound(clean, random_data(KERNELS["bits"], 2, rng), 41)

@@ -172,13 +172,18 @@ def test_coefficients_go_to_their_own_value_output_and_bump(shape, axes, own):
 
 
 def test_channels_are_channels_and_not_more_places(rng):
-    """An example (C, L) is another than an image of that size: its kernels span all channels."""
-    signal = small((2, 16), axes=1, scales=1, depth=1)
-    image = small((2, 16), scales=1, depth=1)
-    x = torch.randn(1, 2, 16, generator=rng)
-    assert signal(x, torch.ones(1)).shape == image(x, torch.ones(1)).shape == (1, 2, 16, 1)
-    assert signal.pathways[0][0].convs[0].weight.shape == (4, 2, 3)
-    assert image.pathways[0][0].convs[0].weight.shape == (4, 1, 3, 3)
+    """A change of one value of (C, L) reaches all channels of the places near it, however far
+    apart the channels are; an image of that size passes it to near rows only."""
+    signal = small((8, 16), axes=1, scales=1, depth=1)
+    image = small((8, 16), scales=1, depth=1)
+    x = torch.randn(1, 8, 16, generator=rng)
+    moved = x.clone()
+    moved[0, 0, 4] += 1.0
+    near = torch.zeros(8, 16, dtype=torch.bool)
+    near[:, 3:6] = True  # a kernel of three places
+    for network, reached in ((signal, near), (image, near & (torch.arange(8)[:, None] < 2))):
+        gap = network(moved, torch.ones(1)) - network(x, torch.ones(1))
+        assert torch.equal(gap[0, ..., 0] != 0, reached)
 
 
 def count(network: Multiscale) -> int:
@@ -264,10 +269,19 @@ def test_what_cannot_be_built_is_refused(arguments, says):
         Multiscale((28, 20), **arguments)
 
 
-def test_as_many_scales_as_an_error_allows_will_do(rng):
-    for size in (1, 2, 3, 5, 8, 20):
-        most = 1 + int(math.log2(size))
-        network = small((size,), scales=most)
-        assert network(torch.zeros(1, size), torch.ones(1)).shape == (1, size, 1)
-        with pytest.raises(ValueError, match=f"1 to {most} scales"):
-            small((size,), scales=most + 1)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 20])
+def test_the_coarsest_scale_that_is_allowed_sees_half_of_the_data_and_more(size, rng):
+    """With as many scales as the error allows, one layer of kernels of one cell joins all places
+    of a cell of 2^(scales - 1), and no others; with one scale less, of half of that."""
+    most = 1 + int(math.log2(size))
+    with pytest.raises(ValueError, match=f"1 to {most} scales"):
+        small((size,), scales=most + 1)
+    for scales in range(1, most + 1):
+        network = small((size,), scales=scales, depth=1, kernel=1)
+        x = torch.randn(1, size, generator=rng)
+        moved = x.clone()
+        moved[0, 0] += 1.0
+        gap = (network(moved, torch.ones(1)) - network(x, torch.ones(1)))[0, :, 0]
+        cell = 2 ** (scales - 1)
+        assert torch.equal(gap != 0, torch.arange(size) < cell)
+        assert size / 2 < 2 ** (most - 1) <= size

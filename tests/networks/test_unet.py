@@ -97,14 +97,22 @@ def test_outputs_come_back_to_the_value_whose_channels_they_were(shape, axes, pa
         ((3,), (1, 1, 1), 1, ((4,),)),
     ],
 )
-def test_a_size_that_does_not_fit_is_told_which_do(shape, multiples, patch, near):
+def test_a_size_that_does_not_fit_is_told_which_do(shape, multiples, patch, near, rng):
     said = " by ".join(" or ".join(map(str, each)) for each in near)
     with pytest.raises(ValueError, match=re.escape(f"(the nearest: {said})")):
         UNet(shape, 4, multiples, 1, attention=(), patch=patch)
-    for sizes in itertools.product(*near):  # and they do
-        network = UNet((*shape[: -len(near)], *sizes), 4, multiples, 1, attention=(), patch=patch)
-        x = torch.zeros(1, *network.shape)
-        assert network(x, torch.ones(1)).shape == (*x.shape, 1)
+    for sizes in itertools.product(*near):  # and they do: every value is seen where it stands
+        shape = (*shape[: -len(near)], *sizes)
+        network = UNet(shape, 4, multiples, 1, attention=(), patch=patch).eval()
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.copy_(0.5 * torch.randn(weight.shape, generator=rng))
+        x = torch.randn(1, *network.shape, generator=rng, requires_grad=True)
+        out = network(x, torch.ones(1))[..., 0]
+        corner = (0, *(size - 1 for size in shape))
+        (slope,) = torch.autograd.grad(out[corner], x)
+        assert out.shape == x.shape
+        assert slope[corner].abs() > 1e-6
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from quasistatic.likelihood import Score, bound
 from quasistatic.model import Model
 from quasistatic.reporting import figures
 from quasistatic.reporting import html as report
+from quasistatic.sampling import SMC
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 VOID = {"meta", "img", "br", "hr", "link"}
@@ -215,7 +216,7 @@ def test_completion_keeps_what_was_seen_and_marks_what_was_hidden():
     data = np.random.default_rng(0).integers(0, 5, (2, 3, 4))
     hidden = np.zeros((3, 4), dtype=bool)
     hidden[:, 2:] = True
-    figure = figures.completion_panel(grey(), data, rng(), hidden, particles=8)
+    figure = figures.completion_panel(grey(), data, rng(), hidden, method=SMC(8))
     canvas = shown(figure, 0)[..., :3]
     parts = [canvas[:3, 5 * i : 5 * i + 4] for i in range(8)]  # a gap of one between pictures
     low, high = data.min(), data.max()
@@ -266,6 +267,30 @@ def test_bits_by_time_add_up_to_the_bound():
     assert_shows_something(figure)
 
 
+@pytest.mark.parametrize("space", [Continuous(3), Quantized(3, 5)], ids=["reals", "levels"])
+def test_bits_by_time_are_the_terms_of_the_bound(space):
+    """Data at x_0 = 0 and an estimate of 0: no term depends on the noise, so that the picture has
+    the very terms, and their sum is what the network decides of -K."""
+    kernel = GaussianKernel(schedules.linear_log_snr(30))
+    model = Model(space, kernel, heads.Clean(variances.FixedLarge()), Silent())
+    data = np.zeros((5, 3)) if isinstance(space, Continuous) else np.full((5, 3), 2)
+    figure = figures.bits_by_time(model, data, rng())
+    above, below = figure.axes[:2]
+    each, spent = (ax.lines[0].get_ydata() for ax in (above, below))
+    score = bound(model, data, rng=rng(1))
+    learned = score.terms["transitions"]
+    if space.learns_last_step:
+        learned = learned + score.terms["edge"]
+    unit = -np.log(2) * 3
+    np.testing.assert_allclose(spent[0], learned[0].item() / unit, rtol=1e-6)
+    np.testing.assert_allclose(each.sum(), spent[0], rtol=1e-6)
+    x = torch.zeros(1, 3)
+    s, t = torch.tensor([9]), torch.tensor([10])
+    kl = model.head.divergence(kernel, torch.zeros(1, 3, 1), x, x, s, t).sum().item()
+    place = 9 if space.learns_last_step else 8
+    np.testing.assert_allclose(each[place], kl / np.log(2) / 3, rtol=1e-6)
+
+
 def test_bits_by_time_of_a_thinned_chain_interpolates_the_rest():
     model, data = grey((1,)), np.random.default_rng(0).integers(0, 5, (200, 1))
     full = figures.bits_by_time(model, data, rng(), examples=200)
@@ -296,7 +321,9 @@ def test_training_curve_says_what_it_needs():
 
 def score_of(bits_per_dim) -> Score:
     nats = -torch.as_tensor(bits_per_dim, dtype=torch.float64) * np.log(2) * 4
-    return Score({"transitions": nats}, {}, torch.zeros_like(nats), 4, 1)
+    return Score(
+        {"transitions": nats}, {}, torch.zeros_like(nats), 4, 1, freedom=torch.ones_like(nats)
+    )
 
 
 def test_histogram_marks_the_mean_its_error_and_the_baselines():

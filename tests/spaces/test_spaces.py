@@ -10,7 +10,15 @@ from conftest import KERNELS, Silent, assert_mean, close
 from quasistatic.distributions import Bernoulli, Gaussian, Lattice, total
 from quasistatic.heads import Levels, Natural
 from quasistatic.model import Model
-from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
+from quasistatic.spaces import (
+    Binary,
+    Continuous,
+    Dequantized,
+    Integers,
+    PiecewiseLinear,
+    Quantized,
+)
+from quasistatic.spaces.yeo_johnson import YeoJohnson
 
 SPACES = {
     "continuous": Continuous(3),
@@ -180,14 +188,14 @@ ROW = torch.zeros(1, 3)
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Continuous(0), ValueError, "at least one value, got shape 0"),
+        (lambda: Continuous(0), ValueError, "at least 1, got 0"),
         (lambda: Continuous(()), ValueError, "at least one axis"),
-        (lambda: Binary((3, -1)), ValueError, r"got shape \(3, -1\)"),
+        (lambda: Binary((3, -1)), ValueError, "at least 1, got -1"),
         (lambda: Continuous(3, shift=(1.0, 2.0)), ValueError, r"shift has shape \(2,\)"),
         (lambda: Continuous(3, scale=0.0), ValueError, "a scale positive"),
         (lambda: Continuous(3, scale=(1.0, math.inf, 1.0)), ValueError, "scale must be finite"),
-        (lambda: Quantized(3, count=1), ValueError, "at least 2 of them, got 1"),
-        (lambda: Dequantized(3, spread=-1.0), ValueError, "spread must be positive"),
+        (lambda: Quantized(3, count=1), ValueError, "from 2 to 1,048,576, got 1"),
+        (lambda: Dequantized(3, spread=-1.0), ValueError, "spread must be a number in"),
         (lambda: Continuous(3).check(ROW[:, :2]), ValueError, r"\(examples, 3\), got \(1, 2\)"),
         (lambda: Continuous(3).check(ROW[0]), ValueError, r"\(examples, 3\), got \(3,\)"),
         (lambda: Continuous(3).check(ROW[:0]), ValueError, "x is empty"),
@@ -212,3 +220,30 @@ ROW = torch.zeros(1, 3)
 def test_what_is_no_data_is_refused_and_told_where(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    ("space", "step"),
+    [
+        (Continuous(2, 1.0, 3.0), 1e-6),
+        (Continuous(2, (0.0, 5.0), (0.5, 4.0)), 1e-6),
+        (Quantized(2, 7, 1.5), 1.0),
+        (Dequantized(2, 7, 1.5), 1.0),
+        (Integers(2, (0, -3), (9, 200), (4.5, 50.0), (2.0, 0.1)), 1.0),
+        (PiecewiseLinear(2, ((0.0, 2.0, 9.0),) * 2, ((-1.0, 1.0, 2.0),) * 2), 1e-6),
+        (YeoJohnson(2, (0.5, 1.5), 0.1, (1.5, 2.5), 0.2, 3.5), 1e-6),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_the_volume_is_the_slope_of_x_0_by_the_raw_value(space, step):
+    """A density of x_0 times the slope is one of the raw value; for whole numbers, times the
+    distance of neighbours it is about a mass."""
+    raw = torch.tensor([[1.0, 3.0], [4.0, 1.0]])
+
+    def encoded(raw):
+        return space.encode(raw, torch.Generator().manual_seed(0))
+
+    slope = (encoded(raw + step) - encoded(raw)) / step
+    volume = space.log_volume(encoded(raw))
+    assert volume.shape == raw.shape
+    assert torch.allclose(volume, slope.log(), atol=1e-5)

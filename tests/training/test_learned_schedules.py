@@ -8,22 +8,23 @@ import torch
 
 import quasistatic as qs
 from conftest import Silent, close
-from quasistatic.diagnostics.information_rate import measured
+from quasistatic.diagnostics import oracles
+from quasistatic.diagnostics.information_rate import information_rate
 from quasistatic.diagnostics.mutual_information import (
     Erasure,
     FairBit,
-    Measured,
+    MeasuredLaw,
     StandardNormal,
     UniformLevels,
     information_uniform,
 )
 from quasistatic.kernels import schedules
 from quasistatic.likelihood import bound
-from quasistatic.likelihood.terms import learned_term
+from quasistatic.likelihood.terms import learned_term, term_times
 from quasistatic.model import Model
 
 START = schedules.linear_log_snr(8, 6.0, -5.0)
-MIXTURE = qs.diagnostics.oracles.MixtureOracle((0.3, 0.7), (-1.2, 0.6), (0.01, 0.2))
+MIXTURE = oracles.MixtureOracle((0.3, 0.7), (-1.2, 0.6), (0.01, 0.2))
 
 
 def chain(schedule: schedules.Schedule) -> qs.Diffusion:
@@ -42,7 +43,7 @@ def seeded(seed: int) -> torch.Generator:
 def frozen_bound(model: Model, x_0: torch.Tensor) -> torch.Tensor:
     """Minus the learned terms of K, all of them, by noise that is the same at every call."""
     terms = [
-        learned_term(model, x_0, model.times(), torch.full((len(x_0),), k), seeded(k))
+        learned_term(model, x_0, term_times(model), torch.full((len(x_0),), k - 1), seeded(k))
         for k in range(1, model.steps)
     ]
     return torch.stack(terms).sum(0).mean()
@@ -223,10 +224,10 @@ def test_even_losses_of_a_normal_value_have_a_closed_form():
 def test_what_a_model_measures_is_the_closed_form_where_its_steps_are_exact():
     """Standard normal data, three values: the rate is I(x_0; x_t), and the schedule that it makes
     even is the law's own."""
-    oracle = qs.diagnostics.oracles.GaussianOracle((0.0, 0.0, 0.0))
+    oracle = oracles.GaussianOracle((0.0, 0.0, 0.0))
     table = schedules.linear_log_snr(30, 6.0, -6.0)
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(table)))
-    rate = measured(model, oracle.sample(4000, seeded(0)), rng=seeded(1))
+    rate = information_rate(model, oracle.sample(4000, seeded(0)), rng=seeded(1))
     truth = 3 * StandardNormal().information(table)[1:]
     assert (rate.nats - truth).abs().max() < 0.05
     even = information_uniform(rate, 10, 6.0, -6.0)
@@ -237,10 +238,10 @@ def test_what_a_model_measures_is_the_closed_form_where_its_steps_are_exact():
 def test_bits_are_measured_alike_and_their_rate_is_above_what_is_told():
     """The heartbeat tells log 5 at most; its exact steps are not independent bit by bit, and cost
     more. Where nothing is left, nothing is told."""
-    oracle = qs.diagnostics.oracles.HeartbeatOracle(10, 5)
+    oracle = oracles.HeartbeatOracle(10, 5)
     kernel = qs.BinomialKernel(schedules.erase_evenly(12), mean=0.2)
     model = qs.Diffusion(**oracle.parts(kernel))
-    rate = measured(model, oracle.sample(500, seeded(0)), rng=seeded(1))
+    rate = information_rate(model, oracle.sample(500, seeded(0)), rng=seeded(1))
     assert rate.nats[-1].item() == pytest.approx(0, abs=1e-12)
     assert rate.nats[0] > math.log(5)
     even = information_uniform(rate, 6, 2.0, -9.0)
@@ -250,10 +251,10 @@ def test_bits_are_measured_alike_and_their_rate_is_above_what_is_told():
 
 
 def test_fewer_times_are_measured_where_they_are_asked_for():
-    oracle = qs.diagnostics.oracles.GaussianOracle()
+    oracle = oracles.GaussianOracle()
     model = qs.Diffusion(**oracle.parts(qs.GaussianKernel(schedules.linear_log_snr(30, 5, -5))))
     x = oracle.sample(2000, seeded(0))
-    rate = measured(model, x, times=[3, 10, 30], rng=seeded(1))
+    rate = information_rate(model, x, times=[3, 10, 30], rng=seeded(1))
     truth = StandardNormal().information(model.kernel.schedule)[[3, 10, 30]]
     assert close(rate.log_noise, model.kernel.schedule.log_noise[[3, 10, 30]])
     assert (rate.nats - truth).abs().max() < 0.05
@@ -266,7 +267,7 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
         (
             lambda: qs.BinomialKernel(schedules.learned([3.0, 1.0])),
             TypeError,
-            "cannot be learned by gradient: x_t jumps .* use erase_evenly or information_uniform",
+            "cannot be learned by gradient, as x_t .* use erase_evenly or information_uniform",
         ),
         (
             lambda: qs.fit(learner(), torch.zeros(4, 1), objective=qs.Simple(), steps=1),
@@ -309,12 +310,12 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
             "after 12 rounds a step still loses .* raise the tolerance",
         ),
         (
-            lambda: Measured(torch.zeros(1), torch.zeros(1)),
+            lambda: MeasuredLaw(torch.zeros(1), torch.zeros(1)),
             ValueError,
             r"two noise levels or more, got levels of shape \(1,\)",
         ),
         (
-            lambda: Measured(torch.tensor([-2.0, -1.0]), torch.tensor([0.1, 0.2])),
+            lambda: MeasuredLaw(torch.tensor([-2.0, -1.0]), torch.tensor([0.1, 0.2])),
             ValueError,
             "must not rise with it: sort the levels",
         ),
@@ -325,7 +326,7 @@ def test_bad_input_is_answered_by_what_would_do(make, error, says):
         make()
 
 
-STAIRS = Measured(torch.linspace(-3, -0.1, 50), torch.linspace(2, 0, 50).sqrt())
+STAIRS = MeasuredLaw(torch.linspace(-3, -0.1, 50), torch.linspace(2, 0, 50).sqrt())
 
 
 def velocity(schedule: schedules.Schedule) -> Model:

@@ -13,7 +13,7 @@ from quasistatic.heads import Clean, Levels, Mean, Natural, Noise, Velocity
 from quasistatic.heads.variances import FixedLarge, FixedSmall, Interpolated, Sigmoid
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
-from quasistatic.likelihood.terms import learned_term, stratified_terms, term_of
+from quasistatic.likelihood.terms import learned_term, stratified_terms, term_of, term_times
 from quasistatic.model import Model
 from quasistatic.spaces import Binary, Continuous, Quantized
 from quasistatic.training.objectives import Bound, Hybrid, Simple
@@ -75,7 +75,7 @@ def test_the_mean_follows_simple_and_the_width_follows_the_bound(head, variance,
 
     draws = torch.Generator().manual_seed(5)
     x_0 = space.encode(raw, draws)
-    t = 1 + stratified_terms(rows, 0, 12, 0, 1, draws)
+    t = 1 + stratified_terms(rows, 12, 0, 1, draws)
     x_t = GAUSSIAN.marginal(x_0, t).sample(draws)
     output = model.network.answer
     simple = total(model.head.error(GAUSSIAN, output, x_t, x_0, t)).sum()
@@ -84,7 +84,7 @@ def test_the_mean_follows_simple_and_the_width_follows_the_bound(head, variance,
     by_term = torch.autograd.grad(term, output)[0]
     assert close(width, weight * 12 / math.log(2) * by_term[..., 1])
     assert by_term[..., 0].abs().max() > 1e-3  # which Hybrid leaves out
-    decided = t > space.first_term
+    decided = t > 1 - space.learns_last_step
     assert (width[decided] != 0).all()
     assert (width[~decided] == 0).all()
 
@@ -114,7 +114,7 @@ def test_hybrid_is_simple_and_the_bound_in_bits(variance, space, rng):
         x_t = GAUSSIAN.marginal(x_0, t).sample(rng)
         error = total(model.head.error(GAUSSIAN, model.output(x_t, t), x_t, x_0, t))
     terms = bound(model, raw[:4000], rng=rng).terms
-    learned = -terms["transitions"] - (terms["edge"] if space.first_term == 0 else 0)
+    learned = -terms["transitions"] - (terms["edge"] if space.learns_last_step else 0)
     expected = error.mean() + 0.5 * learned.mean() / math.log(2)
     slack = 5 * (0.5 * learned.std() / math.log(2) / 4000**0.5 + error.std() / rows**0.5)
     assert_mean(loss, expected.item(), slack.item())
@@ -222,11 +222,12 @@ def test_a_weight_that_trains_no_width_is_refused(weight):
 
 
 def test_the_term_of_a_chain_is_the_term_of_its_step(rng):
-    """`learned_term` draws and asks; `term_of` is what it then says."""
+    """`learned_term` draws x_t and asks the network; `term_of` is the term at that x_t."""
     model, times = chain(SPACES[1], Interpolated(), 40, rng), torch.tensor([1, 4, 9, 12])
     x_0 = SPACES[1].encode(draw(SPACES[1], 40, rng))
     index = torch.arange(40) % 4
-    term = learned_term(model, x_0, times, index, torch.Generator().manual_seed(3))
+    ends = term_times(model, times)
+    term = learned_term(model, x_0, ends, index, torch.Generator().manual_seed(3))
     s, t = torch.tensor([0, 1, 4, 9])[index], times[index]
     x_t = GAUSSIAN.marginal(x_0, t).sample(torch.Generator().manual_seed(3))
     assert close(term, term_of(model, model.network.answer, x_0, x_t, s, t))

@@ -11,6 +11,7 @@ from torch import nn
 import quasistatic as qs
 from quasistatic import heads, kernels, networks, spaces
 from quasistatic._utils import serialization
+from quasistatic._utils.allocation import require_weights
 from quasistatic.diffusion import KNOWN
 from quasistatic.heads import variances
 from quasistatic.kernels import schedules
@@ -135,6 +136,20 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda x: type(x).__name__)
+def test_a_network_is_compared_with_its_weights_without_memory_for_its_own(network):
+    described = serialization.describe(network)
+    weights = network.state_dict()
+    require_weights(lambda: serialization.build(described, KNOWN), weights, (3,))
+    name = max(weights, key=lambda each: weights[each].numel())
+    with pytest.raises(ValueError, match=f"{name} should have shape"):
+        require_weights(
+            lambda: serialization.build(described, KNOWN),
+            weights | {name: torch.zeros(1, 1, 1, 1, 7)},
+            (3,),
+        )
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda x: type(x).__name__)
 def test_networks_come_back_with_every_argument(network):
     built = again(network)
     given = [f.name for f in fields(network)]
@@ -184,8 +199,11 @@ def test_no_name_but_the_known_is_called(name):
         ({"is": "Binary", "shape": [3], "levels": 2}, "Binary cannot be built from .*'levels'"),
         ({"is": "MLP", "shape": [3], "widht": 2}, "MLP cannot be built from .*'widht'"),
         ({"is": "Space", "shape": [3]}, "Space cannot be built from .*abstract"),
-        ({"is": "Binary", "shape": [0]}, "a space needs at least one axis"),
-        ({"is": "Quantized", "shape": [3], "count": 1}, "at least 2 of them, got 1"),
+        (
+            {"is": "Binary", "shape": [0]},
+            "each size of the shape must be a whole number at least 1",
+        ),
+        ({"is": "Quantized", "shape": [3], "count": 1}, "from 2 to 1,048,576, got 1"),
         ({"is": ["Binary"]}, "there is no"),
         ({"is": None}, "there is no"),
     ],

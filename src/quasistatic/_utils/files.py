@@ -3,6 +3,7 @@
 __all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text", "writing"]
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -14,6 +15,9 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+
+DIGEST = "sha256"
+"""The entry of a file's metadata that holds the digest of its contents."""
 
 
 @contextlib.contextmanager
@@ -68,35 +72,66 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
-    """Writes named tensors and a JSON object of facts about them as one safetensors file."""
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes named tensors and facts about them as one safetensors file with a digest.
+
+    Args:
+        path: the file.
+        tensors: by name; they may share memory.
+        facts: JSON values by name.
+
+    Raises:
+        OSError: if it cannot be written; what was there before is untouched.
+    """
     # Copies, as safetensors refuses tensors that share memory: a network may tie its weights.
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    write_bytes(path, safetensors.torch.save(whole, metadata={"facts": json.dumps(facts)}))
+    text = json.dumps(facts)
+    metadata = {"facts": text, DIGEST: _digest(whole, text)}
+    write_bytes(path, safetensors.torch.save(whole, metadata=metadata))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a safetensors file and the facts saved with them.
 
+    A file without a digest, as older releases wrote it, is read without that check.
+
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is truncated or no safetensors file.
+        ValueError: if it is cut short, altered or no safetensors file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = metadata.get("facts", "{}")
+        if DIGEST in metadata and metadata[DIGEST] != _digest(tensors, text):
+            raise ValueError("its digest is not that of its contents")
+        if "facts" in metadata and set(metadata) - {"facts", "format", DIGEST}:
+            raise ValueError("its metadata have an unknown entry")
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no JSON object")
+        return tensors, facts
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged or no safetensors file ({error}): delete it, and train again or "
             "restore a copy"
         ) from None
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """SHA-256 of facts and of the names, types, shapes and bytes of tensors."""
+    found = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _umask() -> int:

@@ -32,13 +32,22 @@ def describe(thing: object) -> Any:
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        named = [f.name for f in dataclasses.fields(thing) if f.init and f.compare]
+        named = [f.name for f in dataclasses.fields(thing) if _is_stored(f, thing)]
         name = STORED_NAMES.get(type(thing).__name__, type(thing).__name__)
         return {"is": name} | {n: describe(getattr(thing, n)) for n in named}
     raise TypeError(
         f"{type(thing).__name__} cannot be written as JSON: make it a dataclass whose fields are "
         "numbers, strings, tuples or other such dataclasses"
     )
+
+
+def _is_stored(field: dataclasses.Field, thing: Any) -> bool:
+    """Whether a field stands in files. One that was added later, which says so by its metadata
+    `{"added": True}`, does only if it differs from its default: descriptions, and fingerprints of
+    models, that were made before stay the same."""
+    if not (field.init and field.compare):
+        return False
+    return not (field.metadata.get("added") and getattr(thing, field.name) == field.default)
 
 
 def describe_or_name(thing: object) -> Any:

@@ -1,6 +1,21 @@
-"""Bad input, caught at the door: each error says what, what it got, and what to do."""
+"""Checks of arguments: each error says what is wrong, what was passed and what to do."""
 
-__all__ = ["as_array", "as_tensor", "nearest"]
+__all__ = [
+    "as_array",
+    "as_tensor",
+    "instance_of",
+    "nearest",
+    "number_within",
+    "numbers_of",
+    "whole_number",
+    "whole_numbers",
+]
+
+import math
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +25,15 @@ from .naming import nearest
 
 
 def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
-    """x as a tensor of finite numbers with shape (B, *shape) and B >= 1; its dtype is kept.
+    """A tensor of finite numbers with a given shape for each example.
+
+    Args:
+        x: an array of shape (B, *shape) with B >= 1.
+        shape: of one example.
+        name: what an error message calls x.
+
+    Returns:
+        A tensor with the dtype of x.
 
     Raises:
         TypeError: if x is no array of real numbers.
@@ -37,7 +60,11 @@ def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
 
 
 def as_tensor(x: object, name: str = "x") -> Tensor:
-    """x as a tensor of any shape and dtype.
+    """A tensor of any shape and dtype.
+
+    Args:
+        x: an array.
+        name: what an error message calls x.
 
     Raises:
         TypeError: if x is no array of numbers.
@@ -57,4 +84,92 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
+        ) from None
+
+
+def whole_number(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """A whole number within a range.
+
+    Args:
+        name: what an error message calls it.
+        value: to be checked.
+        least: the smallest that is allowed.
+        most: the largest that is allowed; None for no limit.
+
+    Raises:
+        TypeError: if it is no whole number.
+        ValueError: if it is out of range.
+    """
+    limits = f"at least {least}" if most is None else f"from {least} to {most:,}"
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a whole number {limits}, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number {limits}, got {value!r}") from None
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
+    return number
+
+
+def whole_numbers(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
+    """Several whole numbers; one number counts as one of them.
+
+    Raises:
+        TypeError: if one is no whole number.
+        ValueError: if one is smaller than `least`.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        values = (values,)
+    return tuple(whole_number(name, value, least) for value in values)
+
+
+def number_within(
+    name: str, value: Any, low: float, high: float = math.inf, ends: str = "[]"
+) -> None:
+    """Checks a real number.
+
+    Args:
+        name: what an error message calls it.
+        value: to be checked.
+        low: the lower end of its range.
+        high: the upper end.
+        ends: "[" or "(" and "]" or ")": whether each end belongs to the range. Infinity never does.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is out of range or not finite.
+    """
+    limits = f"{ends[0]}{low:g}, {high:g}{ends[1] if high < math.inf else ')'}"
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number in {limits}, got {value!r}")
+    number = float(value)
+    above = number >= low if ends[0] == "[" else number > low
+    below = number <= high if ends[1] == "]" else number < high
+    if not (above and below and math.isfinite(number)):
+        raise ValueError(f"{name} must be a number in {limits}, got {value!r}")
+
+
+def instance_of(name: str, value: object, kind: type, example: str) -> None:
+    """Checks the type of an argument.
+
+    Raises:
+        TypeError: if it is no instance of `kind`; the message gives the example.
+    """
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        raise TypeError(f"{name} must be a {kind.__name__} such as {example}, got {got[:80]}")
+
+
+def numbers_of(name: str, values: Any) -> Tensor:
+    """A number or nested numbers as a float64 tensor; they may be infinite or NaN.
+
+    Raises:
+        TypeError: if they are no numbers, or not nested evenly.
+    """
+    try:
+        return torch.as_tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"{name} must be a number, or numbers nested as the data are, got {str(values)[:80]!r}"
         ) from None

@@ -187,7 +187,7 @@ class Complete:
     ] = None
     repeats: Annotated[
         int | None,
-        option("Independent sets of particles.", "2, or as many as the draws need", "INT"),
+        option("Independent sets of particles.", "8, or as many as the draws need", "INT"),
         ONE_OR_MORE,
     ] = None
     times: Times = None
@@ -315,6 +315,14 @@ class Compress:
         Range(1, 1024),
     ] = None
     verify: Annotated[bool, option("Decode each block before it is written.", "yes")] = True
+    portable: Annotated[
+        bool,
+        option(
+            "Any machine reads the file. Without it, compressing is faster, and only a machine "
+            "with the same arithmetic reads the file.",
+            "yes",
+        ),
+    ] = True
     json: Json = False
 
 

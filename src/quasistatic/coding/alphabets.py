@@ -1,6 +1,6 @@
-r"""How the values of one time of a chain are symbols, whatever the law they have."""
+r"""How the values of one time of a chain become symbols, whatever their law is."""
 
-__all__ = ["Alphabet", "Cells", "Choices", "Classes", "SideBySide"]
+__all__ = ["Alphabet", "BinAlphabet", "FiniteAlphabet", "GroupedAlphabet", "ProductAlphabet"]
 
 import abc
 from collections.abc import Callable, Iterator
@@ -13,31 +13,35 @@ import torch
 from torch import Tensor
 
 from ..distributions import Family, OneHotSupport
-from .bins import Even, finite, pop_cells, push_cells
+from .bins import UniformBins, pop_bins, push_bins
 from .stack import Stack
+from .windows import finite
 
 ROWS = 2**20
-"""Probabilities of choices that are held at once."""
+"""Probabilities of a finite alphabet that are held at once."""
 
 
 class Alphabet(abc.ABC):
-    """Values of shape (B, *) on a stack, by a law of the same examples. `push` and `pop` undo each
-    other if the law's parameters are the same to the last bit. A value that is NaN is absent: it
-    takes no part, and the reader knows of it beforehand."""
+    """Codes values of shape (B, *) on a stack, by a law of the same examples.
+
+    `push` and `pop` undo each other if both have the law's parameters alike: to the last bit, or
+    within the stack's margin if it rounds. A value that is NaN is missing: it takes no part, and
+    the reader knows beforehand that it is missing.
+    """
 
     @abc.abstractmethod
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
-        """Writes x, which costs its -log2 probability in bits."""
+        """Pushes x (B, *), which costs its -log2 probability in bits."""
 
     @abc.abstractmethod
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
-        """Reads values with the shape of `like`, which is NaN where one is absent; where nothing
-        was written, they are draws."""
+        """Pops values with the shape of `like`, which is NaN where one is missing. Where nothing
+        was pushed, they are draws of the law."""
 
 
 @dataclass(frozen=True)
-class Choices(Alphabet):
-    """Finitely many values, for which no value is absent.
+class FiniteAlphabet(Alphabet):
+    """Finitely many values, none of which may be missing.
 
     Args:
         values: ascending, with shape (L,).
@@ -48,20 +52,22 @@ class Choices(Alphabet):
     log_prob: Callable[[Family, Tensor], Tensor]
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
+        stack.arithmetic.next_law()
         chosen = (x[..., None].double() - self.values).abs().argmin(-1).flatten().numpy()
-        probs = self._probs(law, x)
+        weights = stack.arithmetic.weights(self._probs(law, x))
         for rows in reversed(self._rows(len(chosen))):
-            stack.push_choices(probs[rows], chosen[rows])
+            stack.push_choices(weights[rows], chosen[rows])
 
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
-        probs = self._probs(law, like)
-        chosen = [stack.pop_choices(probs[rows]) for rows in self._rows(len(probs))]
+        stack.arithmetic.next_law()
+        weights = stack.arithmetic.weights(self._probs(law, like))
+        chosen = [stack.pop_choices(weights[rows]) for rows in self._rows(len(weights))]
         return self.values[torch.from_numpy(np.concatenate(chosen)).long()].to(like).view_as(like)
 
     def _probs(self, law: Family, like: Tensor) -> np.ndarray:
         each = [self.log_prob(law, torch.full_like(like, value)) for value in self.values.tolist()]
         probs = torch.stack([log_p.flatten() for log_p in each], -1).double().softmax(-1)
-        return finite(probs).numpy()
+        return np.asarray(finite(probs).numpy())
 
     def _rows(self, n: int) -> list[slice]:
         at_once = max(1, ROWS // len(self.values))
@@ -69,49 +75,55 @@ class Choices(Alphabet):
 
 
 @dataclass(frozen=True)
-class Cells(Alphabet):
-    """The reals, in cells of one width; a value is the middle of its cell."""
+class BinAlphabet(Alphabet):
+    """Real numbers in bins of one width. A value is the middle of its bin."""
 
     width: float
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
-        scale = Even(self.width)
-        push_cells(stack, scale, law, scale.place(x).floor(), ~x.isnan())
+        bins = UniformBins(self.width)
+        push_bins(stack, bins, law, bins.position(x).floor(), ~x.isnan())
 
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
-        there = ~like.isnan()
-        index = pop_cells(stack, Even(self.width), law, there)
-        return torch.where(there, (index + 0.5) * self.width, torch.nan).to(like)
+        present = ~like.isnan()
+        index = pop_bins(stack, UniformBins(self.width), law, present)
+        return torch.where(present, (index + 0.5) * self.width, torch.nan).to(like)
 
 
 @dataclass(frozen=True)
-class Classes(Alphabet):
-    """One-hot values (B, W), of which each group is one symbol. Groups with as many classes are
-    written together."""
+class GroupedAlphabet(Alphabet):
+    """One-hot values (B, W), of which each group is one symbol. Groups with equally many classes
+    are coded together."""
 
     support: OneHotSupport
 
     def push(self, stack: Stack, law: Family, x: Tensor) -> None:
+        stack.arithmetic.next_law()
         chosen = self.support.groups.index(x.nan_to_num())
-        for columns, probs, there in reversed(list(self._by_size(law, x))):
-            index = chosen[:, columns][there].long()
-            stack.push_choices(finite(probs[there]).numpy(), index.numpy())
+        # All weights come first: a stack that rounds counts them in the reader's order.
+        for columns, weights, present in reversed(list(self._by_size(stack, law, x))):
+            stack.push_choices(weights, chosen[:, columns][present].long().numpy())
 
     def pop(self, stack: Stack, law: Family, like: Tensor) -> Tensor:
+        stack.arithmetic.next_law()
         groups = self.support.groups
         chosen = torch.zeros(len(like), len(groups.sizes), dtype=torch.long)
-        for columns, probs, there in self._by_size(law, like):
-            part = torch.zeros_like(there, dtype=torch.long)
-            part[there] = torch.from_numpy(stack.pop_choices(finite(probs[there]).numpy()))
+        for columns, weights, present in self._by_size(stack, law, like):
+            part = torch.zeros_like(present, dtype=torch.long)
+            part[present] = torch.from_numpy(stack.pop_choices(weights))
             chosen[:, columns] = part
         return torch.where(like.isnan(), like, groups.one_hot(chosen).to(like))
 
-    def _by_size(self, law: Family, like: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """For each number of classes L: the columns that have so many (g,), their probabilities
-        (B, g, L), and where there is a value (B, g)."""
+    def _by_size(
+        self, stack: Stack, law: Family, like: Tensor
+    ) -> Iterator[tuple[Tensor, np.ndarray, Tensor]]:
+        """For each number of classes L: the columns with so many (g,), their weights (n, L), and
+        where there is a value (B, g)."""
         log_p = law.log_prob(torch.ones_like(like)).double()
         for columns, places in self._sizes:
-            yield columns, log_p[:, places].softmax(-1), ~like[:, places[:, 0]].isnan()
+            present = ~like[:, places[:, 0]].isnan()
+            probs = finite(log_p[:, places].softmax(-1)[present])
+            yield columns, stack.arithmetic.weights(probs.numpy()), present
 
     @cached_property
     def _sizes(self) -> list[tuple[Tensor, Tensor]]:
@@ -125,11 +137,11 @@ class Classes(Alphabet):
 
 
 @dataclass(frozen=True)
-class SideBySide(Alphabet):
-    """Alphabets for parts of the values, each with its own piece of a law.
+class ProductAlphabet(Alphabet):
+    """Alphabets for parts of the values, each with its own part of a law.
 
     Args:
-        parts: the alphabets, in the order of the law's pieces.
+        parts: the alphabets, in the order of the law's parts.
         values: an index of the values of an example that each has.
     """
 

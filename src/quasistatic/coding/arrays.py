@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from .._utils import files
-from .codec import Codec, Report
+from .codec import Codec
+from .report import CompressionReport
 from .stream import Header, StreamError, read_header
 
 
-def compress_array(codec: Codec, x: np.ndarray, target: str | Path) -> Report:
+def compress_array(codec: Codec, x: np.ndarray, target: str | Path) -> CompressionReport:
     """Writes the stream of x (N, *shape), which may be a memory map, to `target`.
 
     Raises:
@@ -40,8 +41,8 @@ def decompress_array(
             header, parts = codec.read(stream, anyway)
             with files.writing(target) as file:
                 about = {"descr": header.dtype, "fortran_order": False}
-                about["shape"] = (header.count, *header.shape)  # type: ignore[assignment]
-                np.lib.format.write_array_header_1_0(file, about)  # type: ignore[arg-type]
+                about["shape"] = (header.count, *header.shape)
+                np.lib.format.write_array_header_1_0(file, about)
                 for part in parts:
                     file.write(part.tobytes())
         except StreamError as error:

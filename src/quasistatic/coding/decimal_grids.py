@@ -1,6 +1,6 @@
-r"""The grid that the numbers of each column are on, and how it is found."""
+r"""The decimal grid that the numbers of each column are on, and how it is found."""
 
-__all__ = ["MOST_PLACES", "Grids", "look", "multiples"]
+__all__ = ["MOST_PLACES", "ColumnScan", "DecimalGrids", "multiples", "scan_columns"]
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,25 +9,25 @@ import numpy as np
 from torch import Tensor
 
 MOST_PLACES = 9
-"""Decimals after the point that make a grid, at most."""
+"""The most decimals after the point that a grid has."""
 
 RANGE, LARGEST = 2.0**40, 2.0**52
-"""Units that the numbers of a grid may span, and the largest of them."""
+"""The widest range of the numbers of a grid, and the largest number, in units of the grid."""
 
 NARROW = 2.0**22
-"""Units that a float of 32 bits tells apart, if they are decimal."""
+"""The largest decimal number that a 32-bit float tells apart from its neighbours, in units."""
 
 AT_ONCE = 2**24
-"""Bytes of an array that are looked at together."""
+"""Bytes of an array that are scanned at once."""
 
 
-class Grids(NamedTuple):
-    """What the numbers at some places of an example are, each of their shape.
+class DecimalGrids(NamedTuple):
+    """The decimal grids of some values of an example; each tensor has the shape of the values.
 
     Args:
-        places: decimals after the point, int64; -1 if any float may be there.
-        narrow: whether they are held in 32 bits, and not in 64.
-        minus: whether there is a minus zero among them.
+        places: decimals after the point, int64; -1 where any float can occur.
+        narrow: where the numbers are 32-bit floats, and not 64-bit ones.
+        minus: where a minus zero can occur.
     """
 
     places: Tensor
@@ -35,9 +35,12 @@ class Grids(NamedTuple):
     minus: Tensor
 
 
-class Look(NamedTuple):
-    """What a look through an array shows of its D columns: `places`, `narrow` and `minus` as in
-    :class:`Grids`, and which columns lack a value, `holes`; all with shape (D,)."""
+class ColumnScan(NamedTuple):
+    """What a pass through an array finds in its D columns.
+
+    `places`, `narrow` and `minus` are as in :class:`DecimalGrids`. `holes` marks the columns in
+    which some value is missing. All have shape (D,).
+    """
 
     places: np.ndarray
     narrow: np.ndarray
@@ -45,8 +48,8 @@ class Look(NamedTuple):
     holes: np.ndarray
 
 
-def look(x: np.ndarray) -> Look:
-    """Looks through an array (N, *), which may be a memory map, a few rows at a time."""
+def scan_columns(x: np.ndarray) -> ColumnScan:
+    """Scans an array (N, *), which may be a memory map, a few rows at a time."""
     dims = int(np.prod(x.shape[1:]))
     wide, thin = np.zeros(dims, np.int64), np.zeros(dims, np.int64)
     narrow, (minus, holes) = np.ones(dims, bool), np.zeros((2, dims), bool)
@@ -61,12 +64,12 @@ def look(x: np.ndarray) -> Look:
     wide_ok = _within(wide, high - low, RANGE) & _within(wide, largest, LARGEST)
     thin_ok = narrow & ~wide_ok & _within(thin, largest, NARROW)
     places = np.where(wide_ok, wide, np.where(thin_ok, thin, -1))
-    return Look(places, narrow & ~wide_ok, minus, holes)
+    return ColumnScan(places, narrow & ~wide_ok, minus, holes)
 
 
 def multiples(index: np.ndarray, places: int, narrow: bool) -> np.ndarray:
-    """Whole multiples of 10^-places, float64: the nearest float to each decimal, of 32 bits if
-    narrow."""
+    """Whole multiples of 10^-places, float64: the float next to each decimal, a 32-bit one if
+    `narrow`."""
     value = index / 10.0**places
     with np.errstate(over="ignore"):
         return value.astype(np.float32).astype(np.float64) if narrow else value
@@ -80,8 +83,8 @@ def _parts(x: np.ndarray, dims: int) -> Iterator[np.ndarray]:
 
 
 def _places(v: np.ndarray, least: np.ndarray, narrow: bool) -> np.ndarray:
-    """Decimals after the point that each column needs, from `least` on, (D,); one too many if
-    none suffice. More than suffice do so too."""
+    """The decimals after the point that each column needs, `least` or more, (D,). It is
+    MOST_PLACES + 1 if no number of decimals suffices."""
     found = least.copy()
     for k in range(MOST_PLACES + 1):
         columns = (found == k).nonzero()[0]
@@ -93,8 +96,9 @@ def _places(v: np.ndarray, least: np.ndarray, narrow: bool) -> np.ndarray:
 
 
 def _same(a: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Whether a is v in a whole column, but for what v lacks, (D,)."""
-    return ((a == v) | np.isnan(v)).all(0)
+    """Whether a equals v in a whole column, missing values of v aside, (D,)."""
+    same: np.ndarray = ((a == v) | np.isnan(v)).all(0)
+    return same
 
 
 def _within(places: np.ndarray, size: np.ndarray, units: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 r"""What a stream's floats depend on: the model, to the last bit, and who computes with it."""
 
-__all__ = ["computing", "fingerprint", "here"]
+__all__ = ["fingerprint", "platform_facts", "reproducible_floats"]
 
 import contextlib
 import hashlib
@@ -25,8 +25,8 @@ def fingerprint(model: Model) -> str:
     return found.hexdigest()[:32]
 
 
-def here(model: Model) -> dict[str, str]:
-    """What the numbers that this machine computes with a model depend on, by name."""
+def platform_facts(model: Model) -> dict[str, str]:
+    """What the floats that this machine computes with a model depend on, by name."""
     blank = model.blank(1)
     return {
         "torch": torch.__version__,
@@ -40,9 +40,8 @@ def here(model: Model) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def computing(model: Model) -> Iterator[None]:
-    """Numbers that repeat: in evaluation mode and on one thread, as :func:`here` says; all as it
-    was afterwards."""
+def reproducible_floats(model: Model) -> Iterator[None]:
+    """Evaluation mode and one thread, so that floats repeat; both are restored afterwards."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 r"""Arrays without a model: whole numbers in as few bits as hold each, then by xz."""
 
 __all__ = [
-    "most_of_column",
+    "column_limit",
     "pack",
     "pack_column",
     "packed_size",
@@ -20,13 +20,16 @@ from .decimal_grids import multiples
 
 _COLUMN = struct.Struct("<Bq")
 LACKS = 128
-"""Marks the width of a column that lacks values: 0 stands for one, and the others are 1 higher."""
+"""Added to the width of a column with missing values: code 0 is one, and others are 1 higher."""
 
 PRESET = 9 | lzma.PRESET_EXTREME
 
+MEMORY = 2**27
+"""Bytes that reading an .xz file may take, whatever window the file asks for."""
+
 
 def pack(x: np.ndarray, levels: int) -> bytes:
-    """Whole numbers below `levels`, in bits if there are two, else in bytes or pairs of them,
+    """Whole numbers below `levels`: a bit each for two levels, else 1, 2, 4 or 8 bytes each,
     little-endian."""
     if levels == 2:
         return np.packbits(x.astype(np.uint8).ravel()).tobytes()
@@ -37,7 +40,7 @@ def unpack(data: bytes, levels: int, shape: tuple[int, ...]) -> np.ndarray:
     """What :func:`pack` packed.
 
     Raises:
-        ValueError: if there is too much or too little of it.
+        ValueError: if the number of bytes is another.
     """
     count = int(np.prod(shape))
     if len(data) != packed_size(count, levels):
@@ -58,30 +61,33 @@ def _width(levels: int) -> int:
 
 
 def pack_column(x: np.ndarray, places: int, narrow: bool) -> bytes:
-    """Numbers (n,), float64, NaN where one is missing. A byte of width and the least in eight, then
-    whole multiples of 10^-places, less the least, in so many bytes each; or, if they are none, a
-    width of zero and the floats, their first bytes together, then their second ones."""
-    there = ~np.isnan(x)
-    index = np.rint(x[there] * 10.0 ** max(places, 0))
-    if places < 0 or multiples(index, places, narrow).tobytes() != x[there].tobytes():
+    """Packs numbers (n,), float64, NaN where one is missing.
+
+    A byte holds a width and eight bytes the least number. Then whole multiples of 10^-places, less
+    the least, take so many bytes each. If the numbers are no such multiples, the width is zero, and
+    the floats follow: all first bytes, then all second bytes, and so on.
+    """
+    present = ~np.isnan(x)
+    index = np.rint(x[present] * 10.0 ** max(places, 0))
+    if places < 0 or multiples(index, places, narrow).tobytes() != x[present].tobytes():
         floats = x.astype("<f4" if narrow else "<f8")
         shuffled = floats.view(np.uint8).reshape(len(x), -1).T
         return _COLUMN.pack(0, 0) + shuffled.tobytes()
     least = int(index.min()) if len(index) else 0
     codes = np.zeros(len(x), np.int64)
-    codes[there] = index.astype(np.int64) - least + (not there.all())
+    codes[present] = index.astype(np.int64) - least + (not present.all())
     width = _width(int(codes.max()) + 1)
-    mark = 0 if there.all() else LACKS
+    mark = 0 if present.all() else LACKS
     return _COLUMN.pack(mark | width, least) + codes.astype(f"<u{width}").tobytes()
 
 
 def unpack_column(
     data: memoryview, count: int, places: int, narrow: bool
 ) -> tuple[np.ndarray, memoryview]:
-    """The first column of `count` numbers that was packed, and what follows it.
+    """The first packed column of `count` numbers, and the rest of the data.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the data are too short, or the width is unknown.
     """
     if len(data) < _COLUMN.size:
         raise ValueError("a column is missing")
@@ -90,7 +96,7 @@ def unpack_column(
     size = count * (width or (4 if narrow else 8))
     body, rest = data[_COLUMN.size :][:size], data[_COLUMN.size + size :]
     if len(body) < size or width not in (0, 1, 2, 4, 8):
-        raise ValueError("a column is cut short, or of no width")
+        raise ValueError("a column is cut short, or its width is unknown")
     if width == 0:
         floats = np.frombuffer(body, np.uint8).reshape(-1, count).T.copy()
         return floats.view("<f4" if narrow else "<f8")[:, 0].astype(np.float64), rest
@@ -99,30 +105,30 @@ def unpack_column(
     return np.where(codes < lacks, np.nan, found), rest
 
 
-def most_of_column(count: int) -> int:
-    """Bytes that `count` packed numbers take, at most."""
+def column_limit(count: int) -> int:
+    """The most bytes that `count` packed numbers take."""
     return _COLUMN.size + 8 * count
 
 
 def squeeze(data: bytes) -> bytes:
-    """The same as an .xz file."""
-    # A window as long as the data finds as much, and spares the preset's hundreds of megabytes.
+    """The data as an .xz file."""
+    # A window as long as the data finds as much, and saves the preset's hundreds of megabytes.
     window = min(max(4096, len(data)), 2**26)
     filters = [{"id": lzma.FILTER_LZMA2, "preset": PRESET, "dict_size": window}]
     return lzma.compress(data, check=lzma.CHECK_NONE, filters=filters)
 
 
 def unsqueeze(data: bytes, size: int) -> bytes:
-    """What an .xz file holds, if that is `size` bytes: never more are made.
+    """The `size` bytes that an .xz file holds; it makes no more than one byte more.
 
     Raises:
-        ValueError: if it is something else.
+        ValueError: if the file is damaged, holds another number of bytes, or needs too much memory.
     """
     try:
-        reader = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
         found = reader.decompress(data, max_length=size + 1)
     except lzma.LZMAError as error:
-        raise ValueError(f"no .xz data: {error}") from None
+        raise ValueError(f"these are no .xz data: {error}") from None
     if len(found) != size or not reader.eof or reader.unused_data:
-        raise ValueError(f"it is no whole .xz file of {size} bytes")
+        raise ValueError(f"this is no complete .xz file of {size} bytes")
     return found

@@ -1,7 +1,7 @@
-r"""A stack of bits, by constriction's range asymmetric numeral systems: what is pushed last is
-popped first, and popping what was never pushed draws from its law."""
+r"""A stack of bits, by the range asymmetric numeral systems (ANS) coder of constriction: the last
+symbol pushed is popped first, and a pop of bits that no symbol was pushed to draws from its law."""
 
-__all__ = ["Stack", "borrowed_words"]
+__all__ = ["LONGEST_DIGIT", "PRECISION", "Stack", "initial_words"]
 
 import hashlib
 from typing import Self
@@ -9,105 +9,136 @@ from typing import Self
 import constriction
 import numpy as np
 
+from .arithmetic import Arithmetic, NativeFloats
+from .frequencies import PRECISION
+
 _WORD = np.dtype("<u4")
 _Coder = constriction.stream.stack.AnsCoder
 _choices = constriction.stream.model.Categorical(perfect=False)
 _uniform = constriction.stream.model.Uniform()
 
+LONGEST_DIGIT = PRECISION
+"""Bits of the largest number that the coder takes as one uniform symbol."""
 
-def borrowed_words(count: int) -> np.ndarray:
-    """The first `count` of the words that a stream starts on, the first of them on top: SHAKE-256
-    of "quasistatic", read as little-endian 32-bit words."""
+UPPER = 12
+"""Bits of a large number that are coded first where its range is no power of two."""
+
+
+def initial_words(count: int) -> np.ndarray:
+    """The first `count` initial words of a stack, the first of them on top.
+
+    They are the output of SHAKE-256 for "quasistatic", read as little-endian 32-bit words.
+    """
     words = np.frombuffer(hashlib.shake_256(b"quasistatic").digest(4 * count), _WORD)
     return words[::-1].astype(np.uint32)
 
 
-DIGIT, UPPER = 24, 12
-"""Bits of the largest number that the coder takes at once; bits that are told first of others."""
+def _lower_bits(size: np.ndarray) -> np.ndarray:
+    """How many low bits of the numbers below `size` (n,) are coded as digits of their own, (n,).
 
-
-def _lower(size: np.ndarray) -> np.ndarray:
-    """How many bits of the numbers below `size` (n,) have digits of their own, (n,). The coder's
-    probabilities are multiples of 2^-24: a size that divides it is told as it is, and any other by
-    few bits, of which none is much likelier than it should be."""
+    The coder's probabilities are multiples of 2^-24. A size that divides 2^24 is coded exactly. Any
+    other size is coded by its few upper bits, whose probabilities are then nearly equal.
+    """
     bits = np.frexp(((size - 1) >> UPPER).astype(np.float64))[1].astype(np.int64)
-    whole = (size & (size - 1)) == 0
-    return np.where(whole, np.maximum(bits + UPPER - DIGIT, 0), bits)
+    power_of_two = (size & (size - 1)) == 0
+    return np.where(power_of_two, np.maximum(bits + UPPER - LONGEST_DIGIT, 0), bits)
 
 
 class Stack:
-    """Words of 32 bits, of which the lowest are borrowed: made, and known to whoever reads.
+    """A stack of 32-bit words, of which the lowest are initial bits that the reader knows too.
 
-    Symbols are arrays of whole numbers (n,); a push and the pop with the same laws undo each
-    other. Probabilities are kept to 24 bits, and no symbol has less than one unit of them.
+    Symbols are arrays of whole numbers (n,). A push and the pop with the same law undo each other.
+    Probabilities are kept to 24 bits, and each symbol has at least 2^-24.
+
+    Args:
+        words: the words on the stack, the last on top.
+        sealed: whether `words` are initial bits, above which the coder marks where they end.
+        arithmetic: how the floats of a law become the coder's integers.
     """
 
-    def __init__(self, words: np.ndarray, sealed: bool) -> None:
+    def __init__(
+        self, words: np.ndarray, sealed: bool, arithmetic: Arithmetic | None = None
+    ) -> None:
         self._coder = _Coder(words, seal=sealed)
         self._lowest = self._coder.num_words()
+        self.arithmetic = arithmetic or NativeFloats()
 
     @classmethod
-    def start(cls, room: int) -> Self:
-        """A stack on `room` borrowed words."""
-        return cls(borrowed_words(room), sealed=True)
+    def start(cls, room: int, arithmetic: Arithmetic | None = None) -> Self:
+        """A stack that holds `room` initial words."""
+        return cls(initial_words(room), True, arithmetic)
 
     @classmethod
-    def resume(cls, payload: np.ndarray) -> Self:
+    def resume(cls, payload: np.ndarray, arithmetic: Arithmetic | None = None) -> Self:
         """The stack that :meth:`payload` was taken from.
 
         Raises:
-            ValueError: if it cannot be one.
+            ValueError: if the payload is empty or its last word is zero.
         """
         if not len(payload) or payload[-1] == 0:
-            raise ValueError("the words of a stream end in one that is not zero")
-        return cls(payload.astype(np.uint32), sealed=False)
+            raise ValueError("the payload of a stack must end in a word that is not zero")
+        return cls(payload.astype(np.uint32), False, arithmetic)
 
     @property
     def words(self) -> int:
-        """Words in use, borrowed ones included."""
-        return self._coder.num_words()
+        """Words in use, initial words included."""
+        return int(self._coder.num_words())
 
     @property
     def bits(self) -> int:
-        """Bits in use, borrowed ones included."""
-        return self._coder.num_valid_bits()
+        """Bits in use, initial bits included."""
+        return int(self._coder.num_valid_bits())
 
     @property
     def lowest(self) -> int:
-        """Words that no pop has reached yet."""
-        return max(0, self._lowest - 2)  # the coder holds the two upmost in its state
+        """How many words no pop has reached yet."""
+        return int(max(0, self._lowest - 2))  # the coder holds the two uppermost in its state
 
     def payload(self) -> np.ndarray:
-        """The words above those that were never reached, (n,), uint32."""
-        return self._coder.get_compressed()[self.lowest :]
+        """The words above those that no pop reached, (n,), uint32."""
+        words: np.ndarray = self._coder.get_compressed()
+        return words[self.lowest :]
 
-    def given_back(self, borrowed: int) -> bool:
-        """Whether the stack holds `borrowed` words as they were borrowed, and nothing else."""
-        words = np.append(borrowed_words(borrowed), np.uint32(1))
+    def holds_only(self, initial: int) -> bool:
+        """Whether the stack holds exactly `initial` initial words and nothing else."""
+        if self._coder.num_words() != initial + 1:
+            return False
+        words = np.append(initial_words(initial), np.uint32(1))
         return np.array_equal(self._coder.get_compressed(), words)
 
-    def push_choices(self, probs: np.ndarray, chosen: np.ndarray) -> None:
-        """Symbols below L, by their probabilities (n, L), float64."""
-        self._coder.encode_reverse(chosen.astype(np.int32), _choices, probs)
+    def push_law(self, probs: np.ndarray, chosen: np.ndarray) -> None:
+        """Pushes symbols below L by the probabilities (n, L) of a model's law, float64."""
+        self.push_choices(self.arithmetic.weights(probs), chosen)
 
-    def pop_choices(self, probs: np.ndarray) -> np.ndarray:
-        return self._popped(self._coder.decode(_choices, probs)).astype(np.int64)
+    def pop_law(self, probs: np.ndarray) -> np.ndarray:
+        """Pops what :meth:`push_law` pushed, (n,), int64."""
+        return self.pop_choices(self.arithmetic.weights(probs))
 
-    def push_below(self, x: np.ndarray, size: np.ndarray) -> None:
-        """Whole numbers 0 <= x < size < 2^63, all alike probable, (n,) both."""
+    def push_choices(self, weights: np.ndarray, chosen: np.ndarray) -> None:
+        """Pushes symbols below L by weights (n, L), float64, that every machine has alike."""
+        self._coder.encode_reverse(chosen.astype(np.int32), _choices, weights)
+
+    def pop_choices(self, weights: np.ndarray) -> np.ndarray:
+        """Pops what :meth:`push_choices` pushed, (n,), int64."""
+        popped: np.ndarray = self._coder.decode(_choices, weights)
+        return self._popped(popped).astype(np.int64)
+
+    def push_uniform(self, x: np.ndarray, size: np.ndarray) -> None:
+        """Pushes whole numbers 0 <= x < size < 2^63, equally probable, both (n,)."""
         size = size.astype(np.int64)
-        lower = _lower(size)
-        for first in range(0, int(lower.max(initial=0)), DIGIT):
-            digit = 1 << np.clip(lower - first, 0, DIGIT)
+        lower = _lower_bits(size)
+        for first in range(0, int(lower.max(initial=0)), LONGEST_DIGIT):
+            digit = 1 << np.clip(lower - first, 0, LONGEST_DIGIT)
             self._push_digit((x >> first) & (digit - 1), digit)
         self._push_digit(x >> lower, ((size - 1) >> lower) + 1)
 
-    def pop_below(self, size: np.ndarray) -> np.ndarray:
+    def pop_uniform(self, size: np.ndarray) -> np.ndarray:
+        """Pops what :meth:`push_uniform` pushed, (n,), int64."""
         size = size.astype(np.int64)
-        lower = _lower(size)
-        x = self._pop_digit(((size - 1) >> lower) + 1) << lower
-        for first in reversed(range(0, int(lower.max(initial=0)), DIGIT)):
-            x += self._pop_digit(1 << np.clip(lower - first, 0, DIGIT)) << first
+        lower = _lower_bits(size)
+        x: np.ndarray = self._pop_digit(((size - 1) >> lower) + 1) << lower
+        for first in reversed(range(0, int(lower.max(initial=0)), LONGEST_DIGIT)):
+            x += self._pop_digit(1 << np.clip(lower - first, 0, LONGEST_DIGIT)) << first
         return x
 
     def _push_digit(self, x: np.ndarray, size: np.ndarray) -> None:

@@ -1,199 +1,191 @@
 r"""The container of compressed blocks; `docs/format.md` gives it byte by byte."""
 
 __all__ = [
-    "NEWEST",
-    "VERSION",
     "CutShort",
     "Header",
     "StreamError",
+    "pack_block",
+    "read_block",
     "read_blocks",
     "read_header",
     "write_blocks",
 ]
 
-import json
-import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
-
-import numpy as np
+from dataclasses import dataclass
+from typing import BinaryIO
 
 from .blocks import Block, Coded
+from .errors import CutShort, StreamError
+from .header import NEWEST, Header, read_header
 
-MAGIC = b"\x89QST\r\n\x1a\n"
-VERSION, NEWEST = 1, 2
-"""Of a stream that says nothing of columns, and of one that does."""
-
-_START = struct.Struct("<8sHI")
-_BLOCK = struct.Struct("<BIIIIII")
-_END = struct.Struct("<BI")
+_OLD_BLOCK = struct.Struct("<BIIIIII")
+_OLD_END = struct.Struct("<BI")
+_BLOCK = struct.Struct("<BI8sIIIIIII")
+_END = struct.Struct("<BI8s")
 _CRC = struct.Struct("<I")
-LONGEST_HEADER, MOST_FACTS = 2**20, 2**24
-"""Bytes of a header, compressed and as it was."""
 
 SLACK = 2**16
-"""Bytes that an .xz file may be longer than what it holds."""
+"""Bytes that a payload may be longer than the values it holds."""
 
+FREE_EXAMPLES, EXAMPLES_PER_BYTE = 4096, 64
+"""Examples that a chain block may have: so many, and so many more for each byte of its payload."""
 
-class StreamError(ValueError):
-    """A stream that cannot be read, and why."""
+FREE_BYTES, BYTES_PER_BYTE = 2**24, 2**14
+"""Bytes of values that a block may have: so many, and so many more for each byte of its payload."""
 
+FREE_WORDS = 2**16
+"""Initial words that a block may have besides those that its payload is as long as."""
 
-class CutShort(StreamError):
-    """A stream that ends before it says that it does."""
+AT_ONCE = 2**20
+"""Bytes that are read at once."""
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a reader needs besides the model.
+class _Head:
+    """The head of a block as it was read."""
 
-    Args:
-        model: the fingerprint of the model that wrote it.
-        space: that model's data space, in words.
-        shape: of one example.
-        dtype: of the array, as NumPy spells it.
-        count: of the examples.
-        times: of the chain.
-        cells: of a latent value to its least deviation.
-        together: examples that the network may see at once.
-        block: examples that a block holds at most.
-        order: "examples", a block of them after the other, or "layers", of all of them.
-        arithmetic: what its numbers depend on, by name.
-        values: what is known of columns, if the model does not say all of them, see `values`.
-    """
-
-    model: str
-    space: str
-    shape: tuple[int, ...]
-    dtype: str
+    coded: Coded
     count: int
-    times: tuple[int, ...]
-    cells: float
-    together: int
-    block: int
-    order: str
-    arithmetic: dict[str, str]
-    values: Any = None
-
-    @property
-    def largest(self) -> int:
-        """Bytes that a block's values may take, written or read."""
-        return self.block * math.prod(self.shape) * np.dtype(self.dtype).itemsize
-
-    def pack(self) -> bytes:
-        facts, version = asdict(self), NEWEST
-        if self.values is None:
-            del facts["values"]
-            version = VERSION
-        whole = json.dumps(facts, separators=(",", ":")).encode()
-        text = zlib.compress(whole, 9)
-        if len(whole) > MOST_FACTS or len(text) > LONGEST_HEADER:
-            raise ValueError(
-                f"examples of shape {self.shape} have more columns than a header can tell of: "
-                "write them in parts"
-            )
-        start = _START.pack(MAGIC, version, len(text)) + text
-        return start + _CRC.pack(zlib.crc32(start))
-
-    @classmethod
-    def of(cls, text: bytes) -> "Header":
-        try:
-            facts = json.loads(zlib.decompressobj().decompress(text, MOST_FACTS))
-            facts |= {name: tuple(facts[name]) for name in ("shape", "times")}
-            header = cls(**facts)
-            np.dtype(header.dtype)
-        except (ValueError, TypeError, KeyError, zlib.error) as error:
-            raise StreamError(f"the header of the stream makes no sense ({error!r})") from None
-        return header
+    checksum: int
+    size: int
+    initial_words: int
+    least: int
+    growth: int
+    crc: int | None = None
 
 
-def read_header(file: BinaryIO) -> Header:
-    """The header of a stream, which leaves the file at its first block.
-
-    Raises:
-        StreamError: if it is none, a newer one, or damaged.
-    """
-    start = file.read(_START.size)
-    if start[:8] != MAGIC[: len(start[:8])] or not start:
-        raise StreamError("this is no stream of compressed data: it does not begin like one")
-    if len(start) < _START.size:
-        raise StreamError("the stream is cut short in its header")
-    _, version, length = _START.unpack(start)
-    if version not in (VERSION, NEWEST):
-        raise StreamError(
-            f"the stream has version {version}, and this release reads {VERSION} and {NEWEST}: use "
-            "the release that wrote it"
-        )
-    rest = file.read(min(length, LONGEST_HEADER) + _CRC.size)
-    if length > LONGEST_HEADER or len(rest) < length + _CRC.size:
-        raise StreamError("the header of the stream is damaged, or cut short")
-    text, crc = rest[:length], _CRC.unpack(rest[length:])[0]
-    if zlib.crc32(start + text) != crc:
-        raise StreamError("the header of the stream is damaged")
-    return Header.of(text)
+def pack_block(header: Header, number: int, block: Block) -> bytes:
+    """The bytes of a block, of which `number` blocks stand before it."""
+    sizes = len(block.payload), block.initial_words, block.least, block.growth
+    identity, crc = bytes.fromhex(header.identity), zlib.crc32(block.payload)
+    head = _BLOCK.pack(block.coded, number, identity, block.count, block.checksum, *sizes, crc)
+    return head + _CRC.pack(zlib.crc32(head)) + block.payload
 
 
-def write_blocks(file: BinaryIO, blocks: Iterable[Block]) -> int:
-    """Writes blocks, one after the other as they come, and the end of the stream; how many bytes
-    they take."""
+def write_blocks(file: BinaryIO, header: Header, blocks: Iterable[Block]) -> int:
+    """Writes blocks as they come, and the end of the stream; returns how many bytes they take."""
     count = total = 0
     for block in blocks:
-        sizes = len(block.payload), block.borrowed, block.least, block.growth
-        head = _BLOCK.pack(block.coded, block.count, block.checksum, *sizes)
-        total += file.write(head + _CRC.pack(zlib.crc32(head)))
-        total += file.write(block.payload + _CRC.pack(zlib.crc32(block.payload)))
+        total += file.write(pack_block(header, count, block))
         count += 1
-    end = _END.pack(0, count)
+    end = _END.pack(0, count, bytes.fromhex(header.identity))
     return total + file.write(end + _CRC.pack(zlib.crc32(end)))
 
 
 def read_blocks(file: BinaryIO, header: Header) -> Iterator[Block]:
-    """The blocks of a stream, one after the other; no more bytes are held than the header allows.
+    """Reads the blocks of a stream one by one, and its end.
 
     Raises:
-        StreamError: which block is damaged or cut short, or that the end is.
+        StreamError: which block is damaged, misplaced, cut short or out of bounds, or that the end
+            is.
     """
     number = 0
-    while True:
+    while (kind := file.read(1)) not in (b"", b"\0"):
+        yield read_block(file, header, number, kind)
         number += 1
-        kind = file.read(1)
-        if kind in (b"", b"\0"):
-            break
-        yield _read_block(file, kind, f"block {number}", header)
-    rest = kind + file.read(_END.size - 1)
-    told = file.read(_CRC.size)
-    if len(told) < _CRC.size:
-        raise CutShort(f"the stream is cut short at its end, after block {number - 1}")
-    if _CRC.unpack(told)[0] != zlib.crc32(rest):
-        raise StreamError(f"the end of the stream, after block {number - 1}, is damaged")
-    if _END.unpack(rest)[1] != number - 1:
-        raise StreamError(f"blocks are missing: {_END.unpack(rest)[1]} were written")
+    _read_end(file, header, number, kind)
+
+
+def read_block(file: BinaryIO, header: Header, number: int, kind: bytes = b"") -> Block:
+    """Reads one block, of which `number` blocks stand before it. It holds no more bytes than the
+    header and the length of the payload allow.
+
+    Args:
+        file: the stream.
+        header: of the stream.
+        number: how many blocks stand before it.
+        kind: the first byte of the block, if it was read already.
+
+    Raises:
+        StreamError: if it is damaged, misplaced, cut short or out of bounds.
+    """
+    name = f"block {number + 1}"
+    old = header.version < NEWEST
+    head = _read_head(file, header, number, kind, name)
+    check_bounds(header, name, head)
+    payload = _read_bytes(file, head.size)
+    crc = file.read(_CRC.size) if old else _CRC.pack(head.crc)
+    if len(payload) < head.size or len(crc) < _CRC.size:
+        raise CutShort(f"the stream is cut short in {name}")
+    if _CRC.unpack(crc)[0] != zlib.crc32(payload):
+        raise StreamError(f"{name} is damaged")
+    sizes = head.initial_words, head.least, head.growth
+    return Block(head.coded, head.count, head.checksum, payload, *sizes)
+
+
+def check_bounds(header: Header, name: str, head: "_Head | Block") -> None:
+    """Checks that the numbers of a block are within bounds that its payload's length earns.
+
+    Raises:
+        StreamError: which number is not.
+    """
+    size = len(head.payload) if isinstance(head, Block) else head.size
+    values = head.count * header.example
+    chain = head.coded is Coded.chain
+    bounds = [
+        ("examples", head.count, header.block),
+        ("bytes", size, header.largest + SLACK),
+        ("bytes of values", values, FREE_BYTES + BYTES_PER_BYTE * size),
+        ("initial words", head.initial_words, chain * (size // 4 + FREE_WORDS)),
+    ]
+    if chain:
+        bounds += [
+            ("examples", head.count, FREE_EXAMPLES + EXAMPLES_PER_BYTE * size),
+            ("examples in a batch", head.least, header.together),
+        ]
+    for what, number, limit in bounds:
+        if number > limit:
+            raise StreamError(f"{name} claims {number:,} {what}, and may have {limit:,} at most")
+    if head.count < 1 or (chain and (head.least < 1 or head.growth < 1)):
+        raise StreamError(f"{name} claims no examples, or batches without examples")
+
+
+def _read_head(file: BinaryIO, header: Header, number: int, kind: bytes, name: str) -> _Head:
+    layout = _OLD_BLOCK if header.version < NEWEST else _BLOCK
+    head = kind + file.read(layout.size - len(kind))
+    crc = file.read(_CRC.size)
+    if len(crc) < _CRC.size:
+        raise CutShort(f"the stream is cut short in the head of {name}")
+    if _CRC.unpack(crc)[0] != zlib.crc32(head):
+        raise StreamError(f"the head of {name} is damaged")
+    if layout is _OLD_BLOCK:
+        coded, *rest = layout.unpack(head)
+    else:
+        coded, place, identity, *rest = layout.unpack(head)
+        if identity.hex() != header.identity:
+            raise StreamError(f"{name} belongs to another stream")
+        if place != number:
+            raise StreamError(f"{name} was written as block {place + 1}: blocks were moved")
+    try:
+        return _Head(Coded(coded), *rest)
+    except ValueError:
+        raise StreamError(f"{name} is coded in an unknown way, {coded}") from None
+
+
+def _read_end(file: BinaryIO, header: Header, number: int, kind: bytes) -> None:
+    layout = _OLD_END if header.version < NEWEST else _END
+    end = kind + file.read(layout.size - 1)
+    crc = file.read(_CRC.size)
+    if len(crc) < _CRC.size:
+        raise CutShort(f"the stream is cut short at its end, after block {number}")
+    if _CRC.unpack(crc)[0] != zlib.crc32(end):
+        raise StreamError(f"the end of the stream, after block {number}, is damaged")
+    _, count, *identity = layout.unpack(end)
+    if identity and identity[0].hex() != header.identity:
+        raise StreamError("the end of the stream belongs to another stream")
+    if count != number:
+        raise StreamError(f"blocks are missing: {count} were written, and {number} were found")
     if file.read(1):
         raise StreamError("there are bytes after the end of the stream")
 
 
-def _read_block(file: BinaryIO, kind: bytes, name: str, header: Header) -> Block:
-    head = kind + file.read(_BLOCK.size - 1)
-    told = file.read(_CRC.size)
-    if len(told) < _CRC.size:
-        raise CutShort(f"the stream is cut short in the head of {name}")
-    if _CRC.unpack(told)[0] != zlib.crc32(head):
-        raise StreamError(f"the head of {name} is damaged")
-    coded, count, checksum, size, *rest = _BLOCK.unpack(head)
-    if size > (limit := header.largest + SLACK) or count > header.block:
-        raise StreamError(
-            f"{name} claims {count} examples in {size:,} bytes, more than the {header.block} in "
-            f"{limit:,} that one may have"
-        )
-    payload, told = file.read(size), file.read(_CRC.size)
-    if len(told) < _CRC.size:
-        raise CutShort(f"the stream is cut short in {name}")
-    if _CRC.unpack(told)[0] != zlib.crc32(payload):
-        raise StreamError(f"{name} is damaged")
-    try:
-        return Block(Coded(coded), count, checksum, payload, *rest)
-    except ValueError:
-        raise StreamError(f"{name} is coded in a way that is not known, {coded}") from None
+def _read_bytes(file: BinaryIO, size: int) -> bytes:
+    """So many bytes, or fewer if the file ends; memory grows with what is there only."""
+    parts, left = [], size
+    while left and (part := file.read(min(left, AT_ONCE))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

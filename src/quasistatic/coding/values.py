@@ -1,6 +1,6 @@
-r"""What is known of an array's values before any is read, and their code without the model."""
+r"""What is known of an array's values before they are read, and their code without a model."""
 
-__all__ = ["Columns", "Shared", "Values", "values_of"]
+__all__ = ["ColumnValues", "LevelValues", "Values", "values_of"]
 
 import abc
 import math
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from ..spaces import Space
-from .decimal_grids import MOST_PLACES, Grids, look
+from .decimal_grids import MOST_PLACES, DecimalGrids, scan_columns
 from .packing import (
-    most_of_column,
+    column_limit,
     pack,
     pack_column,
     packed_size,
@@ -25,83 +25,88 @@ from .packing import (
 )
 
 _SIZE = struct.Struct("<Q")
+_LISTS = ("places", "narrow", "minus", "holes")
 
 
 class Values(abc.ABC):
-    """What the header of a stream says of values of shape (N, *shape)."""
+    """What the header of a stream records about values of shape (N, *shape)."""
 
     @property
     @abc.abstractmethod
-    def told(self) -> dict[str, list[int]] | None:
-        """It, for the header; None if the model says all."""
+    def header_entry(self) -> dict[str, list[int]] | None:
+        """The entry `values` of a header; None if the model determines all."""
 
-    def words(self, space: Space) -> str:
+    def describe(self, space: Space) -> str:
         """The space, for messages."""
         return f"{type(space).__name__} of shape {space.shape}"
 
     @property
     def holes(self) -> tuple[int, ...]:
-        """The places, in C order, at which an example may lack a value."""
+        """The places, in C order, at which a value of an example can be missing."""
         return ()
 
     @abc.abstractmethod
-    def seen(self, x: np.ndarray) -> "Values":
+    def scan(self, x: np.ndarray) -> "Values":
         """What is true of the values of x (N, *shape), which may be a memory map."""
 
     @abc.abstractmethod
-    def grids(self, columns: Any) -> Grids:
-        """The grids of some of the values, by an index of them."""
+    def grids(self, columns: Any) -> DecimalGrids:
+        """The decimal grids of some of the values, by an index of them."""
 
     @abc.abstractmethod
     def pack(self, x: np.ndarray) -> bytes:
         """The values x (n, *shape), float64, in as few bytes as hold each, then as an .xz file.
-        A value that is not as was told comes out as another."""
+        A value that the header does not allow for comes back as another."""
 
     @abc.abstractmethod
     def unpack(self, data: bytes, count: int) -> np.ndarray:
         """What :meth:`pack` packed, (count, *shape).
 
         Raises:
-            ValueError: if it cannot be.
+            ValueError: if the data are not `count` packed examples.
         """
 
 
-def values_of(space: Space, told: Any = None) -> Values:
-    """The values that the header of a stream tells of, or any that a space allows.
+def values_of(space: Space, entry: Any = None) -> Values:
+    """The values that a header describes, or any that a space allows.
+
+    Args:
+        space: of the model.
+        entry: `values` of a header; None for any values of the space.
 
     Raises:
-        ValueError: if they are none of the space's.
+        ValueError: if the entry does not fit the space.
     """
     if space.levels is not None:
-        if told is not None:
-            raise ValueError("it tells of columns, and all values have the same levels")
-        return Shared(space.shape, len(space.levels))
-    if told is None:
+        if entry is not None:
+            raise ValueError("it describes columns, but all values have the same levels")
+        return LevelValues(space.shape, len(space.levels))
+    if entry is None:
         some = tuple(range(math.prod(space.shape)))
-        return Columns(space.shape, (-1,) * len(some), (), some, some if space.holes else ())
-    return Columns.of(space, told)
+        return ColumnValues(space.shape, (-1,) * len(some), (), some, some if space.holes else ())
+    return ColumnValues.from_header(space, entry)
 
 
 @dataclass(frozen=True)
-class Shared(Values):
+class LevelValues(Values):
     """Whole numbers below `count`, the same at all places."""
 
     shape: tuple[int, ...]
     count: int
 
     @property
-    def told(self) -> None:
+    def header_entry(self) -> None:
         return None
 
-    def words(self, space: Space) -> str:
+    def describe(self, space: Space) -> str:
         return str(space)
 
-    def seen(self, x: np.ndarray) -> Values:
+    def scan(self, x: np.ndarray) -> Values:
         return self
 
-    def grids(self, columns: Any) -> Grids:
+    def grids(self, columns: Any) -> DecimalGrids:
         flags = torch.zeros(self.shape, dtype=torch.bool)[columns]
-        return Grids(flags.long(), flags, flags)
+        return DecimalGrids(flags.long(), flags, flags)
 
     def pack(self, x: np.ndarray) -> bytes:
         return squeeze(pack(x.astype(np.int64), self.count))
@@ -113,66 +118,74 @@ class Shared(Values):
 
 
 @dataclass(frozen=True)
-class Columns(Values):
-    """Numbers that are of another kind at each place of an example.
+class ColumnValues(Values):
+    """Numbers of another kind at each place of an example (a column).
 
     Args:
         shape: of an example.
-        places: of each, decimals after the point; -1 if it is on no grid.
-        narrow: which are floats of 32 bits, by their places in C order.
-        minus: which have a minus zero.
-        lacking: which may lack a value.
+        places: of each column, decimals after the point; -1 if it is on no grid.
+        narrow: the columns of 32-bit floats, by their places in C order.
+        minus: the columns that can hold a minus zero.
+        missing: the columns in which a value can be missing.
     """
 
     shape: tuple[int, ...]
     places: tuple[int, ...]
     narrow: tuple[int, ...]
     minus: tuple[int, ...]
-    lacking: tuple[int, ...]
+    missing: tuple[int, ...]
 
     @classmethod
-    def of(cls, space: Space, told: Any) -> "Columns":
-        """What a header tells; ValueError if that cannot be."""
+    def from_header(cls, space: Space, entry: Any) -> "ColumnValues":
+        """The values that an entry of a header describes.
+
+        Raises:
+            ValueError: if it is malformed, or does not fit the space.
+        """
         dims = math.prod(space.shape)
-        names = ("places", "narrow", "minus", "holes")
-        if not isinstance(told, dict) or set(told) != set(names):
-            raise ValueError(f"it tells of columns by {names}, and has {told!r:.60}")
-        lists = [told[name] for name in names]
+        if not isinstance(entry, dict) or set(entry) != set(_LISTS):
+            raise ValueError(f"columns are described by {_LISTS}, got {entry!r:.60}")
+        lists = [entry[name] for name in _LISTS]
         if not all(isinstance(each, list) and {*map(type, each)} <= {int} for each in lists):
-            raise ValueError("what it tells of columns are no whole numbers")
+            raise ValueError("columns are described by lists of whole numbers, got other values")
         places, *some = map(tuple, lists)
         if len(places) != dims or not all(-1 <= k <= MOST_PLACES for k in places):
             raise ValueError(
-                f"it has {len(places)} grids of -1 to {MOST_PLACES} places, not {dims}"
+                f"it has {len(places)} columns, or decimals outside of -1 to {MOST_PLACES}; the "
+                f"model has {dims} columns"
             )
-        if not all(set(each) <= set(range(dims)) and len(set(each)) == len(each) for each in some):
-            raise ValueError(f"it names columns that are not among the {dims} there are")
+        if not all(
+            len(each) <= dims and len(set(each)) == len(each) and all(0 <= k < dims for k in each)
+            for each in some
+        ):
+            raise ValueError(f"it names columns that are not among the {dims} of the model")
         if some[-1] and not space.holes:
-            raise ValueError("it tells of holes, and the model allows for none")
+            raise ValueError("it describes missing values, and the model allows for none")
         return cls(space.shape, places, *some)
 
     @property
-    def told(self) -> dict[str, list[int]]:
-        lists = (self.places, self.narrow, self.minus, self.lacking)
-        return dict(zip(("places", "narrow", "minus", "holes"), map(list, lists), strict=True))
+    def header_entry(self) -> dict[str, list[int]]:
+        lists = (self.places, self.narrow, self.minus, self.missing)
+        return dict(zip(_LISTS, map(list, lists), strict=True))
 
     @property
     def holes(self) -> tuple[int, ...]:
-        return self.lacking
+        return self.missing
 
-    def seen(self, x: np.ndarray) -> Values:
-        places, *flags = look(x)
+    def scan(self, x: np.ndarray) -> Values:
+        places, *flags = scan_columns(x)
         some = (tuple(flag.nonzero()[0].tolist()) for flag in flags)
-        return Columns(self.shape, tuple(places.tolist()), *some)
+        return ColumnValues(self.shape, tuple(places.tolist()), *some)
 
-    def grids(self, columns: Any) -> Grids:
+    def grids(self, columns: Any) -> DecimalGrids:
         places = torch.tensor(self.places).view(self.shape)
         each = (places, self._flags(self.narrow), self._flags(self.minus))
-        return Grids(*(grid[columns] for grid in each))
+        return DecimalGrids(*(grid[columns] for grid in each))
 
     @property
     def _narrow(self) -> list[bool]:
-        return self._flags(self.narrow).flatten().tolist()
+        flags: list[bool] = self._flags(self.narrow).flatten().tolist()
+        return flags
 
     def _flags(self, some: tuple[int, ...]) -> torch.Tensor:
         flags = torch.zeros(len(self.places), dtype=torch.bool)
@@ -186,14 +199,14 @@ class Columns(Values):
         return _SIZE.pack(len(data)) + squeeze(data)
 
     def unpack(self, data: bytes, count: int) -> np.ndarray:
-        most = len(self.places) * most_of_column(count)
+        most = len(self.places) * column_limit(count)
         if len(data) < _SIZE.size or (size := _SIZE.unpack_from(data)[0]) > most:
-            raise ValueError(f"it is no {count} rows of {len(self.places)} columns")
+            raise ValueError(f"these are not {count} rows of {len(self.places)} columns")
         rest = memoryview(unsqueeze(data[_SIZE.size :], size))
         columns = []
         for places, narrow in zip(self.places, self._narrow, strict=True):
             column, rest = unpack_column(rest, count, places, narrow)
             columns.append(column)
         if rest:
-            raise ValueError("there is more of it than rows")
+            raise ValueError("bytes are left after the last column")
         return np.stack(columns, 1).reshape(count, *self.shape)

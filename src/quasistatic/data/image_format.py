@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .folders import holed_folder, image_files
-from .pictures import Images, channels_first, load_npy, read_images, write_images
+from .numpy_files import read_numpy
+from .pictures import Images, channels_first, read_images, write_images
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ImageFormat:
             images = read_images(path, size, mode)
             images = (images.bits() or images) if bits else images
         else:
-            array, turned = channels_first(load_npy(path))
+            array, turned = channels_first(read_numpy(path))
             names = tuple(map(str, range(len(array))))
             images = Images(path, array, names, self.pillow_mode, turned)
         if images.array.shape[1:] != self.shape:
@@ -79,7 +80,7 @@ class ImageFormat:
             x, holes = holed_folder(path, self.pillow_mode)
             names = tuple(file.name for file in image_files(path))
         else:
-            found = load_npy(path)
+            found = read_numpy(path)
             holes = np.isnan(found)
             x = np.where(holes, 0, found)
             if ((x != x.round()) | (x < 0) | (x > 255)).any():

@@ -3,7 +3,6 @@
 __all__ = [
     "Images",
     "channels_first",
-    "load_npy",
     "png",
     "read_images",
     "write_images",
@@ -12,7 +11,6 @@ __all__ = [
 import hashlib
 import io
 import math
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from PIL import Image
 
 from .._utils import files
 from .folders import image_files, image_folder
+from .numpy_files import read_numpy
 
 AT_ONCE = 1024
 """Images of an array on disk that are read together."""
@@ -180,30 +179,6 @@ def _folder(path: Path, size: int | tuple[int, int] | None, mode: str | None) ->
     return Images(path, array, names, kind)
 
 
-def load_npy(path: Path) -> np.ndarray:
-    """The array of a .npy or .npz file; a .npy file stays on disk until its values are needed.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no NumPy file, or holds no single array of real numbers.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        # Copy-on-write: PyTorch refuses to share memory that nobody may write to.
-        found = np.load(path, mmap_mode="c", allow_pickle=False)
-        arrays = [found] if isinstance(found, np.ndarray) else [found[k] for k in found.files]
-    except (ValueError, EOFError, OSError, KeyError, SyntaxError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no NumPy array (.npy): {error}") from None
-    if len(arrays) != 1 or arrays[0].dtype.kind not in "biuf":
-        kinds = ", ".join(str(array.dtype) for array in arrays)
-        raise ValueError(
-            f"{path} holds no single array of real numbers ({kinds or 'nothing'}): save one alone "
-            "with numpy.save"
-        )
-    return arrays[0]
-
-
 def channels_first(array: np.ndarray) -> tuple[np.ndarray, bool]:
     """Images (N, H, W) or (N, 3, H, W) of an array that may have the colours last or one channel,
     and whether the colours were last."""
@@ -216,7 +191,7 @@ def channels_first(array: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _array(path: Path) -> Images:
-    found = load_npy(path)
+    found = read_numpy(path)
     array = found.view(np.uint8) if found.dtype == bool else found
     if array.dtype != np.uint8:
         raise ValueError(

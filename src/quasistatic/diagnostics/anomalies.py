@@ -1,9 +1,9 @@
-r"""Anomalies: how strange an example is to a model, with p-values that hold whatever the model is.
+r"""Anomaly scores with p-values that are valid for any model.
 
-The likelihood alone is no measure of it: an example with little in it costs little under any model,
-strange or not. Two things are done about that. Only the outline is scored, what an example costs
-when it is seen through noise; and of that cost, what its values would cost wherever they stood is
-taken off.
+The likelihood alone is no measure of anomaly: a simple example, a blank image say, has a high
+likelihood under any model. So the score differs in two ways. It counts only the terms of the bound
+below a log-SNR, which are about the coarse structure. And it subtracts what is expected of an
+example with such values, wherever they stand in it.
 """
 
 __all__ = ["Anomalies", "AnomalyDetector"]
@@ -15,25 +15,27 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from .snr_bands import Costs, costs, encoded
+from .snr_bands import BandCosts, band_costs, encode_rows
 
 LEAST = 10
-"""Reference rows for each number that is fitted to them, at least."""
+"""The least number of reference rows for each number that is fitted to them."""
 
 
 @dataclass(frozen=True)
 class Anomalies:
-    r"""How strange examples are.
+    r"""The anomaly scores of examples, and their p-values.
 
     Args:
-        scores: with shape (N,), in nats; higher is stranger. What an example costs in excess of
-            what was expected of one with such values.
-        p_values: with shape (N,): the chance that an ordinary example is this strange or stranger.
-        bands: the parts of the score by scale, with shape (N, bands), in nats, from fine to coarse.
-        band_p_values: p-values of each part by itself, with shape (N, bands).
-        costs: what each part costs before anything is taken off, with shape (N, bands), in nats.
+        scores: with shape (N,), in nats; higher is more anomalous. The cost of an example in excess
+            of what is expected of one with such values.
+        p_values: with shape (N,): the probability that an ordinary example has this score or a
+            higher one.
+        bands: the share of each log-SNR band in the score, with shape (N, bands), in nats, from
+            fine to coarse.
+        band_p_values: p-values of each band by itself, with shape (N, bands).
+        costs: the cost in each band before anything is subtracted, with shape (N, bands), in nats.
         log_snr: where the bands begin and end, with shape (bands + 1,), falling.
-        calibrated_on: how many examples the p-values stand on.
+        calibrated_on: the number of calibration examples behind the p-values.
     """
 
     scores: Tensor
@@ -45,12 +47,15 @@ class Anomalies:
     calibrated_on: int
 
     def strange(self, level: float = 0.05) -> Tensor:
-        """Which examples are called strange, with shape (N,): of ordinary ones at most a share of
-        `level` are, on average over calibration sets.
+        """Which examples are called anomalous, bool with shape (N,).
+
+        Args:
+            level: the share of ordinary examples that are called anomalous, at most, on average
+                over calibration sets.
 
         Raises:
-            ValueError: if the level is not between 0 and 1, or so small that no p-value reaches it:
-                how many calibration examples it takes.
+            ValueError: if the level is not between 0 and 1, or so small that no p-value reaches it;
+                the message says how many calibration examples it takes.
         """
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, got {level}: 0.05, say")
@@ -62,20 +67,29 @@ class Anomalies:
             )
         return self.p_values <= level
 
+    def __repr__(self) -> str:
+        low = self.p_values.min().item()
+        found = (self.p_values <= 0.05).sum().item()
+        return (
+            f"{len(self.scores)} examples, {found} with p <= 0.05 (smallest p = {low:.3g})\n"
+            f"  scores {self.scores.min():.3g} to {self.scores.max():.3g} nats, calibrated on "
+            f"{self.calibrated_on} examples"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class AnomalyDetector:
-    r"""A model's word on what is strange, calibrated on ordinary examples; see :meth:`fit`.
+    r"""An anomaly detector, calibrated on ordinary examples; see :meth:`fit`.
 
     Args:
         model: trained on ordinary examples.
-        expected: the cost expected in each band, as weights of 1, the mean and the mean square of
-            x_0: (3, bands), in nats.
-        calibration: sorted scores of the calibration examples, in the last column, and of their
-            parts in each band: (n, bands + 1), in nats.
+        expected: the coefficients of the cost expected in each band, for 1, the mean and the mean
+            square of x_0, with shape (3, bands), in nats.
+        calibration: sorted scores of the calibration examples in each band and, in the last column,
+            in all, with shape (n, bands + 1), in nats.
         below: the log-SNR from which terms are counted.
         draws: network evaluations in each band.
-        seed: of the noise that all examples are shown.
+        seed: of the noise, which is the same for all examples.
     """
 
     model: Model
@@ -97,25 +111,28 @@ class AnomalyDetector:
         draws: int = 32,
         seed: int = 0,
     ) -> "AnomalyDetector":
-        r"""A detector for what is unlike the rows given, none of which the model was trained on.
+        r"""A detector of examples that are unlike the given rows. The model must not have been
+        trained on these rows.
 
-        A score is the part of an upper bound on KL(q(x_s | x_0) || p(x_s)), see :class:`Costs`,
-        that a linear regression on the mean and the mean square of x_0 leaves: these are what a
-        normal law of all values, wherever they stand, would go by. The terms of a simple example
-        are small and are expected to be.
+        A score is the residual of a linear regression of an upper bound on
+        KL(q(x_s | x_0) || p(x_s)), see :class:`BandCosts`, on the mean and the mean square of x_0.
+        These two are all that a normal law, the same for all values, depends on. So a simple
+        example, whose terms are small, is expected to have small terms.
 
         Args:
-            reference: ordinary rows (M, *) that tell which costs are to be expected.
-            calibration: other ordinary rows (n, *), which p-values compare with. They must not
-                be reference rows, for then p-values would come out too small.
-            below: the log-SNR at which noise hides detail. At 0 signal and noise are equally
+            model: trained on ordinary examples.
+            reference: ordinary rows, with shape (M, *), to which the regression is fitted.
+            calibration: other ordinary rows, with shape (n, *), with which p-values compare. With
+                reference rows among them, p-values would be too small.
+            below: the log-SNR from which terms are counted. At 0 signal and noise are equally
                 strong; inf counts every term.
-            bands: parts of the score.
+            bands: the number of bands.
             draws: network evaluations in each band of an example.
+            seed: of the noise.
 
         Raises:
             ValueError: if there are too few reference rows, or no calibration rows; or what
-                :func:`costs` raises.
+                :func:`band_costs` raises.
         """
         blank = cls(model, torch.zeros(3, bands), torch.zeros(0, bands + 1), below, draws, seed)
         found, design = blank._costs(reference, "reference"), blank._design(reference)
@@ -124,14 +141,14 @@ class AnomalyDetector:
                 f"reference needs {LEAST * design.shape[1]} rows or more, got {len(design)}: take "
                 "some from the calibration rows, or hold more back from training"
             )
-        # The pseudo-inverse: on bits a value and its square are one, and share a weight.
+        # The pseudo-inverse: for bits, a value and its square are equal and share a coefficient.
         expected = torch.linalg.pinv(design, rtol=1e-9) @ found.bands.double()
         fitted = cls(model, expected, blank.calibration, below, draws, seed)
         ordinary, _ = fitted._parts(calibration, "calibration")
         return cls(model, expected, ordinary.sort(0).values, below, draws, seed)
 
     def score(self, raw: object) -> Anomalies:
-        """How strange each example of raw (N, *) is. A score follows from the example alone."""
+        """The score of each example of raw (N, *). It depends on the example alone."""
         parts, found = self._parts(raw, "x")
         # p = (1 + #{calibration >= score}) / (n + 1): if an example and those of calibration are
         # exchangeable, its rank among them is uniform, and P(p <= level) <= level for any level.
@@ -148,18 +165,22 @@ class AnomalyDetector:
             calibrated_on=n,
         )
 
-    def _parts(self, raw: object, name: str) -> tuple[Tensor, Costs]:
+    def _parts(self, raw: object, name: str) -> tuple[Tensor, BandCosts]:
         """The excess in each band and, in the last column, in all of them."""
         found = self._costs(raw, name)
         excess = found.bands.double() - self._design(raw) @ self.expected
         return torch.cat([excess, excess.sum(1, keepdim=True)], 1), found
 
-    def _costs(self, raw: object, name: str) -> Costs:
+    def _costs(self, raw: object, name: str) -> BandCosts:
         checked = self.model.space.check(raw, name)
         bands = self.expected.shape[1]
-        return costs(self.model, checked, bands, self.draws, self.below, seed=self.seed)
+        return band_costs(self.model, checked, bands, self.draws, self.below, seed=self.seed)
 
     def _design(self, raw: object) -> Tensor:
         """1, the mean and the mean square of each example's x_0: (N, 3), in float64."""
-        x_0 = encoded(self.model, raw, self.seed).double().flatten(1)
+        x_0 = encode_rows(self.model, raw, self.seed).double().flatten(1)
+        missing = x_0.isnan()
+        if missing.any():  # the means over the values that are present
+            first, second = x_0.nanmean(1).nan_to_num(0.0), (x_0**2).nanmean(1).nan_to_num(0.0)
+            return torch.stack([torch.ones_like(first), first, second], 1)
         return torch.stack([torch.ones_like(x_0[:, 0]), x_0.mean(1), (x_0**2).mean(1)], 1)

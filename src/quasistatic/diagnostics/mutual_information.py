@@ -1,15 +1,15 @@
-r"""What x_t still tells of x_0, and what each step of a schedule takes away.
+r"""The mutual information I(x_0; x_t) along a schedule, and what each step loses of it.
 
-I(x_0; x_t) depends on the law of x_0. Data have no simple one, so that schedules are compared on
-laws with a known answer: a real value, a bit, a grey level. The forward process is a Markov chain,
-whose steps lose I(x_0; x_{t-1}) - I(x_0; x_t) >= 0, and the losses add up.
+I(x_0; x_t) depends on the law of x_0. Real data have no simple law, so schedules are compared on
+laws with a known answer: a normal value, a fair bit, a grey level. The forward process is a Markov
+chain: each step loses I(x_0; x_{t-1}) - I(x_0; x_t) >= 0, and the losses add up.
 """
 
 __all__ = [
     "Erasure",
     "FairBit",
     "Law",
-    "Measured",
+    "MeasuredLaw",
     "StandardNormal",
     "UniformLevels",
     "information_uniform",
@@ -28,28 +28,28 @@ from ..kernels import BinomialKernel, GaussianKernel
 from ..kernels.schedules import Schedule, from_log_snr, linear_log_snr
 
 NODES = 65
-"""Noise levels at which a law is asked before times are placed between them."""
+"""Noise levels at which the information is computed first; times are placed between them."""
 
 ROUNDS = 12
-"""How often times are placed anew before that is given up."""
+"""The most rounds in which times are placed."""
 
 
 class Law(abc.ABC):
-    """The law that x_0 is supposed to have, one value, and the kernel that diffuses it."""
+    """A law of x_0, a single value, with the kernel that diffuses it. Subclass it to add one."""
 
     about: str
     """The law and the kernel, for a person."""
 
     @abc.abstractmethod
     def information(self, schedule: Schedule) -> Tensor:
-        """I(x_0; x_t) for t = 0..T, float64, with shape (T + 1,), in nats; at t = 0 it is the
-        entropy of x_0, infinite for a real value."""
+        """I(x_0; x_t) for t = 0..T, in float64, with shape (T + 1,), in nats. At t = 0 it is the
+        entropy of x_0, which is infinite for a real value."""
 
 
 @dataclass(frozen=True)
 class StandardNormal(Law):
     r"""x_0 ~ N(0, 1) under the Gaussian kernel: I = log(1 + SNR) / 2, which is also
-    log(1 / (1 - alpha_bar)) / 2. No law of unit variance tells more through Gaussian noise."""
+    log(1 / (1 - alpha_bar)) / 2. It is the largest for any law of unit variance."""
 
     about = "x_0 ~ N(0, 1), Gaussian kernel"
 
@@ -72,8 +72,15 @@ class FairBit(Law):
 
 @dataclass(frozen=True)
 class UniformLevels(Law):
-    r"""x_0 uniform on `count` levels, the middles of equal cells on [-1, 1], under the Gaussian
-    kernel: 8-bit pixels as DDPM scales them. By quadrature."""
+    r"""x_0 uniform on levels, the middles of equal cells on [-1, 1], under the Gaussian kernel:
+    8-bit pixels as DDPM scales them. By quadrature.
+
+    Args:
+        count: the number of levels.
+
+    Raises:
+        ValueError: if there are fewer than 2.
+    """
 
     count: int = 256
 
@@ -96,7 +103,9 @@ class UniformLevels(Law):
         cells = torch.arange(self.count, dtype=torch.float64) + 0.5
         each = kernel.marginal(2 * cells[:, None] / self.count - 1, torch.tensor([t]))
         deviation = each.variance[0, 0].sqrt()
-        if each.mean[1, 0] - each.mean[0, 0] > 24 * deviation:  # told apart, to e^-72
+        if (
+            each.mean[1, 0] - each.mean[0, 0] > 24 * deviation
+        ):  # the levels do not overlap, to e^-72
             return torch.tensor(self.count, dtype=torch.float64).log()
         low, high = each.mean[0, 0] - 9 * deviation, each.mean[-1, 0] + 9 * deviation
         points = math.ceil((high - low) / (deviation / 3)) + 1
@@ -107,12 +116,12 @@ class UniformLevels(Law):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured(Law):
-    """A law known by what was measured at some noise levels, with straight lines between them.
+class MeasuredLaw(Law):
+    """The information measured at some noise levels, interpolated linearly between them.
 
     Args:
-        log_noise: log (1 - alpha_bar) there, rising, with shape (N,).
-        nats: what x_t tells of x_0 there, falling, with shape (N,).
+        log_noise: log (1 - alpha_bar) of each level, rising, with shape (N,).
+        nats: I(x_0; x_t) at each, falling, with shape (N,), in nats.
         about: what was measured, for a person.
 
     Raises:
@@ -131,26 +140,34 @@ class Measured(Law):
             )
         if not ((self.log_noise.diff() > 0).all() and (self.nats.diff() <= 0).all()):
             raise ValueError(
-                "noise must rise, and what x_t tells of x_0 must not rise with it: sort the "
+                "noise must rise, and the information on x_0 must not rise with it: sort the "
                 "levels, and measure with more draws"
             )
 
     def information(self, schedule: Schedule) -> Tensor:
-        """As :meth:`Law.information`. Outside of what was measured nothing more is lost."""
+        """As :meth:`Law.information`; constant outside the measured levels."""
         return _between(_angle(schedule.log_noise), _angle(self.log_noise), self.nats)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.about}: {self.nats[0].item():.4g} nats at log-noise "
+            f"{self.log_noise[0].item():.3g} to {self.nats[-1].item():.4g} at "
+            f"{self.log_noise[-1].item():.3g}, {len(self.nats)} levels"
+        )
 
 
 def information_uniform(
     law: Law, steps: int, first: float = 7.0, last: float = -7.0, tolerance: float = 0.01
 ) -> Schedule:
-    """The schedule whose steps from t = 1 on all lose the same information on x_0, under any law
-    and its kernel: even in what they take, where others are even in beta or in log-SNR.
+    """The schedule whose steps from t = 1 on all lose the same information about x_0. Other
+    schedules are even in beta or in log-SNR.
 
     Args:
-        law: what x_0 is supposed to be, or what a model has measured of it.
+        law: of x_0, or the measured rate of a model.
+        steps: T, the number of steps.
         first: log-SNR at t = 1, in nats.
         last: log-SNR at T, in nats.
-        tolerance: how far a step's loss may be from the mean loss, as a share of that.
+        tolerance: the relative deviation of a step's loss from the mean loss that is allowed.
 
     Raises:
         ValueError: if steps < 2, log-SNR does not fall from `first` to `last`, or nothing is lost
@@ -162,7 +179,7 @@ def information_uniform(
     left = law.information(from_log_snr(nodes))[1:]
     if not left[0] > left[-1]:
         raise ValueError(
-            f"{law.about}: x_t tells {left[0]:.3g} nats of x_0 at log-SNR {first:g} and "
+            f"{law.about}: the information on x_0 is {left[0]:.3g} nats at log-SNR {first:g} and "
             f"{left[-1]:.3g} at {last:g}, so that no step loses any: give ends farther apart"
         )
     for _ in range(ROUNDS):
@@ -173,7 +190,7 @@ def information_uniform(
         lost = -reached.diff()
         if ((lost / lost.mean() - 1).abs() <= tolerance).all():
             return found
-        # Ask where the times came to lie, and place them once more between what is known now.
+        # Compute the information at the new times, and place them again with it.
         nodes, order = torch.cat([nodes, inner]).sort(descending=True)
         left = torch.cat([left, reached[1:-1]])[order]
     raise ValueError(
@@ -189,7 +206,7 @@ def _angle(log_noise: Tensor) -> Tensor:
 
 
 def _between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
-    """Straight lines through `values` at `known`, which rises, read at x; flat beyond the ends."""
+    """Linear interpolation at x of `values` at `known`, which rises; constant beyond the ends."""
     values = values.detach().double().cpu()
     right = torch.searchsorted(known, x).clamp(1, len(known) - 1)
     low, high = known[right - 1], known[right]
@@ -199,10 +216,12 @@ def _between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Erasure:
-    """What a schedule takes from a law, step by step.
+    """The information about x_0 that a schedule loses, step by step.
 
     Args:
-        name: of the schedule, as it was asked for.
+        name: of the schedule, as the user wrote it.
+        schedule: the schedule.
+        law: of x_0.
     """
 
     name: str
@@ -216,27 +235,35 @@ class Erasure:
 
     @cached_property
     def lost(self) -> Tensor:
-        """I(x_0; x_{t-1}) - I(x_0; x_t) for t = 1..T, with shape (T,), in bits. The first step
-        takes infinitely much of a real value."""
+        """I(x_0; x_{t-1}) - I(x_0; x_t) for t = 1..T, with shape (T,), in bits. It is infinite in
+        the first step of a real value."""
         return -self.left.diff()
 
     @cached_property
     def since(self) -> Tensor:
-        """I(x_0; x_1) - I(x_0; x_t) for t = 1..T, with shape (T,), in bits: what the steps from
-        1 to t have taken, the edge left out."""
+        """I(x_0; x_1) - I(x_0; x_t) for t = 1..T, with shape (T,), in bits: the loss of the steps
+        after the first, up to t."""
         return self.left[1] - self.left[1:]
 
     @property
     def half(self) -> float:
-        """The share of T by which half of what the steps after the first take is gone."""
+        """t / T of the first time by which half of the loss after the first step has happened."""
         gone = self.since >= self.since[-1] / 2
         return (int(gone.nonzero()[0]) + 1) / self.schedule.steps
 
     @property
     def thirds(self) -> tuple[float, float, float]:
-        """The shares of what the steps after the first take that fall in the first, the middle
-        and the last third of the chain; even shares would be a third each."""
+        """The shares of the loss of all steps after the first in the first, the middle and the last
+        third of the chain."""
         T = self.schedule.steps
         ends = self.since[[0, round(T / 3) - 1, round(2 * T / 3) - 1, T - 1]]
         early, middle, late = (ends.diff() / self.since[-1]).tolist()
         return early, middle, late
+
+    def __repr__(self) -> str:
+        first, last = self.left[1].item(), self.left[-1].item()
+        thirds = ", ".join(f"{share:.1%}" for share in self.thirds)
+        return (
+            f"{self.name}: {first:.4g} bits at t = 1, {last:.4g} at T = {self.schedule.steps}\n"
+            f"  lost in thirds of the chain: {thirds}; half at t / T = {self.half:.3f}"
+        )

@@ -1,4 +1,4 @@
-"""Noise schedules side by side: what each was asked to be, and what it takes of x_0, in numbers."""
+"""Noise schedules side by side: how much information about x_0 each step of each one destroys."""
 
 __all__ = ["LAWS", "facts", "in_short", "places", "read", "totals"]
 
@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from .mutual_information import (
 )
 
 LAWS: dict[str, Law] = {"normal": StandardNormal(), "bit": FairBit(), "levels": UniformLevels()}
-"""What x_0 may be supposed to be, by a short name."""
+"""Laws of x_0 to compare schedules under, by a short name."""
 
 _MAKERS: dict[str, Callable[..., Schedule]] = {
     make.__name__: make
@@ -38,12 +39,16 @@ PLACES = 10
 
 
 def read(text: str, steps: int, law: Law = LAWS["normal"]) -> Schedule:
-    """The schedule that `text` asks for: a name, or a name and its numbers in their order, as in
-    `linear:1e-4,0.02` and `linear_log_snr:7,-7`. `law` is what `information_uniform` makes even.
+    """The schedule that a text names.
+
+    Args:
+        text: a name, or a name and numbers in the order of its arguments, as in `linear:1e-4,0.02`
+            and `linear_log_snr:7,-7`.
+        steps: T, the number of steps.
+        law: of x_0, for `information_uniform`.
 
     Raises:
-        ValueError: if no schedule has that name, it takes fewer numbers or others, or they make
-            none: what would do.
+        ValueError: if no schedule has that name, or the numbers do not make one.
     """
     name, _, rest = text.partition(":")
     name = name.replace("-", "_")
@@ -56,7 +61,7 @@ def read(text: str, steps: int, law: Law = LAWS["normal"]) -> Schedule:
     try:
         numbers = [float(word) for word in words]
     except ValueError:
-        raise ValueError(f"{text!r} holds something that is no number: {usage}") from None
+        raise ValueError(f"{text!r} contains something other than numbers: {usage}") from None
     if len(numbers) > len(takes):
         raise ValueError(
             f"{text!r} gives {len(numbers)} numbers, and {name} takes {len(takes)}: {usage}"
@@ -72,7 +77,8 @@ def _usage(name: str, takes: Sequence[inspect.Parameter]) -> str:
 
 
 def totals(compared: Sequence[Erasure]) -> tuple[list[str], list[list[str]]]:
-    """A column for each schedule: its two ends, what is left there, and where the rest goes."""
+    """A table with a column for each schedule: its two ends, the information left there, and in
+    which part of the chain the rest is lost. Returns the header and the rows."""
     columns = [
         [
             _number(each.schedule.alpha_bar[-1]),
@@ -92,7 +98,7 @@ def totals(compared: Sequence[Erasure]) -> tuple[list[str], list[list[str]]]:
 
 
 def places(each: Erasure) -> tuple[list[str], list[list[str]]]:
-    """A schedule at ten places, or at all times of a shorter one."""
+    """The header and the rows of a schedule at ten times, or at all times of a shorter one."""
     header = ["t", "alpha_bar", "log-SNR, nats", "bits lost in the step", "since t = 1"]
     rows = []
     for t, alpha_bar, *rest in (row.values() for row in _rows(each)):
@@ -101,18 +107,18 @@ def places(each: Erasure) -> tuple[list[str], list[list[str]]]:
 
 
 def in_short(compared: Sequence[Erasure]) -> str:
-    """Which schedule takes most early, and which takes most late."""
+    """A sentence: which schedule destroys most information early, and which late."""
     early = max(compared, key=lambda each: each.thirds[0])
     late = max(compared, key=lambda each: each.thirds[2])
     return (
-        f"Of the bits that the steps after the first take, {early.name} takes most in the first "
+        f"Of the bits that the steps after the first lose, {early.name} loses most in the first "
         f"third of the chain ({early.thirds[0]:.1%}), and {late.name} most in the last "
         f"({late.thirds[2]:.1%})."
     )
 
 
-def facts(compared: Sequence[Erasure]) -> dict:
-    """JSON values: None stands for what is infinite."""
+def facts(compared: Sequence[Erasure]) -> dict[str, Any]:
+    """The comparison as JSON values, with None for infinity."""
     return {
         each.name: {
             "schedule": {"is": each.schedule.kind, **each.schedule.arguments},

@@ -1,12 +1,11 @@
-r"""What each scale costs: the terms of the bound in bands of log-SNR, under noise that all examples
-share.
+r"""The bound split into log-SNR bands, under noise that all examples share.
 
-At high SNR a term asks for the finest detail of an example, at low SNR for its outline. An example
-whose outline is strange and whose details are cheap has an ordinary total: the bands tell them
-apart.
+The terms at high SNR are about the finest details of an example, those at low SNR about its coarse
+structure. An example with an unusual coarse structure and simple details has an ordinary total: the
+bands separate the two.
 """
 
-__all__ = ["Costs", "costs", "encoded"]
+__all__ = ["BandCosts", "band_costs", "encode_rows"]
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,18 +15,19 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from ..likelihood.terms import fixed_part, term_of
+from ..likelihood.terms import fixed_terms, term_of, term_times
 from ..model import Model
 
 
 @dataclass(frozen=True)
-class Costs:
-    r"""What each example costs, by scale.
+class BandCosts:
+    r"""The terms of -K of each example, in bands of log-SNR.
 
     Args:
-        bands: the terms of each band, with shape (N, bands), in nats, from fine to coarse.
-        fixed: the parts that no network decides, with shape (N,), in nats: the prior's term, and
-            the last step where the space fixes it and it is counted.
+        bands: the sum of the terms of each band, with shape (N, bands), in nats, from fine to
+            coarse.
+        fixed: the terms that no network decides, with shape (N,), in nats: that of the prior, and
+            that of the last step where the space fixes it and it is counted.
         log_snr: the log-SNR at which the bands begin and end, with shape (bands + 1,), falling;
             the first may be inf, the last -inf.
         evaluations: network evaluations spent on each example.
@@ -40,14 +40,22 @@ class Costs:
 
     @property
     def total(self) -> Tensor:
-        r"""The sum, with shape (N,), in nats: -K (SD15 Eq. 14) if all terms are counted. Terms
-        from time s on sum to an upper bound on KL(q(x_s | x_0) || p(x_s)), what the example costs
-        when it is seen through that much noise (the chain rule, and as the terms of K do)."""
+        r"""The sum, with shape (N,), in nats: -K (SD15 Eq. 14) if all terms are counted. By the
+        chain rule, the terms from time s on sum to an upper bound on KL(q(x_s | x_0) || p(x_s)),
+        the cost of the example at that noise level."""
         return self.bands.sum(1) + self.fixed
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{mean:.3g}" for mean in self.bands.double().mean(0).tolist())
+        low, high = self.log_snr[-1].item(), self.log_snr[0].item()
+        return (
+            f"{len(self.bands)} examples, {self.evaluations} evaluations each\n"
+            f"  mean nats in each band, from log-SNR {high:.3g} to {low:.3g}: {means}"
+        )
 
 
 @torch.no_grad()
-def costs(
+def band_costs(
     model: Model,
     raw: object,
     bands: int = 8,
@@ -55,18 +63,22 @@ def costs(
     below: float = math.inf,
     times: int | Sequence[int] | Tensor | None = None,
     seed: int = 0,
-) -> Costs:
-    r"""The terms of -K (SD15 Eq. 14) for each example of raw (N, *), in bands of equally many.
+) -> BandCosts:
+    r"""The terms of -K (SD15 Eq. 14) of each example, in bands with equally many terms.
 
-    Every example is shown the same noise at the same times (common random numbers). What an
-    example costs therefore follows from it alone, not from its neighbours or its place, and the
-    noise of the estimate is mostly the same for all: examples are compared better than scored.
+    All examples have the same noise at the same times (common random numbers). So the cost of an
+    example depends on the example alone, and not on its neighbours or its place. The error of the
+    estimate is mostly the same for all examples, so that differences are more exact than values.
 
     Args:
-        draws: terms visited in each band, spread evenly over it; the sum is unbiased over seeds.
-            None, or as many as there are, visits each term once.
+        model: that is scored.
+        raw: raw data, with shape (N, *).
+        bands: the number of bands.
+        draws: terms drawn in each band, spread evenly over it; the sum is unbiased over seeds.
+            None, or as many as there are, takes each term once.
         below: the log-SNR from which terms are counted, down to the prior; all by default.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
+        seed: of the noise.
 
     Raises:
         ValueError: if fewer terms are counted than there are bands, or less than one band or draw
@@ -74,26 +86,26 @@ def costs(
     """
     checked = model.space.check(raw).to(model.blank(1))
     grid = model.times(times)
-    ladder = torch.cat([grid.new_zeros(1), grid])
-    ends = _ends(model, ladder, bands, below)
+    ends = term_times(model, grid)
+    bounds = _bounds(model, ends, bands, below)
     if draws is not None and draws < 1:
-        raise ValueError(f"draws must be 1 or more, got {draws}: leave it None to visit each term")
-    visits = [_visited(ends[k], ends[k + 1], draws, seed + k) for k in range(bands)]
+        raise ValueError(f"draws must be 1 or more, got {draws}: leave it None to take each term")
+    drawn = [_drawn(bounds[k], bounds[k + 1], draws, seed + k) for k in range(bands)]
     with evaluating(model):
         parts = [
-            _costs(model, rows, ladder, visits, ends[0] == model.space.first_term, seed)
-            for rows in checked.split(model.chunk_size)
+            _costs(model, rows, grid, ends, drawn, bounds[0] == 0, seed)
+            for rows in model.chunks(checked)
         ]
     every, fixed = (torch.cat(part) for part in zip(*parts, strict=True))
-    log_snr = model.kernel.schedule.log_snr[ladder[torch.tensor(ends)]]
-    return Costs(every, fixed, log_snr, sum(len(index) for index, _ in visits))
+    log_snr = model.kernel.schedule.log_snr[ends[torch.tensor(bounds)]]
+    return BandCosts(every, fixed, log_snr, sum(len(index) for index, _ in drawn))
 
 
-def _ends(model: Model, ladder: Tensor, bands: int, below: float) -> list[int]:
+def _bounds(model: Model, ends: Tensor, bands: int, below: float) -> list[int]:
     """The first term of each band, and the number of terms."""
-    count = len(ladder) - 1
-    start = model.kernel.schedule.log_snr[ladder[:-1]]  # of the cleaner end of each term
-    first = max(model.space.first_term, int((start > below).sum()))
+    count = len(ends) - 1
+    start = model.kernel.schedule.log_snr[ends[:-1]]  # of the cleaner end of each term
+    first = int((start > below).sum())
     if not 1 <= bands <= count - first:
         raise ValueError(
             f"bands must be from 1 to {count - first}, the terms of this chain below a log-SNR of "
@@ -102,8 +114,8 @@ def _ends(model: Model, ladder: Tensor, bands: int, below: float) -> list[int]:
     return [first + k * (count - first) // bands for k in range(bands + 1)]
 
 
-def _visited(low: int, high: int, draws: int | None, seed: int) -> tuple[list[int], float]:
-    """Terms of low .. high - 1, one in each of `draws` equal parts, and what each counts for."""
+def _drawn(low: int, high: int, draws: int | None, seed: int) -> tuple[list[int], float]:
+    """Terms of low .. high - 1, one in each of `draws` equal parts, and the weight of each."""
     terms = high - low
     shares = terms if draws is None else min(draws, terms)
     within = torch.rand(shares, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -115,37 +127,39 @@ def _visited(low: int, high: int, draws: int | None, seed: int) -> tuple[list[in
 def _costs(
     model: Model,
     raw: Tensor,
-    ladder: Tensor,
-    visits: list[tuple[list[int], float]],
+    grid: Tensor,
+    ends: Tensor,
+    drawn: list[tuple[list[int], float]],
     whole: bool,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    x_0 = encoded(model, raw, seed)
-    times = ladder.tolist()
+    x_0 = encode_rows(model, raw, seed)
+    times = ends.tolist()
     columns = []
-    for band, (index, weight) in enumerate(visits):
+    for band, (index, weight) in enumerate(drawn):
         column = x_0.new_zeros(len(x_0))
         for i, u in zip(index, _uniforms(x_0, len(index), seed + band), strict=True):
             s, t = (torch.full((len(x_0),), each, device=x_0.device) for each in times[i : i + 2])
-            # Quantiles rather than draws: one u for all examples, in double for the tails' sake.
+            # Quantiles and not draws: one u for all examples, in float64 for the tails.
             x_t = model.kernel.marginal(x_0, t).to(torch.float64).icdf(u).to(x_0)
             column += weight * term_of(model, model.output(x_t, t), x_0, x_t, s, t)
         columns.append(column)
-    fixed = fixed_part(model, x_0, ladder[1:])
+    fixed = fixed_terms(model, x_0, grid)
     return torch.stack(columns, 1), -(fixed["prior"] + (fixed["edge"] if whole else 0.0))
 
 
-def encoded(model: Model, raw: object, seed: int) -> Tensor:
-    """x_0 of each row of raw (N, *), as if it were alone: what a space draws to encode a row is
-    the same for all rows, and a row's x_0 does not depend on the others."""
+def encode_rows(model: Model, raw: object, seed: int) -> Tensor:
+    """x_0 of each row of raw (N, *), encoded by itself: a space that encodes at random has the same
+    random numbers for all rows, and the x_0 of a row does not depend on the others."""
     rows = model.space.check(raw).to(model.blank(1))
     rng = torch.Generator(rows.device)
-    return torch.cat([model.space.encode(row, rng.manual_seed(seed)) for row in rows.split(1)])
+    each = (rows[k : k + 1] for k in range(len(rows)))
+    return torch.cat([model.space.encode(row, rng.manual_seed(seed)) for row in each])
 
 
 def _uniforms(x_0: Tensor, draws: int, seed: int) -> Iterator[Tensor]:
     """Uniform numbers for each draw, with the shape of x_0 and the same in every row. Over the
-    draws those of a coordinate are spread evenly, one to each equal part (a Latin hypercube)."""
+    draws, each coordinate has one number in each of equal parts (a Latin hypercube)."""
     rng = torch.Generator().manual_seed(seed)
     shape = x_0.shape[1:]
     part = torch.rand(draws, *shape, generator=rng).argsort(0)

@@ -33,7 +33,7 @@ from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
 from ..spaces import Table
-from .fitted import FitPlan, FitSummary, Fitted
+from .fitted import FitPlan, FitSummary, Fitted, particle_sets
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
 STEPS, WALKED = 1000, 100
@@ -104,8 +104,9 @@ class FittedLaw(Fitted):
         rows = torch.from_numpy(x)
         if self.network.corrects:
             rng = torch.Generator().manual_seed(seed)
-            found = self.model.impute(rows, draws, WALKED, rng, particles=particles)
-            return found.draws.double().numpy()
+            method = particle_sets(particles, draws)
+            found = self.model.impute(rows, draws, WALKED, rng, method=method)
+            return found.draws.double().cpu().numpy()
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
@@ -223,8 +224,9 @@ def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
     if lattices:
         cell = torch.tensor(lattices, dtype=torch.float64)
         tied = torch.tensor([_tie(column) for column in x_0[:, : len(lattices)].T.numpy()])
-        # On a lattice the density at a number stands for its mass, which must not exceed one.
-        floor = torch.where(cell > 0, cell**2 / 2, tied**2 / 12)
+        # On a lattice the density at a number stands for its mass: of a normal as wide as this,
+        # or wider, all masses add up to 1.001 at most.
+        floor = torch.where(cell > 0, 0.4 * cell**2, tied**2 / 12)
         fits.append(GaussianFit(floor))
     if sizes:
         fits.append(CategoricalFit(sizes, share.log()))
@@ -237,7 +239,7 @@ def _tie(values: np.ndarray) -> float:
     different = np.unique(seen)
     if len(different) < 3 or len(different) > TIED * len(seen):
         return 0.0
-    return float(np.quantile(np.diff(different), 0.25))
+    return float(np.quantile(np.diff(different), 0.05))
 
 
 def _model(start: _Start, plan: FitPlan) -> Diffusion:

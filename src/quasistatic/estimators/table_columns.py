@@ -86,8 +86,8 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
 
 
 def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -> list[Table]:
-    """The table as it is, and with its real columns standardised or bent by powers, where the user
-    has not said how they are scaled: what held-out rows choose from."""
+    """The table with its real columns standardised, and with them bent by powers, where the user has
+    not said how they are scaled: what held-out rows choose from."""
     free = [
         k
         for k, each in enumerate(table.columns)
@@ -96,12 +96,14 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     if not free:
         return [table]
     found = []
-    for change in (lambda column, _: column, standardized, powered):
+    for change in (standardized, powered):
         columns = list(table.columns)
         for k in free:
-            columns[k] = change(columns[k], rows[:, k])  # type: ignore[arg-type, call-arg]
+            column = columns[k]
+            assert isinstance(column, NumericColumn)  # as it is free
+            columns[k] = change(column, rows[:, k])
         found.append(replace(table, columns=tuple(columns)))
-    return found[1:] if found[0] == found[1] else found
+    return found
 
 
 def as_user_has(table: Table, numbers: np.ndarray, X: Any, order: bool = True) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import instance_of
 from ..distributions import Family
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
@@ -160,6 +161,9 @@ class WithVariance(Head):
     """
 
     variance: Variance = FixedSmall()
+
+    def __post_init__(self) -> None:
+        instance_of("variance", self.variance, Variance, "FixedSmall()")
 
     @property
     def outputs(self) -> int:

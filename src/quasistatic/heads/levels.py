@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.validation import whole_number
 from ..distributions import Family, Lattice, LogisticMixture
 from ..kernels import Kernel
 from ..spaces import Space
@@ -46,11 +47,7 @@ class Levels(DenoisingHead):
     levels: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.mixtures < 0:
-            raise ValueError(
-                f"mixtures must be 0 (one logit a level) or a number of logistics, got "
-                f"{self.mixtures}"
-            )
+        whole_number("mixtures (0 for one logit a level)", self.mixtures, 0)
         if self.values is not None and self.levels is None:
             object.__setattr__(self, "levels", tuple(self.values.tolist()))
 

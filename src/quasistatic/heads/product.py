@@ -9,11 +9,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.validation import instance_of
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from ..spaces import Space
 from .corrected import Correcting
-from .head import DenoisingHead
+from .head import DenoisingHead, Head
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class ProductHead(DenoisingHead, Correcting):
     """
 
     parts: tuple[DenoisingHead, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        for part in self.parts:
+            instance_of("each part", part, Head, "Velocity()")
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]
@@ -82,7 +88,7 @@ class ProductHead(DenoisingHead, Correcting):
 
     def gain(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         kernel = _product(kernel)
-        outputs = output.split(kernel.widths, -2)
+        outputs = torch.split(output, list(kernel.widths), -2)
         pieces = zip(self.parts, kernel.parts, outputs, kernel.split(x_t, x_0), strict=True)
         each = []
         for head, part, out, (x, y) in pieces:

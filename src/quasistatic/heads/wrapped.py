@@ -7,10 +7,11 @@ from typing import Self
 
 from torch import Tensor
 
+from .._utils.validation import instance_of
 from ..distributions import Family, Gaussian, OnLattice
 from ..kernels import Kernel
 from ..spaces import Space
-from .head import DenoisingHead, require_signal_noise
+from .head import DenoisingHead, Head, require_signal_noise
 from .levels import Levels
 from .variances import Variance
 
@@ -26,6 +27,9 @@ class Exact(DenoisingHead):
     """
 
     inner: Levels
+
+    def __post_init__(self) -> None:
+        instance_of("inner", self.inner, Head, "Levels()")
 
     @property
     def outputs(self) -> int:
@@ -66,6 +70,10 @@ class Spread(DenoisingHead):
 
     inner: DenoisingHead
     variance: Variance
+
+    def __post_init__(self) -> None:
+        instance_of("inner", self.inner, DenoisingHead, "Clean()")
+        instance_of("variance", self.variance, Variance, "FixedLarge()")
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.validation import numbers_of
 from ..distributions import Bernoulli, Family, Gaussian, OnLattice
 from .kernel import Kernel
 
@@ -32,12 +33,13 @@ class BinomialKernel(Kernel):
     mean: float | tuple[Any, ...] = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule.learns:
             raise TypeError(
                 "the schedule of bits cannot be learned by gradient, as x_t is not differentiable "
                 "in it (SD15 Sec. 2.4.1): use erase_evenly or information_uniform"
             )
-        values = torch.as_tensor(self.mean, dtype=torch.float64)
+        values = numbers_of("mean", self.mean)
         if not ((values > 0) & (values < 1)).all():
             raise ValueError(
                 f"the mean activity must lie strictly between 0 and 1, got {self.mean}: leave "
@@ -84,6 +86,15 @@ class BinomialKernel(Kernel):
         up = torch.logaddexp(log_one + F.logsigmoid(if_one), log_zero + F.logsigmoid(if_zero))
         down = torch.logaddexp(log_one + F.logsigmoid(-if_one), log_zero + F.logsigmoid(-if_zero))
         return Bernoulli(up - down)
+
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Bernoulli:
+        # x_s is x_t with the probability that keeps the marginals, (1 - alpha_s) / (1 - alpha_t),
+        # and else x_0: no more of x_t may be kept. A share eta of draws is by the bridge.
+        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
+        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
+        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
+        p = (1 - eta) * p + eta * bridge.mean.double()
+        return Bernoulli(p.clamp(0, 1).logit().to(x_t.dtype))
 
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
         return self.bridge(x_t, denoised, s, t)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.validation import number_within, numbers_of, whole_numbers
 from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -39,19 +40,21 @@ class CategoricalKernel(Kernel):
     stationary: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule.learns:
             raise TypeError(
                 "the schedule of classes cannot be learned by gradient, as x_t is not a "
                 "differentiable function of it: use erase_evenly"
             )
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "sizes", whole_numbers("sizes", self.sizes, 0))
+        _ = self.groups  # raises its errors now
         if self.stationary is None:
             return
-        pi = torch.tensor(self.stationary, dtype=torch.float64)
+        pi = numbers_of("stationary", self.stationary)
         if pi.shape != (self.groups.width,) or not (pi >= 0).all():
             raise ValueError(
                 f"stationary takes {self.groups.width} probabilities, one for each class of "
-                f"{self.sizes}, got {len(pi)}, the smallest {pi.min():g}"
+                f"{self.sizes}, got shape {tuple(pi.shape)}, the smallest {pi.min():g}"
             )
         if not torch.allclose(self.groups.sum(pi), torch.ones((), dtype=torch.float64), atol=1e-6):
             raise ValueError(
@@ -77,6 +80,7 @@ class CategoricalKernel(Kernel):
             sizes: the number of classes of each variable, MASK included.
             leak: the share of redrawn classes that are not MASK. Default 0.
         """
+        number_within("leak", leak, 0, 1, "[)")
         columns = [[leak / (size - 1)] * (size - 1) + [1 - leak] for size in sizes]
         return cls(schedule, tuple(sizes), tuple(p for column in columns for p in column))
 
@@ -123,6 +127,15 @@ class CategoricalKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Categorical:
         return self._kept(x_s, *self._shares(s, t, x_s))
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        # Class k of x_s adds f(a + r_k) in the place of f(r_k), where r = (1 - a) pi is the law of
+        # a redrawn class and f(p) = -p log p.
+        log_a, log_redrawn = self._shares(s, t, mean)
+        redrawn = (log_redrawn + self._pi(mean)).exp()
+        other, kept = (torch.special.entr(p) for p in (redrawn, log_a.exp() + redrawn))
+        entropy: Tensor = other + (kept - other) * mean
+        return entropy.to(mean.dtype)
+
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         # log q(x_t | x_s = k) for each class k: the class of x_t was kept or redrawn, others
         # redrawn.
@@ -146,6 +159,13 @@ class CategoricalKernel(Kernel):
         mixed = torch.where(never, fresh, torch.logaddexp(log_a + log_w, fresh))
         logits = mixed + self.likelihood_tilt(x_t.double(), s, t)[0]
         return self._law(logits, x_t)
+
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Categorical:
+        # As for bits: x_t or x_0, and a share eta of draws by the bridge.
+        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
+        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
+        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
+        return self._law(((1 - eta) * p + eta * bridge.mean.double()).clamp(min=0).log(), x_t)
 
     def divergence(
         self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import instance_of
 from ..distributions import Family, FiniteSupport, OnLattice, RealSupport, Support
 from .schedules import Schedule
 
@@ -30,6 +31,9 @@ class Kernel(ShortRepr, abc.ABC):
     """
 
     schedule: Schedule
+
+    def __post_init__(self) -> None:
+        instance_of("schedule", self.schedule, Schedule, "schedules.cosine(1000)")
 
     @property
     def steps(self) -> int:
@@ -118,6 +122,21 @@ class Kernel(ShortRepr, abc.ABC):
             t: shape (B,).
         """
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """The entropy of q(x_t | x_s), averaged over x_s. For each kernel it is affine in x_s: a
+        constant for a real value, and any function of a bit.
+
+        Args:
+            mean: E[x_s], shape (B, *).
+            s: the earlier time, shape (B,).
+            t: the later time, shape (B,).
+
+        Returns:
+            Shape (B, *), in nats.
+        """
+        zero, one = (self.step(x, s, t).entropy() for x in (0 * mean, 0 * mean + 1))
+        return zero + (one - zero) * mean
+
     @abc.abstractmethod
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The likelihood x_s -> log q(x_t | x_s), as the coefficients of a tilt.
@@ -156,6 +175,24 @@ class Kernel(ShortRepr, abc.ABC):
             s: shape (B,).
             t: shape (B,).
         """
+
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Family:
+        """A reverse step that keeps more of x_t than the bridge does (Song et al. 2021a).
+
+        Given x_0 it has the marginals q(x_s | x_0) for x_t ~ q(x_t | x_0), as the bridge has; here
+        it is averaged over a law of x_0.
+
+        Args:
+            x_t: shape (B, *).
+            denoised: the law of x_0 given x_t, a batch (B, *).
+            s: shape (B,).
+            t: shape (B,).
+            eta: from 0, which draws as little as may be, to 1, which is the bridge.
+
+        Raises:
+            TypeError: if the kernel does not define it.
+        """
+        raise TypeError(f"{type(self).__name__} has no kept steps: use the Ancestral stepper")
 
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Family:
         """The exact mixture of q(x_s | x_t, x_0) over a law of x_0 on finitely many values.

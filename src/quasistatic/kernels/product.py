@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import host_decides
+from .._utils.validation import instance_of, whole_numbers
 from ..distributions import Family, Product, ProductSupport
 from .kernel import Kernel
 from .schedules import Schedule
@@ -38,7 +39,9 @@ class ProductKernel(Kernel):
     schedule: Schedule = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        for part in self.parts:
+            instance_of("each part", part, Kernel, "GaussianKernel(schedules.cosine(1000))")
         if not self.parts or len(self.parts) != len(self.widths):
             raise ValueError(
                 f"a ProductKernel needs one width for each part, got {len(self.parts)} parts and "
@@ -97,6 +100,9 @@ class ProductKernel(Kernel):
     def step(self, x_s: Tensor, s: Tensor, t: Tensor) -> Product:
         return self._laws(lambda part, x: part.step(x, s, t), x_s)
 
+    def mean_step_entropy(self, mean: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self._numbers(lambda part, m: (part.mean_step_entropy(m, s, t),), mean)[0]
+
     def likelihood_tilt(self, x_t: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         linear, precision = self._numbers(lambda part, x: part.likelihood_tilt(x, s, t), x_t)
         return linear, precision
@@ -104,6 +110,10 @@ class ProductKernel(Kernel):
     def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Product:
         denoised_parts = iter(_parts(denoised))
         return self._laws(lambda part, x: part.bridge(x, next(denoised_parts), s, t), x_t)
+
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Product:
+        denoised_parts = iter(_parts(denoised))
+        return self._laws(lambda part, x: part.kept(x, next(denoised_parts), s, t, eta), x_t)
 
     def divergence(
         self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor

@@ -1,19 +1,21 @@
-r"""The likelihood of a model, from both sides: the bound and cheap estimates of it, weighted paths,
-the probability flow, and the sandwich on the model's own draws."""
+r"""The likelihood of a model: the bound and cheap estimates of it, importance sampling, the
+probability flow, and lower and upper estimates on the model's own draws."""
 
 from .adaptive_budget import bound_to
 from .continuous_time import continuous
 from .elbo import bound
 from .importance import importance
-from .methods import ContinuousTime, Flow, Importance, Method
+from .methods import AdaptiveBound, ContinuousTime, Elbo, Flow, Importance, Method
 from .probability_flow import flow
 from .sandwich_bounds import Sandwich, sandwich
 from .score import BoundScore, ContinuousScore, FlowScore, ImportanceScore, Score
 
 __all__ = [
+    "AdaptiveBound",
     "BoundScore",
     "ContinuousScore",
     "ContinuousTime",
+    "Elbo",
     "Flow",
     "FlowScore",
     "Importance",

@@ -11,19 +11,22 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
+from .._utils.randomness import Rng, as_generator
 from ..model import Model
 from .elbo import bound
-from .neyman_allocation import BINS, REPEATS, Allotment, measured
+from .neyman_allocation import BINS, REPEATS, Allocation, neyman_allocation
 from .score import BoundScore
+from .strata import pooled_freedom
+from .terms import term_times
 
 OPENING = 20
-"""Evaluations an example, spread evenly, that tell how many more it takes."""
+"""Evaluations an example, spread evenly, from which the number of further ones is estimated."""
 
 PILOT = 16
 """Examples on which a pilot finds out where the noise is."""
 
-ROOM = 1.05
-"""How much more is spent than what was seen makes enough."""
+MARGIN = 1.05
+"""By which factor more is spent than the estimate asks for."""
 
 
 def bound_to(
@@ -33,44 +36,59 @@ def bound_to(
     each: bool = False,
     most: int | None = None,
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> BoundScore:
-    r"""K of each example of raw (N, *), by as many evaluations as bring its standard error to
-    `stderr` bits a value; if `most` do not suffice, what they reach, and a warning that says so.
+    r"""K of each example, by as many evaluations as bring its standard error to `stderr`.
 
     A few evaluations, spread evenly, come first. If many more are needed, a pilot on some of the
-    examples measures where the noise is and the rest is allotted by it (:class:`Allotment`). The
-    standard error that is told is the one that all of them show.
+    examples measures which terms are noisy, and the rest is allocated by it
+    (:class:`.neyman_allocation.Allocation`). The standard error of the result is the one that all
+    evaluations show.
 
     Args:
-        stderr: in bits a value; of the mean over these examples, which the draws of the estimate
-            leave open (how the examples differ among themselves is not part of it).
-        each: the standard error of each example's own value instead, root mean square over them.
-        most: evaluations an example; by default the number of terms, what the full sum takes.
+        model: that is scored.
+        raw: raw data, with shape (N, *).
+        stderr: in bits a value; of the mean over these examples, as far as the draws of the
+            estimate leave it open (how the examples differ is not part of it).
+        each: whether `stderr` is for each example's own value instead, as root mean square over
+            the examples.
+        most: the most evaluations an example; by default the number of terms, which is what the
+            full sum takes.
+        times: the chain to score, see :meth:`Model.times`; by default all T steps.
+        rng: a seed, a generator or None; the same seed repeats the draws.
+
+    Returns:
+        The score. If `most` evaluations do not suffice, it is what they reach, and a warning says
+        so.
 
     Raises:
         ValueError: if `stderr` is not positive, or `most` is less than 2.
     """
     if not 0 < stderr < math.inf:
         raise ValueError(f"a standard error must be positive and finite, got {stderr}")
-    checked = model.space.check(raw).to(model.blank(1))
-    terms = len(model.times(times)) - model.space.first_term
+    rng = as_generator(rng)
+    checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
+    ends = term_times(model, grid)
+    terms = len(ends) - 1
     most = terms if most is None else most
     if most < 2:
-        raise ValueError(f"a standard error takes at least 2 evaluations to tell, got {most}")
+        raise ValueError(f"a standard error takes at least 2 evaluations to estimate, got {most}")
     wanted = stderr * model.space.dims * math.log(2) * (1.0 if each else len(checked) ** 0.5)
-    grid, allotment = model.times(times), Allotment.even(terms)
-    score = bound(model, checked, min(OPENING, most), grid, rng, allotment)
+    opening = min(OPENING, most)
+    allocation = Allocation.even(terms)
+    if ends[0] == 0:
+        allocation = Allocation.last_step_apart(terms, opening)
+    score = bound(model, checked, opening, grid, rng, allocation)
     while (reached := _rms(score.noise)) > wanted and score.evaluations + 2 <= most:
-        need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * ROOM - 1))
+        need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * MARGIN - 1))
         cost = min(PILOT, len(checked)) * min(BINS, terms) * REPEATS
         if score.pilot or need * len(checked) <= cost:
             more = max(2, min(need, most - score.evaluations))
-            score = _pooled(score, bound(model, checked, more, grid, rng, allotment))
-        else:  # what came evenly spread is far noisier, and is paid for but not kept
-            allotment, of_one = _pilot(model, checked, grid, rng)
-            more = max(2, min(math.ceil((of_one / wanted) ** 2 * ROOM), most))
-            better = bound(model, checked, more, grid, rng, allotment)
+            score = _pooled(score, bound(model, checked, more, grid, rng, allocation))
+        else:  # the evenly spread ones are far noisier: they count as spent and are not used
+            allocation, of_one = _pilot(model, checked, ends, rng)
+            more = max(2, min(math.ceil((of_one / wanted) ** 2 * MARGIN), most))
+            better = bound(model, checked, more, grid, rng, allocation)
             score = replace(better, pilot=cost + score.evaluations * len(checked))
     if reached > wanted:
         warnings.warn(
@@ -84,22 +102,24 @@ def bound_to(
 
 @torch.no_grad()
 def _pilot(
-    model: Model, checked: Tensor, grid: Tensor, rng: torch.Generator | None
-) -> tuple[Allotment, float]:
-    """The allotment that some of the examples, evenly among all, ask for."""
+    model: Model, checked: Tensor, ends: Tensor, rng: torch.Generator | None
+) -> tuple[Allocation, float]:
+    """The allocation for some of the examples, which are spread evenly among all."""
     some = torch.linspace(0, len(checked) - 1, min(PILOT, len(checked))).long()
     with evaluating(model):
-        return measured(model, model.space.encode(checked[some], rng), grid, rng)
+        return neyman_allocation(model, model.space.encode(checked[some], rng), ends, rng)
 
 
 def _pooled(a: BoundScore, b: BoundScore) -> BoundScore:
-    """Two estimates of the same examples as one, each with the weight of its evaluations."""
+    """Two independent estimates of the same examples as one, weighted by their evaluations."""
     whole = a.evaluations + b.evaluations
     of_a, of_b = a.evaluations / whole, b.evaluations / whole
+    errors = torch.stack([of_a * a.noise, of_b * b.noise])
     return replace(
         a,
         terms={name: of_a * a.terms[name] + of_b * b.terms[name] for name in a.terms},
-        noise=((of_a * a.noise) ** 2 + (of_b * b.noise) ** 2).sqrt(),
+        noise=errors.square().sum(0).sqrt(),
+        freedom=pooled_freedom(errors, torch.stack([a.freedom, b.freedom])),
         evaluations=whole,
     )
 

@@ -1,14 +1,13 @@
 r"""The bound in continuous time of a network that corrects a closed-form law: that law's exact
-density, and what the corrections win."""
+density, and what the corrections add to it."""
 
 __all__ = ["continuous"]
-
-import math
 
 import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
+from .._utils.randomness import Rng, as_generator, below
 from ..distributions import total
 from ..distributions.mixtures import RowDraws
 from ..heads import Correcting, ProductHead
@@ -17,6 +16,7 @@ from ..model import Model
 from ..networks import ResidualDenoiser
 from .row_noise import times_and_noise
 from .score import ContinuousScore
+from .strata import paired_error
 
 
 @torch.no_grad()
@@ -24,22 +24,23 @@ def continuous(
     model: Model,
     raw: object,
     evaluations: int = 64,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
     by_row: bool = False,
 ) -> ContinuousScore:
-    r"""K of each example of raw (N, *) as steps get shorter without end (VDM), for a chain that
-    begins and ends as the known law does. With m the known law's E[x_0 | x_t] and m' the model's,
+    r"""K of each example in the limit of infinitely many steps (VDM), for a chain that begins and
+    ends as the known law does. With m the known law's E[x_0 | x_t] and m' the model's,
 
         K = log p_known(raw) + 1/2 int SNR E[|x_0 - m|^2 - |x_0 - m'|^2] d log SNR,
 
-    for with m in place of m' the bound is tight at every x. The known density is exact, and only
-    the difference is estimated: at times spread evenly over those of the chain. It is noisy only as
-    far as the network corrects something, and is zero where it corrects nothing. Classes add the
-    difference of the divergences of the chain's own steps.
+    because the bound is tight at every x if m' = m. The known density is exact. Only the integral
+    is estimated, at times spread evenly over those of the chain, and it is zero where the network
+    corrects nothing. Classes add the difference of the divergences of the chain's own steps.
 
     Args:
-        evaluations: of the network, for each example.
-        rng: of the noise.
+        model: whose network is a `ResidualDenoiser` and whose head is `Corrected`.
+        raw: raw data, with shape (N, *).
+        evaluations: network evaluations for each example.
+        rng: a seed, a generator or None; the same seed repeats the draws.
         by_row: whether the noise of an example depends on one draw of `rng` and on its own values
             alone, so that its score does not depend on the examples beside it.
 
@@ -48,48 +49,42 @@ def continuous(
         ValueError: if `evaluations` is below 1, or some time of the schedule leaves no signal.
     """
     network, head = _checked(model, evaluations)
+    rng = as_generator(rng)
     spent = evaluations if network.corrects else 0
     checked = model.space.check(raw).double()
-    seed = int(torch.randint(2**31 - 1, (), generator=rng)) if by_row else 0
+    seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in checked.split(max(1, model.chunk_size // max(spent, 1))):
+        for batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
-            known = known + _summed(model.space.log_volume(x_0))
+            known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
-            won, noise = _won(model, head, x_0, spent, draws)
-            parts.append((known, won, noise, null))
-    known, won, noise, null = (torch.cat(each) for each in zip(*parts, strict=True))
-    terms = {"mixture": known, "correction": won}
-    return ContinuousScore(terms, null, noise, model.space.dims, spent)
+            parts.append((known, *_correction(model, head, x_0, spent, draws), null))
+    known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
+    terms = {"mixture": known, "correction": added}
+    return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
 
 
-def _summed(each: Tensor) -> Tensor:
-    """The sum over all axes but the first, (B,)."""
-    return each if each.ndim == 1 else total(each)
-
-
-def _won(
+def _correction(
     model: Model,
     head: Correcting,
     x_0: Tensor,
-    shares: int,
+    count: int,
     rng: torch.Generator | RowDraws | None,
-) -> tuple[Tensor, Tensor]:
-    """What the corrections win, and its standard error: each (B,), in nats."""
-    if not shares:
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the corrections add to K and its standard error, in nats, and the degrees of freedom of
+    the error: each (B,)."""
+    if not count:  # nothing is estimated
         nothing = x_0.new_zeros(len(x_0))
-        return nothing, nothing
-    t, x_t = times_and_noise(model, x_0, shares, rng)
-    dtype, again = model.blank(1).dtype, x_0.repeat_interleave(shares, 0)
+        return nothing, nothing, nothing
+    t, x_t = times_and_noise(model, x_0, count, rng)
+    dtype, again = model.blank(1).dtype, x_0.repeat_interleave(count, 0)
     output = model.output(x_t.to(dtype), t).to(x_0)
     found = head.gain(model.kernel, output, x_t, again, t)
-    terms = total(found).reshape(len(x_0), shares) * (model.steps / shares)
-    square = (terms.diff(dim=1) ** 2 / 2).sum(1)  # collapsed strata
-    noise = (square * shares / max(shares - 1, 1)).sqrt()
-    return terms.sum(1), noise if shares != 1 else torch.full_like(noise, math.nan)
+    terms = total(found).reshape(len(x_0), count) * (model.steps / count)
+    return terms.sum(1), *paired_error(terms.T)
 
 
 def _checked(model: Model, evaluations: int) -> tuple[ResidualDenoiser, Correcting]:

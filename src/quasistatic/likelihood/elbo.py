@@ -1,8 +1,7 @@
-r"""The bound: K <= log p(raw), per example, in named terms and in the raw data's units."""
+r"""The bound: K <= log p(raw) of each example, in named terms and in the raw data's units."""
 
 __all__ = ["bound"]
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -10,12 +9,13 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from .._utils.randomness import permutation, uniform
+from .._utils.randomness import Rng, as_generator, permutation, uniform
 from ..distributions import total
 from ..model import Model
-from .neyman_allocation import Allotment, Visit
+from .neyman_allocation import Allocation, Evaluation
 from .score import BoundScore
-from .terms import fixed_part
+from .strata import paired_error
+from .terms import fixed_terms, term_times
 
 P = TypeVar("P")
 
@@ -26,69 +26,84 @@ def bound(
     raw: object,
     evaluations: int | None = None,
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
-    allotment: Allotment | None = None,
+    rng: Rng = None,
+    allocation: Allocation | None = None,
 ) -> BoundScore:
-    r"""K of SD15 Eq. 14 for each example of raw (N, *), kept true for any data: nothing that
-    holds for unit variance only is dropped.
+    r"""K of SD15 Eq. 14 for each example, in a form that holds for any data: no term is dropped
+    that vanishes on data of unit variance only.
 
     Args:
-        evaluations: network evaluations an example. None sums every term; fewer visit terms
-            at places spread evenly along the chain, and the sum is unbiased.
+        model: that is scored.
+        raw: raw data, with shape (N, *).
+        evaluations: network evaluations an example. None sums every term. With fewer than there
+            are terms, terms are drawn at places spread evenly along the chain, and the sum is
+            unbiased.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
-        allotment: how evaluations are spread over the terms, by default evenly.
+        rng: a seed, a generator or None; the same seed repeats the draws.
+        allocation: how evaluations are spread over the terms; by default evenly.
+
+    Returns:
+        The score, with a standard error from the spread of neighbouring terms; NaN for a single
+        evaluation.
 
     Raises:
-        ValueError: if `evaluations` is not between 1 and the number of terms, or an allotment is
+        ValueError: if `evaluations` is not between 1 and the number of terms, or an allocation is
             for another chain.
     """
-    checked = model.space.check(raw).to(model.blank(1))
-    grid, first = model.times(times), model.space.first_term
-    terms = len(grid) - first
-    shares = _shares(evaluations, terms, allotment)
-    spread = allotment or Allotment.even(terms)
+    rng = as_generator(rng)
+    checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
+    ends = term_times(model, grid)
+    spread = allocation or Allocation.even(len(ends) - 1)
+    count = _evaluations(evaluations, len(ends) - 1, allocation)
     with evaluating(model):
         parts = [
-            _bound(model, model.space.encode(batch, rng), grid, shares, spread, rng)
-            for batch in checked.split(model.chunk_size)
+            _bound(model, model.space.encode(rows, rng), grid, ends, count, spread, rng)
+            for rows in model.chunks(checked)
         ]
-    terms_, entropies, null, noise = zip(*parts, strict=True)
+    terms, entropies, null, noise, freedom = zip(*parts, strict=True)
     return BoundScore(
-        {name: torch.cat([part[name] for part in terms_]) for name in terms_[0]},
+        _joined(terms),
         torch.cat(null),
         torch.cat(noise),
         model.space.dims,
-        shares,
-        entropies={name: torch.cat([part[name] for part in entropies]) for name in entropies[0]},
+        count,
+        freedom=torch.cat(freedom),
+        entropies=_joined(entropies),
     )
 
 
-def _shares(evaluations: int | None, terms: int, allotment: Allotment | None) -> int:
-    if allotment is not None and len(allotment.density) != terms:
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -> int:
+    if allocation is not None and len(allocation.density) != terms:
         raise ValueError(
-            f"the allotment is for a chain of {len(allotment.density)} terms, and this one has "
+            f"the allocation is for a chain of {len(allocation.density)} terms, and this one has "
             f"{terms}: measure it on the same times"
         )
-    shares = terms if evaluations is None else evaluations
-    if shares < 1 or (shares > terms and allotment is None):
+    count = terms if asked is None else asked
+    if count < 1 or (count > terms and allocation is None):
         raise ValueError(
-            f"evaluations must be from 1 to {terms}, the terms of this chain, got {shares}: leave "
+            f"evaluations must be from 1 to {terms}, the terms of this chain, got {count}: leave "
             "it out for the full sum"
         )
-    return shares
+    return count
 
 
 def _bound(
     model: Model,
     x_0: Tensor,
     times: Tensor,
-    shares: int,
-    allotment: Allotment,
+    ends: Tensor,
+    count: int,
+    allocation: Allocation,
     rng: torch.Generator | None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
+    """The terms, the entropies, L_null, the standard error and its degrees of freedom."""
     space, kernel = model.space, model.kernel
-    edge, transitions, noise = _learned(model, x_0, times, shares, allotment, rng)
-    fixed = fixed_part(model, x_0, times)
+    edge, transitions, noise, freedom = _learned(model, x_0, ends, count, allocation, rng)
+    fixed = fixed_terms(model, x_0, times)
     terms = {
         "prior": fixed["prior"],
         "transitions": -transitions,
@@ -100,68 +115,62 @@ def _bound(
         "H_q(X_1|X_0)": total(kernel.marginal(x_0, at[1]).entropy()),
         "H_p(X_T)": total(kernel.prior(x_0).entropy()),
     }
-    return terms, entropies, total(space.log_prob(kernel.prior(x_0), x_0)), noise
+    null = total(space.log_prob(kernel.prior(x_0), x_0))
+    return terms, entropies, null, noise, freedom
 
 
 def _learned(
     model: Model,
     x_0: Tensor,
-    times: Tensor,
-    shares: int,
-    allotment: Allotment,
+    ends: Tensor,
+    count: int,
+    allocation: Allocation,
     rng: torch.Generator | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The term that ends the chain, the sum of the others, and the standard error of all of them
-    together, each (B,), in nats."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The term of the last step, the sum of the others, the standard error of all of them together
+    and its degrees of freedom: each (B,), the first three in nats."""
     edge, transitions = x_0.new_zeros(len(x_0)), x_0.new_zeros(len(x_0))
-    square = torch.zeros_like(edge, dtype=torch.float64)
-    before: Tensor | None = None
-    visits = _visits(model, x_0, times, shares, allotment, rng)
-    for (index, visit), partner in _with_partners(visits):
-        term = visit.term
-        if allotment.controlled and partner is not None:
-            control = allotment.control.to(term)[index]
-            term = term - control * visit.surprise(model, partner[1], rng)
-        term = term * (allotment.weight(index) / shares).to(term.dtype)
-        ends = visit.s == 0
-        edge += torch.where(ends, term, 0.0)
-        transitions += torch.where(ends, 0.0, term)
-        if before is not None:
-            # Collapsed strata: neighbours have nearly the same mean, so that their difference
-            # tells their noise, and no less than that. Each is in two differences.
-            square += (term.double() - before) ** 2 / 2
-        before = term.double()
-    noise = (square * shares / max(shares - 1, 1)).sqrt()
-    return edge, transitions, noise if shares > 1 else torch.full_like(noise, math.nan)
+    terms = []
+    evaluations = _drawn(model, x_0, ends, count, allocation, rng)
+    for (index, here), neighbour in _with_neighbours(evaluations):
+        term = here.term
+        if allocation.controlled and neighbour is not None:
+            control = allocation.control.to(term)[index]
+            term = term - control * here.control_variate(model, neighbour[1], rng)
+        term = term * (allocation.weight(index) / count).to(term.dtype)
+        last = here.s == 0
+        edge += torch.where(last, term, 0.0)
+        transitions += torch.where(last, 0.0, term)
+        terms.append(term)
+    return edge, transitions, *paired_error(torch.stack(terms))
 
 
-def _visits(
+def _drawn(
     model: Model,
     x_0: Tensor,
-    times: Tensor,
-    shares: int,
-    allotment: Allotment,
+    ends: Tensor,
+    count: int,
+    allocation: Allocation,
     rng: torch.Generator | None,
-) -> Iterator[tuple[Tensor, Visit]]:
-    """Evaluations of each example, and the terms that they are of."""
-    first = model.space.first_term
-    ladder = torch.cat([times.new_zeros(1), times]).to(x_0.device)
-    # Spread evenly over the examples too, so that few evaluations of many tell their mean.
+) -> Iterator[tuple[Tensor, Evaluation]]:
+    """Evaluations of each example, one in each of `count` strata, with the terms that they are
+    of."""
+    ends = ends.to(x_0.device)
+    # Spread evenly over the examples too, so that a few evaluations of many give their mean well.
     start = uniform((1,), rng, x_0, torch.float64)
     within = (permutation(len(x_0), rng, x_0) + start) / len(x_0)
-    for share in range(shares):
+    for stratum in range(count):
         # Neighbours are antithetic: what a slope adds to one it takes from the next.
-        place = within if share % 2 == 0 else 1 - within
-        index = allotment.index((share + place) / shares)
-        k = first + index
-        yield index, Visit.make(model, x_0, ladder[k], ladder[k + 1], rng)
+        place = within if stratum % 2 == 0 else 1 - within
+        index = allocation.index((stratum + place) / count)
+        yield index, Evaluation.make(model, x_0, ends[index], ends[index + 1], rng)
 
 
-def _with_partners(visits: Iterator[P]) -> Iterator[tuple[P, P | None]]:
+def _with_neighbours(items: Iterator[P]) -> Iterator[tuple[P, P | None]]:
     """Each with the one before it; the first with the second, if there is one."""
-    first, second = next(visits), next(visits, None)
+    first, second = next(items), next(items, None)
     yield first, second
     before, here = first, second
     while here is not None:
         yield here, before
-        before, here = here, next(visits, None)
+        before, here = here, next(items, None)

@@ -1,41 +1,102 @@
-"""Ways to score other than the bound, as objects: `model.score(x, method=Importance(16))`."""
+"""Ways to score, as objects: `model.score(x, method=Importance(16))`."""
 
-__all__ = ["ContinuousTime", "Flow", "Importance", "Method"]
+__all__ = ["AdaptiveBound", "ContinuousTime", "Elbo", "Flow", "Importance", "Method"]
 
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from .._utils.randomness import Rng
 from ..model import Model
+from .adaptive_budget import bound_to
 from .continuous_time import continuous
+from .elbo import bound
 from .importance import importance
 from .probability_flow import flow
 from .score import Score
+from .terms import count_terms
 
 
 class Method(abc.ABC):
-    """A way to score raw data (N, *)."""
+    """A way to score raw data. Subclass it to add one: `Diffusion.score` takes any."""
 
     @abc.abstractmethod
     def __call__(
         self,
         model: Model,
         raw: object,
-        times: int | Sequence[int] | Tensor | None,
-        rng: torch.Generator | None,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
     ) -> Score:
-        """The score of each example along the chain over `times`, see :meth:`Model.times`."""
+        """The score of each example.
+
+        Args:
+            model: that is scored.
+            raw: raw data, with shape (N, *).
+            times: the chain to score, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None; the same seed repeats the draws.
+
+        Raises:
+            TypeError: if the model's kernel or network cannot serve the method.
+            ValueError: if the data or the times do not fit the model.
+        """
+
+
+@dataclass(frozen=True)
+class Elbo(Method):
+    """The bound K (SD15 Eq. 14) by a fixed number of evaluations: :func:`bound`.
+
+    Args:
+        evaluations: network evaluations an example. None, or as many as there are terms or more,
+            sums every term.
+    """
+
+    evaluations: int | None = 64
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
+    ) -> Score:
+        asked = self.evaluations
+        whole = asked is None or asked >= count_terms(model, times)
+        return bound(model, raw, None if whole else asked, times, rng)
+
+
+@dataclass(frozen=True)
+class AdaptiveBound(Method):
+    """The bound K (SD15 Eq. 14) to an asked-for standard error: :func:`bound_to`.
+
+    Args:
+        stderr: in bits a value.
+        each: whether it is for each example's own value, not for the mean over the examples.
+        most: the most evaluations an example; by default what the full sum takes.
+    """
+
+    stderr: float
+    each: bool = False
+    most: int | None = None
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
+    ) -> Score:
+        return bound_to(model, raw, self.stderr, self.each, self.most, times, rng)
 
 
 @dataclass(frozen=True)
 class Importance(Method):
-    """The log-mean of weighted paths (SD15 Eq. 9): :func:`importance`.
+    """The log of the mean weight of several paths (SD15 Eq. 9): :func:`importance`.
 
     Args:
-        paths: for each example.
+        paths: the number of paths for each example.
     """
 
     paths: int = 16
@@ -44,18 +105,18 @@ class Importance(Method):
         self,
         model: Model,
         raw: object,
-        times: int | Sequence[int] | Tensor | None,
-        rng: torch.Generator | None,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
     ) -> Score:
         return importance(model, raw, self.paths, times, rng)
 
 
 @dataclass(frozen=True)
 class Flow(Method):
-    """The probability flow: :func:`flow`.
+    """The probability flow (SSDE21 Sec. 4.3): :func:`flow`.
 
     Args:
-        probes: of Hutchinson's estimate of the trace; None takes it exactly.
+        probes: random vectors for Hutchinson's estimate of the trace; None computes it exactly.
         draws: of x_1 for each example.
     """
 
@@ -66,16 +127,16 @@ class Flow(Method):
         self,
         model: Model,
         raw: object,
-        times: int | Sequence[int] | Tensor | None,
-        rng: torch.Generator | None,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
     ) -> Score:
         return flow(model, raw, times, self.probes, self.draws, rng)
 
 
 @dataclass(frozen=True)
 class ContinuousTime(Method):
-    """The bound as steps get shorter without end, for a network that corrects a known law:
-    :func:`continuous`. It has no steps of its own: `times` must be left out.
+    """The bound in continuous time (VDM), for a network that corrects a known law:
+    :func:`continuous`. It has no steps, so `times` must be left out.
 
     Args:
         evaluations: of the network, for each example.
@@ -90,8 +151,8 @@ class ContinuousTime(Method):
         self,
         model: Model,
         raw: object,
-        times: int | Sequence[int] | Tensor | None,
-        rng: torch.Generator | None,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
     ) -> Score:
         if times is not None:
             raise ValueError("the bound in continuous time visits no times: leave them out")

@@ -1,7 +1,7 @@
 r"""Paths and their weights p(x_0..T) / q(x_1..T | x_0) (SD15 Eq. 9), in float64.
 
-A weight is a product over the whole path, whose factors nearly cancel: states and densities are
-kept in float64, and only the network sees its own type.
+A weight is a product over the whole path, and its factors nearly cancel. So states and densities
+are kept in float64, and only the network computes in its own type.
 """
 
 __all__ = ["PathWeight", "forward_weight", "last", "reverse", "reverse_weight"]
@@ -19,8 +19,8 @@ from ..model import Model
 
 @dataclass(frozen=True)
 class PathWeight:
-    r"""log p(path) - log q(path | x_0) of each path in three parts, (B,) each, in nats: those of
-    the bound, of which they are one draw.
+    r"""log p(path) - log q(path | x_0) of each path, in three parts with shape (B,), in nats. Each
+    is one draw of the term of the bound that has its name.
 
     Args:
         prior: log pi(x_T) - log q(x_T | x_0).
@@ -34,7 +34,7 @@ class PathWeight:
 
     @property
     def log(self) -> Tensor:
-        """The whole, with shape (B,), in nats."""
+        """The sum of the three, with shape (B,), in nats."""
         return self.prior + self.transitions + self.edge
 
 
@@ -57,8 +57,8 @@ def forward_weight(
 def reverse_weight(
     model: Model, n: int, times: Tensor, rng: torch.Generator | None
 ) -> tuple[Tensor, PathWeight]:
-    """n draws of x_0 (n, *) from the model, and the weight of the path on which each came: an
-    exact draw from p(x_1..T | x_0)."""
+    """n draws of x_0 (n, *) from the model, and the weight of the path by which each was drawn,
+    which is an exact draw from p(x_1..T | x_0)."""
     blank = model.blank(n).double()
     grid, at = times.tolist(), _clock(blank)
     x_t = top = model.kernel.prior(blank).sample(rng)
@@ -108,8 +108,8 @@ def _weight(
     between: Tensor,
     edge: Tensor,
 ) -> PathWeight:
-    """The sum of :func:`_gain` along a path, told as the bound's terms: by Bayes, steps up and
-    steps down given x_0 differ by the marginals of the two ends."""
+    """The sum of :func:`_gain` along a path, split into the terms of the bound. By Bayes' rule,
+    the forward steps and the reverse steps given x_0 differ by the marginals of the two ends."""
     kernel, at = model.kernel, _clock(x_0)
     low = total(kernel.marginal(x_0, at(int(times[0]))).log_prob(x_first))
     high = total(kernel.marginal(x_0, at(int(times[-1]))).log_prob(x_last))

@@ -1,4 +1,4 @@
-r"""The probability flow: the density of the ODE that carries noise to data, along fixed steps."""
+r"""The probability flow: the density of the ODE that maps noise to data, along fixed steps."""
 
 __all__ = ["flow"]
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from .._utils.randomness import uniform
+from .._utils.randomness import Rng, as_generator, uniform
 from ..distributions import total
 from ..kernels import SignalNoise
 from ..model import Model
@@ -23,25 +23,28 @@ def flow(
     times: int | Sequence[int] | Tensor | None = None,
     probes: int | None = 1,
     draws: int = 1,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> FlowScore:
-    r"""log p(raw) by the probability flow (SSDE21 Sec. 4.3) from the first time on, and
-    the chain's own last step before it, for each example of raw (N, *).
+    r"""log p(raw) by the probability flow (SSDE21 Sec. 4.3) from the first time to T, and by the
+    chain's own last step before the first time.
 
-    In steps of log-SNR, dx / d(log noise/signal) is linear but for x_0_hat(x_t, t), which is
+    In steps of log-SNR, dx / d(log noise/signal) is linear in x_t and in x_0_hat(x_t, t), which is
     extrapolated from the last two steps: order 2. The change of volume is the trace of
     d x_0_hat / d x_t, by vector-Jacobian products.
 
-    The flow has another law than the chain, the same if the estimates are exact; its density is
-    exact up to the steps, and no bound. What is a bound is the last step: x_1 ~ q(x_1 | x_0) and
-    log p(raw | x_1) + log p(x_1) - log q(x_1 | x_0), as for a latent variable.
+    The law of the flow is not that of the chain, unless the estimates are exact. Its density is
+    exact up to the error of the steps, and is no bound. The last step adds a bound, as for a latent
+    variable: x_1 ~ q(x_1 | x_0), and log p(raw | x_1) + log p(x_1) - log q(x_1 | x_0).
 
     Args:
-        times: that the steps go between, rising to T; a number is that many, as even in log-SNR
-            as the chain's times allow; by default all.
-        probes: of Hutchinson's estimate of the trace, unbiased; None takes it exactly, one
-            vector-Jacobian product for each value.
+        model: that is scored.
+        raw: raw data, with shape (N, *).
+        times: between which the steps lie, rising to T. A number asks for that many, as even in
+            log-SNR as the chain's times allow. By default all times.
+        probes: random vectors for Hutchinson's unbiased estimate of the trace. None computes it
+            exactly, with one vector-Jacobian product for each value.
         draws: of x_1 for each example, whose weights are averaged.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
         TypeError: if the kernel has no signal and noise scales.
@@ -49,11 +52,12 @@ def flow(
             count is not positive.
     """
     _check(model, probes, draws)
+    rng = as_generator(rng)
     checked = model.space.check(raw).to(model.blank(1))
     grid = _even_times(model, times) if isinstance(times, int) else model.times(times)
     with evaluating(model):
         rows = checked.repeat_interleave(draws, 0)
-        parts = [_flow(model, each, grid, probes, rng) for each in rows.split(model.chunk_size)]
+        parts = [_flow(model, each, grid, probes, rng) for each in model.chunks(rows)]
     density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
     weights = density + edge
     terms = {"density": density.mean(1), "edge": edge.mean(1)}
@@ -62,7 +66,8 @@ def flow(
     null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
     share = ((weights.softmax(1) ** 2).sum(1) - 1 / draws).clamp(min=0).sqrt()
     noise = share if draws > 1 else torch.full_like(share, math.nan)
-    return FlowScore(terms, null, noise, model.space.dims, draws * len(grid))
+    freedom = torch.full_like(noise, draws - 1)
+    return FlowScore(terms, null, noise, model.space.dims, draws * len(grid), freedom=freedom)
 
 
 def _check(model: Model, probes: int | None, draws: int) -> None:
@@ -84,7 +89,8 @@ def _even_times(model: Model, count: int) -> Tensor:
     low = log_snr[log_snr.isfinite()][-1]
     wanted = torch.linspace(log_snr[0].item(), low.item(), count, dtype=torch.float64)
     nearest = (log_snr[None] - wanted[:, None]).abs().argmin(1) + 1
-    return torch.cat([nearest, torch.tensor([model.steps])]).unique()
+    places = sorted({*nearest.tolist(), model.steps})
+    return torch.tensor(places)
 
 
 def _flow(

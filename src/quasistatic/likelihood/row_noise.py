@@ -1,4 +1,4 @@
-"""Noise of a row that depends on a seed and on the row itself, not on the rows beside it."""
+"""Noise for a row that depends on a seed and on the row alone, not on the rows beside it."""
 
 __all__ = ["bound_by_row", "times_and_noise"]
 
@@ -9,17 +9,22 @@ from .._utils.eval_mode import evaluating
 from .._utils.randomness import uniform
 from ..distributions.mixtures import RowDraws
 from ..model import Model
-from .terms import fixed_part, term_of
+from .terms import count_terms, fixed_terms, term_of, term_times
 
 
 def times_and_noise(
     model: Model, x_0: Tensor, evaluations: int, rng: "torch.Generator | RowDraws | None"
 ) -> tuple[Tensor, Tensor]:
-    """For each row of x_0 (B, *) one time in each of so many strata of the chain, (B evaluations,),
-    and noisy values at these times, (B evaluations, *).
+    """For each row, one time in each of equal strata of the chain, and noisy values at these times.
 
     Args:
+        model: whose forward process draws the noisy values.
+        x_0: with shape (B, *).
+        evaluations: the number of strata.
         rng: a generator that all rows share, or one for each row.
+
+    Returns:
+        The times with shape (B evaluations,), and x_t with shape (B evaluations, *).
     """
     if isinstance(rng, RowDraws):
         each = [
@@ -28,28 +33,38 @@ def times_and_noise(
         ]
         t, x_t = (torch.cat(found) for found in zip(*each, strict=True))
         return t, x_t
-    first, place = model.space.first_term, torch.arange(evaluations, device=x_0.device)
+    first, terms = int(term_times(model)[0]), count_terms(model)
+    place = torch.arange(evaluations, device=x_0.device)
     u = (place + uniform((len(x_0), evaluations), rng, x_0, torch.float64)) / evaluations
-    terms = model.steps - first
     t = first + (u * terms).long().clamp(max=terms - 1).flatten() + 1
     return t, model.kernel.marginal(x_0.repeat_interleave(evaluations, 0), t).sample(rng)
 
 
 @torch.no_grad()
 def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tensor:
-    """K of each row of raw data (N, *) by so many evaluations, (N,), in nats. It depends on the row
-    and the seed alone; in float64 not even on rounding by the rows beside it."""
+    """K of each row, in a way that depends on the row and the seed alone; in float64 not even on
+    rounding by the rows beside it.
+
+    Args:
+        model: that is scored.
+        raw: raw data, with shape (N, *).
+        evaluations: network evaluations for each row; the number of terms if that is smaller.
+        seed: of the noise.
+
+    Returns:
+        With shape (N,), in nats.
+    """
     checked, parts = model.space.check(raw).to(model.blank(1)), []
-    terms, grid = model.steps - model.space.first_term, model.times()
+    terms, grid = count_terms(model), model.times()
     evaluations = min(evaluations, terms)
     with evaluating(model):
-        for batch in checked.split(max(1, model.chunk_size // evaluations)):
+        for batch in model.chunks(checked, evaluations):
             x_0 = model.space.encode(batch)
             draws = RowDraws.of(batch.flatten(1).double().numpy(), seed)
             t, x_t = times_and_noise(model, x_0, evaluations, draws)
             again = x_0.repeat_interleave(evaluations, 0)
             cost = term_of(model, model.output(x_t, t), again, x_t, t - 1, t)
-            fixed = fixed_part(model, x_0, grid)
+            fixed = fixed_terms(model, x_0, grid)
             learned = cost.reshape(len(x_0), evaluations).mean(1) * terms
             parts.append(fixed["prior"] + fixed["edge"] - learned)
     return torch.cat(parts)

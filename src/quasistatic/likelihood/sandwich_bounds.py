@@ -1,4 +1,4 @@
-r"""The sandwich: log p(x) from both sides, on examples that the model itself draws."""
+r"""The sandwich: a lower and an upper estimate of log p(x), for examples that the model draws."""
 
 __all__ = ["Sandwich", "sandwich"]
 
@@ -10,23 +10,26 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
+from .._utils.randomness import Rng, as_generator
 from ..model import Model
 from .path_weights import forward_weight, reverse_weight
+from .terms import count_terms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sandwich:
-    r"""Lower and upper estimates of log p(x) for draws of the model.
+    r"""Lower and upper estimates of log p(x) for draws of the model (Jarzynski's equality).
 
-    Jarzynski's equality, from each end: paths from q(x_1..T | x_0) give a lower bound in
-    expectation; when one of them is the path on which x_0 came, an exact draw from
-    p(x_1..T | x_0), the same log-mean is an upper one. Both close as paths and steps grow.
+    The log of the mean weight of paths from q(x_1..T | x_0) is a lower bound in expectation. If
+    one of the paths is the one by which the model drew x_0, which is an exact draw from
+    p(x_1..T | x_0), it is an upper bound in expectation. Both approach log p(x) as the number of
+    paths or of steps grows.
 
     Args:
         drawn: the examples as raw data, with shape (n, *).
         lower: with shape (n,), in nats; its mean is at most that of log p.
         upper: with shape (n,), in nats; its mean is at least that of log p.
-        dims: values in an example.
+        dims: the number of values in an example.
         evaluations: network evaluations spent on each example.
     """
 
@@ -43,7 +46,7 @@ class Sandwich:
 
     @property
     def bits_per_dim(self) -> tuple[float, float]:
-        """The mean code length in bits a value, from below and from above."""
+        """A lower and an upper estimate of the mean code length, in bits a value."""
         ends = (-each.mean().item() / self.dims / math.log(2) for each in (self.upper, self.lower))
         low, high = ends
         return low, high
@@ -51,7 +54,15 @@ class Sandwich:
     def stderr(self, values: Tensor | None = None) -> float:
         """The standard error of the mean of `values` (n,), by default of the gap."""
         values = self.gap if values is None else values
-        return (values.double().std() / len(values) ** 0.5).item()
+        return float(values.double().std() / len(values) ** 0.5)
+
+    def __repr__(self) -> str:
+        low, high = self.bits_per_dim
+        return (
+            f"{low:.4g} to {high:.4g} bits a value on {len(self.gap)} draws of the model, "
+            f"{self.evaluations} evaluations each\n"
+            f"  gap {self.gap.double().mean():.3g} ± {self.stderr():.2g} nats an example"
+        )
 
 
 @torch.no_grad()
@@ -60,26 +71,32 @@ def sandwich(
     n: int = 256,
     paths: int = 1,
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> Sandwich:
-    r"""log p of n draws of the model from both sides, by that many paths each. For dequantised
-    data it is the density of raw + u that is bracketed.
+    r"""A lower and an upper estimate of log p for draws of the model. For dequantised data it is
+    the density of raw + u that is bracketed.
+
+    Args:
+        model: that draws the examples and is scored.
+        n: the number of examples.
+        paths: the number of weighted paths for each.
+        times: the chain, see :meth:`Model.times`; by default all T steps.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
         ValueError: if n or `paths` is not positive.
     """
     if n < 1 or paths < 1:
         raise ValueError(f"a sandwich needs draws and paths, got n = {n} and paths = {paths}")
-    grid = model.times(times)
-    at_once = max(1, model.chunk_size // paths)
+    rng, grid = as_generator(rng), model.times(times)
     with evaluating(model):
         pieces = [
-            _sandwich(model, min(at_once, n - start), paths, grid, rng)
-            for start in range(0, n, at_once)
+            _sandwich(model, len(rows), paths, grid, rng)
+            for rows in model.chunks(torch.empty(n), paths)
         ]
     drawn, lower, upper = (torch.cat(each) for each in zip(*pieces, strict=True))
-    steps = len(grid) - model.space.first_term
-    return Sandwich(drawn, lower, upper, model.space.dims, (paths + 1) * steps)
+    evaluations = (paths + 1) * count_terms(model, grid)
+    return Sandwich(drawn, lower, upper, model.space.dims, evaluations)
 
 
 def _sandwich(
@@ -88,7 +105,7 @@ def _sandwich(
     x_0, own = reverse_weight(model, n, times, rng)
     rows = forward_weight(model, x_0.repeat_interleave(paths, 0), times, rng)
     log_weights = rows.log.reshape(n, paths)
-    # The upper estimate has the path's own weight in the place of one of the others.
+    # In the upper estimate, the path by which x_0 was drawn takes the place of one of the others.
     with_own = torch.cat([own.log[:, None], log_weights[:, 1:]], 1)
     lower, upper = (each.logsumexp(1) - math.log(paths) for each in (log_weights, with_own))
     return model.space.decode(x_0), lower, upper

@@ -1,5 +1,5 @@
-r"""What a likelihood is told as: nats, bits and bits a dimension of each example, named terms, how
-much the estimate leaves open, and what it cost."""
+r"""Scores: an estimate of the log-likelihood of each example, in nats, bits and bits a value, with
+its terms, its standard error and its cost."""
 
 __all__ = ["BoundScore", "ContinuousScore", "FlowScore", "ImportanceScore", "Score"]
 
@@ -10,23 +10,31 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .strata import pooled_freedom, shrunk_errors, t_quantile
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Score:
     r"""An estimate of the log-likelihood of each example.
 
     Args:
-        terms: the parts that it is the sum of, each (N,), in nats.
-        null: log-likelihood of each example under pi alone, L_null of SD15 Tab. 1, (N,), nats.
-        noise: the standard error of each example's own value, (N,), in nats: what the draws of
-            the estimate leave open. NaN where there are too few to tell.
-        dims: values in an example.
+        terms: the parts that it is the sum of, each with shape (N,), in nats.
+        null: log-likelihood of each example under pi alone, with shape (N,), in nats: L_null of
+            SD15 Tab. 1.
+        noise: the standard error of each example's own value, with shape (N,), in nats: what the
+            random draws of the estimate leave open. NaN where there are too few draws to estimate
+            it.
+        dims: the number of values in an example.
         evaluations: network evaluations spent on each example.
-        pilot: evaluations spent in all before them, to find out where to spend them.
+        pilot: network evaluations spent in all before them, to find out where to spend them.
+        freedom: the degrees of freedom of `noise`, with shape (N,).
     """
 
     about: ClassVar[str] = "an estimate of log p(x)"
     """What kind of number it is, for a person."""
+
+    symbol: ClassVar[str] = "log p"
+    """How it is written in one line."""
 
     terms: dict[str, Tensor]
     null: Tensor
@@ -34,6 +42,7 @@ class Score:
     dims: int
     evaluations: int
     pilot: int = 0
+    freedom: Tensor = field(kw_only=True)
 
     @property
     def nats(self) -> Tensor:
@@ -56,6 +65,12 @@ class Score:
         return self.noise / self.dims / math.log(2)
 
     @property
+    def mean_noise(self) -> float:
+        """The standard error of the mean of `nats` over these examples, in nats. It is what the
+        draws of the estimate leave open; how the examples differ is not in it."""
+        return self.noise.double().square().sum().sqrt().item() / len(self.null)
+
+    @property
     def above_null(self) -> Tensor:
         """log p(x) - L_null, with shape (N,), in nats an example (SD15 Tab. 1)."""
         return self.nats - self.null
@@ -66,23 +81,78 @@ class Score:
         return self.evaluations * len(self.null) + self.pilot
 
     def stderr(self, values: Tensor | None = None) -> float:
-        """The standard error of the mean of `values` (N,), by default of `nats`; it holds the
-        spread of the examples and the noise of the estimate alike. NaN for one example."""
+        """The standard error of a mean over a population of which these examples are a sample.
+
+        Args:
+            values: with shape (N,), by default `nats`.
+
+        Returns:
+            In the unit of `values`. It holds the spread of the examples and the noise of the
+            estimate alike. NaN for one example.
+        """
         values = self.nats if values is None else values
-        return (values.double().std() / len(values) ** 0.5).item()
+        return float(values.double().std() / len(values) ** 0.5)
+
+    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """An interval for each example's own value: what the estimate has in the mean over its
+        draws, which for a bound is K and not log p(x).
+
+        Args:
+            level: the share of such intervals that hold the value.
+
+        Returns:
+            The lower and the upper ends, each with shape (N,), in nats, by Student's t. The
+            standard errors are `noise`, moved towards what all examples have in common, as far as
+            the examples do not show variances of their own: a few draws of one example often miss
+            its rare large terms.
+
+        Raises:
+            ValueError: if the level is not between 0 and 1.
+        """
+        noise, freedom = shrunk_errors(self.noise, self.freedom)
+        reach = t_quantile(level, freedom) * noise
+        return self.nats - reach, self.nats + reach
+
+    def mean_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """An interval for the mean over these examples of their own values, in nats an example;
+        see :meth:`interval`. How the examples differ is not in it.
+
+        Raises:
+            ValueError: if the level is not between 0 and 1.
+        """
+        freedom = pooled_freedom(self.noise, self.freedom)
+        reach = t_quantile(level, freedom).item() * self.mean_noise
+        mean = self.nats.double().mean().item()
+        return mean - reach, mean + reach
+
+    def __repr__(self) -> str:
+        error, each = self.stderr() / math.log(2), self.bits_per_dim.double().mean()
+        mean = self.bits.double().mean()
+        head = f"{self.symbol} = {mean:.4g}" + (f" ± {error:.2g}" if math.isfinite(error) else "")
+        terms = ", ".join(
+            f"{k} {v.double().mean() / math.log(2):.4g}" for k, v in self.terms.items()
+        )
+        return (
+            f"{head} bits an example ({each:.4g} bits a value as a code length)\n"
+            f"  {len(self.null)} examples of {self.dims} values, {self.evaluations} evaluations "
+            f"each, {self.about}\n"
+            f"  terms in bits: {terms}"
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoundScore(Score):
-    r"""K, a lower bound on the log-likelihood in expectation. Its terms: `prior` is
-    -KL(q(x_T | x_0) || pi), `transitions` is minus the sum of the KLs, `edge` is
+    r"""K, a lower bound on the log-likelihood in expectation (SD15 Eq. 14). Its terms: `prior` is
+    -KL(q(x_T | x_0) || pi), `transitions` is minus the sum of the KLs of the steps, and `edge` is
     E log p(raw | x_1).
 
     Args:
-        entropies: H_q(X_T | X_0), H_q(X_1 | X_0) and H_p(X_T) of SD15 Eq. 14, each (N,), in nats.
+        entropies: H_q(X_T | X_0), H_q(X_1 | X_0) and H_p(X_T) of SD15 Eq. 14, each with shape
+            (N,), in nats.
     """
 
     about = "a lower bound on log p(x) (SD15 Eq. 14)"
+    symbol = "K"
 
     entropies: dict[str, Tensor] = field(kw_only=True)
 
@@ -95,11 +165,11 @@ class BoundScore(Score):
         return self.nats - (self.terms["transitions"] + paper)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImportanceScore(Score):
-    r"""The log-mean of weighted paths, a lower bound in expectation that rises to log p(x) with
-    their number. Its terms are the paths' means, those of the bound, and `reweighting`, what the
-    log of the mean has over the mean of the logs.
+    r"""The log of the mean weight of several paths (SD15 Eq. 9): a lower bound in expectation,
+    which rises to log p(x) with their number. Its terms are those of the bound, as means over the
+    paths, and `reweighting`, the log of the mean weight less the mean of the log-weights.
 
     Args:
         log_weights: of each path, with shape (N, paths), in nats.
@@ -116,18 +186,20 @@ class ImportanceScore(Score):
         return 1 / (share**2).sum(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FlowScore(Score):
-    r"""The likelihood by the probability flow: no bound, and the density of the flow's law rather
-    than of the chain's. Its terms: `density`, log p(x_1) by the flow; `edge`, log p(raw | x_1) -
-    log q(x_1 | x_0); and `reweighting`, what averaging weights adds to averaging logs."""
+    r"""The likelihood by the probability flow (SSDE21 Sec. 4.3). It is no bound, and it is the
+    density of the flow's law, not of the chain's. Its terms: `density` is log p(x_1) by the flow,
+    `edge` is log p(raw | x_1) - log q(x_1 | x_0), and `reweighting` is what averaging weights adds
+    to averaging their logs."""
 
     about = "log p(x) of the probability flow (SSDE21 Sec. 4.3), not a bound"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContinuousScore(Score):
-    r"""The bound in continuous time of a network that corrects a known law. Its terms: `mixture`,
-    that law's exact log-density, and `correction`, what the network wins."""
+    r"""The bound in continuous time of a network that corrects a known law (VDM). Its terms:
+    `mixture` is that law's exact log-density, and `correction` is what the network adds to it."""
 
     about = "a lower bound on log p(x), in continuous time (VDM)"
+    symbol = "K"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._utils.validation import number_within, whole_number, whole_numbers
 from .time import fourier_features
 
 
@@ -66,7 +67,12 @@ class MLP(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.shape = whole_numbers("shape", self.shape)
+        for name in ("width", "outputs"):
+            whole_number(name, getattr(self, name))
+        for name in ("depth", "octaves", "detail"):
+            whole_number(name, getattr(self, name), 0)
+        number_within("dropout", self.dropout, 0, 1, "[)")
         dims, width = math.prod(self.shape), self.width
         self.time = nn.Sequential(
             nn.Linear(2 * self.octaves + 1, width),

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._utils.validation import whole_number, whole_numbers
 from .image_layout import Grid
 
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -63,8 +64,12 @@ class Multiscale(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        self.dense, self.local = tuple(self.dense), tuple(self.local)
+        self.shape = whole_numbers("shape", self.shape)
+        self.dense = whole_numbers("dense", self.dense)
+        self.local = whole_numbers("local", self.local)
+        for name in ("width", "kernel", "told", "bumps", "outputs"):
+            whole_number(name, getattr(self, name))
+        whole_number("depth", self.depth, 0)
         self.grid = grid = Grid.of(self.shape, self.axes)
         self._check()
         self.pathways = nn.ModuleList()

@@ -8,6 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._utils.validation import whole_numbers
+
 
 @dataclass(eq=False, init=False)
 class Padded(nn.Module):
@@ -27,8 +29,12 @@ class Padded(nn.Module):
     # Not a dataclass __init__: nn.Module.__init__ has to run before a submodule is assigned.
     def __init__(self, shape: Any, network: Any) -> None:
         super().__init__()
-        self.shape, self.network = tuple(shape), network
-        padded = tuple(network.shape)
+        if not isinstance(network, nn.Module) or not hasattr(network, "shape"):
+            raise TypeError(
+                f"a padded network needs a field `shape`, as MLP and UNet have, got {network!r}"
+            )
+        self.shape, self.network = whole_numbers("shape", shape), network
+        padded = whole_numbers("the network's shape", network.shape)
         self.margins = [a - b for a, b in zip(padded, self.shape, strict=False)]
         if len(padded) != len(self.shape) or min(self.margins) < 0:
             raise ValueError(

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._utils.validation import number_within, whole_number, whole_numbers
+
 
 @dataclass(eq=False)
 class RBF(nn.Module):
@@ -34,7 +36,10 @@ class RBF(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        self.shape = whole_numbers("shape", self.shape)
+        for name in ("hidden", "steps", "outputs"):
+            whole_number(name, getattr(self, name))
+        number_within("reach", self.reach, 0, ends="()")
         dims = math.prod(self.shape)
         self.centre = nn.Parameter((2 * torch.rand(self.hidden, dims) - 1) * self.reach)
         radius = self.reach * self.hidden ** (-1 / dims)

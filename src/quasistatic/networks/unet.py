@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._utils.validation import number_within, whole_number, whole_numbers
 from .image_layout import Grid
 from .norms import Norm, NormSiLU
 from .time import sinusoids
@@ -113,8 +114,12 @@ class UNet(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
-        self.multiples, self.attention = tuple(self.multiples), tuple(self.attention)
+        self.shape = whole_numbers("shape", self.shape)
+        self.multiples = whole_numbers("multiples", self.multiples)
+        self.attention = tuple(self.attention)
+        for name in ("width", "blocks", "heads", "outputs"):
+            whole_number(name, getattr(self, name))
+        number_within("dropout", self.dropout, 0, 1, "[)")
         depth, time_width = len(self.multiples), 4 * self.width
         unknown = [level for level in self.attention if not 0 <= level < depth]
         if unknown or not depth:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .._utils import files
-from ..data.pictures import load_npy
+from ..data.numpy_files import read_numpy
 
 
 def load_array(data: object) -> np.ndarray:
@@ -22,7 +22,7 @@ def load_array(data: object) -> np.ndarray:
         ValueError: if it holds no single array of real numbers.
     """
     if isinstance(data, str | Path):
-        return load_npy(Path(data))
+        return read_numpy(Path(data))
     return np.asarray(data)
 
 

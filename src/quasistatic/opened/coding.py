@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from .._utils import files
-from ..coding import Codec, LayeredCodec, Report, compress_array, decompress_array, order_of
+from ..coding import (
+    Codec,
+    CompressionReport,
+    LayeredCodec,
+    compress_array,
+    decompress_array,
+    order_of,
+)
 from ..reporting.answer import Answer
 from .arrays_io import load_array
 from .trained import Data, TrainedModel, as_path
@@ -32,6 +39,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         together: int = 64,
         workers: int | None = None,
         verify: bool = True,
+        portable: bool = True,
     ) -> Answer:
         """Compresses examples without loss, to about as many bits as the model's bound says.
 
@@ -47,12 +55,14 @@ class CodingVerbs(TrainedModel, abc.ABC):
             together: examples that the network processes at once.
             workers: blocks that are coded in parallel; by default the number of cores.
             verify: decode each block before it is written.
+            portable: any machine reads the stream; False is faster, and only a machine with the
+                same arithmetic reads it.
         """
         source = as_path(file) if file is not None else None
         target = Path(out or f"{'test.npy' if source is None else source.name}.qs")
         x, names = self._to_compress(file)
         if layers is not None:
-            layered = LayeredCodec(self.model, layers)
+            layered = LayeredCodec(self.model, layers, portable=portable)
             with files.writing(target) as stream:
                 size = layered.write(np.asarray(x), stream)
             keep_names(target, names)
@@ -64,6 +74,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
             "together": together,
             "workers": workers,
             "verify": verify,
+            "portable": portable,
         }
         chain = self._times(times, path)
         if chain is not None:
@@ -125,7 +136,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         return self.read(source, exact=True)
 
 
-def coding_answer(path: Path, report: Report) -> Answer:
+def coding_answer(path: Path, report: CompressionReport) -> Answer:
     """The answer of a command that compressed."""
     facts: dict[str, Any] = {
         "out": str(path),

@@ -76,7 +76,7 @@ class DiagnosticVerbs(TrainedModel, abc.ABC):
         """
         held_out = self._examples(data, "valid")[0][:examples]
         with self.run.threads():
-            costs = timesteps.measure(self.model, held_out, candidates, self._generator(rng))
+            costs = timesteps.measure_costs(self.model, held_out, candidates, self._generator(rng))
         paths = {n: costs.path(n) for n in steps}
         per_dim = self.model.space.dims * math.log(2)
         rows = []

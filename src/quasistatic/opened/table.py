@@ -187,6 +187,7 @@ class TableModel(OpenedModel):
         together: int = 64,
         workers: int | None = None,
         verify: bool = True,
+        portable: bool = True,
     ) -> Answer:
         """Compresses a table without loss, to about as many bits as the model's bound says.
 
@@ -198,6 +199,8 @@ class TableModel(OpenedModel):
             together: rows that the network processes at once.
             workers: blocks that are coded in parallel; by default the number of cores.
             verify: decode each block before it is written.
+            portable: any machine reads the stream; False is faster, and only a machine with the
+                same arithmetic reads it.
         """
         if file is None:
             raise ValueError("a fitted table holds no test rows: name the file to compress")
@@ -206,7 +209,7 @@ class TableModel(OpenedModel):
         sizes: dict[str, Any] = {"block": block, "together": together, "workers": workers}
         if times is not None:
             sizes["times"] = times
-        codec = Codec(self.table.model, verify=verify, **sizes)
+        codec = Codec(self.table.model, verify=verify, portable=portable, **sizes)
         return coding_answer(target, compress_table(self.table, codec, source, target))
 
     def decompress(

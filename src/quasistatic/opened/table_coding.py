@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..coding import Codec, Header, Report, StreamError, compress_array
+from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
 from ..data.table_files import write_table
 from .fitted_table import FittedTable
 
 
-def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> Report:
+def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
     """Compresses a table in a file: its names, types and values, but not how they are written. The
     memory does not grow with the number of rows.
 
@@ -45,9 +45,9 @@ def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> n
     holes = np.flatnonzero(np.isnan(array).any(1))
     if len(holes) and not table.model.space.holes:
         raise ValueError(
-            f"row {first + holes[0]} of {data} lacks a value, for which a model of numbers has no "
-            "code: impute the table first, or fit it with --types "
-            f"{next(iter(table.types))}=numeric, which makes a model of mixed columns"
+            f"row {first + holes[0]} of {data} lacks a value, for which a model of small whole "
+            "numbers has no code: impute the table first, or fit it with --types "
+            f"{next(iter(table.types))}=integer, which makes a model of any columns"
         )
     if not table.frame(table.rows(array)).equals(piece):
         raise ValueError(

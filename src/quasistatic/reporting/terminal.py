@@ -3,6 +3,7 @@
 __all__ = ["tolerate_terminal"]
 
 import codecs
+import io
 import sys
 
 _ASCII = {"±": "+-", "×": "x", "−": "-", "–": "-", "…": "...", "·": "*", "’": "'", "≤": "<="}
@@ -13,7 +14,7 @@ def tolerate_terminal() -> None:
     terminal's encoding are replaced, and no command fails because of them."""
     codecs.register_error("quasistatic", _replaced)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="quasistatic")
 
 

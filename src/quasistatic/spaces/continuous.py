@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import constant
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from .space import OnContinuum
 
@@ -35,7 +35,7 @@ class Continuous(OnContinuum):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("shift", "scale"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            value = numbers_of(name, getattr(self, name))
             try:
                 value.expand(self.shape)
             except RuntimeError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of, whole_numbers
 from ..distributions import Family, IntegerSupport
 from .space import OnLevels
 
@@ -44,6 +44,11 @@ class Integers(OnLevels):
             raise ValueError(
                 f"data of shape {self.shape} need one low, high, shift and scale for each column"
             )
+        for name in ("low", "high"):
+            whole_numbers(name, getattr(self, name), least=-(2**53))
+        for name in ("shift", "scale"):
+            if not numbers_of(name, getattr(self, name)).isfinite().all():
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
         if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"a range needs two numbers or more, got {self.low} to {self.high}")
         if not all(0 < scale < math.inf for scale in self.scale):

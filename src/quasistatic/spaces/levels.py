@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from .._utils.randomness import uniform
-from .._utils.validation import as_array
+from .._utils.validation import as_array, number_within, whole_number
 from ..distributions import Family, OnLattice
 from .space import OnContinuum, OnLevels
+
+MOST_LEVELS = 2**20
+"""The largest number of levels: their positions are a table."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,8 @@ class _Cells:
     spread: float
 
     def __post_init__(self) -> None:
-        if self.count < 2:
-            raise ValueError(f"data with levels need at least 2 of them, got {self.count}")
-        if not 0 < self.spread < math.inf:
-            raise ValueError(f"spread must be positive and finite, got {self.spread}")
+        whole_number("count, the number of levels,", self.count, 2, MOST_LEVELS)
+        number_within("spread", self.spread, 0, ends="()")
 
     @property
     def width(self) -> float:
@@ -118,6 +119,9 @@ class Quantized(OnLevels):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).unrounded(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         cells = _Cells(self.count, self.spread)
         if isinstance(p, OnLattice):  # a cell has one level
@@ -163,8 +167,11 @@ class Dequantized(OnContinuum):
     def in_raw_units(self, x_0: Tensor) -> Tensor:
         return _Cells(self.count, self.spread).unrounded(x_0)
 
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        return p.log_prob(x_0) + math.log(_Cells(self.count, self.spread).width)
+        return p.log_prob(x_0) + self.log_volume(x_0)
 
 
 def _check_levels(raw: object, shape: tuple[int, ...], count: int, name: str, kind: str) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.constants import constant
+from .._utils.validation import as_array, whole_numbers
 from ..distributions import Family, OneHotGroups, OneHotSupport
 from ..kernels import CategoricalKernel, Kernel
 from .space import OnLevels, no_affine
@@ -36,10 +37,16 @@ class OneHot(OnLevels):
     shape: Any = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", tuple(self.counts))
+        object.__setattr__(self, "counts", whole_numbers("counts", self.counts, 0))
         object.__setattr__(self, "shape", len(self.counts))
         super().__post_init__()
-        self._lowest(torch.zeros(len(self.counts)))
+        lowest = whole_numbers("lowest", self.lowest, least=-(2**53))
+        if len(lowest) not in (1, len(self.counts)):
+            raise ValueError(
+                f"lowest must be one number, or one for each of {len(self.counts)} variables, got "
+                f"{self.lowest}"
+            )
+        _ = self.groups  # raises its errors now
 
     @cached_property
     def groups(self) -> OneHotGroups:
@@ -114,5 +121,4 @@ class OneHot(OnLevels):
         return self.groups.logsumexp(p.log_prob(torch.ones_like(like)))
 
     def _lowest(self, like: Tensor) -> Tensor:
-        lowest = torch.as_tensor(self.lowest, device=like.device).to(like.dtype)
-        return lowest.expand(len(self.counts))
+        return constant(self.lowest, like).expand(len(self.counts))

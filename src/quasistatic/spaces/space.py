@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from .._utils.printing import ShortRepr
+from .._utils.validation import whole_numbers
 from ..distributions import Family, FiniteSupport, Support
 from ..kernels import Kernel
 
 
 def _as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sizes or any(size < 1 for size in sizes):
-        raise ValueError(
-            f"a space needs at least one axis of at least one value, got shape {shape}"
-        )
+    sizes = whole_numbers("each size of the shape", shape)
+    if not sizes:
+        raise ValueError(f"a space needs at least one axis, got shape {shape}")
     return sizes
 
 
@@ -102,10 +101,16 @@ class Space(ShortRepr, abc.ABC):
         return FiniteSupport(self.levels)
 
     @property
-    def first_term(self) -> int:
-        """The first term of the bound that depends on the network: 0 for p(raw | x_1), or 1 for the
-        first transition where p(raw | x_1) is fixed in advance."""
-        return int(self.levels is None)
+    def learns_last_step(self) -> bool:
+        """Whether the network decides the last step p(raw | x_1) of any value. If not, the space
+        fixes that step in advance, as it does for data on a continuum."""
+        return self.levels is not None
+
+    @property
+    def learned_values(self) -> Tensor:
+        """Which values of x_0 have a last step that the network decides: bool, with shape
+        `state`. The space fixes that of the others."""
+        return torch.full(self.state, self.learns_last_step)
 
     def require(self, kernel: Kernel) -> None:
         """Checks that a kernel can diffuse these data.
@@ -189,7 +194,7 @@ class Space(ShortRepr, abc.ABC):
     def snap_to_levels(self, x_0: Tensor) -> Tensor:
         """x_0 (B, *state) moved to the x_0 of the raw value that it decodes to, where there are
         levels."""
-        return x_0 if self.first_term else self.encode(self.decode(x_0))
+        return self.encode(self.decode(x_0)) if self.learns_last_step else x_0
 
     def log_volume(self, x_0: Tensor) -> Tensor:
         """The log-derivative of x_0 by the raw value, which turns a log-density of x_0 into one of
@@ -257,7 +262,7 @@ class Space(ShortRepr, abc.ABC):
         Returns:
             Shape (B, *state), in nats.
         """
-        return torch.zeros_like(x_0) if self.first_term else self.log_prob(p, x_0)
+        return self.log_prob(p, x_0) if self.learns_last_step else torch.zeros_like(x_0)
 
     def log_total_mass(self, p: Family, like: Tensor) -> Tensor | None:
         """log of the sum of p(raw) over all raw values, to check that it is 1.
@@ -322,8 +327,8 @@ class OnLevels(Space):
     """A space with discrete x_0: the last step is the model's own reverse step. Base class."""
 
     @property
-    def first_term(self) -> int:
-        return 0
+    def learns_last_step(self) -> bool:
+        return True
 
     def edge(self, kernel: Kernel, x_0: Tensor, t: Tensor) -> Tensor:
         return torch.zeros_like(x_0)

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
-from .._utils.validation import as_tensor, nearest
+from .._utils.constants import constant, on_device
+from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
@@ -61,6 +62,8 @@ class Table(Space):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        for column in self.columns:
+            instance_of("each column", column, Column, "those that Table.infer makes")
         object.__setattr__(self, "shape", len(self.columns))
         super().__post_init__()
         names = [column.name for column in self.columns]
@@ -125,9 +128,13 @@ class Table(Space):
     def levels(self) -> None:
         return None
 
+    @cached_property
+    def learns_last_step(self) -> bool:
+        return any(block.space.learns_last_step for block in self.blocks)
+
     @property
-    def first_term(self) -> int:
-        return min(block.space.first_term for block in self.blocks)
+    def learned_values(self) -> Tensor:
+        return torch.cat([block.space.learned_values for block in self.blocks])
 
     def require(self, kernel: Kernel) -> None:
         if not isinstance(kernel, ProductKernel) or kernel.widths != self.widths:
@@ -146,14 +153,12 @@ class Table(Space):
         each = zip(self.blocks, kernel.parts, ends, strict=True)
         return [SpacePart(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
-    @property
-    def placeholder(self) -> Tensor:
+    @cached_property
+    def placeholder(self) -> Tensor:  # type: ignore[override]
         return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
     def expand_to_state(self, each: Tensor) -> Tensor:
-        pieces = (
-            block.space.expand_to_state(each[:, list(block.columns)]) for block in self.blocks
-        )
+        pieces = (block.space.expand_to_state(_columns(each, block)) for block in self.blocks)
         return torch.cat(list(pieces), 1)
 
     def per_column(self, each: Tensor) -> Tensor:
@@ -278,8 +283,8 @@ class Table(Space):
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
         absent = raw.isnan()
-        filled = torch.where(absent, self.placeholder.to(raw), raw)
-        pieces = [block.space.encode(filled[:, list(block.columns)], rng) for block in self.blocks]
+        filled = torch.where(absent, on_device(self.placeholder, raw).to(raw.dtype), raw)
+        pieces = [block.space.encode(_columns(filled, block), rng) for block in self.blocks]
         hidden = self.expand_to_state(absent.to(raw.dtype)) > 0
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
@@ -323,7 +328,7 @@ class Table(Space):
 
     def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
         assert isinstance(kernel, ProductKernel)
-        whole = _parts(learned()) if self.first_term == 0 else (None,) * len(self.blocks)
+        whole = _parts(learned()) if self.learns_last_step else (None,) * len(self.blocks)
         each = zip(self.blocks, kernel.parts, kernel.split(x_t), whole, strict=True)
         laws = [
             block.space.last(part, x, t, lambda law=law: law)  # type: ignore[misc]
@@ -390,3 +395,8 @@ def _parts(p: Family) -> tuple[Family, ...]:
 def _kernels(kernel: Kernel) -> tuple[Kernel, ...]:
     assert isinstance(kernel, ProductKernel)
     return kernel.parts
+
+
+def _columns(x: Tensor, block: Block) -> Tensor:
+    """The values of a block's columns, of raw rows x (B, columns)."""
+    return x.index_select(1, constant(tuple(block.columns), x, torch.long))

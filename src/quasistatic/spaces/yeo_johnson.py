@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array
+from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from ..kernels import Kernel
 from .continuous import Continuous
@@ -52,7 +52,7 @@ class YeoJohnson(Space):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self._before, self._after  # raises their errors now
-        power = torch.as_tensor(self.power, dtype=torch.float64)
+        power = numbers_of("power", self.power)
         if not ((power >= 0) & (power <= 2)).all():
             raise ValueError(
                 f"powers must be from 0 to 2, got {self.power}: with others, some x_0 have no raw "

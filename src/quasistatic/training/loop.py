@@ -22,6 +22,7 @@ from torch import Tensor
 from .._utils import serialization
 from ..data.sources import Rows, Source
 from ..likelihood import bound
+from ..likelihood.terms import count_terms
 from ..model import Model
 from .callbacks import Callback, ProgressBar, interactive
 from .checkpoints import Folder
@@ -291,7 +292,7 @@ class Trainer:
         self.how = replace(self.how, steps=steps)
 
     def _steps_before(self, deadline: float) -> int:
-        """How many steps end before a time, by a trial of some that leaves no trace."""
+        """Estimates how many steps fit before a deadline: times a few steps, then restores the state."""
         self._remember()
         self._timed(2)  # the first ones compile, and fill caches
         pace = self._timed(1)
@@ -408,8 +409,7 @@ class Trainer:
     def score(self, raw: Tensor) -> float:
         """The mean bits per dimension of rows raw (M, *) under the mean weights. Processes share
         the rows, and the draws for a row are the same however many processes there are."""
-        terms = len(self.model.times()) - self.model.space.first_term
-        evaluations = min(self.how.evaluations, terms)
+        evaluations = min(self.how.evaluations, count_terms(self.model))
         size = max(self.data.size, SCORED)
         pieces = torch.split(raw, size)
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)

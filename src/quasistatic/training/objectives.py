@@ -11,7 +11,13 @@ from torch import Tensor
 
 from ..distributions import total
 from ..heads import Regression, WithVariance
-from ..likelihood.terms import fixed_part, learned_term, stratified_terms, term_of
+from ..likelihood.terms import (
+    fixed_terms,
+    learned_term,
+    stratified_terms,
+    term_of,
+    term_times,
+)
 from ..model import Model
 
 
@@ -42,14 +48,14 @@ class Bound(Objective):
 
     def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
         x_0 = model.space.encode(raw, rng)
-        times, first = model.times(), model.space.first_term
-        index = stratified_terms(len(raw), first, len(times), 0, 1, rng).to(raw.device)
-        return (len(times) - first) * learned_term(model, x_0, times, index, rng)
+        ends = term_times(model)
+        index = stratified_terms(len(raw), len(ends) - 1, 0, 1, rng).to(raw.device)
+        return (len(ends) - 1) * learned_term(model, x_0, ends, index, rng)
 
     @torch.no_grad()
     def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
         x_0 = model.space.encode(raw, torch.Generator(raw.device).manual_seed(0))
-        fixed = torch.stack(list(fixed_part(model, x_0, model.times()).values())).sum(0)
+        fixed = torch.stack(list(fixed_terms(model, x_0, model.times()).values())).sum(0)
         nats = loss - fixed.mean().item()
         return "bits_per_dim", nats / model.space.dims / math.log(2)
 
@@ -190,6 +196,6 @@ def _at_any_time(
     """What the network says of x_t ~ q(x_t | x_0), t spread evenly over 1 .. T: output (B, *,
     outputs), x_0 and x_t (B, *), and t (B,)."""
     x_0 = model.space.encode(raw, rng)
-    t = 1 + stratified_terms(len(raw), 0, model.steps, 0, 1, rng).to(raw.device)
+    t = 1 + stratified_terms(len(raw), model.steps, 0, 1, rng).to(raw.device)
     x_t = model.kernel.marginal(x_0, t).sample(rng)
     return model.output(x_t, t), x_0, x_t, t

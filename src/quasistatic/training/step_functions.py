@@ -78,7 +78,7 @@ class StepFunction(abc.ABC):
         return self.objective(self.model, raw.to(self.dtype), cast(torch.Generator, rng))
 
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
-        """:meth:`losses` by draws that were made before."""
+        """The same as :meth:`losses`, with random draws that were recorded before."""
         return self.losses(raw, Player(draws, raw.device))
 
     def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:

@@ -4,7 +4,7 @@ them."""
 __all__ = ["Progress", "TrainState"]
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,12 +78,12 @@ class TrainState:
         return f"TrainState({'; '.join(lines)})"
 
     @classmethod
-    def begin(cls, weights: list[Tensor]) -> "TrainState":
+    def begin(cls, weights: Sequence[Tensor]) -> "TrainState":
         """The state at step 0."""
         return cls(0, [w.detach().clone() for w in weights])
 
     @torch.no_grad()
-    def advance(self, weights: list[Tensor], decay: float) -> None:
+    def advance(self, weights: Sequence[Tensor], decay: float) -> None:
         """Counts a step, and moves the running mean towards the weights.
 
         Args:

@@ -5,9 +5,9 @@ __all__ = ["open_table"]
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from ..numpy_files import read_numpy
 from .layout import MISSING, Layout
 from .table_file import ArrayFile, ScannedFile, TableFile, first_line
 
@@ -55,14 +55,10 @@ def _read_text(path: Path, types: Mapping[str, pl.DataType]) -> TableFile:
 
 
 def _read_numpy(path: Path, types: Mapping[str, pl.DataType]) -> TableFile:
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = [found] if isinstance(found, np.ndarray) else [found[k] for k in found.files]
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is no NumPy file: {error}") from None
-    if len(arrays) != 1 or arrays[0].dtype.kind not in "biuf" or not arrays[0].ndim:
-        raise ValueError(f"{path} holds {len(arrays)} arrays, and a table is one of real numbers")
-    return ArrayFile(path, len(arrays[0]), arrays[0])
+    array = read_numpy(path)
+    if not array.ndim:
+        raise ValueError(f"{path} holds a single number, and a table is an array of them")
+    return ArrayFile(path, len(array), array)
 
 
 def _read_parquet(path: Path, types: Mapping[str, pl.DataType]) -> TableFile:

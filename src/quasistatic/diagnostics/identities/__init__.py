@@ -1,4 +1,4 @@
-"""Whether a user's own model keeps the identities that every model has to keep."""
+"""Model validation: the identities that every model must satisfy, tested on one model."""
 
 __all__ = ["Report", "Row", "check"]
 

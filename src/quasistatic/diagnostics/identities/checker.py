@@ -1,4 +1,4 @@
-"""Every identity, held against one model in turn."""
+"""Tests every identity on one model in turn."""
 
 __all__ = ["check"]
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ..._utils.randomness import Rng, as_generator
 from ...diffusion import Diffusion
 from .network import NETWORK
 from .process import CHAIN, PROCESS
@@ -23,26 +24,31 @@ EXAMPLES = 64
 def check(
     model: Diffusion,
     raw: object,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
     evaluations: int = 100_000,
 ) -> Report:
-    """Holds the identities that every model has to keep against this one: those of its space, its
-    kernel, its head and its network, and those of the verbs. It does not say how good the model is.
+    """Tests the identities that every model must satisfy: those of its space, its kernel, its head
+    and its network, and those of the verbs. The result does not say how good the model is.
 
-    One that does not apply is skipped, and its row says why; so is one that supposes another which
-    failed. The model is left as it was, and so is torch's own generator.
+    An identity that does not apply is skipped, and its row says why; so is one that needs another
+    which failed. The model's mode and torch's global generator are left unchanged.
 
     Args:
-        raw: data of the model's space, (N, *), of which the first 64 are used.
-        rng: by default one with a fixed seed, so that a report can be had again.
-        evaluations: of the network on one example, the most that a single identity may cost.
+        model: that is tested.
+        raw: data of the model's space, with shape (N, *), of which the first 64 are used.
+        rng: a seed or a generator; None is the seed 0, so that a report can be repeated.
+        evaluations: the most network evaluations on one example that a single identity may take.
+
+    Returns:
+        A row for each identity; print it to see the table.
 
     Raises:
-        TypeError, ValueError: if `raw` are no data of the model's space.
+        TypeError: if `raw` are no data of the model's space.
+        ValueError: the same, for data of the right type.
     """
     some = model.space.check(raw)[:EXAMPLES].to(model.blank(1))
-    rng = torch.Generator(some.device).manual_seed(0) if rng is None else rng
-    subject = Subject(model, some, rng, evaluations)
+    generator = as_generator(rng) or torch.Generator(some.device).manual_seed(0)
+    subject = Subject(model, some, generator, evaluations)
     rows: dict[str, Row] = {}
     with torch.random.fork_rng(devices=[]):
         for identity in IDENTITIES:
@@ -55,19 +61,19 @@ def _row(identity: Identity, subject: Subject, before: Mapping[str, Row]) -> Row
     name, says = identity.name, identity.says
     missing = [need for need in identity.needs if not before[need].passed]
     if missing:
-        return Row(name, says, None, None, f"skipped: it supposes {missing[0]!r}")
+        return Row(name, says, None, None, f"skipped: it needs {missing[0]!r}")
     try:
         found = identity.measure(subject)
     except NotApplicable as reason:
         return Row(name, says, None, None, f"skipped: {reason}")
-    except Exception as error:  # whatever a user's own part raises is what its row has to say
+    except Exception as error:  # any error of a user's own part is what its row shows
         return Row(name, says, float("nan"), 0.0, f"{type(error).__name__}: {error}")
     return Row(name, says, float(found.error), float(found.allowed), found.note)
 
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Every part by itself in the mode that it was in, afterwards."""
+    """Restores the mode of every part afterwards."""
     modes = [(part, part.training) for part in model.modules()]
     try:
         yield

@@ -11,13 +11,14 @@ TOGETHER = 256
 ROWS = 8
 
 SOUND = ("finite outputs", "deterministic", "rows apart")
-"""What the chain's own identities suppose of a network."""
+"""The identities of a network that those of the chain need."""
 
 
 def _finite(subject: Subject) -> Finding:
     model = subject.model.eval()
     every = torch.arange(1, model.steps + 1, device=subject.raw.device)
-    bad = torch.cat([_not_finite(subject, t) for t in every.split(TOGETHER)])
+    pieces = (every[start : start + TOGETHER] for start in range(0, len(every), TOGETHER))
+    bad = torch.cat([_not_finite(subject, t) for t in pieces])
     t = every[bad].tolist()
     where = f"first at t = {t[0]}" if t else ""
     return Finding(len(t), 0.0, where)

@@ -1,4 +1,4 @@
-"""Identities of the space, of the forward process and of the head: the network may say anything."""
+"""Identities of the space, of the forward process and of the head, which hold for any network."""
 
 __all__ = ["CHAIN", "PROCESS"]
 
@@ -12,7 +12,7 @@ from .subject import Finding, Identity, Subject, largest
 
 ROWS = 128
 EXACT = 1e-6
-"""Of a float64 computation that loses some digits at the ends of a schedule."""
+"""Allowed error of a computation in float64, which loses some digits at the ends of a schedule."""
 
 
 def _round_trip(subject: Subject) -> Finding:
@@ -37,7 +37,7 @@ def _unit_error(space: Space, kernel: Kernel, raw: Tensor) -> float:
     """How far the masses of all raw values are from one, or a density from that of x_0 times the
     slope of encode."""
 
-    def encoded(raw: Tensor) -> Tensor:  # with the same noise each time, where the map has some
+    def encoded(raw: Tensor) -> Tensor:  # with the same noise each time, if the map is random
         return space.encode(raw, torch.Generator(raw.device).manual_seed(0))
 
     x_0 = encoded(raw)
@@ -56,17 +56,13 @@ def _composes(subject: Subject) -> Finding:
     one, other = (kernel.marginal(each, s).sample(subject.rng) for each in (x_0, x_0.roll(1, 0)))
     x_t = kernel.step(one, s, t).sample(subject.rng)
     other = torch.where(x_t.isnan() | other.isnan(), one, other)
-    # By way of x_u: what x_t says of x_u is a tilt, whose normaliser is q(x_t | x_s) but for a
-    # number that does not depend on x_s. Two x_s have the same.
+    # Through x_u: the likelihood of x_t as a function of x_u is a tilt. Its normaliser is
+    # q(x_t | x_s) up to a factor that does not depend on x_s, so two x_s have the same factor.
     linear, precision = kernel.likelihood_tilt(x_t, u, t)
-    way, whole = (
-        torch.stack([total(f(x_s)) for x_s in (one, other)]).diff(dim=0)
-        for f in (
-            lambda x_s: _gain(kernel.step(x_s, s, u), linear, precision),
-            lambda x_s: kernel.step(x_s, s, t).log_prob(x_t),
-        )
-    )
-    gap = torch.where(way == whole, 0.0, way - whole)  # both may be infinite
+    two_steps = [total(_gain(kernel.step(x, s, u), linear, precision)) for x in (one, other)]
+    one_step = [total(kernel.step(x, s, t).log_prob(x_t)) for x in (one, other)]
+    two, whole = two_steps[1] - two_steps[0], one_step[1] - one_step[0]
+    gap = torch.where(two == whole, 0.0, two - whole)  # both may be infinite
     return Finding(largest(gap, whole), EXACT)
 
 
@@ -102,7 +98,7 @@ def _divergence(subject: Subject) -> Finding:
 
 
 def _by_draws(said: Tensor, truth: Family, step: Family, rng: torch.Generator) -> Finding:
-    """The same for a step of another family than the truth's, which has no KL in closed form."""
+    """The same by draws, for a step of another family than the true one: no KL in closed form."""
     drawn = [truth.sample(rng) for _ in range(64)]
     gaps = torch.stack([total(truth.log_prob(x) - step.log_prob(x)) for x in drawn]).mean(0) - said
     return Finding(abs(gaps.mean() / (gaps.std() / len(gaps) ** 0.5)).item(), 4.0, "by draws")

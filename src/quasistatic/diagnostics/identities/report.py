@@ -1,4 +1,4 @@
-"""What was checked: a row for each identity, and the table that they make."""
+"""The result of a check: a row for each identity, and a table of them."""
 
 __all__ = ["Report", "Row"]
 
@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 110
-"""Of the table as text, in characters."""
+"""Width of the table as text, in characters."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One identity, held against a model.
+    """The result of one identity.
 
     Args:
-        name: what the identity is called.
+        name: of the identity.
         says: what must be true.
-        error: by how much it is not, in the unit that `says` names; None if it was not tried.
+        error: how far it is from being true, in the unit that `says` names; None if skipped.
         allowed: the largest error that passes: rounding, or standard errors of a mean.
-        note: where it failed, or why it does not apply.
+        note: where it failed, or why it was skipped.
     """
 
     name: str
@@ -38,24 +38,28 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether it was tried, and holds."""
+        """Whether it was tested and holds."""
         return self.error is not None and self.allowed is not None and self.error <= self.allowed
 
     @property
     def failed(self) -> bool:
-        """Whether it was tried, and does not hold; an error that is not a number does not."""
+        """Whether it was tested and does not hold; an error of NaN fails."""
         return not self.skipped and not self.passed
 
 
 @dataclass(frozen=True)
 class Report:
-    """Every identity that was held against a model; print it to see the table."""
+    """The results of all identities on one model; print it to see the table.
+
+    Args:
+        rows: one for each identity.
+    """
 
     rows: tuple[Row, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether none failed."""
+        """Whether no identity failed."""
         return not self.failed
 
     @property
@@ -66,12 +70,20 @@ class Report:
     def __getitem__(self, name: str) -> Row:
         return {row.name: row for row in self.rows}[name]
 
-    def __rich__(self) -> Table:
+    @property
+    def summary(self) -> str:
+        """One line: how many identities hold."""
         skipped = sum(row.skipped for row in self.rows)
         tried = len(self.rows) - skipped
-        title = f"{tried - len(self.failed)} of {tried} identities hold"
-        title += f", {skipped} do not apply" if skipped else ""
-        table = Table(title=title, title_justify="left", title_style="bold", show_lines=False)
+        text = f"{tried - len(self.failed)} of {tried} identities hold"
+        return text + (f", {skipped} do not apply" if skipped else "")
+
+    def __repr__(self) -> str:
+        failed = ", ".join(f"{row.name!r}" for row in self.failed)
+        return self.summary + (f"\n  failed: {failed}" if failed else "")
+
+    def __rich__(self) -> Table:
+        table = Table(title=self.summary, title_justify="left", title_style="bold")
         for name in ("", "", "what must be true"):
             table.add_column(name)
         for name in ("off by", "allowed"):

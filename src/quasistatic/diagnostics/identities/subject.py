@@ -1,4 +1,4 @@
-"""What an identity is held against, and what it finds."""
+"""The model that identities are tested on, and the result of a test."""
 
 __all__ = ["Finding", "Identity", "NotApplicable", "Subject", "largest"]
 
@@ -10,18 +10,25 @@ from torch import Tensor
 
 from ..._utils.randomness import uniform
 from ...diffusion import Diffusion
+from ...likelihood.terms import count_terms
 
 POINTS = 20
-"""Times of the chain where one is walked, if the head allows for that few."""
+"""Times of a chain on which identities are tested, if the head allows for that few."""
 
 
 class NotApplicable(Exception):
-    """Why an identity says nothing of a model."""
+    """Raised by an identity that does not apply to a model, with the reason."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How far a model is from an identity, how far it may be, and a word on where."""
+    """The result of a test.
+
+    Args:
+        error: how far the model is from the identity.
+        allowed: how far it may be.
+        note: where the error is.
+    """
 
     error: float
     allowed: float
@@ -30,10 +37,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, a few of its raw data, checked, (N, *), and how much may be spent on an identity.
+    """A model, and what its identities are tested with.
 
     Args:
-        evaluations: of the network on one example, the most that a single identity may cost.
+        model: in evaluation mode or not.
+        raw: a few checked raw data, with shape (N, *).
+        rng: for all draws.
+        evaluations: the most network evaluations on one example that an identity may take.
     """
 
     model: Diffusion
@@ -43,23 +53,23 @@ class Subject:
 
     @property
     def rounding(self) -> float:
-        """What two ways to compute one number may differ by, relative to it: half the digits of
+        """The relative difference allowed between two ways to compute a number: half the digits of
         the network's type."""
-        return torch.finfo(self.raw.dtype).eps ** 0.5
+        return float(torch.finfo(self.raw.dtype).eps ** 0.5)
 
     @property
     def chain(self) -> Tensor | None:
-        """The times of a chain that is cheap to walk; all where the head needs neighbours."""
+        """The times of a short chain; None, for all times, if the head needs neighbours."""
         few = min(POINTS, self.model.steps)
         return self.model.times(few) if self.model.head.jumps else None
 
     @property
     def terms(self) -> int:
-        """The terms of that chain which a network decides."""
-        return len(self.model.times(self.chain)) - self.model.space.first_term
+        """The number of terms of that chain that the network decides."""
+        return count_terms(self.model, self.chain)
 
     def encoded(self, n: int | None = None) -> Tensor:
-        """x_0 of n examples, with shape (n, *): those there are, again and again."""
+        """x_0 of n examples, with shape (n, *): the raw data, repeated as often as needed."""
         rows = torch.arange(len(self.raw) if n is None else n) % len(self.raw)
         return self.model.space.encode(self.raw[rows.to(self.raw.device)], self.rng)
 
@@ -84,7 +94,10 @@ class Identity:
     """What must be true, and how to measure it.
 
     Args:
-        needs: names of identities without which this one has nothing to say.
+        name: of the identity.
+        says: what must be true, in a sentence.
+        measure: the test.
+        needs: names of identities that must hold for the test to make sense.
     """
 
     name: str
@@ -95,4 +108,4 @@ class Identity:
 
 def largest(gap: Tensor, scale: Tensor) -> float:
     """The largest |gap| in units of 1 + |scale|; not a number if one of them is not."""
-    return (gap.abs() / (1 + scale.abs())).max().item()
+    return float((gap.abs() / (1 + scale.abs())).max())

@@ -1,4 +1,4 @@
-"""Identities of the verbs: what score, sample, complete and save owe whoever calls them."""
+"""Identities of the verbs: what score, sample, complete and save must satisfy."""
 
 __all__ = ["AT_REST", "VERBS"]
 
@@ -7,6 +7,7 @@ import tempfile
 import torch
 from torch import Tensor
 
+from ...sampling import SMC
 from .network import SOUND
 from .subject import Finding, Identity, NotApplicable, Subject, largest
 
@@ -26,7 +27,7 @@ def _mode(subject: Subject) -> Finding:
 def _share(subject: Subject) -> Finding:
     model, terms = subject.model, subject.terms
     if terms < 2:
-        raise NotApplicable("the chain has one term, which is not shared out")
+        raise NotApplicable("the chain has one term, so there is no share of them")
     rows = min(MOST_ROWS, subject.evaluations // terms)
     if rows < LEAST_ROWS:
         raise NotApplicable(
@@ -60,7 +61,7 @@ def _noise(subject: Subject) -> Finding:
 def _errors_above(values: Tensor) -> float:
     """The mean of values (N,) in units of its standard error."""
     error = values.std() / len(values) ** 0.5
-    return (values.mean() / error.clamp(min=1e-12)).item()
+    return float(values.mean() / error.clamp(min=1e-12))
 
 
 def _samples(subject: Subject) -> Finding:
@@ -76,7 +77,7 @@ def _known(subject: Subject) -> Finding:
     hidden |= raw.isnan()
     try:
         found = subject.model.complete(
-            raw, hidden, draws=1, times=subject.chain, rng=subject.rng, particles=2
+            raw, hidden, draws=1, times=subject.chain, rng=subject.rng, method=SMC(2)
         )
     except ValueError as error:
         raise NotApplicable(f"these data were not completed: {error}") from None
@@ -123,7 +124,7 @@ VERBS = (
     Identity("samples", "draws are raw data that the space accepts", _samples, needs=SOUND),
     Identity(
         "known values",
-        "complete returns what is known bit-equal: values that were changed",
+        "complete returns known values bit by bit: number of values changed",
         _known,
         needs=SOUND,
     ),

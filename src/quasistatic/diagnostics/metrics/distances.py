@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..._utils.randomness import Rng, as_generator, permutation
 from ..._utils.validation import as_array, as_tensor
 
 
@@ -31,13 +32,14 @@ def fid(features_a: object, features_b: object) -> float:
     # With C = R' R the trace of (C_a C_b)^(1/2) is the sum of the singular values of R_a R_b'.
     # Roots of the eigenvalues of C_a C_b would turn rounding errors of 1e-16 into 1e-8 each.
     shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
-    return (apart + (root_a**2).sum() + (root_b**2).sum() - 2 * shared).item()
+    return float(apart + (root_a**2).sum() + (root_b**2).sum() - 2 * shared)
 
 
 def _root(features: Tensor) -> Tensor:
     """R (min(N, D), D) with R' R the covariance of features (N, D)."""
     centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
-    return torch.linalg.qr(centred, mode="r").R
+    found: Tensor = torch.linalg.qr(centred, mode="r").R
+    return found
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class Kid:
         one block."""
         if len(self.blocks) == 1:
             return math.nan
-        return (self.blocks.std() / len(self.blocks) ** 0.5).item()
+        return float(self.blocks.std() / len(self.blocks) ** 0.5)
+
+    def __repr__(self) -> str:
+        return f"KID = {self.mean:.4g} ± {self.stderr:.2g} ({len(self.blocks)} blocks)"
 
 
 @torch.no_grad()
@@ -69,7 +74,7 @@ def kid(
     features_a: object,
     features_b: object,
     blocks: int = 10,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> Kid:
     r"""The squared maximum mean discrepancy of the features under the kernel (x.y / D + 1)^3,
     unbiased for any number of images (B18).
@@ -79,7 +84,8 @@ def kid(
 
     Args:
         features_a, features_b: with shape (N, D) and (M, D).
-        rng: shuffles the rows.
+        blocks: the number of disjoint blocks.
+        rng: a seed, a generator or None, which shuffles the rows.
 
     Raises:
         ValueError: if the shapes do not fit, a block would hold fewer than two rows, or there is
@@ -92,7 +98,8 @@ def kid(
             f"blocks must be from 1 to {most}, so that each holds two rows of both sets, got "
             f"{blocks}"
         )
-    parts = [x[torch.randperm(len(x), generator=rng)].tensor_split(blocks) for x in (a, b)]
+    rng = as_generator(rng)
+    parts = [x[permutation(len(x), rng, x)].tensor_split(blocks) for x in (a, b)]
     return Kid(torch.stack([_mmd(*pair) for pair in zip(*parts, strict=True)]))
 
 

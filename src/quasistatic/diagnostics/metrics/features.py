@@ -13,10 +13,10 @@ from ..._utils import files
 from ..._utils.validation import as_tensor
 
 SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
-"""Of `fid_inception.pt`: the Inception graph of 2015-12-05 as TorchScript, 84 MiB."""
+"""Checksum of `fid_inception.pt`: the Inception graph of 2015-12-05 as TorchScript, 84 MiB."""
 
 SIDE = 299
-"""Height and width of what the network sees."""
+"""Height and width of the images that the network takes."""
 
 
 class Features:
@@ -26,11 +26,11 @@ class Features:
         path: the network's file, `fid_inception.pt`.
         cache: a folder that keeps features under a hash of the network and the images; None
             keeps nothing.
-        batch: images that the network sees at once.
-        device: where it runs.
+        batch: the number of images that the network takes at once.
+        device: of the network.
 
     Raises:
-        FileNotFoundError: if there is no such file: which one it is, and how to know it.
+        FileNotFoundError: if there is no such file; the message names it and its checksum.
         ValueError: if it is another file.
     """
 
@@ -61,7 +61,10 @@ class Features:
         kept = None if self.cache is None else self.cache / f"{_name(pixels)}.safetensors"
         if kept is not None and kept.is_file():
             return files.load_tensors(kept)[0]["features"]
-        parts = [self._some(part) for part in pixels.split(self.batch)]
+        parts = [
+            self._some(pixels[start : start + self.batch])
+            for start in range(0, len(pixels), self.batch)
+        ]
         found = torch.cat(parts)
         if kept is not None:
             facts = {"images": list(pixels.shape), "network": SHA256}
@@ -106,7 +109,8 @@ def _load(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
             f"{path} has SHA-256 {found}, and fid_inception.pt has {SHA256}: it is damaged or "
             "another file, and its features would not compare with published figures"
         )
-    return torch.jit.load(str(path), map_location=device).eval()
+    load: Callable[..., torch.nn.Module] = torch.jit.load
+    return load(str(path), map_location=device).eval()
 
 
 def _checked(images: object) -> Tensor:
@@ -130,6 +134,6 @@ def _checked(images: object) -> Tensor:
 def _name(pixels: Tensor) -> str:
     """A hash of the images and of the network."""
     digest = hashlib.sha256(f"{SHA256} {tuple(pixels.shape)} ".encode())
-    for part in pixels.split(1024):
+    for part in (pixels[start : start + 1024] for start in range(0, len(pixels), 1024)):
         digest.update(part.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -63,7 +63,7 @@ class Parzen:
         values = self.nats if values is None else values
         if len(values) == 1:
             return math.nan
-        return (values.std() / len(values) ** 0.5).item()
+        return float(values.std() / len(values) ** 0.5)
 
 
 @torch.no_grad()
@@ -115,7 +115,8 @@ def _log_density(draws: Tensor, x: Tensor, sigmas: Sequence[float]) -> Tensor:
     draws, x = draws - mean, x - mean
     squares, minus = (draws**2).sum(1), -draws.T
     found = []
-    for rows in x.split(max(1, PAIRS // len(draws))):
+    size = max(1, PAIRS // len(draws))
+    for rows in (x[start : start + size] for start in range(0, len(x), size)):
         # |x - m|^2 / 2 without |x|^2, which is the same for every m.
         half = torch.addmm(0.5 * squares, rows, minus)
         own = 0.5 * (rows**2).sum(1)

@@ -1,8 +1,13 @@
-r"""What a chain shows on its way: a code that is read in part, a sample before it is done, and two
-examples mixed under noise (DDPM Sec. 4.3, 4.4)."""
+r"""Progressive decoding, intermediate estimates, and interpolation (DDPM Sec. 4.3, 4.4)."""
 
-__all__ = ["Coding", "Generation", "code_progressively", "generate_progressively", "interpolate"]
+__all__ = [
+    "Generation",
+    "RateDistortion",
+    "code_progressively",
+    "generate_progressively",
+    "interpolate",
+]
 
-from .coding import Coding, code_progressively
+from .coding import RateDistortion, code_progressively
 from .generation import Generation, generate_progressively
 from .interpolation import interpolate

@@ -1,4 +1,4 @@
-r"""A sample before it is done: what the model takes it for on the way (DDPM Sec. 4.3)."""
+r"""Samples with the model's intermediate estimates of x_0 (DDPM Sec. 4.3)."""
 
 __all__ = ["Generation", "generate_progressively"]
 
@@ -8,24 +8,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..._utils.randomness import Rng, as_generator
 from ...model import Model
-from ...sampling.ancestral import Free, walk
+from ...sampling import walk
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Samples, and what the model took them for on the way.
+    """Samples, and the estimates of x_0 at some times of their chains.
 
     Args:
         t: the times, falling, with shape (k,).
-        estimates: E[x_0 | x_t] of each walk at each time, in the raw data's units and not
+        estimates: E[x_0 | x_t] of each sample's chain at each time, in the raw data's units and not
             rounded, with shape (n, k, *).
-        samples: where the walks ended, as raw data, with shape (n, *).
+        samples: the ends of the chains, as raw data, with shape (n, *).
     """
 
     t: Tensor
     estimates: Tensor
     samples: Tensor
+
+    def __repr__(self) -> str:
+        times = ", ".join(str(t) for t in self.t.tolist())
+        return f"{len(self.samples)} samples with estimates of x_0 at t = {times}"
 
 
 @torch.no_grad()
@@ -34,23 +39,26 @@ def generate_progressively(
     n: int,
     shown: int | Sequence[int] = 8,
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> Generation:
-    """n draws and the estimates of x_0 that their walks pass through (DDPM Fig. 6).
+    """Samples, and the estimates of x_0 along their chains (DDPM Fig. 6).
 
     Args:
-        shown: at how many times, from T down and evenly spread, or at which.
-        times: the chain, see :meth:`Model.times`.
+        model: that is sampled.
+        n: the number of samples.
+        shown: the times of the estimates, or how many of them, evenly spread from T down.
+        times: the chain, see :meth:`Model.times`; by default all T steps.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
-        ValueError: if n < 1, or a time that is to be shown is none of the chain's.
+        ValueError: if n < 1, or a time of `shown` is not one of the chain.
     """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
-    grid = model.times(times)
+    rng, grid = as_generator(rng), model.times(times)
     chosen = _shown(shown, grid)
     estimates = []
-    for state in walk(model, n, Free(), times, rng):
+    for state in walk(model, n, times, rng):
         if state.t in chosen:
             at = torch.full((n,), state.t, device=state.x.device)
             estimates.append(model.space.in_raw_units(model.estimate(state.x, at)))

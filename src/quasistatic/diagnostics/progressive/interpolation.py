@@ -1,4 +1,4 @@
-r"""Two examples mixed under noise, and walked back (DDPM Sec. 4.4)."""
+r"""Interpolation: two examples are mixed under noise, and the mix is denoised (DDPM Sec. 4.4)."""
 
 __all__ = ["interpolate"]
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..._utils.randomness import normal
+from ..._utils.randomness import Rng, as_generator, normal
 from ...kernels import SignalNoise
 from ...model import Model
-from ...sampling.ancestral import Free, State, descend
+from ...sampling.steppers import Ancestral, State
 
 
 @torch.no_grad()
@@ -21,32 +21,38 @@ def interpolate(
     t: int,
     shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     times: int | Sequence[int] | Tensor | None = None,
-    rng: torch.Generator | None = None,
+    rng: Rng = None,
 ) -> Tensor:
-    r"""Examples between two: both are diffused to time t, mixed, and walked back (DDPM Sec. 4.4,
-    Fig. 8): x_t = (1 - lambda) x_t^first + lambda x_t^second, for each lambda of `shares`.
+    r"""Examples between two: both are diffused to time t and mixed, and the chain runs from the mix
+    to x_0 (DDPM Sec. 4.4, Fig. 8): x_t = (1 - lambda) x_t^first + lambda x_t^second, for each
+    lambda of `shares`.
 
-    The later the time, the coarser the features that are kept of the two. One noise serves both,
-    and all shares, so that a mix is as noisy as its time says; noise of their own for each would
-    leave the middle only half of that variance.
+    The later the time, the coarser the features that are kept of the two. Both examples, and all
+    shares, have the same noise, so that a mix has the noise of its time. With independent noise,
+    the middle would have only half of that variance.
 
     Args:
-        first, second: raw examples, both with shape (n, *).
-        t: where they are mixed, a time of the chain.
+        model: that denoises.
+        first: raw examples, with shape (n, *).
+        second: as many raw examples, with shape (n, *).
+        t: the time of the mix, one of the chain.
         shares: of the second example in the mix, usually from 0 to 1.
-        times: the chain, see :meth:`Model.times`.
+        times: the chain, see :meth:`Model.times`; by default all T steps.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Returns:
         Raw data with shape (n, len(shares), *).
 
     Raises:
-        TypeError: if the kernel has no signal and noise scales: a mix of bits is no bit.
-        ValueError: if the two are not as many, t is no time of the chain, or no share is given.
+        TypeError: if the kernel has no signal and noise scales, because a mix of bits is not a bit.
+        ValueError: if the numbers of examples differ, t is not a time of the chain, or `shares` is
+            empty.
     """
+    rng = as_generator(rng)
     if not isinstance(model.kernel, SignalNoise):
         raise TypeError(
             "interpolation mixes x_t linearly and needs a kernel with signal and noise scales "
-            f"(GaussianKernel), got {type(model.kernel).__name__}: a mix of bits is no bit"
+            f"(GaussianKernel), got {type(model.kernel).__name__}: a mix of bits is not a bit"
         )
     raw = [model.space.check(x, name) for x, name in ((first, "first"), (second, "second"))]
     if len(raw[0]) != len(raw[1]):
@@ -60,10 +66,10 @@ def interpolate(
         raise ValueError("shares is empty: give at least one number, such as 0.5")
     a, b = (model.space.encode(x.to(model.blank(1)), rng) for x in raw)
     x_t = _mixed(model.kernel, a, b, t, torch.tensor(shares).to(a), rng)
-    start = State(x_t.flatten(0, 1), t, x_t.new_zeros(x_t.shape[:2].numel()))
-    for state in descend(model, start, Free(), grid[: grid.index(t) + 1], rng):
+    for state in Ancestral().walk(model, State(x_t.flatten(0, 1), t), grid, rng):
         x_0 = state.x
-    return model.space.decode(x_0).unflatten(0, x_t.shape[:2])
+    drawn = model.space.decode(x_0)
+    return drawn.reshape(*x_t.shape[:2], *drawn.shape[1:])
 
 
 def _mixed(

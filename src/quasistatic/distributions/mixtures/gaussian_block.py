@@ -157,7 +157,7 @@ class GaussianBlock(Block):
         stretched = torch.linalg.solve_triangular(root, off.mT, upper=False)  # (K, P, D, n)
         volume = root.diagonal(dim1=2, dim2=3).log().sum(-1) + there.sum(1) * LOG_2PI / 2
         log_p = -stretched.square().sum(2) / 2 - volume[..., None]
-        return GivenPattern(self, batch, log_p, stretched, root, across)
+        return GivenPattern(self, batch, log_p, off, stretched, root, across)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         """A draw of all values, moved by what its observed ones are off by, is a draw of the others
@@ -218,6 +218,7 @@ class GivenPattern:
         block: the law.
         batch: which rows, and their patterns.
         log_p: log p(x | k), with shape (K, P, n).
+        off: x - E[x | k] of the observed values, with shape (K, P, n, D).
         stretched: L^-1 (x - E[x | k]), with shape (K, P, D, n), where L L' is the covariance of the
             observed values.
         root: L, with shape (K, P, D, D).
@@ -227,6 +228,7 @@ class GivenPattern:
     block: GaussianBlock
     batch: PatternBatch
     log_p: Tensor
+    off: Tensor
     stretched: Tensor
     root: Tensor
     across: Tensor | None
@@ -244,6 +246,11 @@ class GivenPattern:
         if self.gain is None:
             return x[self.batch.rows].expand(self.block.components, -1, -1, -1)
         return self.block.mean[:, None, None] + self.stretched.mT @ self.gain
+
+    @property
+    def off_mean(self) -> Tensor:
+        """E[x_0 | x, k] - m_k where x is x_0 with holes, with shape (K, P, n, D)."""
+        return self.off if self.gain is None else self.stretched.mT @ self.gain
 
     def left(self) -> Tensor | None:
         """Var[x_0 | x, k] as a matrix, with shape (K, P, D, D); None if it is zero."""

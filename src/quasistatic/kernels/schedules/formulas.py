@@ -18,7 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..._utils.validation import number_within, numbers_of, whole_number
 from .schedule import Fixed, Schedule
+
+MOST_STEPS = 10**6
+"""The largest T: a schedule keeps tables of T numbers."""
 
 
 def _from_beta(kind: str, arguments: dict[str, Any], beta: Tensor) -> Schedule:
@@ -38,9 +42,13 @@ def _from_log_snr(kind: str, arguments: dict[str, Any], log_snr: Tensor) -> Sche
 
 
 def _steps(steps: int) -> Tensor:
-    if steps < 2:
-        raise ValueError(f"a schedule needs at least 2 steps, got steps = {steps}")
+    whole_number("steps", steps, 2, MOST_STEPS)
     return torch.arange(1, steps + 1, dtype=torch.float64)
+
+
+def _check_betas(first: float, last: float) -> None:
+    for name, value in (("first", first), ("last", last)):
+        number_within(name, value, -math.inf)
 
 
 def linear(steps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
@@ -55,6 +63,7 @@ def linear(steps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
         ValueError: if T < 2 or a beta is outside (0, 1].
     """
     t = _steps(steps)
+    _check_betas(first, last)
     beta = first + (last - first) * (t - 1) / (steps - 1)
     return _from_beta("linear", {"steps": steps, "first": first, "last": last}, beta)
 
@@ -71,6 +80,7 @@ def quadratic(steps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
         ValueError: if T < 2 or a beta is outside (0, 1].
     """
     t = _steps(steps)
+    _check_betas(first, last)
     beta = (first**0.5 + (last**0.5 - first**0.5) * (t - 1) / (steps - 1)) ** 2
     return _from_beta("quadratic", {"steps": steps, "first": first, "last": last}, beta)
 
@@ -87,6 +97,8 @@ def cosine(steps: int, offset: float = 0.008, largest: float = 0.999) -> Schedul
         ValueError: if T < 2 or a beta is outside (0, 1].
     """
     t = torch.cat([torch.zeros(1, dtype=torch.float64), _steps(steps)])
+    number_within("offset", offset, 0)
+    number_within("largest", largest, 0, 1, "(]")
     f = torch.cos((t / steps + offset) / (1 + offset) * math.pi / 2) ** 2
     beta = (1 - f[1:] / f[:-1]).clamp(max=largest)
     arguments = {"steps": steps, "offset": offset, "largest": largest}
@@ -121,6 +133,8 @@ def linear_log_snr(steps: int, first: float = 7.0, last: float = -7.0) -> Schedu
         ValueError: if T < 2, or the log-SNR does not fall.
     """
     t = _steps(steps)
+    for name, value in (("first", first), ("last", last)):
+        number_within(name, value, -math.inf)
     if not first > last:
         raise ValueError(f"log-SNR must fall: first = {first:g} is not above last = {last:g}")
     log_snr = first + (last - first) * (t - 1) / (steps - 1)
@@ -174,7 +188,7 @@ def from_log_snr(log_snr: Sequence[float] | Tensor) -> Schedule:
 
 
 def _row(name: str, values: Sequence[float] | Tensor) -> Tensor:
-    table = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    table = numbers_of(name, values).detach().cpu()
     if table.ndim != 1:
         raise ValueError(f"{name} must be one row of numbers, got shape {tuple(table.shape)}")
     return table

@@ -16,8 +16,8 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 def coded(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
     """Rate against distortion of some of the held-out examples."""
     some = x[np.random.default_rng(0).permutation(len(x))[:512]]
-    terms = model.steps - model.space.first_term
-    return figures.rate_distortion(code_progressively(model, some, min(50, terms), rng=rng))
+    points = min(50, model.steps)
+    return figures.rate_distortion(code_progressively(model, some, points, rng=rng))
 
 
 def grown(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:

@@ -61,8 +61,8 @@ def _spread(ax: Axes, ordinary: np.ndarray, scores: np.ndarray, level: float) ->
 
 def _bands(ax: Axes, ordinary: np.ndarray, found: Anomalies, lines: int) -> None:
     ends = as_numpy(found.log_snr)
-    told = [f"{round(end, 1) + 0.0:.1f}".replace("-", "−").replace("inf", "∞") for end in ends]
-    names = [f"{high} to {low}" for high, low in itertools.pairwise(told)]
+    edges = [f"{round(end, 1) + 0.0:.1f}".replace("-", "−").replace("inf", "∞") for end in ends]
+    names = [f"{high} to {low}" for high, low in itertools.pairwise(edges)]
     at = np.arange(len(names))
     low, high = np.quantile(ordinary, (0.05, 0.95), axis=0)
     ax.fill_between(at, low, high, color=PALE, alpha=0.8, label="90 % of the calibration examples")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
 from ...likelihood import Score
-from ...likelihood.terms import learned_term
+from ...likelihood.terms import learned_term, term_times
 from ...model import Model
 from ..numbers import with_error
 from .style import (
@@ -59,9 +59,10 @@ def bits_by_time(
         points: at most this many terms are computed, evenly spaced; the sum interpolates between
             them.
     """
-    t, index, bits = _bits(model, data, rng, times, examples, points)
+    ends, index, bits = _bits(model, data, rng, times, examples, points)
+    t = ends[1:]
     mean, error = bits.mean(1), bits.std(1) / math.sqrt(bits.shape[1])
-    every = np.arange(index[0], len(t))
+    every = np.arange(len(t))
     spent = np.interp(every, index, mean)[::-1].cumsum()[::-1]
     late, early = (t[every[spent >= share * spent[0]].max()] for share in (0.25, 0.75))
     title = f"Half of the {spent[0]:.3g} bits per dimension belong to steps t = {early} to {late}"
@@ -70,7 +71,7 @@ def bits_by_time(
     above.fill_between(t[index], mean - error, mean + error, color=BLUE, alpha=0.25, linewidth=0)
     above.plot(t[index], mean, color=BLUE, linewidth=1.6)
     above.set_ylabel("bits per dimension\nof each step")
-    if index[0] == 0:
+    if ends[0] == 0:
         name = f"p(raw | $x_{{{t[0]}}}$): {mean[0]:.2g}"
         above.plot(t[0], mean[0], "o", color=ORANGE, markersize=6, clip_on=False, label=name)
         above.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK)
@@ -94,16 +95,15 @@ def _bits(
     examples: int,
     points: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The times of the chain, the terms that are shown, and each one's bits per dimension for
-    each example, with shape (terms, n)."""
+    """The times between which the terms lie, the terms that are shown, and each one's bits per
+    dimension for each example, with shape (terms, n)."""
     x_0 = some_encoded(model, data, examples, rng)
-    grid = model.times(times)
-    index = np.linspace(model.space.first_term, len(grid) - 1, points)
-    index = np.unique(index.round().astype(int))
+    ends = term_times(model, times)
+    index = np.unique(np.linspace(0, len(ends) - 2, points).round().astype(int))
     with evaluating(model), torch.no_grad():
         each = [torch.full((len(x_0),), int(i), device=x_0.device) for i in index]
-        nats = [as_numpy(learned_term(model, x_0, grid, term, rng)) for term in each]
-    return grid.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
+        nats = [as_numpy(learned_term(model, x_0, ends, term, rng)) for term in each]
+    return ends.numpy(), index, np.stack(nats) / (math.log(2) * model.space.dims)
 
 
 def training_curve(records: Iterable[Mapping[str, float]]) -> Figure:

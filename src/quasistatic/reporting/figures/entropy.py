@@ -91,5 +91,5 @@ def _sums(ax: Axes, budget: EntropyBudget, unit: float) -> None:
 
     rate = curve(budget.rate, BLUE, "rate of the model")
     if budget.information is not None:
-        told = curve(budget.information, INK, "information of $x_t$ about $x_0$")
-        ax.fill_between(times, told, rate, color=ORANGE, alpha=0.3, linewidth=0)
+        known = curve(budget.information, INK, "information of $x_t$ about $x_0$")
+        ax.fill_between(times, known, rate, color=ORANGE, alpha=0.3, linewidth=0)

@@ -86,10 +86,10 @@ def _correlations(ax: Axes, table: Table, data: Tensor, drawn: Tensor) -> None:
     """A point for each pair of values of two columns: correlation in data and in draws."""
     columns = table.expand_to_state(torch.arange(float(len(table.columns)))[None])[0]
     upper = torch.triu(columns[:, None] != columns[None, :])
-    told, made = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
+    in_data, in_draws = (_correlation(table.encode(rows.double()))[upper] for rows in (data, drawn))
     ax.axline((0, 0), slope=1, color=PALE, linewidth=1)
-    ax.scatter(as_numpy(told), as_numpy(made), s=8, color=INK, alpha=0.6, linewidths=0)
-    off = (told - made).abs().nan_to_num()
+    ax.scatter(as_numpy(in_data), as_numpy(in_draws), s=8, color=INK, alpha=0.6, linewidths=0)
+    off = (in_data - in_draws).abs().nan_to_num()
     mean = off.mean().item() if len(off) else 0.0
     ax.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="in the data", ylabel="in the draws")
     ax.set_title("correlations of pairs", fontsize=9)

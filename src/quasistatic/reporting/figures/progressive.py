@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...coding import Refinement
-from ...diagnostics.progressive import Coding, Generation
+from ...diagnostics.progressive import Generation, RateDistortion
 from .pictures import canvas, limits_of, pictures
 from .style import BLUE, GREY, INK, ORANGE, as_numpy, new_figure, tidy
 
 
-def rate_distortion(coding: Coding) -> Figure:
+def rate_distortion(coding: RateDistortion) -> Figure:
     """The error after decoding some of the bits, against how many (DDPM Fig. 5).
 
     On the right: both against the time, which runs from T, where decoding begins, to 0. Bands are

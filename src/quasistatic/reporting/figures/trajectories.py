@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ...model import Model
-from ...sampling.ancestral import Free, walk
+from ...sampling import walk
 from .style import (
     BITS,
     DIVERGING,
@@ -142,11 +142,11 @@ def bit_trajectories(
             _pixels(ax, frames[t][order], BITS, 0, _time_name(t, model))
     for ax, name in zip(axes[:, 0], ("forward", "reverse: draws of the model"), strict=False):
         ax.set_ylabel(f"{name}\nsequence", fontsize=10)
-    _beliefs(figure, axes[2], model, moments, rng)
+    _trajectory(figure, axes[2], model, moments, rng)
     return figure
 
 
-def _beliefs(
+def _trajectory(
     figure: Figure, row: Sequence[Axes], model: Model, moments: int, rng: torch.Generator | None
 ) -> None:
     visited = np.unique(np.linspace(1, model.steps, moments).round().astype(int))[::-1]
@@ -155,12 +155,12 @@ def _beliefs(
     with torch.no_grad():
         shaped = torch.as_tensor(x_t).to(model.blank(1)).reshape(-1, *model.space.shape)
         at = torch.as_tensor(visited.copy(), device=shaped.device)
-        belief = as_numpy(model.estimate(shaped, at)).reshape(len(at), -1)
+        estimate = as_numpy(model.estimate(shaped, at)).reshape(len(at), -1)
     step, bins = (model.steps - 1) / (len(visited) - 1), x_t.shape[1]
     place = (-0.5, bins - 0.5, 1 - step / 2, model.steps + step / 2)
     _pixels(row[0], x_t, BITS, 0, "one trajectory, $x_t$", place)
-    shown = _pixels(row[1], belief, SEQUENTIAL, 0, "estimate P($x_0$ = 1 | $x_t$)", place)
-    changed = _pixels(row[2], belief - x_t, DIVERGING, -1, "drift: estimate − $x_t$", place)
+    shown = _pixels(row[1], estimate, SEQUENTIAL, 0, "estimate P($x_0$ = 1 | $x_t$)", place)
+    changed = _pixels(row[2], estimate - x_t, DIVERGING, -1, "drift: estimate − $x_t$", place)
     for ax in row:
         ax.set_xlabel("bin", fontsize=9)
     row[0].set_ylabel("learned drift\ntime t", fontsize=10)
@@ -225,6 +225,6 @@ def _reverse(
     """n reverse trajectories of the model, at these times: each (n, dims)."""
     return {
         state.t: as_numpy(state.x).reshape(n, -1)
-        for state in walk(model, n, Free(), None, rng)
+        for state in walk(model, n, None, rng)
         if state.t in times
     }

@@ -1,32 +1,36 @@
-r"""What each step of a chain costs, and the chain of so many steps that costs least (W21)."""
+r"""The cost of each step of a chain, and the chain of a given length that costs least (W21)."""
 
-__all__ = ["Costs", "analytic", "measure"]
+__all__ = ["StepCosts", "analytic_variance", "measure_costs"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
+from ..._utils.randomness import Rng, as_generator
 from ...distributions import total
 from ...heads import DenoisingHead
 from ...heads.variances import Analytic
-from ...likelihood.terms import fixed_part
+from ...likelihood.terms import each_ending_term, fixed_terms
 from ...model import Model
 
 CANDIDATES = 128
 
 
 @dataclass(frozen=True)
-class Costs:
-    r"""The terms of -K between any two of some candidate times, means over data.
+class StepCosts:
+    r"""The terms of -K between any two of some candidate times, as means over data.
 
     Args:
         times: the candidates, rising, the last of them T, with shape (M,).
         between: KL of the step from times[j] to times[i], with shape (M, M), in nats an example;
             infinite unless i < j.
-        ends: what a chain that starts at times[i] pays for its last step, with shape (M,), nats.
+        ends: the cost of the last step, to the data, of a chain whose first time is times[i], with
+            shape (M,), in nats an example.
         prior: KL(q(x_T | x_0) || pi), in nats an example.
     """
 
@@ -36,11 +40,17 @@ class Costs:
     prior: float
 
     def path(self, count: int) -> Tensor:
-        """The `count` times along which -K is least, rising to T, by dynamic programming (W21):
-        for the `times` of sample, score and complete.
+        """The chain of `count` times with the least -K, by dynamic programming (W21).
+
+        Args:
+            count: the number of times to visit.
+
+        Returns:
+            Rising times that end at T, with shape (count,), for the `times` of sample, score and
+            complete.
 
         Raises:
-            ValueError: if there are fewer than 2 to visit, or more than there are candidates.
+            ValueError: if `count` is less than 2 or more than there are candidates.
         """
         if not 2 <= count <= len(self.times):
             raise ValueError(
@@ -54,7 +64,7 @@ class Costs:
         return self.times[visited[::-1]]
 
     def nats(self, times: Tensor) -> float:
-        """-K along some of the candidates, in nats an example.
+        """-K of the chain that visits some of the candidates, in nats an example.
 
         Raises:
             ValueError: if one of the times is no candidate, or the last is not T.
@@ -78,50 +88,62 @@ class Costs:
             best.append((least, before))
         return best
 
+    def __repr__(self) -> str:
+        whole = self.nats(self.times)
+        return (
+            f"costs of steps between {len(self.times)} times, {int(self.times[0])} to "
+            f"{int(self.times[-1])}\n"
+            f"  -K = {whole:.4g} nats an example along all of them; path(n) is the best n"
+        )
+
 
 @torch.no_grad()
-def measure(
-    model: Model,
-    raw: object,
-    candidates: int = CANDIDATES,
-    rng: torch.Generator | None = None,
-) -> Costs:
-    """What the model's steps between any two of `candidates` even times cost on data raw (N, *):
-    one network evaluation an example and candidate. Choose paths on held-out data, which are not
-    those that are scored with them.
+def measure_costs(
+    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
+) -> StepCosts:
+    """The cost of the model's steps between any two of some evenly spread times, on data.
+
+    It takes one network evaluation for each example and candidate. Use held-out data, and others
+    than those that are then scored along the chosen path.
+
+    Args:
+        model: whose steps are measured.
+        raw: raw data, with shape (N, *).
+        candidates: the number of times; all T if there are fewer.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
-        TypeError: if the head states a step between neighbours only.
-        ValueError: if there are not 2 to T candidates.
+        TypeError: if the head defines the step between neighbours only.
+        ValueError: if there are fewer than 2 candidates, or the data do not fit the model.
     """
+    rng = as_generator(rng)
     head, times = _belief_head(model), _candidates(model, candidates)
-    x_0 = _encoded(model, raw, rng)
+    checked = model.space.check(raw).to(model.blank(1))
     sums = torch.zeros(len(times) + 1, len(times), dtype=torch.float64)
+    prior = 0.0
     with evaluating(model):
-        for x in x_0.split(model.chunk_size):
+        for rows in model.chunks(checked):
+            x_0 = model.space.encode(rows, rng)
+            prior -= fixed_terms(model, x_0, times)["prior"].double().sum().item()
             for j in range(len(times)):
-                sums[: j + 1, j] += _steps_from(model, head, x, times[: j + 1], rng)
-        prior = -fixed_part(model, x_0, times)["prior"].double().mean().item()
-    means = sums / len(x_0)
+                sums[: j + 1, j] += _steps_from(model, head, x_0, times[: j + 1], rng)
+    means = sums / len(checked)
     earlier = torch.ones(len(times), len(times), dtype=torch.bool).triu(1)
     between = torch.where(earlier, means[1:], torch.inf)
-    return Costs(times, between, means[0], prior)
+    return StepCosts(times, between, means[0], prior / len(checked))
 
 
 def _steps_from(
     model: Model, head: DenoisingHead, x_0: Tensor, times: Tensor, rng: torch.Generator | None
 ) -> Tensor:
-    """What steps from the last of the times cost, summed over examples x_0 (B, *): to the end of
-    the chain, and to each time before it, in nats, with shape (len(times),)."""
+    """The costs of steps from the last of the times, summed over examples x_0 (B, *): of the last
+    step of a chain, and of the step to each time before, in nats, with shape (len(times),)."""
     at = torch.full((len(x_0),), int(times[-1]), device=x_0.device)
     x_t = model.kernel.marginal(x_0, at).sample(rng)
     output = model.output(x_t, at)
     belief = head.denoise(model.kernel, output, x_t, at)
-    end = -total(model.space.edge(model.kernel, x_0, at))
-    if model.space.first_term == 0:
-        p = head.last(model.kernel, output, x_t, at)
-        end = end - total(model.space.log_prob(p, x_0))
-    costs = [end]
+    learned = total(each_ending_term(model, output, x_0, x_t, at))
+    costs = [learned - total(model.space.edge(model.kernel, x_0, at))]
     for s in times[:-1].tolist():
         to = torch.full_like(at, s)
         costs.append(total(head.divergence_of(model.kernel, belief, x_t, x_0, to, at)))
@@ -129,34 +151,39 @@ def _steps_from(
 
 
 @torch.no_grad()
-def analytic(
-    model: Model,
-    raw: object,
-    candidates: int = CANDIDATES,
-    rng: torch.Generator | None = None,
+def analytic_variance(
+    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
 ) -> Analytic:
-    """The best Var[x_0 | x_t] of each coordinate that is the same for all examples, from data
-    raw (N, *): for `heads.Spread(model.head, analytic(model, x))`.
+    """The best Var[x_0 | x_t] of each coordinate that is the same for all examples (BLZZ22), for
+    `heads.Spread(model.head, analytic_variance(model, x))`.
+
+    Args:
+        model: whose estimates are compared with the data.
+        raw: raw data, with shape (N, *).
+        candidates: the number of evenly spread times at which it is measured.
+        rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
-        TypeError: if the head states a step between neighbours only.
-        ValueError: if there are not 2 to T candidates.
+        TypeError: if the head defines the step between neighbours only.
+        ValueError: if there are fewer than 2 candidates, or the data do not fit the model.
     """
+    rng = as_generator(rng)
     head, times = _belief_head(model), _candidates(model, candidates)
-    x_0 = _encoded(model, raw, rng)
+    checked = model.space.check(raw).to(model.blank(1))
     table = torch.zeros(len(times), *model.space.state, dtype=torch.float64)
     with evaluating(model):
-        for x in x_0.split(model.chunk_size):
+        for rows in model.chunks(checked):
+            x_0 = model.space.encode(rows, rng)
             for j, t in enumerate(times.tolist()):
-                at = torch.full((len(x),), t, device=x.device)
-                x_t = model.kernel.marginal(x, at).sample(rng)
+                at = torch.full((len(x_0),), t, device=x_0.device)
+                x_t = model.kernel.marginal(x_0, at).sample(rng)
                 estimate = head.estimate(model.kernel, model.output(x_t, at), x_t, at)
-                table[j] += ((x - estimate) ** 2).double().sum(0).cpu() / len(x_0)
-    return Analytic(tuple(times.tolist()), tuple(map(_nested, table.tolist())))
+                table[j] += ((x_0 - estimate) ** 2).double().sum(0).cpu() / len(checked)
+    return Analytic(tuple(times.tolist()), _nested(table.tolist()))
 
 
-def _nested(value: list | float) -> tuple | float:
-    return tuple(map(_nested, value)) if isinstance(value, list) else value
+def _nested(value: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(_nested(each) if isinstance(each, list) else each for each in value)
 
 
 def _belief_head(model: Model) -> DenoisingHead:
@@ -174,7 +201,3 @@ def _candidates(model: Model, count: int) -> Tensor:
     if not count >= 2:
         raise ValueError(f"a path needs at least 2 candidates, got {count}")
     return model.times(min(count, model.steps))
-
-
-def _encoded(model: Model, raw: object, rng: torch.Generator | None) -> Tensor:
-    return model.space.encode(model.space.check(raw).to(model.blank(1)), rng)

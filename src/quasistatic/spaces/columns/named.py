@@ -2,7 +2,7 @@
 
 __all__ = ["BinaryColumn", "CategoryColumn", "ConstantColumn"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,7 @@ class _Named(Column):
 
     classes: tuple[Any, ...]
     shares: tuple[float, ...]
-    unseen: float = 0.0
+    unseen: float = field(default=0.0, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:

@@ -30,7 +30,7 @@ class _RealColumn(Column):
         return draws.mean(1)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
-        return ~np.isfinite(numbers)
+        return np.asarray(~np.isfinite(numbers))
 
     @property
     def accepted(self) -> str:

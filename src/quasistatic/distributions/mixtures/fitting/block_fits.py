@@ -1,6 +1,6 @@
 """How each kind of block is fitted to rows that belong to components by shares."""
 
-__all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "oas"]
+__all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "at_least", "oas"]
 
 import abc
 import math
@@ -22,7 +22,7 @@ FAR, RARE = 1e3, 0.1
 that has less than such a share of the rows, has no part in the pooled covariance."""
 
 RIDGE = 1e-9
-"""Added to every variance, in units of the pooled one."""
+"""The least variance of a value given all others, in units of the pooled one."""
 
 
 class BlockFit(abc.ABC):
@@ -53,8 +53,8 @@ class GaussianFit(BlockFit):
     the covariance within components, pooled over them and shrunk (:func:`oas`).
 
     Args:
-        floor: added to the variance of each real value, with shape (D,): what numbers that were
-            rounded leave open.
+        floor: the least variance of each real value given all others, with shape (D,): what
+            numbers that were rounded leave open.
         nu: how many rows' worth of T each covariance has; infinity means that T serves all.
     """
 
@@ -80,7 +80,7 @@ class GaussianFit(BlockFit):
             batch = given.batch
             s = share[:, batch.rows] * batch.real  # (K, P, n)
             # About the last means, which keeps the digits of components far from zero.
-            off = (given.mean(x) - block.mean[:, None, None]).flatten(1, 2)
+            off = given.off_mean.flatten(1, 2)
             weighted = off * s.flatten(1)[..., None]
             first = first + weighted.sum(1)
             square = square + weighted.mT @ off
@@ -101,8 +101,7 @@ class GaussianFit(BlockFit):
             matrix = pooled[None]
         else:
             matrix = (scatter + self.nu * pooled) / (n + self.nu)[:, None, None]
-        least = torch.diag(self.floor + RIDGE * pooled.diagonal())
-        matrix = _definite((matrix + matrix.mT) / 2, RIDGE * pooled.diagonal().mean()) + least
+        matrix = at_least((matrix + matrix.mT) / 2, self.floor + RIDGE * pooled.diagonal())
         of = torch.zeros(len(n), dtype=torch.long)
         of = of if math.isinf(self.nu) else torch.arange(len(n))
         return GaussianBlock(block.mean + shift, matrix, of, torch.ones_like(n))
@@ -117,15 +116,18 @@ class GaussianFit(BlockFit):
         return oas(scatter[fair].sum(0) / n[fair].sum(), n[fair].sum().item())
 
 
-def _definite(matrix: Tensor, least: Tensor) -> Tensor:
-    """The matrices (K, D, D) themselves; where one has no Cholesky factor, for rounding, its
-    eigenvalues are raised to `least`."""
-    _, failed = torch.linalg.cholesky_ex(matrix)
-    bad = failed > 0
-    if bad.any():
-        value, vector = torch.linalg.eigh(matrix[bad])
-        matrix = matrix.clone()
-        matrix[bad] = (vector * value.clamp(min=least.item())[:, None]) @ vector.mT
+def at_least(matrix: Tensor, floor: Tensor) -> Tensor:
+    """Covariances (K, D, D) raised to the smallest that are diag(floor) or more, (D,) positive, in
+    the order of positive definite matrices. So the variance of each value given all others is its
+    floor or more, and a covariance that is large enough stays as it is."""
+    small = torch.linalg.cholesky_ex(matrix - torch.diag(floor))[1] > 0
+    if not small.any():
+        return matrix
+    scale = floor.sqrt()
+    value, vector = torch.linalg.eigh(matrix[small] / scale[:, None] / scale)
+    raised = (vector * value.clamp(min=1.0)[:, None]) @ vector.mT
+    matrix = matrix.clone()
+    matrix[small] = raised * scale[:, None] * scale
     return matrix
 
 

@@ -1,0 +1,78 @@
+r"""Whether a stream is by this model and can be read here."""
+
+__all__ = ["chain_of", "check_header"]
+
+from typing import Literal
+
+from ..model import Model
+from .chain import BINS, Chain
+from .errors import StreamError
+from .float_reproducibility import fingerprint, platform_facts
+from .header import Header
+from .portability import portability_of
+from .values import values_of
+
+READERS = {"examples": "Codec", "layers": "LayeredCodec"}
+
+
+def check_header(
+    header: Header, model: Model, order: Literal["examples", "layers"], anyway: bool
+) -> None:
+    """Checks that a stream is by this model, in that order, and can be read here.
+
+    Args:
+        header: of the stream.
+        model: which is to read it.
+        order: which the reader reads.
+        anyway: accept a stream that was written with other arithmetic.
+
+    Raises:
+        StreamError: why not.
+    """
+    if header.order != order:
+        raise StreamError(
+            f"the stream is in the order of {header.order}, not of {order}: read it with "
+            f"{READERS.get(header.order, 'a newer release')}"
+        )
+    space = values_of(model.space).describe(model.space)
+    if header.model != (mine := fingerprint(model)):
+        raise StreamError(
+            f"the stream was written by another model ({header.space}, fingerprint "
+            f"{header.model[:12]}) than this one ({space}, {mine[:12]}): use that one"
+        )
+    if tuple(header.shape) != tuple(model.space.shape):
+        raise StreamError(
+            f"the stream claims examples of shape {header.shape}, which this model ({space}) did "
+            "not write"
+        )
+    if header.bins != BINS:
+        raise StreamError(
+            f"the stream has {header.bins} bins to a deviation, and this release {BINS}"
+        )
+    here = platform_facts(model)
+    other = {k: v for k, v in header.arithmetic.items() if here.get(k) != v}
+    if header.epsilon is None and other and not anyway:
+        facts = ", ".join(f"{k} {v} (here {here.get(k)})" for k, v in sorted(other.items()))
+        raise StreamError(
+            f"the stream was written with {facts}, and is not portable: floats may differ in their "
+            "last bits. Read it where it was written, or try with anyway: wrong values are found "
+            "by their checksums"
+        )
+
+
+def chain_of(header: Header, model: Model) -> Chain:
+    """The chain that reads a stream.
+
+    Raises:
+        StreamError: if the header does not fit the model.
+    """
+    try:
+        return Chain(
+            model,
+            header.times,
+            values_of(model.space, header.values),
+            portability_of(header.epsilon),
+            bytes.fromhex(header.rounded),
+        )
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise StreamError(f"the header of the stream makes no sense: {error}") from None

@@ -1,0 +1,24 @@
+r"""Oracles: distributions with a known density, and their exact denoisers in a network's place.
+
+`Model(**oracle.parts(kernel))` is the chain of a perfect network, without training: any error of a
+bound, a sampler or a posterior is then its own. Oracles compute in float64, and their answers have
+the type of what they are given.
+"""
+
+__all__ = [
+    "CheckerboardOracle",
+    "GaussianOracle",
+    "HeartbeatOracle",
+    "IsingOracle",
+    "MixtureOracle",
+    "Moments",
+    "Oracle",
+    "PinwheelOracle",
+    "RingOracle",
+    "SwissRollOracle",
+]
+
+from .bits import HeartbeatOracle, IsingOracle
+from .mixtures import GaussianOracle, MixtureOracle
+from .oracle import Moments, Oracle
+from .plane import CheckerboardOracle, PinwheelOracle, RingOracle, SwissRollOracle

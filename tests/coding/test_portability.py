@@ -1,0 +1,229 @@
+"""Portable streams: floats that differ by less than epsilon give the same integers."""
+
+import io
+import itertools
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from portable_streams import models
+
+import quasistatic as qs
+from quasistatic.coding import blocks, stream
+from quasistatic.coding.arithmetic import RoundedFloats
+from quasistatic.coding.chain import Chain
+from quasistatic.coding.portability import Portable
+from quasistatic.coding.stack import Stack
+from quasistatic.coding.varints import pack_numbers, unpack_numbers
+from quasistatic.coding.windows import MASSES
+from quasistatic.model import Model
+
+SCRIPT = Path(__file__).parent / "portable_streams.py"
+MODELS = models()
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def capabilities() -> list[str]:
+    """What the vector unit of this machine can be asked for."""
+    best = torch.backends.cpu.get_cpu_capability().lower()
+    known = ["default", "avx2", "avx512"]
+    return known[: known.index(best) + 1] if best in known else [best]
+
+
+# Rounding.
+
+
+def test_values_that_differ_by_less_than_the_margin_round_alike(rng):
+    """Half of the values lie within the margin of a boundary, and the reader's differ by it."""
+    x = torch.randn(1000, generator=rng).double() * 10
+    near = x.floor() + 0.5 + 1e-6 * torch.randn(1000, generator=rng).double()
+    x = torch.where(torch.arange(1000) % 2 == 0, x, near)
+    margin = torch.full((), 1e-5).double()
+    writer, way = RoundedFloats(1e-5), Portable(1e-5)
+    laws = [x, x.flip(0), x[:7]]
+    written = []
+    for law in laws:
+        writer.next_law()
+        written.append(writer.nearest(law, margin))
+    reader = way.reader(way.listed(writer))
+    alone = 0
+    for law, found in zip(reversed(laws), reversed(written), strict=True):
+        other = law + 9e-6 * (2 * torch.rand(law.shape, generator=rng).double() - 1)
+        reader.next_law()
+        assert torch.equal(reader.nearest(other, margin), found)
+        alone += int((other.round() != found).sum())
+    assert not reader.unfinished
+    assert alone > 100  # without the list they would not
+
+
+def test_what_is_listed_is_rare():
+    x = torch.linspace(0, 1000, 100_001).double() + 0.123456789
+    writer = RoundedFloats(1e-12)
+    writer.next_law()
+    writer.nearest(x, torch.full((), 1e-4).double())
+    assert sum(map(len, writer.made.values())) < 3 * 2e-4 * len(x)
+
+
+def test_an_uncertain_value_is_an_error():
+    writer = RoundedFloats()
+    for x, margin in ((0.4, 0.3), (float("nan"), 0.0), (float("inf"), 0.0)):
+        with pytest.raises(ArithmeticError):
+            writer.nearest(torch.tensor([x]).double(), torch.tensor(margin).double())
+
+
+def frequencies(weights: np.ndarray) -> np.ndarray:
+    """What the coder makes of weights (n, L), by its documented rule."""
+    n, symbols = weights.shape
+    before = np.cumsum(weights, 1) - weights
+    first = np.floor(before).astype(np.int64) + np.arange(symbols)
+    return np.diff(np.append(first, np.full((n, 1), 2**24), 1))
+
+
+@pytest.mark.parametrize("symbols", [2, 3, 17, 256, 1000])
+def test_rounded_probabilities_cost_next_to_nothing(symbols):
+    """The relative entropy of the coder's frequencies to the law, in nats a symbol."""
+    p = np.random.default_rng(0).random((200, symbols)) ** 8
+    p /= p.sum(1, keepdims=True)
+    q = frequencies(RoundedFloats().weights(p)) / 2**24
+    assert (p * np.log(p / q)).sum(1).mean() < 5e-6 * symbols**0.8
+
+
+def test_the_coder_takes_the_frequencies_that_are_asked_for():
+    """Each symbol by itself, against the arithmetic of an ANS coder in whole numbers."""
+    p = np.random.default_rng(0).random((50, 5)) ** 6
+    p /= p.sum(1, keepdims=True)
+    arithmetic = RoundedFloats()
+    weights = arithmetic.weights(p)
+    frequency = frequencies(weights)
+    first = np.cumsum(frequency, 1) - frequency
+    assert (frequency > 0).all()
+    chosen = np.random.default_rng(1).integers(0, 5, 50)
+    stack = Stack.start(30, arithmetic)
+    words = [int(word) for word in stack._coder.get_compressed()]
+    state, rest = words[-1], words[:-1]
+    while state < 2**32:
+        state = (state << 32) | rest.pop()
+    for row in reversed(range(50)):
+        f, c = int(frequency[row, chosen[row]]), int(first[row, chosen[row]])
+        if state >= f << 40:
+            rest.append(state & 0xFFFFFFFF)
+            state >>= 32
+        state = (state // f << 24) + c + state % f
+    stack.push_choices(weights, chosen)
+    made = [int(word) for word in stack._coder.get_compressed()]
+    assert made == [*rest, state & 0xFFFFFFFF, state >> 32][: len(made)]
+
+
+def test_no_entry_of_the_table_of_masses_is_near_a_boundary():
+    """A sine that another library rounds otherwise gives the same table."""
+    steps = len(MASSES) - 1
+    exact = [2**30 * math.sin(math.pi * k / (2 * steps)) ** 2 for k in range(steps + 1)]
+    assert min(abs(x - math.floor(x) - 0.5) for x in exact) > 1e-5
+    assert (np.diff(MASSES) >= 0).all()
+    assert MASSES[0] == 0
+    assert MASSES[-1] == 2**30
+
+
+@pytest.mark.parametrize("numbers", [[], [0], [127, 128, 2**40], [2**63 - 1]])
+def test_packed_numbers_come_back(numbers):
+    assert unpack_numbers(pack_numbers(numbers)) == numbers
+
+
+@pytest.mark.parametrize("data", [b"\x80", b"\xff" * 10, b"\xff" * 9])
+def test_malformed_numbers_are_refused(data):
+    with pytest.raises(ValueError, match="number"):
+        unpack_numbers(data)
+
+
+# Streams.
+
+
+def disturbed(monkeypatch, by: float) -> None:
+    """The network's outputs differ by up to `by` from now on."""
+    whole = Model.output
+
+    def output(self, x_t, t):
+        out = whole(self, x_t, t)
+        return out + by * (2 * torch.rand_like(out) - 1)
+
+    monkeypatch.setattr(Model, "output", output)
+
+
+def block_of(chain: Chain, x: np.ndarray) -> blocks.Block:
+    made = blocks._push_all(chain, torch.from_numpy(x.astype(np.float64)), 16)
+    return replace(made, checksum=blocks.zlib.crc32(x.tobytes()))
+
+
+@every_model
+def test_floats_that_differ_read_the_same(name, monkeypatch):
+    """With a wide epsilon, so that much is listed."""
+    model, x = MODELS[name]
+    chain = Chain(model, min(12, model.steps), portability=Portable(1e-9)).scan(x)
+    block = block_of(chain, x)
+    disturbed(monkeypatch, 1e-10)
+    again = blocks.decode(chain, block, x.dtype, 16)
+    assert np.array_equal(again, x, equal_nan=True)
+
+
+@every_model
+def test_layers_are_read_by_floats_that_differ(name, monkeypatch):
+    model, x = MODELS[name]
+    if model.space.levels is None or name == "exact":
+        return
+    layered = qs.LayeredCodec(model, 4)
+    data = layered.compress(x[:3])
+    disturbed(monkeypatch, 1e-14)
+    assert np.array_equal(layered.decompress(data).array, x[:3])
+
+
+def test_a_list_that_is_altered_is_found():
+    model, x = MODELS["levels"]
+    chain = Chain(model, 12, portability=Portable(1e-9))
+    block = block_of(chain, x)
+    arithmetic, words = chain.portability.split(block.payload)
+    assert any(arithmetic._listed.values())
+    emptied = Portable(1e-9).writer()
+    emptied.laws = arithmetic.laws + 1
+    for wrong in (emptied,):
+        payload = chain.portability.payload(wrong, words)
+        with pytest.raises(blocks.DamagedValues):
+            blocks.decode(chain, replace(block, payload=payload), x.dtype, 16)
+
+
+def test_the_header_of_a_portable_stream_names_epsilon_and_no_machine():
+    model, x = MODELS["bits"]
+    header = stream.read_header(io.BytesIO(model.compress(x, 6)))
+    assert header.epsilon == 1e-12
+    assert header.arithmetic == {}
+    native = stream.read_header(io.BytesIO(model.compress(x, 6, portable=False)))
+    assert native.epsilon is None
+    assert "vectors" in native.arithmetic
+
+
+@pytest.mark.timeout(900)
+def test_every_vector_unit_reads_what_every_other_wrote(tmp_path):
+    """With one thread and two, and with the network's batches whole and split; the script by itself
+    does so with every model."""
+    some = ("--models", "levels", "bits", "table")
+
+    def run(capability: str, *words: str) -> None:
+        source = str(Path(qs.__file__).parents[1])
+        env = os.environ | {"ATEN_CPU_CAPABILITY": capability, "PYTHONPATH": source}
+        subprocess.run(
+            [sys.executable, str(SCRIPT), *words, *some], env=env, check=True, timeout=600
+        )
+
+    every = capabilities()
+    for capability in every:
+        (tmp_path / capability).mkdir()
+        run(capability, "write", str(tmp_path / capability))
+    for number, (writer, reader) in enumerate(itertools.product(every, every)):
+        threads, split = str(1 + number % 2), str((0, 5)[number // 2 % 2])
+        if writer != reader:
+            run(reader, "read", str(tmp_path / writer), "--threads", threads, "--split", split)
