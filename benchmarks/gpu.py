@@ -374,7 +374,6 @@ def verbs_(asked: argparse.Namespace) -> None:
     note("images_decompressed_a_second", len(packed), lambda: model.decompress(stream))
     facts["sample_step"] = profiled(lambda: model.sample(few, times, rng), asked.device, 1)
     facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
-    del qs
     answer(**facts)
 
 
@@ -484,7 +483,6 @@ def train(asked: argparse.Namespace) -> None:
         for name in ("config.json", "metrics.jsonl", "model.safetensors", "speed.json"):
             if (folder / name).exists():
                 tar.add(folder / name, f"{asked.mode}/{name}")
-    del qs
     answer(**facts)
 
 
