@@ -410,7 +410,6 @@ def train(asked: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    import quasistatic as qs
     from quasistatic._utils import serialization
     from quasistatic.recipes import MNIST, BinarizedMNIST
     from quasistatic.recipes import runs as recipes_runs
