@@ -24,7 +24,7 @@ VALUES_AT_ONCE = 2**18
 """Values of x that the CPU works on at once."""
 
 LARGEST_GPU = 16
-"""A GPU works on this many times more values at most: on once more for every 2 GiB of its memory."""
+"""A GPU works on this many times more values at most: once more for every 2 GiB of memory."""
 
 
 class Model(nn.Module):
