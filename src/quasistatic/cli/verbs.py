@@ -505,6 +505,20 @@ class Fit:
         option("Columns that the model leaves out (tables only).", "none", "COLUMN"),
         OfTables,
     ] = None
+    header: Annotated[
+        Literal["yes", "no"] | None,
+        option(
+            "Whether the first row of a text file holds names (tables only).",
+            "by the rows",
+            "yes|no",
+        ),
+        OfTables,
+    ] = None
+    missing: Annotated[
+        tuple[str, ...] | None,
+        option("More words for a missing value in a text file (tables only).", "none", "WORD"),
+        OfTables,
+    ] = None
     rows: Annotated[
         int | None,
         option("Maximum number of rows to use, a random sample (tables only).", 1_000_000, "INT"),
