@@ -52,9 +52,10 @@ def _levels(head, count: int = 8, objective: qs.Objective | None = None) -> Case
     return Case(_model(space, qs.GaussianKernel(LOG_SNR), head), x, objective or qs.Bound())
 
 
-def _reals(head, schedule=LOG_SNR, objective: qs.Objective | None = None) -> Case:
+def _reals(head, learned: bool = False, objective: qs.Objective | None = None) -> Case:
     x = np.random.default_rng(0).standard_normal((24, 4))
     space = qs.Continuous(4, shift=(0.1, 0.0, 0.2, -0.1), scale=(1.0, 2.0, 1.5, 1.0))
+    schedule = qs.schedules.learned(LOG_SNR.log_snr[1:]) if learned else LOG_SNR
     return Case(_model(space, qs.GaussianKernel(schedule), head), x, objective or qs.Bound())
 
 
@@ -107,11 +108,11 @@ CASES: dict[str, Callable[[], Case]] = {
     "reals natural": partial(_reals, qs.Natural()),
     "reals equilibrium": partial(_reals, qs.Equilibrium()),
     "reals hybrid": partial(_reals, qs.Velocity(qs.Interpolated()), objective=qs.Hybrid()),
-    "reals learned": partial(_reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])),
+    "reals learned": partial(_reals, qs.Velocity(), True),
     "reals least variance": partial(
         _reals,
         qs.Velocity(),
-        qs.schedules.learned(LOG_SNR.log_snr[1:]),
+        True,
         qs.MinimumVariance(),
     ),
     "dequantized": _dequantized,
