@@ -168,7 +168,7 @@ def ours(task: Task, minutes: float, seed: int = 0) -> Draw:
 
     def draw(x: np.ndarray) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)
-        found = model.impute(x.astype(np.float32), DRAWS, STEPS, rng, particles=64)
+        found = model.impute(x.astype(np.float32), DRAWS, STEPS, rng, method=qs.SMC(64, 2))
         return found.draws.numpy()
 
     return draw

@@ -1,7 +1,8 @@
 """Posteriors against closed forms, their coverage, and what they cost.
 
     python benchmarks/posterior.py oracles [--dims 2 8 32]
-    python benchmarks/posterior.py coverage [--examples 200] [--particles 64]
+    python benchmarks/posterior.py coverage [--examples 200] [--particles 64] [--repeats 8]
+    python benchmarks/posterior.py evidence
     python benchmarks/posterior.py cost
 
 oracles: a normal law and a mixture of three in several dimensions, with exact steps in a
@@ -9,7 +10,9 @@ network's place, T = 400: half of the values known, all of them seen with noise,
 view of half as many numbers. Every walk; the errors of mean, covariance and log-evidence in
 standard errors (root mean square over entries), and of the mean in posterior deviations.
 coverage: digits that the model itself drew in 50 steps, the right half hidden: how often central
-intervals of the draws hold the hidden value (simulation-based calibration, ties at random).
+intervals of the draws hold the hidden value (simulation-based calibration, ties at random). Without
+--particles and --repeats they are the defaults of SMC.
+evidence: how often intervals of the log-evidence hold the truth, on a mixture in closed form.
 cost: the same task on held-out digits: the spread of the log-evidence and the error of the
 posterior mean as particles and steps grow, particle-steps a second, and memory.
 Each keeps its part of benchmarks/results/posterior.json.
@@ -30,7 +33,8 @@ from torch import Tensor
 import quasistatic as qs
 from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
 from quasistatic.recipes import RECIPES
-from quasistatic.sampling import PLAIN, Found, posterior
+from quasistatic.sampling import SMC, Guided, WeightedParticles
+from quasistatic.sampling.guidance import RULES
 
 RESULTS = Path(__file__).parent / "results" / "posterior.json"
 STEPS, SETS, PARTICLES, DRAWS = 400, 24, 256, 3000
@@ -127,9 +131,10 @@ def row(x_0: Tensor, share: Tensor, exact: Exact) -> dict[str, float]:
     }
 
 
-def weighted(model: qs.Diffusion, factor: qs.factors.Factor, exact: Exact) -> dict[str, float]:
+def weighted(model: qs.Diffusion, factor: qs.Factor, exact: Exact) -> dict[str, float]:
     rng = torch.Generator().manual_seed(2)
-    found: Found = posterior(model, factor.on(model.space), 1, PARTICLES, SETS, None, rng)
+    method = SMC(PARTICLES, SETS)
+    found: WeightedParticles = method.run(model, factor.on(model.space), 1, None, rng)
     each = (found.log_weight[0].logsumexp(1) - math.log(PARTICLES) - exact.log_evidence).exp()
     told = row(found.x_0[0], found.log_weight[0].softmax(1), exact)
     spread = (each.std() / SETS**0.5).item()
@@ -148,12 +153,12 @@ def oracles(dims: list[int]) -> list[dict]:
             kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(STEPS, 12, -9))
             model = qs.Diffusion(**law.parts(kernel))
             for task, factor, exact in tasks(law, size):
-                for walk in ("weighted", *PLAIN):
-                    if walk == "weighted":
+                for walk in ("SMC", *RULES):
+                    if walk == "SMC":
                         told = weighted(model, factor, exact)
                     else:
                         rng = torch.Generator().manual_seed(2)
-                        x = model.posterior(factor, DRAWS, None, rng, walk=walk).draws
+                        x = model.posterior(factor, DRAWS, None, rng, method=Guided(walk)).draws
                         x = x.double().reshape(SETS, -1, size)
                         share = torch.full(x.shape[:2], 1 / x.shape[1])
                         told = row(x, share, exact)
@@ -177,13 +182,14 @@ def right_half(model: qs.Diffusion) -> Tensor:
     return (columns >= 4).reshape(model.space.shape)
 
 
-def coverage(examples: int, particles: int) -> dict:
+def coverage(examples: int, particles: int | None, repeats: int | None) -> dict:
     model = qs.load_pretrained("digits")
     rng = torch.Generator().manual_seed(0)
     x = model.sample(examples, CHAIN, rng)
     mask = right_half(model).expand(x.shape)
     started = time.perf_counter()
-    found = model.complete(x, mask, 63, CHAIN, rng, particles=particles)
+    particles = particles or SMC().particles
+    found = model.complete(x, mask, 63, CHAIN, rng, method=SMC(particles, repeats))
     seconds = time.perf_counter() - started
     draws, truth = found.draws[:, :, mask[0]], x[mask].reshape(examples, 1, -1)
     below, ties = (draws < truth).sum(1), (draws == truth).sum(1)
@@ -194,17 +200,19 @@ def coverage(examples: int, particles: int) -> dict:
         inside = ((place - 0.5).abs() < level / 2).double().mean(1)
         told[level] = [inside.mean().item(), (inside.std() / examples**0.5).item()]
         print(f"central {level:.0%}: {told[level][0]:.3f} +- {told[level][1]:.3f}")
-    print(f"{examples} digits in {seconds:.0f} s, {CHAIN} steps, {particles} particles twice")
-    one = {"examples": examples, "particles": particles, "seconds": seconds, "inside": told}
+    sets = f"{found.repeats} sets of {particles} particles"
+    print(f"{examples} digits in {seconds:.0f} s, {CHAIN} steps, {sets}")
+    print(f"ancestors: {found.ancestors.double().mean():.1f} on average")
+    one = {"examples": examples, "seconds": seconds, "inside": told}
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return kept.get("coverage", {}) | {str(particles): one}
+    return kept.get("coverage", {}) | {sets: one}
 
 
 def measured(model: qs.Diffusion, x: Tensor, mask: Tensor, particles: int, steps: int) -> dict:
     sets, rng = 8, torch.Generator().manual_seed(0)
     seen = qs.Observed(x, torch.where(mask, math.inf, 0.0)).on(model.space)
     started = time.perf_counter()
-    found = posterior(model, seen, len(x), particles, sets, steps, rng)
+    found = SMC(particles, sets).run(model, seen, len(x), steps, rng)
     seconds = time.perf_counter() - started
     each = found.log_weight.logsumexp(2) - math.log(particles)
     share = found.log_weight[:, 0].softmax(1)
@@ -218,6 +226,32 @@ def measured(model: qs.Diffusion, x: Tensor, mask: Tensor, particles: int, steps
         "particle_steps_a_second": len(x) * sets * particles * steps / seconds,
         "peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def evidence() -> list[dict]:
+    """How often 95 % intervals of the log-evidence hold the truth: by Student's t, which
+    `evidence_interval` takes, and by twice the standard error."""
+    law = MixtureOracle((0.4, 0.6), ((-1.2, 1.0), (0.9, -0.8)), ((0.3, 0.2), (0.4, 0.1)))
+    model = qs.Diffusion(**law.parts(qs.GaussianKernel(qs.schedules.linear_log_snr(200, 11, -9))))
+    y, known = torch.tensor([-0.2, 9.0]), torch.tensor([0.0, math.inf])
+    eye, tiny = torch.eye(2).double()[:1], torch.full((1,), 1e-12).double()
+    truth = Exact.of(law, eye, y[:1].double(), tiny).log_evidence
+    rows = []
+    for repeats in (2, 4, 8):
+        seen = qs.Observed(y.expand(1000, 2), known)
+        method = SMC(particles=32, repeats=repeats)
+        found = model.posterior(seen, 1, 25, torch.Generator().manual_seed(0), method=method)
+        middle = found.log_evidence.exp().mean().log()  # of the 25 steps, by 1000 runs
+        low, high = found.evidence_interval(0.95)
+        by_t = ((low <= middle) & (middle <= high)).double().mean().item()
+        off = (found.log_evidence - middle).abs()
+        by_two = (off <= 1.96 * found.evidence_stderr).double().mean().item()
+        rows.append({"repeats": repeats, "t": by_t, "normal": by_two})
+        print(
+            f"{repeats} repeats: {by_t:.3f} by Student's t, {by_two:.3f} by 1.96 standard errors; "
+            f"log-evidence {middle:.3f}, in closed form {truth:.3f}"
+        )
+    return rows
 
 
 def cost() -> dict:
@@ -237,17 +271,21 @@ def cost() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["oracles", "coverage", "cost"])
+    parser.add_argument("part", choices=["oracles", "coverage", "evidence", "cost"])
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--examples", type=int, default=200)
-    parser.add_argument("--particles", type=int, default=64)
+    parser.add_argument("--particles", type=int)
+    parser.add_argument("--repeats", type=int)
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    told: object
     if asked.part == "oracles":
         torch.set_default_dtype(torch.float64)
-        told: object = oracles(asked.dims)
+        told = oracles(asked.dims)
+    elif asked.part == "coverage":
+        told = coverage(asked.examples, asked.particles, asked.repeats)
     else:
-        told = coverage(asked.examples, asked.particles) if asked.part == "coverage" else cost()
+        told = evidence() if asked.part == "evidence" else cost()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | {asked.part: told}, indent=2) + "\n")
 

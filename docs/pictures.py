@@ -21,7 +21,7 @@ from quasistatic.reporting import figures
 from quasistatic.reporting.figures.style import BLUE, GREY, HIDDEN, INK, ORANGE, tidy
 
 TARGET = Path(__file__).resolve().parent / "pictures"
-ROWS, HOW = 4, {"draws": 64, "times": 50, "particles": 128}
+ROWS, HOW = 4, {"draws": 64, "times": 50, "method": qs.SMC(128, 2)}
 
 
 def digits(rows: int = ROWS) -> tuple[qs.Diffusion, Tensor]:
@@ -70,7 +70,7 @@ def left_half(rng: torch.Generator) -> Figure:
     x = torch.from_numpy(np.asarray(qs.data.binarized_mnist().test[:ROWS])).float()
     hidden = torch.arange(28).expand(28, 28) >= 14
     hidden = hidden.expand(x.shape)
-    found = model.complete(x, hidden, 32, 25, rng, particles=32)
+    found = model.complete(x, hidden, 32, 25, rng, method=qs.SMC(32, 2))
     return figures.completion_from_draws(x, hidden, found.draws, (28, 28))
 
 

@@ -13,6 +13,7 @@ from torch import nn
 import quasistatic as qs
 from quasistatic.diffusion import Diffusion
 from quasistatic.kernels.schedules import cosine, erase_evenly, linear_log_snr
+from quasistatic.sampling import SMC
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -77,7 +78,7 @@ def test_a_loaded_model_scores_draws_and_completes_bit_for_bit(make, tmp_path):
     assert torch.equal(mine.nats, its.nats)
     assert torch.equal(model.sample(3, rng=seeded()), loaded.sample(3, rng=seeded()))
     mask = torch.rand(x.shape, generator=seeded()) < 0.5
-    drawn = [m.complete(x, mask, 2, rng=seeded(), particles=4).draws for m in (model, loaded)]
+    drawn = [m.complete(x, mask, 2, rng=seeded(), method=SMC(4)).draws for m in (model, loaded)]
     assert torch.equal(*drawn)
     assert loaded.describe() == model.describe()
     assert sorted(os.listdir(tmp_path / "m")) == ["config.json", "model.safetensors"]
@@ -185,7 +186,7 @@ def test_what_is_known_comes_back_bit_for_bit(make, dtype):
     x = data(model, 6).double() if dtype == torch.float32 else data(model, 6)
     mask = torch.rand(x.shape, generator=seeded(2)) < 0.4
     holes = torch.where(mask, torch.nan, x)
-    made = model.complete(holes, mask, draws=3, rng=seeded(), particles=6)
+    made = model.complete(holes, mask, draws=3, rng=seeded(), method=SMC(6))
     assert made.draws.shape == (6, 3, *model.space.shape)
     for drawn in made.draws.unbind(1):
         assert torch.equal(drawn[~mask], x[~mask])  # also where weights have fewer digits
@@ -201,7 +202,7 @@ def test_whole_numbers_booleans_lists_and_arrays_are_one(make):
     mask = torch.rand(x.shape, generator=seeded(2)) < 0.4
 
     def complete(x, mask):
-        return model.complete(x, mask, 2, rng=seeded(), particles=4)
+        return model.complete(x, mask, 2, rng=seeded(), method=SMC(4))
 
     expected = complete(x, mask)
     same = [x.long(), x.to(torch.uint8), x.numpy(), x.numpy().astype(int), x.tolist()]
@@ -221,7 +222,7 @@ def test_a_row_of_which_all_is_known_is_itself_and_one_of_which_nothing_is_has_n
     x = data(model, 2)
     mask = torch.zeros(x.shape, dtype=torch.bool)
     mask[1] = True
-    made = model.complete(torch.where(mask, torch.nan, x), mask, 4, rng=seeded(), particles=64)
+    made = model.complete(torch.where(mask, torch.nan, x), mask, 4, rng=seeded(), method=SMC(64))
     assert torch.equal(made.draws[0], x[:1].expand_as(made.draws[0]))
     assert made.log_evidence[1] == 0.0  # log E_p[1]
     assert made.log_evidence[0].abs() > 0.1
@@ -232,7 +233,7 @@ def test_all_hidden_is_a_plain_sample():
     """Independent bits: with nothing known, the draws have the model's own mean."""
     model = binary()
     x = torch.zeros(40, 2, 3)
-    made = model.complete(x, torch.ones_like(x), draws=64, rng=seeded(1), particles=2)
+    made = model.complete(x, torch.ones_like(x), draws=64, rng=seeded(1), method=SMC(2))
     drawn = made.draws.flatten(0, 1)
     plain = model.sample(len(drawn), rng=seeded(2))
     error = (drawn.mean(0) - plain.mean(0)).abs() / (2 * plain.var(0) / len(drawn)).sqrt()
@@ -276,7 +277,7 @@ def test_the_walk_the_bound_and_the_evidence_are_of_one_distribution():
     hidden = torch.zeros_like(EVERY)
     found = torch.stack(
         [
-            model.complete(EVERY, hidden, 1, rng=seeded(i), particles=250).log_evidence.exp()
+            model.complete(EVERY, hidden, 1, rng=seeded(i), method=SMC(250)).log_evidence.exp()
             for i in range(16)
         ]
     )
@@ -289,7 +290,7 @@ def test_completions_are_draws_from_the_exact_conditional():
     model, p = four_bits()
     mask = torch.tensor([[False, True, True, False]]).expand(4, 4)
     seen = torch.tensor([[0, 9, 9, 0], [0, 9, 9, 1], [1, 9, 9, 0], [1, 9, 9, 1]])
-    made = model.complete(seen, mask, draws=2000, rng=seeded(), particles=4000)
+    made = model.complete(seen, mask, draws=2000, rng=seeded(), method=SMC(4000))
     joint = p.reshape(2, 2, 2, 2)
     marginal = joint.sum((1, 2)).flatten()
     assert torch.allclose(made.log_evidence.exp(), marginal, rtol=0.05)
@@ -317,7 +318,7 @@ def test_mistakes_in_completing_are_named():
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))
     with pytest.raises(ValueError, match="particles must be 1 or more, got 0"):
-        model.complete(x, torch.ones(2, 4), draws=5, particles=0)
+        model.complete(x, torch.ones(2, 4), draws=5, method=SMC(0))
     x[1, 2] = torch.nan
     with pytest.raises(ValueError, match=r"x holds nan at \(1, 2\)"):
         model.complete(x, torch.zeros(2, 4))

@@ -121,6 +121,6 @@ def test_each_public_name_is_where_the_lazy_table_says():
     typed = {each.name: f".{n.module}" for n in block.body for each in n.names if n.module}
     assert typed == quasistatic._HOME
     packages = {each.name for n in block.body if not n.module for each in n.names}
-    assert packages == set(quasistatic._ROOMS)
+    assert packages == set(quasistatic._PACKAGES)
     assert sorted(quasistatic.__all__) == sorted([*packages, *typed])
     assert all(getattr(quasistatic, name) is not None for name in quasistatic.__all__)

@@ -67,19 +67,29 @@ if TYPE_CHECKING:
         schedules,
     )
     from .kernels.schedules import Schedule
-    from .likelihood import ContinuousTime, Flow, Importance, Method, Sandwich, Score
+    from .likelihood import (
+        AdaptiveBound,
+        ContinuousTime,
+        Elbo,
+        Flow,
+        Importance,
+        Method,
+        Sandwich,
+        Score,
+    )
     from .model import Model
     from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
     from .recipes.tabular import tabular
-    from .sampling import Posterior
+    from .sampling import SMC, Guided, Posterior, PosteriorMethod, Stepper
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
     from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
     from .training import Bound, Fit, Hybrid, MinimumVariance, NonFiniteLoss, Objective, Simple, fit
 
 __all__ = [
+    "AdaptiveBound",
     "Analytic",
     "Anomalies",
     "AnomalyDetector",
@@ -105,6 +115,7 @@ __all__ = [
     "DiffusionImputer",
     "DiffusionOutliers",
     "distributions",
+    "Elbo",
     "Equilibrium",
     "estimators",
     "Exact",
@@ -115,6 +126,7 @@ __all__ = [
     "FixedSmall",
     "Flow",
     "GaussianKernel",
+    "Guided",
     "Head",
     "heads",
     "Hybrid",
@@ -144,6 +156,7 @@ __all__ = [
     "opened",
     "pictorial",
     "Posterior",
+    "PosteriorMethod",
     "pretrained",
     "ProductHead",
     "ProductKernel",
@@ -157,10 +170,12 @@ __all__ = [
     "Score",
     "Sigmoid",
     "Simple",
+    "SMC",
     "Smooth",
     "Space",
     "spaces",
     "Spread",
+    "Stepper",
     "StreamError",
     "Table",
     "tabular",
@@ -169,7 +184,7 @@ __all__ = [
     "YeoJohnson",
 ]
 
-_ROOMS = (
+_PACKAGES = (
     "coding",
     "data",
     "diagnostics",
@@ -197,13 +212,13 @@ _HOMES = {
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
-    ".likelihood": "ContinuousTime Flow Importance Method Sandwich Score",
+    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
     ".recipes.tabular": "tabular",
-    ".sampling": "Posterior",
+    ".sampling": "Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
     ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",
@@ -216,7 +231,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return import_module(f".{name}", __name__)
     if name in _HOME:
         found = getattr(import_module(_HOME[name], __name__), name)

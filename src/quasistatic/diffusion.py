@@ -1,4 +1,5 @@
-r"""A trained chain as a distribution: sample, score, complete, compress; and as two files."""
+"""A trained chain as a distribution, with the verbs sample, score, posterior, complete, impute and
+compress; save and load it as two files."""
 
 __all__ = ["Diffusion", "load"]
 
@@ -6,7 +7,6 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
 from ._utils.allocation import Misfit, require_weights
+from ._utils.randomness import Rng, as_generator
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
 from .coding import Codec
@@ -25,10 +26,24 @@ from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .likelihood.terms import count_terms
 from .model import Model
 from .networks.earlier_classes import converted_description, converted_tensors
-from .sampling import Posterior, conditioned
-from .sampling.ancestral import ancestral
+from .sampling import (
+    SMC,
+    Multistep,
+    Posterior,
+    PosteriorMethod,
+    Stepper,
+    Times,
+    decode,
+    encode,
+    posterior,
+    sample,
+)
 from .sampling.factors import Factor, Observed
+from .sampling.time_grids import TimeGrid
 from .spaces import yeo_johnson
+
+EVALUATIONS = 64
+"""The default of :meth:`Diffusion.score`."""
 
 KNOWN = {
     name: getattr(room, name)
@@ -38,149 +53,257 @@ KNOWN = {
 
 
 class Diffusion(Model):
-    r"""A diffusion model that answers as a probability distribution; see :class:`Model` for the
-    four parts that make it. Its verbs take NumPy arrays or tensors of raw data."""
+    r"""A diffusion model that answers as a probability distribution; see :class:`Model` for its
+    four parts.
+
+    The verbs take NumPy arrays or tensors of raw data and return tensors on the model's device.
+    `rng` is a seed, a `torch.Generator`, which moves on, or None for PyTorch's global generator.
+    The same seed gives the same answer. Verbs leave the model in the mode that it has (train or
+    eval), and threads may share a model."""
+
+    def times(self, times: Times = None) -> Tensor:
+        """The times of a chain, rising to T; see :meth:`Model.times`. A time grid chooses them:
+        `EvenLogSNR(10)`."""
+        return super().times(self._listed(times))
 
     def sample(
         self,
         n: int,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        stepper: Stepper | None = None,
     ) -> Tensor:
-        """n exact draws as raw data, with shape (n, *), along all T steps or those of `times`."""
-        return ancestral(self, n, times, rng)
+        """n draws from the model.
+
+        Args:
+            n: how many draws.
+            times: the times to visit, see :meth:`Model.times`. By default what the stepper takes:
+                all T for ancestral sampling.
+            rng: a seed, a generator or None. Draw i of a seed is the same however many are drawn:
+                its noise depends on the seed and on i only. `sample(4, rng=0)[:2]` equals
+                `sample(2, rng=0)` bit for bit on a CPU, for examples of up to 1024 values; beyond,
+                and on a GPU, to within the rounding of batches of different sizes.
+            stepper: how a walk goes from x_t to x_s, by default `Ancestral()`, which draws from the
+                law that `score` bounds.
+
+        Returns:
+            Raw data with shape (n, *).
+
+        Raises:
+            TypeError: if the stepper cannot serve the model: which can.
+            ValueError: if n < 1, or the times make no chain.
+        """
+        return sample(self, n, times, rng, stepper)
+
+    def encode(
+        self,
+        x: object,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        stepper: Multistep | None = None,
+        tolerance: float = 1e-5,
+    ) -> Tensor:
+        """The noise that the probability flow carries to x: the inverse of :meth:`decode`.
+
+        Args:
+            x: raw data with shape (N, *).
+            times: the times to visit; by default 50, even in log-SNR.
+            rng: for spaces whose map is random (`Dequantized`).
+            stepper: without correction, by default `Multistep(2, corrected=False)`.
+            tolerance: the largest change of a value of the noise that counts as none.
+
+        Returns:
+            x_T with the shape of x_0, (N, *): about standard normal for data of the model.
+
+        Raises:
+            TypeError: if the model's kernel has no flow (bits and classes jump).
+            ValueError: if the steps are too long to be solved for.
+        """
+        return encode(self, x, times, rng, stepper, tolerance)
+
+    def decode(
+        self, noise: Tensor, times: Times = None, *, stepper: Multistep | None = None
+    ) -> Tensor:
+        """Where the probability flow carries noise, as raw data: the same for the same noise.
+
+        Args:
+            noise: x_T with the shape of x_0, (N, *).
+            times: the times to visit; by default 50, even in log-SNR.
+            stepper: by default `Multistep(2, corrected=False)`.
+
+        Raises:
+            TypeError: if the model's kernel has no flow (bits and classes jump).
+        """
+        return decode(self, noise, times, stepper)
 
     def score(
         self,
         x: object,
-        evaluations: int | EllipsisType | None = ...,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
+        evaluations: int | None = EVALUATIONS,
+        times: Times = None,
+        rng: Rng = None,
         *,
         stderr: float | None = None,
         each: bool = False,
+        most: int | None = None,
         method: Method | None = None,
     ) -> Score:
-        """log p(x) for each example of x (N, *), with its terms, units, standard error and cost.
+        """log p(x) for each example, with its terms, units, standard error and cost.
 
-        By default the bound, from below: `evaluations` of the network are spent on each example,
-        spread evenly over the steps, and what they leave open is in the standard error.
+        By default it is the bound, from below: `evaluations` of the network are spent on each
+        example, spread evenly over the steps; the standard error holds what they leave open.
 
         Args:
-            evaluations: of the network, for each example; 64 if left out. None, or as many as
-                there are steps, sums every term. With `stderr` it is the most that may be spent.
+            x: raw data with shape (N, *).
+            evaluations: of the network for each example. None, or as many as there are steps, sums
+                every term.
             times: the chain to score, see :meth:`Model.times`; by default all T steps.
-            stderr: of the mean over the examples, in bits a value, for as few evaluations as it
-                takes; they are allotted to where the noise is (:func:`likelihood.bound_to`).
-            each: `stderr` is that of each example's own value.
-            method: another way to score, `Importance(paths)`, `Flow()` or `ContinuousTime()`,
-                which has its own cost.
+            rng: a seed, a generator or None.
+            stderr: the standard error to reach of the mean over the examples, in bits a value, by
+                as few evaluations as it takes; they are allotted to where the noise is
+                (:func:`likelihood.bound_to`).
+            each: whether `stderr` is meant for each example's own value.
+            most: with `stderr`, the most evaluations for each example; None sets no limit.
+            method: another way to score: `Importance(paths)`, `Flow()` or `ContinuousTime()`. It
+                has its own cost, and `evaluations` and `stderr` are not for it.
+
+        Returns:
+            A :class:`Score` of N examples; `.bits_per_dim` is in bits a value.
 
         Raises:
             TypeError: if the model's kernel cannot serve the method: which can.
-            ValueError: if the times make no chain, a budget is out of range, or a method is given
-                a budget that it has no use for.
+            ValueError: if the times make no chain, a budget is out of range, or two kinds of budget
+                are given.
         """
-        budget = None if isinstance(evaluations, EllipsisType) else evaluations
+        source = as_generator(rng)
         if method is not None:
-            if stderr is not None or not isinstance(evaluations, EllipsisType):
+            if stderr is not None or most is not None or evaluations != EVALUATIONS:
                 raise ValueError(
                     f"evaluations and stderr are for the bound, and {method} has a cost of its "
                     "own: leave them out, or leave the method out"
                 )
-            return method(self, x, times, rng)
+            return method(self, x, self._listed(times), source)
+        if (stderr is not None and evaluations != EVALUATIONS) or (most and stderr is None):
+            raise ValueError(
+                "evaluations is a fixed budget, and stderr one as large as it takes, at most "
+                "`most`: give evaluations alone, or stderr and most"
+            )
         if stderr is not None:
-            return bound_to(self, x, stderr, each, budget, times, rng)
-        terms = count_terms(self, times)
-        shares = 64 if isinstance(evaluations, EllipsisType) else evaluations
-        return bound(self, x, None if shares is None or shares >= terms else shares, times, rng)
+            return bound_to(self, x, stderr, each, most, self.times(times), source)
+        terms = count_terms(self, self.times(times))
+        shares = None if evaluations is None or evaluations >= terms else evaluations
+        return bound(self, x, shares, self.times(times), source)
 
     def sandwich(
         self,
         n: int = 256,
         paths: int = 1,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
+        times: Times = None,
+        rng: Rng = None,
     ) -> Sandwich:
-        """log p from below and from above, for n draws of the model, by that many weighted paths
-        each: how far its bound can be from the truth."""
-        return sandwich(self, n, paths, times, rng)
+        """log p from below and from above for draws of the model: how far its bound can be from the
+        truth.
+
+        Args:
+            n: how many draws.
+            paths: weighted paths for each.
+            times: the chain, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None.
+        """
+        return sandwich(self, n, paths, self.times(times), as_generator(rng))
 
     def posterior(
         self,
         factor: Factor,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
+        times: Times = None,
+        rng: Rng = None,
         *,
-        particles: int = 64,
-        repeats: int | None = None,
-        walk: str = "weighted",
-        pull: float = 0.0,
+        method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
-        r"""Draws from p(x) r(x) for each example that a factor is about, and its evidence.
-
-        Particles walk from noise to data, sent by the model's belief to where r promises to be
-        large, weighted and resampled (:func:`posteriors.posterior`): exact in the limit of many.
+        r"""Draws from p(x) r(x) / Z for each example that a factor is about, and the evidence Z.
 
         Args:
-            factor: r, about raw data: `Observed`, `Linear`, `Smooth`, `Label`, or a product.
-            draws: how many to return for each example, of the particles' last state.
-            particles: how many walk together. The error falls with their number.
-            repeats: independent sets of them, whose spread tells the error of the evidence; by
-                default 2, and as many as make two particles for each draw.
-            walk: "weighted"; or by name one of SD15's approximations, which multiply r into every
-                step and weigh nothing: "constant" (Eq. 23), "growing" (r^((T - t) / T)), or
-                "matched" (r as x_t sees it through the noise).
-            pull: how much of the promise's slope is added to the steps, see
-                :func:`posteriors.posterior`.
-            together: particles that the network sees at once, by default :attr:`Model.chunk_size`:
-                memory grows with it.
+            factor: r, about raw data: `Observed`, `Linear`, `Smooth`, `Label`, a product of them,
+                or a :class:`Factor` of your own.
+            draws: how many to return for each example.
+            times: the chain, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None.
+            method: by default `SMC()`, weighted particles, exact in the limit of many;
+                `SMC(particles=256, repeats=4)` says how many. `Guided("matched")` is one of SD15's
+                approximations: fast, and without evidence.
+            together: the most particles that the network evaluates at once, by default
+                :attr:`Model.chunk_size`: memory grows with it.
+
+        Returns:
+            A :class:`Posterior` with draws of shape (N, draws, *) and the log-evidence in nats.
 
         Raises:
-            ValueError: if the factor does not fit the data, contradicts itself or leaves no
+            ValueError: if the factor does not fit the data, contradicts itself, or leaves no
                 particle a weight (at which time); or a number is below 1.
         """
-        return conditioned(
-            self, factor, draws, particles, repeats, walk, times, rng, together, pull
-        )
+        return posterior(self, factor, draws, times, rng, method or SMC(), together)
 
     def complete(
         self,
         x: object,
         mask: object,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
-        **how: Any,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        method: PosteriorMethod | None = None,
+        together: int | None = None,
     ) -> Posterior:
-        """Draws of the values of x (N, *) that are missing, given the others: :meth:`posterior`
-        with what is known exactly.
+        """Draws of the missing values of x given the others: :meth:`posterior` with values that are
+        known exactly.
 
         Args:
-            mask: True where a value is missing, with the shape of x; what x holds there (NaN,
-                say) is ignored.
-            how: `particles`, `repeats`, `walk`, `pull` and `together` of :meth:`posterior`.
+            x: raw data with shape (N, *). What it holds where a value is missing is ignored.
+            mask: True where a value is missing, with the shape of x.
+            draws: how many to return for each example.
+            times: the chain, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None.
+            method: see :meth:`posterior`.
+            together: see :meth:`posterior`.
+
+        Returns:
+            A :class:`Posterior`: whole examples, whose known values are bit-equal to those of x,
+            and log p(known values) in nats.
 
         Raises:
             ValueError: if the mask has another shape, or a known value is not one of the space.
         """
         known, y = self._known(x, mask)
         variance = torch.where(known, 0.0, torch.inf)
-        return self.posterior(Observed(y, variance), draws, times, rng, **how)
+        observed = Observed(y, variance)
+        return self.posterior(observed, draws, times, rng, method=method, together=together)
 
     def impute(
         self,
         x: object,
         draws: int = 16,
-        times: int | Sequence[int] | Tensor | None = None,
-        rng: torch.Generator | None = None,
-        **how: Any,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        method: PosteriorMethod | None = None,
+        together: int | None = None,
     ) -> Posterior:
-        """:meth:`complete` with NaN for what is missing. Rows without NaN come back as they are,
-        with the evidence log p(x) of a whole row; a row of NaN alone is a plain sample, and a
-        warning says so.
+        """:meth:`complete` with NaN for what is missing.
+
+        Rows without NaN come back as they are, with the evidence log p(x) of a whole row. A row of
+        NaN alone is a plain sample, and a warning says so.
+
+        Args:
+            x: raw data with shape (N, *), NaN where a value is missing.
+            draws: how many to return for each row.
+            times: the chain, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None.
+            method: see :meth:`posterior`.
+            together: see :meth:`posterior`.
 
         Raises:
             ValueError: if x has another shape than the data.
@@ -194,12 +317,12 @@ class Diffusion(Model):
                 "first: they are plain samples",
                 stacklevel=2,
             )
-        return self.complete(array, missing, draws, times, rng, **how)
+        return self.complete(array, missing, draws, times, rng, method=method, together=together)
 
     def compress(
         self,
         x: object,
-        times: int | Sequence[int] | Tensor | None = None,
+        times: Times = 50,
         *,
         block: int = 2048,
         together: int = 64,
@@ -207,25 +330,31 @@ class Diffusion(Model):
         verify: bool = True,
         portable: bool = True,
     ) -> bytes:
-        """A stream of about -K bits, from which x (N, *) is read to the last bit.
+        """A stream of about -K bits from which :meth:`decompress` reads x to the last bit.
 
         Args:
-            x: raw data, an array or a tensor on any device.
-            times: of the chain; None for 50 even ones. See :class:`Codec` for all options.
-            block: examples in a block.
-            together: examples that the network sees at once.
-            workers: blocks at work at a time; None for one for each core.
-            verify: read each block before it is written.
-            portable: any machine reads the stream; False is faster, and only a machine with the
-                same arithmetic reads it.
+            x: raw data with shape (N, *), an array or a tensor on any device.
+            times: the chain. A number is that many even times at most: fewer where T is less, and
+                all where the head defines steps between neighbours only. None takes all T.
+            block: examples in a block. Larger ones make shorter streams and take more memory.
+            together: examples that the network evaluates at once.
+            workers: blocks at work at a time, a thread each; None takes one for each core.
+            verify: whether each block is read back before it is written; that doubles the time.
+            portable: whether any machine reads the stream. Otherwise only a machine with the same
+                floating-point arithmetic reads it, and writing is faster.
 
         Raises:
             TypeError: if raw values are not determined by x_0, as those of `Dequantized`.
             ValueError: if x is not of the model's data, or an option is out of range.
         """
+        listed = self._listed(times)
+        if listed is None or not self.head.jumps:
+            listed = self.steps
+        elif isinstance(listed, int):
+            listed = min(listed, self.steps)
         codec = Codec(
             self,
-            times,
+            listed,
             block=block,
             together=together,
             workers=workers,
@@ -275,7 +404,7 @@ class Diffusion(Model):
         files.write_text(folder / "config.json", text + "\n")
 
     @classmethod
-    def build(cls, description: dict, network: nn.Module | None = None) -> "Diffusion":
+    def build(cls, description: dict[str, Any], network: nn.Module | None = None) -> "Diffusion":
         """The model that :meth:`describe` described, with new weights; a network of your own
         class has to be given."""
         description = converted_description(description)
@@ -309,8 +438,12 @@ class Diffusion(Model):
             ) from None
         return model.eval()
 
+    def _listed(self, times: Times) -> int | Sequence[int] | Tensor | None:
+        """The times of a grid; other times as they are."""
+        return times(self) if isinstance(times, TimeGrid) else times
+
     def _known(self, x: object, mask: object) -> tuple[Tensor, Tensor]:
-        """Where x is known, and x with what is missing replaced by something the space holds."""
+        """Where x is known; and x, with a value of the space in place of each missing one."""
         array = as_tensor(x, "x")
         hidden = as_array(mask, self.space.shape, "mask")
         if tuple(hidden.shape) != tuple(array.shape):
@@ -336,7 +469,7 @@ def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) ->
     require_weights(lambda: serialization.build(description["network"], KNOWN), weights, state)
 
 
-def read_config(folder: Path) -> dict:
+def read_config(folder: Path) -> dict[str, Any]:
     """The `config.json` of a folder, checked for its version."""
     path = folder / "config.json"
     if not folder.is_dir():
@@ -344,7 +477,7 @@ def read_config(folder: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
     try:
-        stored = json.loads(path.read_text())
+        stored: dict[str, Any] = json.loads(path.read_text())
         version = stored["format"]
         stored["model"]
     except (ValueError, KeyError, TypeError) as error:
@@ -357,6 +490,7 @@ def read_config(folder: Path) -> dict:
     return stored
 
 
-def _schedule(kind: str, arguments: dict) -> schedules.Schedule:
+def _schedule(kind: str, arguments: dict[str, Any]) -> schedules.Schedule:
     makers = {name: getattr(schedules, name) for name in schedules.__all__ if name != "Schedule"}
-    return serialization.build({"is": kind, **arguments}, makers)
+    made: schedules.Schedule = serialization.build({"is": kind, **arguments}, makers)
+    return made

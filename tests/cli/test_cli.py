@@ -320,7 +320,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
         (["sample"], "A run folder, or the name of a pretrained model. (required)"),
         (["report"], "name at least one run folder"),
         (["schedule", "cosin"], "there is no schedule 'cosin': did you mean cosine?"),
-        (["schedule", "--steps", "1"], "needs at least 2 steps, got steps = 1"),
+        (["schedule", "--steps", "1"], "steps must be a whole number from 2 to 1,000,000, got 1"),
     ],
 )
 def test_a_mistake_is_answered_by_what_was_meant(words, said, refused, tmp_path, monkeypatch):

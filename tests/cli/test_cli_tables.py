@@ -89,7 +89,8 @@ def test_holes_are_filled_and_the_rest_is_as_it_was(fitted, say, tmp_path):
     told = say("impute", fitted, tmp_path / "new.csv", "-o", tmp_path / "whole.csv")
     filled = read(tmp_path / "whole.csv")
     assert told["filled"] == 21
-    assert filled.schema == truth.schema
+    assert filled.columns == ["planet", "weight", "height"]
+    assert filled.select(truth.columns).schema == truth.schema
     assert filled["height"].equals(truth["height"])
     assert filled["planet"].equals(truth["planet"])
     assert filled["weight"][20:].equals(truth["weight"][20:])
@@ -190,3 +191,38 @@ def test_mistakes_are_told(fitted, refused, tmp_path):
     write_table(tmp_path / "odd.csv", [people(3).with_columns(planet=pl.Series([3, 3, 4]))])
     assert "planet" in refused("compress", fitted, tmp_path / "odd.csv", "-o", tmp_path / "o.qs")
     assert not (tmp_path / "o.qs").exists()
+
+
+def test_what_is_left_out_of_the_model_is_kept_beside_its_row(say, tmp_path):
+    names = pl.Series("who", [f"p{i}" for i in range(90)])
+    table = without(people(90), "weight", [3]).insert_column(1, names)
+    write_table(tmp_path / "t.csv", [table])
+    run = tmp_path / "run"
+    say("fit", tmp_path / "t.csv", "-o", run, "--leave-out", "who", "--steps", 0)
+    filled = read(say("impute", run, tmp_path / "t.csv", "-o", tmp_path / "w.csv")["imputed"])
+    assert filled.columns == table.columns
+    assert filled["who"].equals(names)
+    for verb in (
+        ["outliers", run, tmp_path / "t.csv"],
+        ["score", run, "--data", tmp_path / "t.csv"],
+    ):
+        say(*verb, "-o", tmp_path / "found.csv")
+        found = read(tmp_path / "found.csv")
+        assert found.columns[:2] == ["who", "log_prob"]
+        assert found["who"].equals(names)
+    assert read(say("sample", run, "--n", 3)["samples"]).columns == ["height", "weight", "planet"]
+
+
+def test_how_a_file_was_read_is_kept_and_said(say, tmp_path, refused):
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{x:.2f};{y:.1f}\n".replace(".", ",") for x, y in rng.normal(size=(40, 2)))
+    (tmp_path / "t.csv").write_text(rows + "fehlt;1,0\n")
+    said = refused("fit", tmp_path / "t.csv", "-o", tmp_path / "run")
+    assert 'x0: 1 of 41 cells are no numbers: row 41 "fehlt"' in said
+    more = ["--missing", "fehlt", "--steps", 0]
+    made = say("fit", tmp_path / "t.csv", *more, "--dry-run", "-o", tmp_path / "run")
+    assert "there is no header" in made["remarks"][0]
+    assert "1.234,5" in made["remarks"][1]
+    say("fit", tmp_path / "t.csv", *more, "-o", tmp_path / "run")
+    filled = say("impute", tmp_path / "run", tmp_path / "t.csv", "-o", tmp_path / "w.csv")
+    assert (filled["filled"], filled["rows"]) == (1, 41)

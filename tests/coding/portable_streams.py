@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["write", "read"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--models", nargs="*", help="default: all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--split", type=int, default=0)
     asked = parser.parse_args()
@@ -102,7 +103,9 @@ def main() -> None:
     blocks._plain = lambda *args: [  # type: ignore[assignment]
         replace(block, payload=bytes(10**6)) for block in plain(*args)
     ]
-    for name, (model, x) in models().items():
+    chosen = models()
+    for name in asked.models or chosen:
+        model, x = chosen[name]
         path = asked.folder / f"{name}.qs"
         weights = path.with_suffix(".pt")
         if asked.verb == "write":  # weights are drawn by the machine's arithmetic, too

@@ -33,7 +33,7 @@ from quasistatic.coding.portability import Native, Portable
 from quasistatic.coding.relative_entropy_coding import SharedCandidates
 from quasistatic.coding.stack import Stack
 from quasistatic.diagnostics.oracles import GaussianOracle, HeartbeatOracle
-from quasistatic.distributions import Gaussian
+from quasistatic.distributions import Gaussian, RealSupport
 
 
 def heartbeat() -> tuple[HeartbeatOracle, qs.Diffusion]:
@@ -589,7 +589,7 @@ def test_an_index_is_a_draw_and_tells_it():
         candidates = SharedCandidates((1, row, 0), p)
         index.append(candidates.choose(q, bits + 3, rng))
         drawn.append(candidates.draw(index[-1], 1)[0])
-        received = receive(NativeFloats(), p, 1, row, np.array([[index[-1]]]))
+        received = receive(NativeFloats(), p, RealSupport(), 1, row, np.array([[index[-1]]]))
         assert torch.equal(received[0], drawn[-1])
     found = torch.stack(drawn)
     assert_mean(found, q.loc[0])

@@ -124,12 +124,12 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"a,b\n1,\xff\n")
     with pytest.raises(ValueError, match="no text table in UTF-8"):
         open_table(tmp_path / "x.csv")
-    for ending, says in (("npy", "is no NumPy file"), ("parquet", "is no Parquet file")):
+    for ending, says in (("npy", "is no NumPy array"), ("parquet", "is no Parquet file")):
         (tmp_path / f"x.{ending}").write_bytes(b"1,2")
         with pytest.raises(ValueError, match=says):
             open_table(tmp_path / f"x.{ending}")
     np.savez(tmp_path / "two.npz", a=np.zeros((2, 2)), b=np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="holds 2 arrays"):
+    with pytest.raises(ValueError, match="arrays|single array"):
         open_table(tmp_path / "two.npz")
 
 

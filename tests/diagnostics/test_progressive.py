@@ -19,7 +19,7 @@ from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
 from quasistatic.reporting import figures
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import sample
 from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
 
 
@@ -192,7 +192,7 @@ def test_other_numbers_of_evaluations_are_refused(evaluations):
 def test_a_walk_that_is_watched_ends_where_it_ends_unwatched():
     for model, _ in MODELS.values():
         made = generate_progressively(model, 6, 4, rng=seeded(2))
-        assert torch.equal(made.samples, ancestral(model, 6, rng=seeded(2)))
+        assert torch.equal(made.samples, sample(model, 6, rng=seeded(2)))
         assert made.estimates.shape == (6, 4, 3)
         assert made.t.tolist()[0] == model.steps
         assert made.t.tolist()[-1] == 1

@@ -11,7 +11,7 @@ from quasistatic.heads import Clean, Exact, Levels, Spread, Velocity
 from quasistatic.heads.variances import Analytic, FixedLarge, FixedSmall, Interpolated
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import sample
 from quasistatic.spaces import Binary, Quantized
 
 VALUES = torch.tensor([-1.5, -0.5, 0.5, 1.5], dtype=torch.float64)
@@ -136,7 +136,7 @@ def test_the_exact_step_costs_less_where_steps_are_long(times, rng):
     space, kernel = Quantized(4, 5, 2.0), KERNELS["gaussian-log-snr"]
     own = Model(space, kernel, Levels(), Wrong(5))
     exact = Model(space, kernel, Exact(Levels()), Wrong(5))
-    x = ancestral(exact, 1500, times, rng)
+    x = sample(exact, 1500, times, rng)
     seeds = (torch.Generator().manual_seed(1) for _ in range(2))
     gain = [bound(m, x, times=times, rng=g).nats for m, g in zip((exact, own), seeds, strict=True)]
     difference = gain[0] - gain[1]

@@ -336,7 +336,7 @@ def test_a_silent_network_s_chain_is_the_closed_form(float64, monkeypatch):
     rng = torch.Generator().manual_seed(0)
     off = fitted.model.score(rows, None, rng=rng).nats.numpy() - exact
     assert abs(off.mean()) < 4 * off.std() / 40**0.5 + 0.02
-    found = fitted.model.impute(rows[:12], 4, 30, rng, particles=32)
+    found = fitted.model.impute(rows[:12], 4, 30, rng, method=qs.SMC(32))
     error = np.sqrt((found.evidence_stderr.numpy() ** 2).mean() / 12)
     assert abs((found.log_evidence.numpy() - exact[:12]).mean()) < 5 * error + 0.03
 

@@ -76,7 +76,7 @@ def test_what_is_missing_is_filled_and_what_is_known_is_kept(trained, rng):
     table, whole = model.space, held_out[~held_out.isnan().any(1)][:40]
     hidden = whole.clone()
     hidden[:, 0] = math.nan
-    found = model.impute(hidden, draws=16, particles=16, times=20, rng=rng)
+    found = model.impute(hidden, draws=16, method=qs.SMC(16), times=20, rng=rng)
     filled = table.typical(found.draws)
     assert torch.equal(filled[:, 1:], whole[:, 1:])
     assert (filled[:, 0] == whole[:, 0]).double().mean() > 0.85

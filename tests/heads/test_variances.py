@@ -13,7 +13,7 @@ from quasistatic.heads.variances import FixedLarge, FixedSmall, Interpolated, Si
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import sample as ancestral
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 GAUSSIAN = {name: kernel for name, kernel in KERNELS.items() if not kernel.binary}

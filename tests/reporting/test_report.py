@@ -21,6 +21,7 @@ from quasistatic.likelihood import Score, bound
 from quasistatic.model import Model
 from quasistatic.reporting import figures
 from quasistatic.reporting import html as report
+from quasistatic.sampling import SMC
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 VOID = {"meta", "img", "br", "hr", "link"}
@@ -215,7 +216,7 @@ def test_completion_keeps_what_was_seen_and_marks_what_was_hidden():
     data = np.random.default_rng(0).integers(0, 5, (2, 3, 4))
     hidden = np.zeros((3, 4), dtype=bool)
     hidden[:, 2:] = True
-    figure = figures.completion_panel(grey(), data, rng(), hidden, particles=8)
+    figure = figures.completion_panel(grey(), data, rng(), hidden, method=SMC(8))
     canvas = shown(figure, 0)[..., :3]
     parts = [canvas[:3, 5 * i : 5 * i + 4] for i in range(8)]  # a gap of one between pictures
     low, high = data.min(), data.max()

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 import quasistatic as qs
-from conftest import assert_mean, close
+from conftest import Silent, assert_mean, close
 from quasistatic.diagnostics.oracles import HeartbeatOracle, MixtureOracle
 from quasistatic.distributions import Gaussian
 from quasistatic.kernels import GaussianKernel, schedules
-from quasistatic.sampling import PLAIN
+from quasistatic.sampling import SMC, Guided
 from quasistatic.sampling.factors import Anything, Label, Linear, Observed, Product, Smooth
+from quasistatic.sampling.guidance import RULES
 
 INF = math.inf
 LAW = MixtureOracle((0.4, 0.6), ((-1.2, 1.0, 0.3), (0.9, -0.8, 0.1)), (0.3, 0.4))
@@ -45,10 +46,10 @@ def conjugate(matrix, y, variance):
     return whole, covariance, torch.stack(joint).logsumexp(0)
 
 
-def check(model, factor, expected, rng, slack=0.03, **how):
+def check(model, factor, expected, rng, slack=0.03, pull=0.0):
     """Draws and evidence of the same example many times over; their spread tells the error."""
     mean, covariance, log_evidence = expected
-    found = model.posterior(factor, 300, None, rng, particles=300, repeats=1, **how)
+    found = model.posterior(factor, 300, None, rng, method=SMC(300, 1, pull))
     assert_mean(found.draws.mean(1), mean, slack)
     around = found.draws - mean
     assert_mean((around[..., :, None] * around[..., None, :]).mean(1), covariance, slack)
@@ -96,7 +97,7 @@ def test_a_label_is_a_posterior_over_components(model, rng):
         return LAW.mixture.log_weight.to(x) + law.log_prob(x[:, None]).sum(-1)
 
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
-    found = model.posterior(Label(logits, labels), 300, None, rng, particles=300, repeats=1)
+    found = model.posterior(Label(logits, labels), 300, None, rng, method=SMC(300, 1))
     for k, rows in enumerate(found.draws.split(3)):
         assert_mean(rows.mean(1), LAW.mixture.mean[k], slack=0.05)
         weight = LAW.weights[k]
@@ -117,10 +118,30 @@ def test_units_are_those_of_the_raw_data(rng):
         small = qs.Diffusion(qs.Continuous(3, 0.5 * scale, scale), kernel, qs.Velocity(), network)
         seen = Observed(y * scale, variance * scale**2) * Linear(view * scale, row, 0.5 * scale**2)
         rng.manual_seed(0)
-        found.append(small.posterior(seen, 4, None, rng, particles=16))
+        found.append(small.posterior(seen, 4, None, rng, method=SMC(16, 2)))
     assert torch.allclose(found[1].draws, c * found[0].draws, rtol=1e-4, atol=1e-5)
     change = found[1].log_evidence - found[0].log_evidence
     assert torch.allclose(change, torch.full((2,), -3 * math.log(c)).double(), atol=1e-4)
+
+
+def test_a_linear_view_of_shifted_data_is_one_of_the_raw_values(rng):
+    """A x of raw data, where the space has a shift and a scale of each value's own."""
+    kernel = GaussianKernel(schedules.linear_log_snr(60, 9, -9))
+    space = qs.Continuous(3, shift=(5.0, -2.0, 0.5), scale=(2.0, 0.5, 3.0))
+    raw = torch.randn(SIX, 3, generator=rng)
+    about = Linear(six(SEEN), MATRIX, NOISE).on(space)
+    expected = Gaussian(raw @ MATRIX.T, NOISE.expand(SIX, 2)).log_prob(six(SEEN)).sum(1)
+    assert close(about.log_prob(space.encode(raw)), expected)
+    shifted = qs.Diffusion(space, kernel, qs.Natural(), Silent())
+    # With data that are the kernel's noise, raw values are N(shift, scale^2).
+    prior = torch.tensor([5.0, -2.0, 0.5]), torch.tensor([4.0, 0.25, 9.0])
+    seen = MATRIX @ torch.diag(prior[1]) @ MATRIX.T + torch.diag(NOISE)
+    gain = torch.diag(prior[1]) @ MATRIX.T @ torch.linalg.inv(seen)
+    mean = prior[0] + gain @ (SEEN - MATRIX @ prior[0])
+    found = shifted.posterior(Linear(six(SEEN), MATRIX, NOISE), 300, None, rng, method=SMC(300, 1))
+    assert_mean(found.draws.mean(1), mean, slack=0.1)
+    law = torch.distributions.MultivariateNormal(MATRIX @ prior[0], seen)
+    assert_mean(found.log_evidence, law.log_prob(SEEN), slack=0.05)
 
 
 def test_an_adjoint_that_is_found_is_the_one_that_is_told(model, rng):
@@ -140,11 +161,11 @@ def test_an_adjoint_that_is_found_is_the_one_that_is_told(model, rng):
     assert close(updated[0].mean, expected, rtol=1e-7)
 
 
-@pytest.mark.parametrize("walk", list(PLAIN))
-def test_plain_walks_keep_what_is_known_and_tell_no_evidence(model, walk, rng):
+@pytest.mark.parametrize("rule", list(RULES))
+def test_guided_walks_keep_what_is_known_and_know_no_evidence(model, rule, rng):
     y = torch.tensor([[0.1234567, 0.0, 0.0]] * 2)
     seen = Observed(y, torch.tensor([0.0, 0.3, INF]))
-    found = model.posterior(seen, 8, 50, rng, walk=walk)
+    found = model.posterior(seen, 8, 50, rng, method=Guided(rule))
     assert found.draws.shape == (2, 8, 3)
     assert torch.equal(found.draws[..., 0], y[:, :1].expand(2, 8).to(found.draws.dtype))
     assert found.log_evidence.isnan().all()
@@ -152,8 +173,8 @@ def test_plain_walks_keep_what_is_known_and_tell_no_evidence(model, walk, rng):
     assert found.draws[..., 2].std() > 0.1
 
 
-@pytest.mark.parametrize("walk", ["constant", "growing"])
-def test_plain_walks_are_approximations(walk, rng):
+@pytest.mark.parametrize("rule", ["constant", "growing"])
+def test_guided_walks_are_approximations(rule, rng):
     """p = N(0, 1), r = N(1.5; x, 0.5), exact steps: r at every step is p r^2 in the end, and r
     that grows with t is off too. r matched to the noise is right for the kernel's own fixed
     point, which this is, and weighted particles are right."""
@@ -161,10 +182,10 @@ def test_plain_walks_are_approximations(walk, rng):
     oracle = qs.diagnostics.oracles.GaussianOracle((0.0,), (1.0,))
     normal = qs.Diffusion(**oracle.parts(kernel))
     seen = Observed(torch.tensor([[1.5]]), 0.5)
-    off = normal.posterior(seen, 3000, None, rng, walk=walk).draws
+    off = normal.posterior(seen, 3000, None, rng, method=Guided(rule)).draws
     assert abs(off.mean().item() - 1.0) > 0.1 or abs(off.var().item() - 1 / 3) > 0.1
-    for how in ({"walk": "matched"}, {"particles": 3000, "repeats": 1}):
-        right = normal.posterior(seen, 3000, None, rng, **how).draws
+    for method in (Guided("matched"), SMC(3000, 1)):
+        right = normal.posterior(seen, 3000, None, rng, method=method).draws
         assert abs(right.mean().item() - 1.0) < 0.05
         assert abs(right.var().item() - 1 / 3) < 0.03
 
@@ -197,12 +218,54 @@ def test_memory_is_bounded_and_the_answer_the_same(model):
 
 def test_repeats_tell_the_error_of_the_evidence(model, rng):
     seen = Observed(torch.tensor([[0.5, 0.2, 0.0]] * 40), torch.tensor([0.0, 0.2, INF]))
-    found = model.posterior(seen, 2, 40, rng, particles=20, repeats=8)
+    found = model.posterior(seen, 2, 40, rng, method=SMC(20, 8))
     spread = found.log_evidence.std().item()
     assert found.evidence_stderr.mean().item() == pytest.approx(spread, rel=0.5)
     assert ((found.effective > 0) & (found.effective <= 1)).all()
     assert (found.ancestors <= 160).all()
     assert (found.ancestors >= 8).all()
+
+
+@pytest.mark.parametrize("repeats", [2, 8])
+def test_intervals_of_the_evidence_hold_the_truth_as_often_as_they_say(model, repeats, rng):
+    """By Student's t. 1.96 standard errors of two repeats hold it in two cases of three."""
+    seen = Observed(torch.tensor([[-0.2, 0.0, 0.0]] * 400), torch.tensor([0.0, INF, INF]))
+    found = model.posterior(seen, 1, 10, rng, method=SMC(32, repeats))
+    truth = found.log_evidence.exp().mean().log()  # of these ten steps
+    for level in (0.5, 0.95):
+        low, high = found.evidence_interval(level)
+        assert ((low <= truth) & (truth <= high)).double().mean() == pytest.approx(level, abs=0.05)
+    if repeats == 2:
+        close_by = (found.log_evidence - truth).abs() < 1.96 * found.evidence_stderr
+        assert close_by.double().mean() < 0.75
+    with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
+        found.evidence_interval(95)
+
+
+def test_intervals_of_the_defaults_hold_hidden_values_as_often_as_they_say(model, rng):
+    """Simulation-based calibration: data that the model drew, two of three values hidden."""
+    x = model.sample(300, 30, rng)
+    mask = torch.tensor([True, False, True]).expand_as(x)
+    found = model.complete(x, mask, 63, 30, rng)
+    place = (found.draws < x[:, None]).double().mean(1)[mask]
+    for level in (0.5, 0.8, 0.95):
+        inside = ((place - 0.5).abs() < level / 2).double().mean()
+        assert inside == pytest.approx(level, abs=0.05)
+    assert found.repeats == 8
+
+
+def test_a_posterior_prints_in_a_few_lines(model, rng):
+    seen = Observed(torch.zeros(2, 3), torch.tensor([0.0, 0.2, INF]))
+    told = repr(model.posterior(seen, 4, 10, rng))
+    assert told.count("\n") < 5
+    assert "4 draws for each of 2 examples, by SMC(particles=" in told
+    assert "nats, each ±" in told
+    assert "(8 repeats)" in told
+    guided = model.posterior(seen, 4, 10, rng, method=Guided("matched"))
+    assert repr(guided) == "Posterior: 4 draws for each of 2 examples, by Guided(rule='matched')"
+    assert repr(SMC(8, 2).run(model, seen.on(model.space), 2, 10, rng)).startswith(
+        "WeightedParticles: 2 examples, 2 sets of 8 particles"
+    )
 
 
 def test_evidence_of_bits_seen_in_part_is_a_sum(rng):
@@ -211,7 +274,7 @@ def test_evidence_of_bits_seen_in_part_is_a_sum(rng):
     bits = qs.Diffusion(**oracle.parts(qs.BinomialKernel(schedules.erase_evenly(100), 0.2)))
     y = torch.zeros(6, 20)
     seen = Observed(y, torch.where(torch.arange(20) % 5 < 2, 0.0, INF))
-    found = bits.posterior(seen, 300, 60, rng, particles=300, repeats=1)
+    found = bits.posterior(seen, 300, 60, rng, method=SMC(300, 1))
     phase = found.draws[..., :5].mean(1)
     assert_mean(phase, torch.tensor([0.0, 0.0, 1 / 3, 1 / 3, 1 / 3]), slack=0.01)
     assert_mean(found.log_evidence.exp(), 0.6, slack=0.01)
@@ -228,8 +291,8 @@ class Doubler(nn.Module):
 @pytest.mark.parametrize(
     ("factor", "says"),
     [
-        (lambda: Observed(torch.zeros(2, 4)), r"has shape \(2, 4\), and the data have \(N, 3\)"),
-        (lambda: Observed(torch.full((2, 3), math.nan)), r"seen at \(0, 0\) is nan"),
+        (lambda: Observed(torch.zeros(2, 4)), r"shape \(2, 4\), and the data have \(N, 3\)"),
+        (lambda: Observed(torch.full((2, 3), math.nan)), r"measurement at \(0, 0\) is nan"),
         (lambda: Observed(torch.zeros(2, 3), -1.0), "variance at .* is -1.0: give 0 or more"),
         (
             lambda: Observed(torch.zeros(2, 3), 0) * Observed(torch.ones(2, 3), 0),
@@ -259,18 +322,24 @@ def test_a_factor_that_is_none_is_refused(model, factor, says):
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("method", "says"),
     [
-        ({"walk": "repaint"}, "there is no walk 'repaint': choose one of weighted, constant"),
-        ({"particles": 0}, "particles must be 1 or more, got 0"),
-        ({"repeats": 0}, "repeats must be 1 or more, got 0"),
-        ({"pull": -1.0}, "pull must be 0 or more"),
-        ({"draws": 0}, "draws must be 1 or more"),
+        (lambda: Guided("repaint"), "no rule 'repaint' of guided walks: choose one of constant"),
+        (lambda: SMC(0), "particles must be 1 or more, got 0"),
+        (lambda: SMC(repeats=0), "repeats must be 1 or more, got 0"),
+        (lambda: SMC(pull=-1.0), "pull must be 0 or more"),
+        (lambda: SMC(threshold=2.0), "threshold is a share of the particles"),
     ],
 )
-def test_a_walk_that_is_none_is_refused(model, how, says):
+def test_a_method_out_of_range_is_refused(method, says):
     with pytest.raises(ValueError, match=says):
-        model.posterior(Anything(), times=20, **how)
+        method()
+
+
+@pytest.mark.parametrize("name", ["draws", "together"])
+def test_a_count_below_one_is_refused(model, name):
+    with pytest.raises(ValueError, match=f"{name} must be 1 or more, got 0"):
+        model.posterior(Anything(), times=20, **{name: 0})
 
 
 def test_products_are_flat_and_anything_is_one():

@@ -13,9 +13,7 @@ from quasistatic.heads import Clean, Levels, Natural, Noise
 from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.model import Model
-from quasistatic.sampling import plain
-from quasistatic.sampling import posterior as weighted
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import SMC, Guided, sample
 from quasistatic.sampling.factors import Anything, Observed
 from quasistatic.spaces import Binary, Continuous, Quantized
 
@@ -23,13 +21,13 @@ INF = math.inf
 
 
 def observed(y, variance) -> Observed:
-    """What was seen of x_0, in float64: y is (examples, *)."""
+    """Measurements of x_0, in float64: y is (examples, *)."""
     return Observed(*(torch.as_tensor(each, dtype=torch.float64) for each in (y, variance)))
 
 
-def posterior(model, factor, examples, particles, times=None, rng=None, **how):
-    """Draws of equal weight, as many as particles, and the log-evidence."""
-    found = weighted(model, factor, examples, particles, times=times, rng=rng, **how)
+def posterior(model, factor, examples, particles, times=None, rng=None):
+    """Draws of equal weight, as many as particles, and the log-evidence, of one set."""
+    found = SMC(particles, 1).run(model, factor, examples, times, rng)
     return found.draw(particles, rng), found.log_evidence
 
 
@@ -57,13 +55,13 @@ def test_denoising_bits_is_exact_where_they_are_noise(rng):
     assert_mean(x[0], joint.softmax(0)[1], slack=1e-4)
 
 
-def test_the_plain_walk_draws_something_else(rng):
-    """With r constant in t and no weights the walk draws p r^2, about N(1.2, 0.2): it is no
+def test_a_guided_walk_draws_something_else(rng):
+    """With r constant in t and no weights a guided walk draws p r^2, about N(1.2, 0.2): it is no
     posterior, which is why `posterior` weighs its particles."""
     kernel = GaussianKernel(schedules.linear(400, 0.01, 0.01))
     model = Model(Continuous(1), kernel, Natural(), Silent())
     factor = observed([[1.5]], 0.5)
-    x = plain(model, factor, 1, 4000, "constant", rng=rng)
+    x = Guided("constant")(model, factor, 1, 4000, None, rng, 4000).x_0
     assert abs(x.mean().item() - 1.2) < 0.05
     assert abs(x.var().item() - 0.2) < 0.03
     y, _ = posterior(model, factor, 1, 4000, rng=rng)
@@ -223,7 +221,7 @@ def test_zeros_that_tell_little_leave_phases_in_proportion(rng):
     where = (torch.arange(20) % 5 < 2) & (torch.arange(20) < 11)
     y = torch.zeros(examples, 20)
     variance = torch.where(where, 0.0, INF).expand_as(y)
-    x = weighted(model, observed(y, variance), examples, 24, times=60, rng=rng).draw(1, rng)[:, 0]
+    x = SMC(24, 1).run(model, observed(y, variance), examples, 60, rng).draw(1, rng)[:, 0]
     phase = (x[:, None] == oracle.sequences).all(-1)
     assert phase.any(1).double().mean() > 0.99
     count = phase.sum(0)
@@ -273,7 +271,7 @@ def test_knowing_nothing_is_sampling(rng):
     for factor in (Anything(), observed(blank, INF)):
         x, evidence = posterior(model, factor, 1, 10_000, rng=rng)
         assert close(evidence, torch.zeros(1))
-        free = ancestral(model, 10_000, rng=rng)
+        free = sample(model, 10_000, rng=rng)
         assert_mean(x[0], free.mean().item(), slack=5 * free.std().item() / 100)
         assert abs(x.var().item() / free.var().item() - 1) < 0.1
 
@@ -288,7 +286,7 @@ class Certain(nn.Module):
 def test_what_cannot_be_is_said_to_have_no_probability(rng):
     model = Model(Binary(3), KERNELS["bits"], Clean(), Certain())
     y = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
-    with pytest.raises(ValueError, match="no particle of example 1 is left at t = 0"):
+    with pytest.raises(ValueError, match="no particle of example 1 has any weight at t = 0"):
         posterior(model, observed(y, 0.0), 2, 20, rng=rng)
     x, _ = posterior(model, observed(y[:1], 0.0), 1, 20, rng=rng)
     assert torch.equal(x[0], torch.ones(20, 3))

@@ -12,8 +12,7 @@ from quasistatic.heads.variances import FixedLarge, FixedSmall
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
-from quasistatic.sampling import timesteps
-from quasistatic.sampling.ancestral import ancestral
+from quasistatic.sampling import sample, timesteps
 from quasistatic.sampling.timesteps import StepCosts
 from quasistatic.spaces import Continuous, Quantized
 
@@ -112,7 +111,7 @@ def test_a_path_serves_every_walk(rng):
     kernel = KERNELS["gaussian"]
     model = Model(Quantized(3, 8, 1.5), kernel, Levels(), Wrong(8))
     path = timesteps.measure_costs(model, torch.randint(8, (50, 3), generator=rng), rng=rng).path(6)
-    assert ancestral(model, 5, path, rng).shape == (5, 3)
+    assert sample(model, 5, path, rng).shape == (5, 3)
     assert bound(model, torch.zeros(2, 3), times=path, rng=rng).evaluations == 6
 
 

@@ -16,6 +16,7 @@ from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKerne
 from quasistatic.likelihood import bound, importance
 from quasistatic.model import Model
 from quasistatic.networks import MLP
+from quasistatic.sampling import SMC
 from quasistatic.sampling.factors import Observed
 from quasistatic.spaces import Continuous, OneHot
 
@@ -342,7 +343,7 @@ def test_a_class_that_is_known_comes_back_and_the_evidence_is_its_probability(ke
     """P(second | first) and log P(first), against the joint."""
     model = exact(kernel, masked)
     x = torch.tensor([[0.0, math.nan], [1.0, math.nan], [math.nan, 1.0]])
-    found = model.impute(x, draws=400, particles=200, repeats=4, times=30, rng=rng)
+    found = model.impute(x, draws=400, method=SMC(200, 4), times=30, rng=rng)
     known = ~x.isnan()
     assert torch.equal(found.draws[known[:, None].expand_as(found.draws)],
                        x[known][:, None].expand(-1, 400).flatten())  # fmt: skip
@@ -355,7 +356,7 @@ def test_a_class_that_is_known_comes_back_and_the_evidence_is_its_probability(ke
 
 def test_a_factor_that_knows_all_has_the_row_s_evidence(rng):
     model = exact(*CHAINS["uniform"])
-    found = model.posterior(Observed(rows()), draws=1, particles=100, repeats=2, rng=rng)
+    found = model.posterior(Observed(rows()), draws=1, method=SMC(100, 2), rng=rng)
     assert torch.equal(found.draws[:, 0], rows())
     truth = importance(model, rows(), 200, rng=rng)  # log p of the chain itself, of 60 steps
     error = (found.log_evidence - truth.nats).abs()

@@ -362,7 +362,7 @@ def test_integers_stay_integers_and_classes_stay_classes(rng):
 def test_what_is_known_of_a_row_comes_back_bit_equal(rng):
     raw = mixed(6, rng, holes=0.4).float()
     model = tabular(space_of(mixed(200, rng)), steps=10, width=8, depth=1)
-    found = model.impute(raw, draws=3, particles=8, rng=rng)
+    found = model.impute(raw, draws=3, method=qs.SMC(8), rng=rng)
     known = ~raw.isnan()[:, None].expand(-1, 3, -1)
     assert torch.equal(found.draws[known].float(), raw[:, None].expand(-1, 3, -1)[known])
     assert not found.draws.isnan().any()

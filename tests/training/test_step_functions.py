@@ -152,6 +152,6 @@ def test_recording_leaves_no_trace():
     recorder = Eager(case.model, case.objective, ComputeMode(), len(raw)).record(raw, rng)
     assert torch.equal(rng.get_state(), before)
     assert torch.equal(torch.get_rng_state(), own)
-    again = [draw.clone() for draw in recorder.redraw()]
+    again = [draw.clone() for draw in recorder.redraw(rng)]
     rng.set_state(before)
-    assert all(torch.equal(a, b) for a, b in zip(again, recorder.redraw(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(again, recorder.redraw(rng), strict=True))

@@ -1,1 +1,1 @@
-"""Validation, serialization, files and random draws: used by every room."""
+"""Validation, serialization, files and random draws: used by every package."""

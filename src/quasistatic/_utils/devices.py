@@ -17,14 +17,14 @@ def devices() -> list[str]:
     """
     found = []
     for kind in ACCELERATORS:
-        room = getattr(torch, kind, None)
-        if room is None or not room.is_available():
+        backend = getattr(torch, kind, None)
+        if backend is None or not backend.is_available():
             continue
         try:
             torch.zeros(1, dtype=torch.float64, device=kind)
         except (RuntimeError, TypeError):
             continue
-        count = room.device_count()
+        count = backend.device_count()
         found += [kind] if count == 1 else [f"{kind}:{i}" for i in range(count)]
     return [*found, "cpu"]
 

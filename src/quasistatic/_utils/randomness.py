@@ -1,20 +1,22 @@
 """Draws that a generator of any device makes for tensors of any other."""
 
 __all__ = [
+    "ExampleStreams",
     "Player",
     "Recorder",
     "Rng",
     "Tape",
     "as_generator",
     "below",
-    "choice",
     "normal",
     "permutation",
+    "seed_from",
     "uniform",
 ]
 
 import abc
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral
 from typing import TypeAlias
 
@@ -45,6 +47,72 @@ def as_generator(rng: Rng) -> torch.Generator | None:
     )
 
 
+Draw: TypeAlias = Callable[[torch.Generator], Tensor]
+"""A function that makes one draw with a generator."""
+
+BLOCK = 16
+"""Examples that share one generator of :class:`ExampleStreams`. Draws are made for whole blocks, so
+that a larger block wastes more on a few examples, and a smaller one takes more calls for many."""
+
+
+class ExampleStreams(torch.Generator):
+    """A generator whose draws for an example depend on the seed and the example's number only.
+
+    :func:`uniform` and :func:`normal` take it for tensors whose first axis is the examples. Ten
+    examples then get the same draws alone, in a batch of thousands, and in any split of it. Used as
+    a plain generator, it is one with a seed made of `seed` and `first`.
+
+    Args:
+        seed: from 0 to 2^63 - 1.
+        first: the number of the first example.
+        count: how many examples there are.
+        device: where the draws are made.
+    """
+
+    def __new__(
+        cls, seed: int, first: int, count: int, device: torch.device | str = "cpu"
+    ) -> "ExampleStreams":
+        return super().__new__(cls, device)  # type: ignore[call-arg]
+
+    def __init__(
+        self, seed: int, first: int, count: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.count, self._skipped = count, first % BLOCK
+        self.manual_seed(_mixed(seed, -1 - first))
+        blocks = range(first // BLOCK, -(-(first + count) // BLOCK))
+        self._blocks = [
+            torch.Generator(device).manual_seed(_mixed(seed, number)) for number in blocks
+        ]
+
+    def draw(self, shape: Sequence[int], draw: Callable[..., Tensor]) -> Tensor:
+        """Draws of `shape` (count, *), where draw(shape, generator=...) makes those of a block.
+
+        Raises:
+            ValueError: if the first axis is not the examples.
+        """
+        if shape[0] != self.count:
+            raise ValueError(f"these streams are for {self.count} examples, got shape {shape}")
+        parts = [draw((BLOCK, *shape[1:]), generator=generator) for generator in self._blocks]
+        return torch.cat(parts)[self._skipped : self._skipped + self.count]
+
+
+def seed_from(rng: torch.Generator | None) -> int:
+    """A seed for other generators, drawn from one, or from PyTorch's global generator."""
+    at = torch.device("cpu") if rng is None else rng.device
+    return int(torch.randint(2**63 - 1, (), generator=rng, device=at))
+
+
+def _mixed(seed: int, number: int) -> int:
+    """A seed from 0 to 2^63 - 1 for each pair of numbers, alike in nothing (SplitMix64)."""
+    mask = 2**64 - 1
+    for part in (seed, number):
+        z = (seed * 0xD1342543DE82EF95 + part + 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        seed = z ^ (z >> 31)
+    return seed >> 1
+
+
 class Tape(abc.ABC):
     """A stand-in for a generator, so that a function draws nothing itself: its random draws become
     arguments. Compiled code and CUDA graphs need this, as they cannot call a generator.
@@ -54,15 +122,15 @@ class Tape(abc.ABC):
 
         recorder = Recorder(rng)
         f(x, recorder)                          # draws from rng, and remembers how
-        draws = recorder.redraw()               # the same draws in the same order, made anew
+        draws = recorder.redraw(rng)            # the same draws in the same order, made anew
         f(x, Player(draws, rng.device))         # a function of tensors only
     """
 
     device: torch.device
 
     @abc.abstractmethod
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
-        """The next draw of the function; `draw` makes it."""
+    def take(self, draw: Draw) -> Tensor:
+        """The next draw of the function; `draw` makes it with a generator."""
 
 
 class Recorder(Tape):
@@ -70,15 +138,15 @@ class Recorder(Tape):
 
     def __init__(self, rng: torch.Generator) -> None:
         self.rng, self.device = rng, rng.device
-        self.calls: list[Callable[[], Tensor]] = []
+        self.calls: list[Draw] = []
 
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+    def take(self, draw: Draw) -> Tensor:
         self.calls.append(draw)
-        return draw()
+        return draw(self.rng)
 
-    def redraw(self) -> list[Tensor]:
-        """All recorded draws in their order, made anew by the generator."""
-        return [call() for call in self.calls]
+    def redraw(self, rng: torch.Generator) -> list[Tensor]:
+        """All recorded draws in their order, made anew by a generator."""
+        return [call(rng) for call in self.calls]
 
 
 class Player(Tape):
@@ -87,7 +155,7 @@ class Player(Tape):
     def __init__(self, draws: Sequence[Tensor], device: torch.device) -> None:
         self.draws, self.device, self.place = draws, device, 0
 
-    def take(self, draw: Callable[[], Tensor]) -> Tensor:
+    def take(self, draw: Draw) -> Tensor:
         self.place += 1
         return self.draws[self.place - 1]
 
@@ -101,8 +169,10 @@ def uniform(
     """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
     if isinstance(rng, Tape):
         blank, dtype = like.new_empty(0), dtype or like.dtype
-        return rng.take(lambda: uniform(shape, _source(rng), blank, dtype))
+        return rng.take(lambda source: uniform(shape, source, blank, dtype))
     at, dtype = _device(rng, like), dtype or like.dtype
+    if isinstance(rng, ExampleStreams):
+        return rng.draw(shape, partial(torch.rand, dtype=dtype, device=at)).to(like.device)
     return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=at).to(like.device)
 
 
@@ -110,8 +180,10 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
     """Standard normal draws, where `like` is and in its type."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: normal(shape, _source(rng), blank))
+        return rng.take(lambda source: normal(shape, source, blank))
     at = _device(rng, like)
+    if isinstance(rng, ExampleStreams):
+        return rng.draw(shape, partial(torch.randn, dtype=like.dtype, device=at)).to(like.device)
     return torch.randn(tuple(shape), generator=rng, dtype=like.dtype, device=at).to(like.device)
 
 
@@ -119,7 +191,7 @@ def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> T
     """The numbers below n in random order, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: permutation(n, _source(rng), blank))
+        return rng.take(lambda source: permutation(n, source, blank))
     return torch.randperm(n, generator=rng, device=_device(rng, like)).to(like.device)
 
 
@@ -127,21 +199,10 @@ def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor
     """`count` whole numbers below n, where `like` is."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
-        return rng.take(lambda: below(n, count, _source(rng), blank))
+        return rng.take(lambda source: below(n, count, source, blank))
     at = _device(rng, like)
     return torch.randint(n, (count,), generator=rng, device=at).to(like.device)
 
 
-def choice(probs: Tensor, rng: torch.Generator | None) -> Tensor:
-    """A place in each row of probabilities (n, K), drawn by them, with shape (n,)."""
-    here = probs.to(_device(rng, probs))
-    return torch.multinomial(here, 1, replacement=True, generator=rng)[:, 0].to(probs.device)
-
-
 def _device(rng: torch.Generator | None, like: Tensor) -> torch.device:
     return like.device if rng is None else rng.device
-
-
-def _source(tape: Tape) -> torch.Generator | None:
-    """The generator of a recorder; a player needs none, as its draws are made already."""
-    return tape.rng if isinstance(tape, Recorder) else None

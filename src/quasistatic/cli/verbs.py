@@ -187,7 +187,7 @@ class Complete:
     ] = None
     repeats: Annotated[
         int | None,
-        option("Independent sets of particles.", "2, or as many as the draws need", "INT"),
+        option("Independent sets of particles.", "8, or as many as the draws need", "INT"),
         ONE_OR_MORE,
     ] = None
     times: Times = None
@@ -503,6 +503,20 @@ class Fit:
     leave_out: Annotated[
         tuple[str, ...] | None,
         option("Columns that the model leaves out (tables only).", "none", "COLUMN"),
+        OfTables,
+    ] = None
+    header: Annotated[
+        Literal["yes", "no"] | None,
+        option(
+            "Whether the first row of a text file holds names (tables only).",
+            "by the rows",
+            "yes|no",
+        ),
+        OfTables,
+    ] = None
+    missing: Annotated[
+        tuple[str, ...] | None,
+        option("More words for a missing value in a text file (tables only).", "none", "WORD"),
         OfTables,
     ] = None
     rows: Annotated[

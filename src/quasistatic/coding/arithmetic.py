@@ -10,6 +10,7 @@ and what they were rounded to. The reader takes those from the list.
 __all__ = ["Arithmetic", "NativeFloats", "RoundedFloats"]
 
 import abc
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Bernoulli, Family
+from ..distributions import Family, FiniteSupport, Support
 from .frequencies import EPSILON, exact_weights
 from .windows import FloatWindow, RoundedWindow, Window
 
@@ -76,8 +77,14 @@ class Arithmetic(abc.ABC):
         """
 
     @abc.abstractmethod
-    def quantile(self, law: Family, u: Tensor) -> Tensor:
-        """The values of a law at u (B, *) in (0, 1), (B, *), float64."""
+    def quantile(self, law: Family, u: Tensor, support: Support) -> Tensor:
+        """The values of a law at u (B, *) in (0, 1), (B, *), float64.
+
+        Args:
+            law: a batch (B, *), float64.
+            u: where its distribution function is inverted.
+            support: the values that the law can have.
+        """
 
     @abc.abstractmethod
     def power_of_two(self, x: Tensor) -> Tensor:
@@ -99,7 +106,7 @@ class NativeFloats(Arithmetic):
     def raw_edge(self, raw: Tensor, unit: Tensor, slope: Tensor, record: bool = True) -> Tensor:
         return raw
 
-    def quantile(self, law: Family, u: Tensor) -> Tensor:
+    def quantile(self, law: Family, u: Tensor, support: Support) -> Tensor:
         return law.icdf(u)
 
     def power_of_two(self, x: Tensor) -> Tensor:
@@ -196,11 +203,16 @@ class RoundedFloats(Arithmetic):
         margin = MAP_ERROR * (raw.abs() + slope.abs()) / unit
         return self.nearest(raw / unit, margin, record) * unit
 
-    def quantile(self, law: Family, u: Tensor) -> Tensor:
-        if isinstance(law, Bernoulli):
-            # Above 1/2 where u is above the mass of zero.
-            above = ((u - law.log_mass(u - u - 1, u - u).exp()) * QUANTILES).clamp(-0.4, 0.4) + 0.5
-            return self.nearest(above, torch.tensor(QUANTILES * self.epsilon).double())
+    def quantile(self, law: Family, u: Tensor, support: Support) -> Tensor:
+        if isinstance(support, FiniteSupport):
+            place = torch.zeros_like(u)
+            for value in support.values[:-1]:
+                # Above 1/2 where u is above the mass up to this value.
+                end = torch.full_like(u, float(value))
+                below = law.log_mass(torch.full_like(u, -math.inf), end).exp()
+                above = ((u - below) * QUANTILES).clamp(-0.4, 0.4) + 0.5
+                place += self.nearest(above, torch.tensor(QUANTILES * self.epsilon).double())
+            return support.values.double()[place.long()]
         x = law.icdf(u)
         return self.nearest(x * GRID, GRID * self.epsilon * (1 + x.abs())) / GRID
 

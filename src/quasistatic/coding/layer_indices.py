@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import Family
+from ..distributions import Family, Support
 from .arithmetic import Arithmetic
 from .errors import StreamError
 from .portability import Portability
@@ -31,13 +31,19 @@ def group_slices(groups: int) -> list[slice]:
 
 
 def receive(
-    arithmetic: Arithmetic, law: Family, step: int, first: int, index: np.ndarray
+    arithmetic: Arithmetic,
+    law: Family,
+    support: Support,
+    step: int,
+    first: int,
+    index: np.ndarray,
 ) -> Tensor:
     """The values (B, *) of examples, of which each group is the candidate of its index.
 
     Args:
         arithmetic: of the layer, which makes them the same on every machine.
         law: p, a batch (B, *), float64.
+        support: the values that the law can have.
         step: number of the layer.
         first: number of the first example.
         index: of the groups, (B, G).
@@ -48,7 +54,7 @@ def receive(
         for j, (values, which) in enumerate(zip(group_slices(len(row)), row, strict=True)):
             part = flat[i, values]
             flat[i, values] = uniforms((step, first + i, j), len(part), which, 1)[0]
-    return arithmetic.quantile(law, torch.from_numpy(flat).view_as(mean))
+    return arithmetic.quantile(law, torch.from_numpy(flat).view_as(mean), support)
 
 
 def pack_indices(way: Portability, arithmetic: Arithmetic, index: np.ndarray) -> bytes:

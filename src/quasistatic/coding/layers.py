@@ -248,9 +248,10 @@ class _Steps:
     def receive(self, arithmetic: Arithmetic, k: int, x_t: Tensor, index: np.ndarray) -> Tensor:
         """x_s, of which the groups are the candidates of their indices."""
         (s, t), found, row = self._times(k), [], 0
+        support = self.chain.model.kernel.support
         for here in self.batches(x_t):
             law = self.chain.reverse(here, s, t).to(torch.float64)
-            x_s = receive(arithmetic, law, k, row, index[row : row + len(here)])
+            x_s = receive(arithmetic, law, support, k, row, index[row : row + len(here)])
             found.append(x_s.to(here))
             row += len(here)
         return torch.cat(found)
@@ -259,9 +260,10 @@ class _Steps:
         """x_T (n, *): a draw of the prior that both sides make."""
         arithmetic.next_law()
         blank = self.chain.blank(n)
-        law = self.chain.model.kernel.prior(blank).to(torch.float64)
+        kernel = self.chain.model.kernel
+        law = kernel.prior(blank).to(torch.float64)
         first = np.zeros((n, 1), dtype=np.int64)
-        return receive(arithmetic, law, len(self.chain.times), 0, first).to(blank)
+        return receive(arithmetic, law, kernel.support, len(self.chain.times), 0, first).to(blank)
 
     def estimate(self, x_t: Tensor, t: int) -> np.ndarray:
         """E[x_0 | x_t] in raw units."""

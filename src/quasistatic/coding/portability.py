@@ -100,11 +100,11 @@ class Portable(Portability):
     dtype: torch.dtype = field(default=torch.float64, init=False)
 
     def computing(self, model: Model) -> Model:
-        made = copy.deepcopy(model)
+        made = copy.deepcopy(model).cpu().double()
         try:
-            return made.double()
+            return made.to(model.blank(1).device)
         except TypeError:  # a device without float64
-            return made.cpu().double()
+            return made
 
     def writer(self) -> RoundedFloats:
         return RoundedFloats(self.epsilon)

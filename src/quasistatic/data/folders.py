@@ -19,6 +19,9 @@ SUFFIXES = (
 )
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of a PNG file; byte 24 is the number of bits of a value."""
+
 # What Pillow reads of more than 8 bits a value, which it would cut and not scale.
 _WIDE = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 
@@ -84,7 +87,12 @@ def image_files(path: str | Path) -> list[Path]:
     folder = Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    files = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    # Hidden files are no pictures: macOS leaves ._0.png beside 0.png on other systems' disks.
+    files = sorted(
+        each
+        for each in folder.iterdir()
+        if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")
+    )
     if not files:
         inner = sorted(each.name for each in folder.iterdir() if each.is_dir())
         hint = f"; it holds the folders {', '.join(inner[:5])}: give one of them" if inner else ""
@@ -195,20 +203,15 @@ def _converted(file: Path, image: Image.Image, mode: str) -> _Picture:
 
 def _upright(file: Path) -> Image.Image:
     """The image of a file as it was held, of 8 bits a value."""
-    image = ImageOps.exif_transpose(_opened(file))
-    if image.mode in _WIDE:
-        raise ValueError(
-            f"{file} has the mode {image.mode!r}, more than 8 bits a value: read it into an array "
-            "of floats, scale that, and pass the array"
-        )
-    return image
+    return ImageOps.exif_transpose(_opened(file))
 
 
 def _opened(file: Path) -> Image.Image:
     """The decoded image of a file, checksums and all.
 
     Raises:
-        ValueError: if it is damaged, truncated, or no image: how far it could be read.
+        ValueError: if it is damaged, truncated, or no image: how far it could be read; or if it has
+            more than 8 bits a value.
     """
     content = formats.read(file)
     stream = io.BytesIO(content.data)
@@ -217,9 +220,15 @@ def _opened(file: Path) -> Image.Image:
         stream.seek(0)
         image = Image.open(stream)
         image.load()
-        return image
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{file} is damaged or no image: reading stopped at byte {stream.tell()} of "
             f"{len(content.data)} ({error}); replace it, or move it out of the folder"
         ) from None
+    # Pillow keeps 8 of the 16 bits of a colour PNG without a word.
+    if image.mode in _WIDE or (content.data[:8] == PNG and content.data[24] == 16):
+        raise ValueError(
+            f"{file} has the mode {image.mode!r}, more than 8 bits a value: read it into an array "
+            "of floats, scale that, and pass the array"
+        )
+    return image

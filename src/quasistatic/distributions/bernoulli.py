@@ -4,7 +4,7 @@ __all__ = ["Bernoulli"]
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Bernoulli(Family):
     """
 
     logit: Tensor
+    binary: ClassVar[bool] = True
 
     @property
     def mean(self) -> Tensor:

@@ -4,7 +4,7 @@ __all__ = ["Family", "times", "total"]
 
 import abc
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ class Family(abc.ABC):
 
     variance: Tensor
     """Var[x], broadcasting to (B, *)."""
+
+    binary: ClassVar[bool] = False
+    """Whether each variable is 0 or 1."""
 
     @property
     def independent_parts(self) -> tuple["Family", ...]:

@@ -16,7 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from .._utils.randomness import choice
+from .._utils.randomness import uniform
 from .family import Family, times
 from .moments import rows_at_once
 
@@ -141,10 +141,7 @@ class OnLattice(Family):
 
     @torch.no_grad()
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
-        def draw(p: "OnLattice") -> Tensor:
-            return choice(p.probs, rng)
-
-        return self.values[self._by_rows(draw)]
+        return self.icdf(uniform(self.shape, rng, self.linear, torch.float64))
 
     @torch.no_grad()
     def icdf(self, u: Tensor) -> Tensor:
@@ -181,8 +178,9 @@ class OnLattice(Family):
 
 
 def _at_quantile(p: OnLattice, u: Tensor) -> Tensor:
-    below = p.probs.cumsum(-1)[..., :-1]
-    return (u[..., None] > below).sum(-1)
+    # Rounding keeps the whole sum from 1. A level without probability must not be drawn for that.
+    upto = p.probs.cumsum(-1)
+    return (u[..., None] * upto[..., -1:] > upto[..., :-1]).sum(-1)
 
 
 def _log_mass(p: OnLattice, lower: Tensor, upper: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
 from ..spaces import Table
-from .fitted import FitPlan, FitSummary, Fitted
+from .fitted import FitPlan, FitSummary, Fitted, particle_sets
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
 STEPS, WALKED = 1000, 100
@@ -104,8 +104,9 @@ class FittedLaw(Fitted):
         rows = torch.from_numpy(x)
         if self.network.corrects:
             rng = torch.Generator().manual_seed(seed)
-            found = self.model.impute(rows, draws, WALKED, rng, particles=particles)
-            return found.draws.double().numpy()
+            method = particle_sets(particles, draws)
+            found = self.model.impute(rows, draws, WALKED, rng, method=method)
+            return found.draws.double().cpu().numpy()
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)

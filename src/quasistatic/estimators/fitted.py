@@ -3,6 +3,7 @@
 __all__ = ["FitPlan", "FitSummary", "Fitted"]
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..diffusion import Diffusion
 from ..reporting.console import Display
+from ..sampling import SMC
 from ..spaces import Space, Table
 from ..training.loop import Fit, fit
 
@@ -161,3 +163,8 @@ class Fitted(abc.ABC):
     def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
         """Rows that :attr:`model` has, as (N, C)."""
         return rows
+
+
+def particle_sets(particles: int, draws: int) -> SMC:
+    """Two sets of particles, or as many as make two particles for each draw."""
+    return SMC(particles, max(2, math.ceil(2 * draws / particles)))

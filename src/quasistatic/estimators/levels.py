@@ -15,9 +15,10 @@ from ..kernels import GaussianKernel
 from ..kernels.schedules import linear_log_snr
 from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
+from ..sampling import SMC
 from ..spaces import Quantized, Table
 from ..training.loop import Fit
-from .fitted import FitPlan, FitSummary, Fitted
+from .fitted import FitPlan, FitSummary, Fitted, particle_sets
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
@@ -63,7 +64,7 @@ class FittedLevels(Fitted):
         for k in np.flatnonzero(possible & hidden.any(1) & ~hidden.all(1)):
             # Each row alone, so that its particles do not depend on the rows beside it.
             rng = torch.Generator().manual_seed(seed)
-            posterior = self.model.impute(rows[k : k + 1], 1, WALKED, rng, particles=PARTICLES)
+            posterior = self.model.impute(rows[k : k + 1], 1, WALKED, rng, method=SMC(PARTICLES, 2))
             found[k] = posterior.log_evidence.item()
         return found
 
@@ -75,8 +76,9 @@ class FittedLevels(Fitted):
         self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
     ) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)
-        found = self.model.impute(self._varying(x), draws, WALKED, rng, particles=particles)
-        whole = self._all_columns(found.draws.double().numpy())
+        method = particle_sets(particles, draws)
+        found = self.model.impute(self._varying(x), draws, WALKED, rng, method=method)
+        whole = self._all_columns(found.draws.double().cpu().numpy())
         return np.where(np.isnan(x)[:, None], whole, x[:, None])
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:

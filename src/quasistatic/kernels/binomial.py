@@ -87,6 +87,15 @@ class BinomialKernel(Kernel):
         down = torch.logaddexp(log_one + F.logsigmoid(-if_one), log_zero + F.logsigmoid(-if_zero))
         return Bernoulli(up - down)
 
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Bernoulli:
+        # x_s is x_t with the probability that keeps the marginals, (1 - alpha_s) / (1 - alpha_t),
+        # and else x_0: no more of x_t may be kept. A share eta of draws is by the bridge.
+        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
+        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
+        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
+        p = (1 - eta) * p + eta * bridge.mean.double()
+        return Bernoulli(p.clamp(0, 1).logit().to(x_t.dtype))
+
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
         return self.bridge(x_t, denoised, s, t)
 

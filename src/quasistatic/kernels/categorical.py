@@ -160,6 +160,13 @@ class CategoricalKernel(Kernel):
         logits = mixed + self.likelihood_tilt(x_t.double(), s, t)[0]
         return self._law(logits, x_t)
 
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Categorical:
+        # As for bits: x_t or x_0, and a share eta of draws by the bridge.
+        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
+        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
+        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
+        return self._law(((1 - eta) * p + eta * bridge.mean.double()).clamp(min=0).log(), x_t)
+
     def divergence(
         self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
     ) -> Tensor:

@@ -51,6 +51,14 @@ class GaussianKernel(SignalNoise):
     def bridge(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor) -> Gaussian:
         return self.widen(self.posterior(x_t, denoised.mean, s, t), denoised.variance, s, t)
 
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Gaussian:
+        # DDIM: the mean of x_0 stands for x_0, and noise is drawn in proportion to eta.
+        step = self.bridge(x_t, denoised, s, t)
+        drawn = eta**2 * self.variance_terms(s, t, x_t)[0]
+        old = (self.noise(s, x_t) ** 2 - drawn).clamp(min=0).sqrt() / self.noise(t, x_t)
+        mean = old * x_t + (self.signal(s, x_t) - old * self.signal(t, x_t)) * denoised.mean
+        return Gaussian(mean, eta**2 * step.variance)
+
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> NoisyLattice:
         # The posterior's mean is affine in x_0, and its variance does not depend on x_0.
         at_zero = self.posterior(x_t, torch.zeros_like(x_t), s, t)

@@ -176,6 +176,24 @@ class Kernel(ShortRepr, abc.ABC):
             t: shape (B,).
         """
 
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Family:
+        """A reverse step that keeps more of x_t than the bridge does (Song et al. 2021a).
+
+        Given x_0 it has the marginals q(x_s | x_0) for x_t ~ q(x_t | x_0), as the bridge has; here
+        it is averaged over a law of x_0.
+
+        Args:
+            x_t: shape (B, *).
+            denoised: the law of x_0 given x_t, a batch (B, *).
+            s: shape (B,).
+            t: shape (B,).
+            eta: from 0, which draws as little as may be, to 1, which is the bridge.
+
+        Raises:
+            TypeError: if the kernel does not define it.
+        """
+        raise TypeError(f"{type(self).__name__} has no kept steps: use the Ancestral stepper")
+
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Family:
         """The exact mixture of q(x_s | x_t, x_0) over a law of x_0 on finitely many values.
         Optional: the head `Exact` needs it, together with `mixture_divergence`.

@@ -111,6 +111,10 @@ class ProductKernel(Kernel):
         denoised_parts = iter(_parts(denoised))
         return self._laws(lambda part, x: part.bridge(x, next(denoised_parts), s, t), x_t)
 
+    def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Product:
+        denoised_parts = iter(_parts(denoised))
+        return self._laws(lambda part, x: part.kept(x, next(denoised_parts), s, t, eta), x_t)
+
     def divergence(
         self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
     ) -> Tensor:

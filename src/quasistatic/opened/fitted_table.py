@@ -16,10 +16,10 @@ import polars as pl
 
 from .._utils import files
 from .._utils.naming import nearest
-from ..data.table_files import open_table, write_table
-from ..diffusion import Diffusion
+from ..data.table_files import Reading, open_table, write_table
+from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
-from ..recipes.locations import read_json
+from ..recipes.locations import naming_damage, read_json
 from . import TABLE_FILE
 
 HELD_BACK = "calibration.parquet"
@@ -39,15 +39,18 @@ class TablePlan:
     Args:
         density: the estimator, with its settings.
         frame: the rows of the file that are used.
+        reading: how the file was read.
     """
 
     density: DiffusionDensity
     frame: pl.DataFrame
+    reading: Reading
 
     @classmethod
     def of(
         cls,
         frame: pl.DataFrame,
+        reading: Reading,
         types: dict[str, str],
         steps: int | None,
         minutes: float | None,
@@ -57,7 +60,7 @@ class TablePlan:
         density = DiffusionDensity(
             steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
         )
-        return cls(density, frame)
+        return cls(density, frame, reading)
 
     def columns(self) -> list[tuple[str, str, str, str]]:
         """Name, type, values and missing share of each column, as text."""
@@ -70,7 +73,7 @@ class TablePlan:
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
         """Fits the model to some rows, and saves it with rows that were held back."""
         self.density.fit(self.frame[np.sort(rows)])
-        table = FittedTable.of(folder, self.density, self.frame)
+        table = FittedTable.of(folder, self.density, self.frame, self.reading)
         table.save(self.frame[held_back])
         return table
 
@@ -85,19 +88,23 @@ class FittedTable:
         types: polars types of the columns that it was fitted to, by name and in their order.
         places: for columns whose numbers have few decimals, how many: numbers that are written are
             rounded to as many.
+        reading: how text files were read when it was fitted.
     """
 
     folder: Path
     density: DiffusionDensity
     types: dict[str, Any]
     places: dict[str, int]
+    reading: Reading = Reading()
 
     @classmethod
-    def of(cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame) -> Self:
+    def of(
+        cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame, reading: Reading
+    ) -> Self:
         """The table of an estimator that was fitted to such rows."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         places = {name: count for name, count in found.items() if count is not None}
-        return cls(folder, density, dict(rows.schema), places)
+        return cls(folder, density, dict(rows.schema), places, reading)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -111,6 +118,8 @@ class FittedTable:
         about = read_json(path, "fit again")
         try:
             places = {str(name): int(count) for name, count in about["places"].items()}
+            words = tuple(map(str, about.get("missing", ())))
+            reading = Reading(header=about.get("header"), missing=words)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
         kept = folder / HELD_BACK
@@ -118,20 +127,19 @@ class FittedTable:
             types = pl.read_parquet_schema(kept)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ValueError(f"{kept} is missing or damaged ({error}): fit again") from None
-        try:
+        with naming_damage(folder / "config.json", "restore a copy, or fit again"):
+            Diffusion.build(read_config(folder)["model"])  # so that the error names this file
+        with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
             density = DiffusionDensity.load(folder)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"{folder / 'estimator.json'} is damaged ({error!r}): restore a copy, or fit again"
-            ) from None
-        return cls(folder, density, dict(types), places)
+        return cls(folder, density, dict(types), places, reading)
 
     def save(self, held_back: pl.DataFrame) -> None:
         """Saves the table with rows that were held back, which :meth:`detector` needs; their file
         also keeps the types of the columns."""
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
-        about = json.dumps({"places": self.places}, indent=2)
+        kept = {"places": self.places, "header": self.reading.header}
+        about = json.dumps(kept | {"missing": list(self.reading.missing)}, indent=2)
         files.write_text(self.folder / TABLE_FILE, about + "\n")
 
     @property
@@ -181,13 +189,29 @@ class FittedTable:
         Raises:
             ValueError: if a column is missing, or the file is damaged: where.
         """
-        names = [name for name, kind in self.types.items() if kind == pl.String]
-        file = open_table(data, dict.fromkeys(names, pl.String()))
-        for name in self.types:
-            if name not in file.names:
-                raise ValueError(f"there is no column {name!r}: {nearest(name, file.names)}")
-        for piece in file.pieces(rows):
-            yield piece.select(self._widened(piece[name]) for name in self.types)
+        return (self.fitted(piece) for piece in self.whole_pieces(data, rows))
+
+    def whole_pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
+        """The rows of a file with all its columns, those that were left out too.
+
+        Raises:
+            ValueError: if a fitted column is missing, or the file is damaged: where.
+        """
+        header, missing = self.reading.header, self.reading.missing
+        file = open_table(data, self.types, header=header, missing=missing)
+        absent = [name for name in self.types if name not in file.names]
+        if absent:
+            near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
+            raise ValueError(f"there is no column {near}")
+        return file.pieces(rows)
+
+    def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
+        """The fitted columns of some rows of a file, with their types and in their order."""
+        return piece.select(self._widened(piece[name]) for name in self.types)
+
+    def left_out(self, piece: pl.DataFrame) -> list[pl.Series]:
+        """The columns of some rows of a file that were not fitted: names and keys of the rows."""
+        return [column for column in piece if column.name not in self.types]
 
     def numbers(self, piece: pl.DataFrame) -> np.ndarray:
         """Rows as numbers of the model, (n, C') in float64; NaN is missing.

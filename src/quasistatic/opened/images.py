@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .._utils.randomness import Rng
 from ..data.image_format import ImageFormat
 from ..diagnostics.anomalies import AnomalyDetector
 from ..reporting.answer import Answer
+from ..sampling import SMC
 from ..training.train_state import Progress
 from .arrays_io import load_array, save_array, write_csv
 from .coding import CodingVerbs
@@ -85,8 +86,8 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         x, holes, names = self.format.read_with_holes(data)
         fill = _FILLS[by]
         with self.run.threads():
-            options = {"particles": particles, "repeats": fill.draws}
-            filled = self._filled(fill, fill.draws or draws, x, holes, times, rng, options)
+            method = SMC(particles, fill.draws)
+            filled = self._filled(fill, fill.draws or draws, x, holes, times, rng, method)
         path = self.format.write(Path(out or self.result("imputed")), filled, names)
         rows, count = int(holes.reshape(len(x), -1).any(1).sum()), int(holes.sum())
         about = fill.about.format(draws)
@@ -134,7 +135,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         holes: np.ndarray,
         times: int,
         rng: Rng,
-        options: dict[str, Any],
+        method: SMC,
     ) -> np.ndarray:
         """Images (N, *) with their holes filled, a few images at a time."""
         generator = self._generator(rng)
@@ -143,7 +144,9 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         with self.display.progress("impute") as show:
             for start in range(0, len(rows), TOGETHER):
                 some = rows[start : start + TOGETHER]
-                made = self.model.complete(x[some], holes[some], draws, times, generator, **options)
+                made = self.model.complete(
+                    x[some], holes[some], draws, times, generator, method=method
+                )
                 found = fill.merged(made.draws.cpu().double().numpy()).round()
                 filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
                 done = start + len(some)

@@ -12,6 +12,7 @@ from .._utils.randomness import Rng
 from ..likelihood import Flow, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
+from ..sampling import SMC
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
@@ -84,7 +85,8 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         chain = self._times(times, path)
         budget: dict[str, Any] = {}
         if evaluations is not None:
-            budget["evaluations"] = None if evaluations == "all" else evaluations
+            name = "evaluations" if stderr is None else "most"
+            budget[name] = None if evaluations == "all" else evaluations
         if method != "bound":
             budget["method"] = {"importance": Importance(paths), "flow": Flow()}[method]
         with self.run.threads():
@@ -128,7 +130,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             rows: how many test rows to complete without `data`.
             draws: completed copies of each example.
             particles: particles of the sequential Monte Carlo for each example.
-            repeats: independent sets of particles; by default 2, or as many as the draws need.
+            repeats: independent sets of particles; by default 8, or as many as the draws need.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
             out: where to write (N, draws, *); by default `completed.npy` in the run's folder.
@@ -147,7 +149,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         chain = self._times(times, path)
         with self.run.threads():
             made = self.model.complete(
-                x, hidden, draws, chain, self._generator(rng), particles=particles, repeats=repeats
+                x, hidden, draws, chain, self._generator(rng), method=SMC(particles, repeats)
             )
         values = made.draws.cpu().numpy()
         where = save_array(out or self.result("completed.npy"), values)

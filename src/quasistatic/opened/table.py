@@ -82,12 +82,15 @@ class TableModel(OpenedModel):
         if data is None:
             raise ValueError("a fitted table holds no test rows: give some by --data")
         moments = np.zeros(3)  # the number of rows, their sum, and the sum of their squares
+        impossible = 0
 
         def scored() -> Iterator[pl.DataFrame]:
-            for piece in self.read(data):
-                nats = self.table.score(piece)
+            nonlocal impossible
+            for piece in self.table.whole_pieces(Path(data)):
+                nats = self.table.score(self.table.fitted(piece))
                 moments[:] += len(nats), nats.sum(), (nats**2).sum()
-                yield pl.DataFrame({"log_prob": nats})
+                impossible += int(np.isneginf(nats).sum())
+                yield pl.DataFrame([*self.table.left_out(piece), pl.Series("log_prob", nats)])
 
         shown: list[object] = []
         if out is None:
@@ -99,6 +102,10 @@ class TableModel(OpenedModel):
         count, mean = int(moments[0]), moments[1] / moments[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             error = (max(moments[2] / count - mean**2, 0.0) / (count - 1)) ** 0.5
+        if impossible:
+            shown.append(
+                f"{impossible} rows have probability 0: they hold a value that is new to the model"
+            )
         per_dim = np.log(2) * len(self.table.types)
         rows = [
             ("nats", f"{mean:.4f}", f"{error:.4f}"),
@@ -132,11 +139,12 @@ class TableModel(OpenedModel):
 
         def filled() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for number, piece in enumerate(self.read(source)):
+            for number, whole in enumerate(self.table.whole_pieces(source)):
+                piece = self.table.fitted(whole)
                 found = self.table.impute(piece, 1 if one else draws, seed + number)
                 count += sum(each.null_count() for each in piece)
                 # Known values are taken from the file itself, to the last digit.
-                yield piece.select(
+                yield whole.with_columns(
                     each.zip_with(each.is_not_null(), found[each.name].cast(each.dtype))
                     for each in piece
                 )
@@ -163,11 +171,15 @@ class TableModel(OpenedModel):
 
         def judged() -> Iterator[pl.DataFrame]:
             nonlocal count
-            for piece in self.read(data):
-                found = detector.judged(piece)
+            for piece in self.table.whole_pieces(Path(data)):
+                found = detector.judged(self.table.fitted(piece))
                 count += int(found.outlier.sum())
-                columns = {"log_prob": found.log_prob, "p_value": found.p_value}
-                yield pl.DataFrame(columns | {"outlier": found.outlier.astype(np.int64)})
+                columns = [
+                    pl.Series("log_prob", found.log_prob),
+                    pl.Series("p_value", found.p_value),
+                    pl.Series("outlier", found.outlier.astype(np.int64)),
+                ]
+                yield pl.DataFrame([*self.table.left_out(piece), *columns])
 
         path = Path(out or self.result("outliers.csv"))
         rows = self.write(path, judged())

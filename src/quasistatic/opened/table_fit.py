@@ -4,13 +4,14 @@ __all__ = ["fit_table"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from .._utils.naming import nearest
 from .._utils.randomness import Rng
-from ..data.table_files import open_table
+from ..data.table_files import Reading, open_table
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from .fitted_table import TablePlan
@@ -25,6 +26,8 @@ def fit_table(
     out: Path | None = None,
     types: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
+    header: Literal["yes", "no"] | None = None,
+    missing: Sequence[str] = (),
     rows: int = 1_000_000,
     steps: int | None = None,
     minutes: float | None = None,
@@ -40,7 +43,10 @@ def fit_table(
         out: the folder to write; by default `runs/` and the file's name.
         types: of columns whose values do not show it, by name: "binary", "categorical", "numeric",
             "standardized", "quantiles" or "integer".
-        leave_out: columns that the model leaves out.
+        leave_out: columns that the model leaves out; they are kept in what the verbs score, impute
+            and outliers write.
+        header: whether the first row of a text file holds names; by default the rows decide.
+        missing: more words for a missing value in a text file.
         rows: the most rows of the file to use, chosen at random.
         steps: gradient steps at most; 0 for none.
         minutes: minutes that training may take at most.
@@ -55,10 +61,12 @@ def fit_table(
         raise ValueError(f"--rows is the most rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    file = open_table(source)
+    named = _text_columns(types or {})
+    reading = Reading(named, None if header is None else header == "yes", tuple(missing))
+    file = open_table(source, named, header=reading.header, missing=reading.missing)
     frame = _without(file.drawn(rows, seed), leave_out)
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
-    plan = TablePlan.of(frame, dict(types or {}), steps, minutes, seed)
+    plan = TablePlan.of(frame, reading, dict(types or {}), steps, minutes, seed)
     columns = plan.columns()
     table = TextTable(f"{source}: {file.rows} rows{chosen}", HEADER, columns)
     order = np.random.default_rng(seed).permutation(len(frame))
@@ -66,13 +74,21 @@ def fit_table(
     if dry_run:
         about = plan.about(used)
         return Answer(
-            {"run": str(folder), "columns": columns, "plan": about},
-            [table, f"would fit {len(used)} rows, and write {folder}: {about}"],
+            {"run": str(folder), "columns": columns, "plan": about, "remarks": list(file.remarks)},
+            [*file.remarks, table, f"would fit {len(used)} rows, and write {folder}: {about}"],
         )
-    (display or Display(quiet=True)).table(table.title, table.header, table.rows)
+    display = display or Display(quiet=True)
+    for remark in file.remarks:
+        display.say(remark)
+    display.table(table.title, table.header, table.rows)
     summary = plan.fit(folder, used, held_back).summary
     facts = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
     return Answer(facts | summary.facts(), [f"wrote {folder}: {summary}"])
+
+
+def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
+    """Columns that the user calls names: they are read as text, whatever they look like."""
+    return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
 
 
 def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -28,10 +28,13 @@ def table_sections(table: FittedTable, data: Path, seed: int) -> list[Section]:
     rows = _first_rows(table, data)
     drawn = table.draw(DRAWS, seed)
     log_prob = table.score(rows)
-    every = TableSpace.infer(pl.concat([rows, drawn], how="vertical_relaxed"))
-    sides = [torch.as_tensor(every.read(side)) for side in (rows, drawn)]
-    picture = marginals(every, *sides)
-    of_data = TableSpace.infer(rows)
+    known = [each.name for each in rows if each.null_count() < len(rows)]
+    if not known:
+        raise ValueError(f"{data} holds no values in its first {len(rows)} rows: nothing to show")
+    sides = [side.select(known) for side in (rows, drawn)]
+    every = TableSpace.infer(pl.concat(sides, how="vertical_relaxed"))
+    picture = marginals(every, *(torch.as_tensor(every.read(side)) for side in sides))
+    of_data = TableSpace.infer(rows.select(known))
     columns = [(each.name, each.kind, each.range) for each in of_data.columns]
     return [
         Section(

@@ -3,9 +3,11 @@
 Imports nothing heavy: the command line finds a run before it loads PyTorch.
 """
 
-__all__ = ["WEIGHTS", "locate", "pretrained", "read_json", "result_path"]
+__all__ = ["WEIGHTS", "locate", "naming_damage", "pretrained", "read_json", "result_path"]
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,25 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
             f"{remedy}"
         )
     return stored
+
+
+@contextlib.contextmanager
+def naming_damage(path: Path, remedy: str) -> Iterator[None]:
+    """Turns the errors of building objects from a damaged file into one that names the file.
+
+    Args:
+        path: the file that the block builds objects from.
+        remedy: what the user can do, for the error message.
+
+    Raises:
+        ValueError: in place of what the block raised, unless that names the folder already.
+    """
+    beneath = (KeyError, AttributeError, TypeError, IndexError, ArithmeticError, RecursionError)
+    try:
+        yield
+    except beneath as error:
+        raise ValueError(f"{path} is damaged ({error!r}): {remedy}") from None
+    except ValueError as error:
+        if str(path.parent) in str(error):
+            raise
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from None

@@ -12,6 +12,7 @@ import torch
 from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
 from ..reporting import figures
+from ..sampling import SMC
 from ..training.config import Fit
 from .experiments.experiment import Experiment, Picture
 from .image import pictorial
@@ -133,7 +134,7 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
         (
             "Held-out images completed from their left half",
             lambda m, x, rng: figures.completion_panel(
-                m, x[:4], rng, shape=shape, particles=16, times=50
+                m, x[:4], rng, shape=shape, method=SMC(16), times=50
             ),
         ),
         (

@@ -21,7 +21,7 @@ from ..training.loop import fit
 from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment
-from .locations import locate, read_json, result_path
+from .locations import locate, naming_damage, read_json, result_path
 from .own_images import OwnImages
 from .recipe import Recipe
 
@@ -200,13 +200,9 @@ def open_run(run: str | Path) -> TrainedRun:
         raise FileNotFoundError(
             f"{folder} holds an unfinished run: the command that started it resumes it"
         )
-    try:
+    with naming_damage(folder / "config.json", "restore a copy, or train again"):
         recipe = serialization.build(stored["recipe"], KNOWN) if "recipe" in stored else None
         model = Diffusion.load(folder)
-    except (KeyError, AttributeError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise ValueError(
-            f"{folder / 'config.json'} is damaged ({error!r}): restore a copy, or train again"
-        ) from None
     if recipe is not None and not isinstance(recipe, Recipe):
         raise ValueError(
             f"{folder / 'config.json'} is damaged (its recipe is a {type(recipe).__name__}): "

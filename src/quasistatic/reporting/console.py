@@ -5,6 +5,7 @@ __all__ = ["Display"]
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Display:
     def result(self, **facts: object) -> None:
         """Prints the one JSON object that a script reads."""
         if self.script and not self.quiet:
-            print(json.dumps(facts))
+            print(json.dumps(_finite(facts)))
 
     def show(self, answer: Answer) -> None:
         """Prints the answer of a command."""
@@ -96,6 +97,15 @@ _SHOWN = {
     "hybrid_loss": "loss",
     "valid_bits_per_dim": "held-out",
 }
+
+
+def _finite(value: object) -> object:
+    """JSON values with null for numbers that JSON does not have: NaN and infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _clock(seconds: float) -> str:

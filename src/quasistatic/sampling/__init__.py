@@ -1,18 +1,54 @@
-"""p(x) r(x) and its evidence: the weighted walk, which is exact in the limit of many particles, and
-the plain walks of SD15, which are approximations."""
+"""Sampling: draws from a model by steppers, and from p(x) r(x) / Z for a factor r, by sequential
+Monte Carlo (exact in the limit of many particles) or by guided walks (approximate)."""
 
 __all__ = [
-    "PLAIN",
-    "Found",
-    "Plain",
+    "DDIM",
+    "SMC",
+    "Adaptive",
+    "Ancestral",
+    "DPMSolver",
+    "Drawn",
+    "EvenLogSNR",
+    "EvenTimes",
+    "Guided",
+    "Heun",
+    "Karras",
+    "Kept",
+    "Multistep",
+    "Parallel",
     "Posterior",
-    "conditioned",
-    "plain",
+    "PosteriorMethod",
+    "Quadratic",
+    "Stepper",
+    "TimeGrid",
+    "Times",
+    "UniPC",
+    "WeightedParticles",
+    "decode",
+    "encode",
     "posterior",
+    "sample",
     "timesteps",
+    "walk",
 ]
 
 from . import timesteps
-from .guidance import PLAIN, Plain, plain
-from .posterior_draws import Posterior, conditioned
-from .smc import Found, posterior
+from .encoding import decode, encode
+from .guidance import Guided
+from .method import Drawn, PosteriorMethod
+from .posterior import Posterior, posterior
+from .sampler import Times, sample, walk
+from .smc import SMC, WeightedParticles
+from .steppers import (
+    DDIM,
+    Adaptive,
+    Ancestral,
+    DPMSolver,
+    Heun,
+    Kept,
+    Multistep,
+    Parallel,
+    Stepper,
+    UniPC,
+)
+from .time_grids import EvenLogSNR, EvenTimes, Karras, Quadratic, TimeGrid

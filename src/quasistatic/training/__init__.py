@@ -16,7 +16,24 @@ __all__ = [
     "fit",
 ]
 
-from .callbacks import CSV, ProgressBar, TensorBoard
-from .loop import Fit, NonFiniteLoss, fit
-from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
-from .train_state import Progress, TrainState
+from typing import TYPE_CHECKING
+
+from .._utils.lazy import lazy_names
+from .config import Fit
+
+if TYPE_CHECKING:
+    from .callbacks import CSV, ProgressBar, TensorBoard
+    from .loop import NonFiniteLoss, fit
+    from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
+    from .train_state import Progress, TrainState
+
+# PyTorch is imported when it is needed: recipes use `Fit` alone, and help texts are fast.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "callbacks": "CSV ProgressBar TensorBoard",
+        "loop": "NonFiniteLoss fit",
+        "objectives": "Bound Hybrid MinimumVariance Objective Simple",
+        "train_state": "Progress TrainState",
+    },
+)

@@ -26,8 +26,8 @@ from .train_state import TrainState
 
 @dataclass(frozen=True)
 class Stored:
-    """What a folder has of a run: the tensors and facts of its checkpoint, or of its result where
-    it is `done`, and its metrics up to there."""
+    """The stored state of a run: tensors and facts of its checkpoint, or of its result if the run is
+    `done`, and its metrics so far."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -157,7 +157,7 @@ class Folder:
             )
 
     def read(self) -> Stored | None:
-        """What the folder has of the run; None if it has not yet been saved."""
+        """Reads the stored state of the run. None if nothing has been saved yet."""
         done = self.path / "model.safetensors"
         checkpoint = self.path / "checkpoint.safetensors"
         if not checkpoint.exists() and not done.exists():
@@ -202,7 +202,7 @@ class Folder:
         self.cost = self.saved_at - started
 
     def close(self, run: TrainState, model: Model) -> None:
-        """Writes the weights to use, and removes the checkpoint, which they make needless."""
+        """Writes the final weights, and removes the checkpoint, which is no longer needed."""
         self._keep_config()
         self._write_metrics(run)
         self.write_speed(run)

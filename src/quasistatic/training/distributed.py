@@ -192,11 +192,11 @@ class Engine:
         return [value] if self.ranks == 1 else gather_object([value])
 
     def agree(self, what: str, value: object) -> None:
-        """ValueError, on all processes, unless each holds an equal value."""
+        """Raises ValueError on all processes unless all have an equal value."""
         values = self.gather(value)
         other = [i for i, each in enumerate(values) if each != values[0]]
         if other:
             raise ValueError(
-                f"process {other[0]} has other {what} than process 0: all must be given the same; "
-                "seed what makes them"
+                f"process {other[0]} has other {what} than process 0: give all processes the same, "
+                "and seed the random numbers that produce them"
             )

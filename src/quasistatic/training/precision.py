@@ -135,7 +135,7 @@ def fastest(
 
 
 def _seconds(step: Callable[[], None], enough: float) -> float:
-    """The shortest of a few steps; the first suffices where it took longer than `enough`."""
+    """The time of the fastest of a few steps; one step suffices if it takes over `enough`."""
     shortest = math.inf
     for _ in range(ROUNDS):
         started = time.perf_counter()

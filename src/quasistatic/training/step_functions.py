@@ -78,7 +78,7 @@ class StepFunction(abc.ABC):
         return self.objective(self.model, raw.to(self.dtype), cast(torch.Generator, rng))
 
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
-        """:meth:`losses` by draws that were made before."""
+        """The same as :meth:`losses`, with random draws that were recorded before."""
         return self.losses(raw, Player(draws, raw.device))
 
     def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:
@@ -140,13 +140,14 @@ class Compiled(StepFunction):
         if self._loss is None:
             return self.losses(raw, rng)
         key = (raw.shape, raw.dtype)
+        if key in self._recorders:
+            return self._loss(raw, *self._recorders[key].redraw(rng))
+        state = rng.get_state()
         try:
-            if key not in self._recorders:
-                self._recorders[key] = self.record(raw, rng)
-            return self._loss(raw, *self._recorders[key].redraw())
+            self._recorders[key] = self.record(raw, rng)
+            return self._loss(raw, *self._recorders[key].redraw(rng))
         except (TypeError, torch._dynamo.exc.TorchDynamoException) as error:
-            if self._recorders.get(key) is not None and isinstance(error, TypeError):
-                raise
+            rng.set_state(state)
             self._fall_back(error)
             return self.losses(raw, rng)
 
@@ -183,17 +184,14 @@ class Captured(StepFunction):
 
     def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         graph = self._graph(raw, rng) if self._works else None
-        return self.inner(raw, rng) if graph is None else graph(raw)
+        return self.inner(raw, rng) if graph is None else graph(raw, rng)
 
     def _graph(self, raw: Tensor, rng: torch.Generator) -> "_Graph | None":
         key = (raw.shape, raw.dtype)
         if key not in self._graphs:
             before = [weight.grad for weight in self.weights]
             try:
-                recorder = self.inner.record(raw, rng)
-                state = rng.get_state()
-                self._graphs[key] = _Graph(self.inner, raw, recorder, self.engine)
-                rng.set_state(state)
+                self._graphs[key] = _Graph(self.inner, raw, rng, self.engine)
             except (RuntimeError, TypeError) as error:
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
@@ -214,10 +212,12 @@ class _Graph:
     """Forward and backward of rows of one shape, in memory that stays where it is."""
 
     def __init__(
-        self, function: StepFunction, raw: Tensor, recorder: Recorder, engine: Engine
+        self, function: StepFunction, raw: Tensor, rng: torch.Generator, engine: Engine
     ) -> None:
-        self.recorder, self.weights = recorder, function.weights
-        self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw()]
+        self.recorder, self.weights = function.record(raw, rng), function.weights
+        recorder, state = self.recorder, rng.get_state()
+        self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw(rng)]
+        rng.set_state(state)
         buffers = [each.clone() for each in function.model.buffers()]
 
         def work() -> Tensor:
@@ -232,9 +232,9 @@ class _Graph:
         for buffer, before in zip(function.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
 
-    def __call__(self, raw: Tensor) -> Tensor:
+    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
         self.raw.copy_(raw)
-        torch._foreach_copy_(self.draws, self.recorder.redraw())
+        torch._foreach_copy_(self.draws, self.recorder.redraw(rng))
         # What an earlier part of the batch left may lie in the memory that a replay writes to.
         before = [None if each.grad is None else each.grad.clone() for each in self.weights]
         self.replay()

@@ -18,7 +18,7 @@ class TableFile(abc.ABC):
 
     Args:
         path: of the file.
-        rows: how many it has.
+        rows: how many rows it has.
     """
 
     path: Path
@@ -27,7 +27,12 @@ class TableFile(abc.ABC):
     @property
     @abc.abstractmethod
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
+        """The names of the columns."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was decided about the file where that was not clear, in sentences."""
+        return ()
 
     @abc.abstractmethod
     def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
@@ -54,10 +59,15 @@ class ScannedFile(TableFile):
 
     frame: pl.LazyFrame
     schema: Mapping[str, Any] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.schema)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.notes
 
     def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
         try:

@@ -7,6 +7,7 @@ import tempfile
 import torch
 from torch import Tensor
 
+from ...sampling import SMC
 from .network import SOUND
 from .subject import Finding, Identity, NotApplicable, Subject, largest
 
@@ -76,7 +77,7 @@ def _known(subject: Subject) -> Finding:
     hidden |= raw.isnan()
     try:
         found = subject.model.complete(
-            raw, hidden, draws=1, times=subject.chain, rng=subject.rng, particles=2
+            raw, hidden, draws=1, times=subject.chain, rng=subject.rng, method=SMC(2)
         )
     except ValueError as error:
         raise NotApplicable(f"these data were not completed: {error}") from None

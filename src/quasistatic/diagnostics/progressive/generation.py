@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..._utils.randomness import Rng, as_generator
 from ...model import Model
-from ...sampling.ancestral import Free, walk
+from ...sampling import walk
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def generate_progressively(
     rng, grid = as_generator(rng), model.times(times)
     chosen = _shown(shown, grid)
     estimates = []
-    for state in walk(model, n, Free(), times, rng):
+    for state in walk(model, n, times, rng):
         if state.t in chosen:
             at = torch.full((n,), state.t, device=state.x.device)
             estimates.append(model.space.in_raw_units(model.estimate(state.x, at)))

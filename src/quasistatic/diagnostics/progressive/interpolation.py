@@ -10,7 +10,7 @@ from torch import Tensor
 from ..._utils.randomness import Rng, as_generator, normal
 from ...kernels import SignalNoise
 from ...model import Model
-from ...sampling.ancestral import Free, State, descend
+from ...sampling.steppers import Ancestral, State
 
 
 @torch.no_grad()
@@ -66,8 +66,7 @@ def interpolate(
         raise ValueError("shares is empty: give at least one number, such as 0.5")
     a, b = (model.space.encode(x.to(model.blank(1)), rng) for x in raw)
     x_t = _mixed(model.kernel, a, b, t, torch.tensor(shares).to(a), rng)
-    start = State(x_t.flatten(0, 1), t, x_t.new_zeros(x_t.shape[:2].numel()))
-    for state in descend(model, start, Free(), grid[: grid.index(t) + 1], rng):
+    for state in Ancestral().walk(model, State(x_t.flatten(0, 1), t), grid, rng):
         x_0 = state.x
     drawn = model.space.decode(x_0)
     return drawn.reshape(*x_t.shape[:2], *drawn.shape[1:])

@@ -15,6 +15,7 @@ from ...kernels import GaussianKernel
 from ...kernels.schedules import linear_log_snr
 from ...networks import UNet
 from ...reporting import figures
+from ...sampling import Guided
 from ...spaces import Dequantized
 from ..bark import Bark
 from .experiment import Experiment
@@ -41,7 +42,7 @@ def _hole(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
     hidden = np.zeros((128, 128), dtype=bool)
     hidden[14:114, 14:114] = True
     wide = model.resized((128, 128))
-    return figures.completion_panel(wide, crops, rng, hidden, draws=4, walk="matched")
+    return figures.completion_panel(wide, crops, rng, hidden, draws=4, method=Guided("matched"))
 
 
 _PICTURES = (

@@ -32,7 +32,10 @@ _PICTURES = (
     (
         "Images sampled from the model",
         lambda m, x, rng: figures.image_grid(
-            m.sample(36, times=100, rng=rng), (3, 32, 32), limits=(0, 255), beside=x[:36]
+            m.sample(36, times=min(100, m.steps), rng=rng),
+            (3, 32, 32),
+            limits=(0, 255),
+            beside=x[:36],
         ),
     ),
     (

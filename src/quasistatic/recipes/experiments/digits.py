@@ -49,7 +49,7 @@ _PICTURES = (
     (
         "Held-out digits completed from their left half",
         lambda m, x, rng: figures.completion_panel(
-            m, x[:6], rng, np.tile(np.arange(8) >= 4, 8), (8, 8), times=100
+            m, x[:6], rng, np.tile(np.arange(8) >= 4, 8), (8, 8), times=min(100, m.steps)
         ),
     ),
     ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),

@@ -30,7 +30,7 @@ _PICTURES = (
     (
         "Digits sampled from the model",
         lambda m, x, rng: figures.image_grid(
-            m.sample(64, times=100, rng=rng), (28, 28), limits=(0, 255), beside=x[:64]
+            m.sample(64, times=min(100, m.steps), rng=rng), (28, 28), limits=(0, 255), beside=x[:64]
         ),
     ),
     ("Bits of the bound by time step", lambda m, x, rng: figures.bits_by_time(m, x, rng)),

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...diffusion import Diffusion
+from ...sampling import PosteriorMethod
 from .pictures import canvas, channels, limits_of, pictures
 from .style import GREY, HIDDEN, INK, SEQUENTIAL, as_numpy
 
@@ -90,8 +91,7 @@ def completion_panel(
     hidden: object = None,
     shape: Sequence[int] | None = None,
     draws: int = 16,
-    particles: int = 64,
-    walk: str = "weighted",
+    method: PosteriorMethod | None = None,
     times: int | Sequence[int] | Tensor | None = None,
 ) -> Figure:
     """Hides a part of each raw example (n, *), completes it, and shows the result.
@@ -104,13 +104,14 @@ def completion_panel(
             of the last axis.
         shape: of an image; by default that of the data.
         draws: completions of each example.
-        particles, walk: see :meth:`Diffusion.posterior`.
+        method: see :meth:`Diffusion.posterior`.
+        times: the chain, see :meth:`Model.times`.
     """
     raw = model.space.check(data).to(model.blank(1))
     if hidden is None:
         hidden = torch.arange(raw.shape[-1]) >= raw.shape[-1] // 2
     mask = torch.as_tensor(as_numpy(hidden) > 0, device=raw.device).expand(raw.shape)
-    made = model.complete(raw, mask, draws, times, rng, particles=particles, walk=walk)
+    made = model.complete(raw, mask, draws, times, rng, method=method)
     return completion_from_draws(raw, mask, made.draws, shape or model.space.shape)
 
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ...model import Model
-from ...sampling.ancestral import Free, walk
+from ...sampling import walk
 from .style import (
     BITS,
     DIVERGING,
@@ -225,6 +225,6 @@ def _reverse(
     """n reverse trajectories of the model, at these times: each (n, dims)."""
     return {
         state.t: as_numpy(state.x).reshape(n, -1)
-        for state in walk(model, n, Free(), None, rng)
+        for state in walk(model, n, None, rng)
         if state.t in times
     }

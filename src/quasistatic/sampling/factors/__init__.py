@@ -1,8 +1,8 @@
-r"""Factors r(x): what is known about examples, to be multiplied into the model.
+r"""Factors r(x): what is known about examples, multiplied into the model.
 
-A factor tilts a belief about x_0, for a Gaussian, a level and a bit alike (SD15 Sec. 2.5), and
-weighs an example that a walk ends at. Factors multiply with `*`.
-"""
+A factor tilts a law of x_0, for reals, levels, bits and classes alike (SD15 Sec. 2.5), and weighs
+the x_0 at the end of a walk. Factors multiply with `*`; subclass :class:`Factor` for one of your
+own."""
 
 __all__ = ["Anything", "Factor", "Label", "Linear", "Observed", "Product", "Smooth"]
 

@@ -1,4 +1,4 @@
-"""What every factor is, the factor that says nothing, and the product of several."""
+"""What every factor is; the factor that is 1 everywhere; the product of several."""
 
 __all__ = ["Anything", "Factor", "Product", "of_each"]
 
@@ -15,16 +15,18 @@ from ...spaces import Space
 
 
 class Factor(abc.ABC):
-    """r(x) >= 0 for each of a batch of examples: what is known of it besides the model.
+    """r(x) >= 0 for each example of a batch: what is known of it besides the model.
 
-    As the user states it, r is a function of the raw data; :meth:`on` a space it becomes one of
-    x_0, which has shape (B, *), and the other methods are about that one. Values that are known
-    exactly are told by `known`, and what the others cost by `log_prob`.
+    To write one of your own, define the methods below. A user states r as a function of the raw
+    data; :meth:`on` makes it one of x_0, with shape (B, *), and all other methods are called on
+    that one. Only two of them decide what is drawn: `known` and `log_prob`. The others say where
+    particles are proposed, and may be rough: weights correct them. :class:`Smooth` is the shortest
+    example that is not trivial.
     """
 
     @property
     def examples(self) -> int | None:
-        """How many examples it is about; None if it says the same of any number."""
+        """How many examples it is about; None if r is the same for all of any number."""
         return None
 
     @property
@@ -34,7 +36,12 @@ class Factor(abc.ABC):
 
     @abc.abstractmethod
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Factor":
-        """The same factor about x_0, in the units of the raw data.
+        """The same factor as a function of x_0, with the same values: densities stay in the units
+        of the raw data.
+
+        Args:
+            space: that maps raw data to x_0.
+            rng: for spaces whose map is random (`Dequantized`).
 
         Raises:
             ValueError: if it does not fit data of that space.
@@ -46,16 +53,19 @@ class Factor(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, x_0: Tensor) -> Tensor:
-        """log r(x_0), leaving out the values that are known exactly, with shape (B,), in nats."""
+        """log r(x_0) of examples (B, *), without the values that are known exactly: (B,), in
+        nats."""
 
     @abc.abstractmethod
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
-        """log E[r(x_0)] over a belief about x_0, with a gradient to the belief, (B,), in nats.
-        It may be rough: it says where particles are worth sending, and never what they weigh."""
+    def log_mean(self, space: Space, law: Family) -> Tensor:
+        """log E[r(x_0)] for x_0 with a law, which the gradient goes through: (B,), in nats. It may
+        be rough: it decides where particles are kept on the way, and not what they weigh at the
+        end."""
 
     @abc.abstractmethod
-    def update(self, belief: Family) -> Family:
-        """The belief, tilted towards belief times r; exact if r is a product of coordinates."""
+    def update(self, law: Family) -> Family:
+        """The member of the law's family next to law times r (:meth:`Family.tilt`); equal to it if
+        r is a product of functions of single values."""
 
     @abc.abstractmethod
     def power(self, exponent: float) -> "Factor":
@@ -63,8 +73,8 @@ class Factor(abc.ABC):
 
     @abc.abstractmethod
     def matched(self, kernel: Kernel, p: Family, t: Tensor) -> Family:
-        """p(x_t), tilted towards p times E[r(x_0) | x_t] as it would be if the data were the
-        kernel's fixed point: r, matched to the noise at times t (B,)."""
+        """The member of p(x_t)'s family next to p times E[r(x_0) | x_t], at times t (B,), where
+        x_0 given x_t is taken as if the data were the kernel's fixed point."""
 
     def __mul__(self, other: "Factor") -> "Factor":
         if not isinstance(other, Factor):
@@ -74,7 +84,7 @@ class Factor(abc.ABC):
 
 @dataclass(frozen=True)
 class Anything(Factor):
-    """r(x) = 1: nothing is known."""
+    """r(x) = 1: nothing is known, and the posterior is the model."""
 
     def on(self, space: Space, rng: torch.Generator | None = None) -> Factor:
         return self
@@ -85,11 +95,11 @@ class Anything(Factor):
     def log_prob(self, x_0: Tensor) -> Tensor:
         return x_0.new_zeros(len(x_0))
 
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
-        return 0 * belief.mean.flatten(1).sum(1)
+    def log_mean(self, space: Space, law: Family) -> Tensor:
+        return 0 * law.mean.flatten(1).sum(1)
 
-    def update(self, belief: Family) -> Family:
-        return belief
+    def update(self, law: Family) -> Family:
+        return law
 
     def power(self, exponent: float) -> Factor:
         return self
@@ -103,7 +113,8 @@ class Product(Factor):
     """The product of factors about the same examples; `a * b` makes one.
 
     Raises:
-        ValueError: if they are about different numbers of examples, or know a value as two.
+        ValueError: if they are about different numbers of examples, or have different known
+            values at one place.
     """
 
     factors: tuple[Factor, ...]
@@ -146,18 +157,18 @@ class Product(Factor):
         each = [factor.log_prob(x_0) for factor in self.factors]
         return torch.stack(each).sum(0)
 
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
-        # E[r_1 r_2] = E[r_1] E_1[r_2], where E_1 is over the belief that r_1 leaves.
+    def log_mean(self, space: Space, law: Family) -> Tensor:
+        # E[r_1 r_2] = E[r_1] E_1[r_2], where E_1 is over the law times r_1.
         each = []
         for factor in self.factors:
-            each.append(factor.log_mean(space, belief))
-            belief = factor.update(belief)
+            each.append(factor.log_mean(space, law))
+            law = factor.update(law)
         return torch.stack(each).sum(0)
 
-    def update(self, belief: Family) -> Family:
+    def update(self, law: Family) -> Family:
         for factor in self.factors:
-            belief = factor.update(belief)
-        return belief
+            law = factor.update(law)
+        return law
 
     def power(self, exponent: float) -> Factor:
         return Product(tuple(each.power(exponent) for each in self.factors))
@@ -173,7 +184,7 @@ def _parts(factor: Factor) -> tuple[Factor, ...]:
 
 
 def of_each(variance: Tensor, y: Tensor) -> Tensor:
-    """A variance for each value of what was seen, with the shape of y (N, *).
+    """A variance for each value of a measurement y, with its shape (N, *).
 
     Raises:
         ValueError: if it does not broadcast to that.
@@ -182,6 +193,6 @@ def of_each(variance: Tensor, y: Tensor) -> Tensor:
         return variance.expand_as(y)
     except RuntimeError:
         raise ValueError(
-            f"the variance has shape {tuple(variance.shape)}, which does not fit what was "
-            f"seen, {tuple(y.shape)}: give one number for each value, or one for all"
+            f"the variance has shape {tuple(variance.shape)}, which does not fit the "
+            f"measurement, {tuple(y.shape)}: give one number for each value, or one for all"
         ) from None

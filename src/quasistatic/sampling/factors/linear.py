@@ -1,10 +1,11 @@
-"""A linear view of the data, with noise: blur, fewer pixels, some frequencies, any matrix."""
+"""Noisy linear measurements of the data: blur, fewer pixels, some frequencies, any matrix."""
 
 __all__ = ["Linear"]
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,25 +19,26 @@ from .factor import Factor, of_each
 TOLERANCE, LOOSE = 1e-8, 1e-4
 """The residual at which conjugate gradients stop, and by how much an adjoint may be wrong."""
 
-Map = Callable[[Tensor], Tensor]
+Map: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Linear(Factor):
-    r"""r(x) = N(y; A x, variance): what was seen of each example is a linear map of it with noise.
+    r"""r(x) = N(y; A x, variance): a measurement of each example is a linear map of it with noise.
 
     Args:
-        y: what was seen, with shape (N, *seen).
-        operator: A, from (B, *shape) to (B, *seen), linear: a callable, or a matrix (m, n) that
-            maps flat examples to flat views (N, m).
-        variance: of the noise, positive; one number, or one for each value of y.
-        adjoint: A's, from (B, *seen) to (B, *shape); by default it is found by automatic
-            differentiation, which is always right.
-        iterations: of conjugate gradients, at most.
+        y: the measurements, with shape (N, *measured).
+        operator: A, from (B, *shape) to (B, *measured), linear: a callable, or a matrix (m, n) that
+            maps flat examples (N, n) to flat measurements (N, m).
+        variance: of the noise, positive, in the square of y's units; one number, or one for each
+            value of y.
+        adjoint: of A, from (B, *measured) to (B, *shape); by default automatic differentiation
+            gives it.
+        iterations: the most steps of conjugate gradients.
 
     Raises:
-        ValueError: if a variance is not positive, or y does not hold finite numbers; when it meets
-            data, if A does not fit them, is not linear, or has another adjoint.
+        ValueError: if a variance is not positive or y is not finite; in a verb, if A does not fit
+            the data, is not linear, or does not have that adjoint.
     """
 
     y: Tensor
@@ -50,10 +52,10 @@ class Linear(Factor):
         y = as_tensor(self.y, "y").double()
         variance = as_tensor(self.variance, "variance").double()
         if not y.isfinite().all():
-            raise ValueError("what was seen must be finite: leave a missing view out of A")
+            raise ValueError("a measurement must be finite: leave missing ones out of A")
         if not ((variance > 0) & variance.isfinite()).all():
             raise ValueError(
-                f"the variance of a linear view must be positive and finite, got "
+                f"the variance of a linear measurement must be positive and finite, got "
                 f"{variance.min().item():g}: use Observed for values that are known exactly"
             )
         object.__setattr__(self, "y", y)
@@ -83,21 +85,21 @@ class Linear(Factor):
     def log_prob(self, x_0: Tensor) -> Tensor:
         return total(Gaussian(self._forward(x_0), self._variance.to(x_0)).log_prob(self.y.to(x_0)))
 
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
+    def log_mean(self, space: Space, law: Family) -> Tensor:
         # N(y; A mean, A V A^T + noise) without its determinant. Its slope is A^T z, where z solves
         # for the residual: conjugate gradients are not differentiated.
-        mean = belief.mean
+        mean = law.mean
         residual = self.y.to(mean) - self._forward(mean)
-        z = self._solved(residual.detach(), belief.variance.detach())
+        z = self._solved(residual.detach(), law.variance.detach())
         value = -0.5 * total(residual.detach() * z)
         slope = total(-residual * z) if mean.requires_grad else value
         return slope - slope.detach() + value
 
-    def update(self, belief: Family) -> Family:
-        mean = belief.mean
+    def update(self, law: Family) -> Family:
+        mean = law.mean
         residual = self.y.to(mean) - self._forward(mean)
-        linear = self._back(self._solved(residual, belief.variance))
-        return belief.tilt(linear, torch.zeros_like(linear))
+        linear = self._back(self._solved(residual, law.variance))
+        return law.tilt(linear, torch.zeros_like(linear))
 
     def power(self, exponent: float) -> "Linear":
         return self._with(self.y, self._variance / exponent)
@@ -105,7 +107,7 @@ class Linear(Factor):
     def matched(self, kernel: Kernel, p: Family, t: Tensor) -> Family:
         if not isinstance(kernel, SignalNoise):
             raise TypeError(f"Linear cannot be matched to the noise of {type(kernel).__name__}")
-        # x_0 ~ N(signal x_t, noise^2): a view of x_t, with the noise of what x_t leaves open.
+        # x_0 ~ N(signal x_t, noise^2): y measures x_t, with the noise of x_0 given x_t besides.
         signal, noise = kernel.signal(t, p.mean), kernel.noise(t, p.mean)
         residual = self.y.to(p.mean) - self._forward(signal * p.mean)
         unknown = signal**2 * p.variance + noise**2
@@ -135,7 +137,9 @@ class Linear(Factor):
         def through(v: Tensor) -> Tensor:
             return self._forward(unknown * self._back(v)) + noise * v
 
-        dot = lambda a, b: (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))  # noqa: E731
+        def dot(a: Tensor, b: Tensor) -> Tensor:
+            return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))
+
         z, r = torch.zeros_like(residual), residual
         p, square = r, dot(r, r)
         enough = square * TOLERANCE**2
@@ -156,8 +160,8 @@ class Linear(Factor):
         return self.variance
 
 
-def _checked(operator: Map | Tensor, adjoint: Map | None, y: Tensor, shape: tuple) -> Map:
-    """A as a callable, which fits the data and is what it says."""
+def _checked(operator: Map | Tensor, adjoint: Map | None, y: Tensor, shape: tuple[int, ...]) -> Map:
+    """A as a callable, after checks that it fits the data, is linear and has that adjoint."""
     forward = _dense(operator, shape) if isinstance(operator, Tensor) else operator
     rng = torch.Generator().manual_seed(0)
     a, b = (
@@ -169,8 +173,8 @@ def _checked(operator: Map | Tensor, adjoint: Map | None, y: Tensor, shape: tupl
         raise ValueError(f"A does not take data of shape {shape}: {error}") from None
     if seen.shape[1:] != y.shape[1:]:
         raise ValueError(
-            f"A gives {tuple(seen.shape[1:])} for an example, and what was seen has shape "
-            f"{tuple(y.shape[1:])}: they must be the same"
+            f"A gives {tuple(seen.shape[1:])} for an example, and the measurements have "
+            f"shape {tuple(y.shape[1:])}: they must be the same"
         )
     both = forward(a - 2 * b)
     if not torch.allclose(both, seen - 2 * forward(b), rtol=LOOSE, atol=LOOSE * _size(seen)):

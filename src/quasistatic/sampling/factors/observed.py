@@ -1,4 +1,4 @@
-"""Values that were seen, each by itself: exactly, with noise, or not at all."""
+"""Measurements of single values: exact, noisy, or missing."""
 
 __all__ = ["Observed"]
 
@@ -15,23 +15,23 @@ from ...spaces import Space
 from .factor import Factor, of_each
 
 SURE = 1e10
-"""The precision with which a belief is tilted to a value that is known, in units of x_0: what it
-leaves of the belief is below float64's digits of the weight."""
+"""The precision by which a law is tilted to a known value, in units of x_0. The variance that it
+leaves is below the digits of a weight in float64."""
 
 
 @dataclass(frozen=True)
 class Observed(Factor):
     r"""r(x) = N(y; x, variance), coordinate by coordinate: known exactly at variance 0, noisy in
-    between, missing at infinity. Inpainting and denoising are two values of one number (SD15
-    Sec. 2.5). In spaces of levels and bits too: noise is noise on the number.
+    between, missing at infinity. Inpainting and denoising differ in the variance only (SD15
+    Sec. 2.5). In spaces of levels and bits the noise is on the number.
 
     Args:
-        y: what was seen of each example, with shape (N, *). Ignored where missing.
-        variance: of the noise on it, in the square of y's units, broadcasting to (N, *).
-        log_unit: log of y's unit in the raw data's, for a density in the latter.
+        y: the measurements, with shape (N, *). Ignored where missing.
+        variance: of their noise, in the square of y's units, broadcasting to (N, *).
+        log_unit: log of y's unit in units of the raw data; for internal use.
 
     Raises:
-        ValueError: if the shapes do not fit, a variance is negative or NaN, or what was seen is
+        ValueError: if the shapes do not fit, a variance is negative or NaN, or a measurement is
             not finite.
     """
 
@@ -51,7 +51,7 @@ class Observed(Factor):
         if wrong.any():
             where = tuple(wrong.nonzero()[0].tolist())
             raise ValueError(
-                f"what was seen at {where} is {y[where].item()}: give an infinite variance where "
+                f"the measurement at {where} is {y[where].item()}: give an infinite variance where "
                 "a value is missing"
             )
         object.__setattr__(self, "y", torch.where(variance.isfinite(), y, torch.zeros_like(y)))
@@ -69,7 +69,7 @@ class Observed(Factor):
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Observed":
         if tuple(self.y.shape[1:]) != space.shape:
             raise ValueError(
-                f"what was seen has shape {tuple(self.y.shape)}, and the data have (N, "
+                f"the measurements have shape {tuple(self.y.shape)}, and the data have (N, "
                 f"{', '.join(map(str, space.shape))}): give a row for each example"
             )
         sure = self._variance == 0
@@ -93,19 +93,19 @@ class Observed(Factor):
         law = Gaussian(x_0, torch.where(self._noisy, self._variance, 1.0).to(x_0))
         return total(torch.where(noisy, law.log_prob(self.y.to(x_0)) - unit, 0.0))
 
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
-        like = belief.mean
+    def log_mean(self, space: Space, law: Family) -> Tensor:
+        like = law.mean
         y, variance = self.y.to(like), self._variance.to(like)
         sure, noisy = variance == 0, variance.isfinite() & (variance > 0)
         safe = torch.where(noisy, variance, 1.0)
-        tilted = belief.tilt(*self._tilt(like, noisy))
+        tilted = law.tilt(*self._tilt(like, noisy))
         constant = -0.5 * (y**2 / safe + (2 * math.pi * safe).log()) - self._unit(like)
-        mean = tilted.log_partition() - belief.log_partition() + constant
+        mean = tilted.log_partition() - law.log_partition() + constant
         at = torch.where(sure, y, like.detach())
-        return total(torch.where(sure, space.log_prob(belief, at), torch.where(noisy, mean, 0.0)))
+        return total(torch.where(sure, space.log_prob(law, at), torch.where(noisy, mean, 0.0)))
 
-    def update(self, belief: Family) -> Family:
-        return belief.tilt(*self._tilt(belief.mean, self._variance.isfinite()))
+    def update(self, law: Family) -> Family:
+        return law.tilt(*self._tilt(law.mean, self._variance.isfinite()))
 
     def power(self, exponent: float) -> "Observed":
         return Observed(self.y, self._variance / exponent, self.log_unit)
@@ -117,7 +117,7 @@ class Observed(Factor):
         return p.tilt(linear, precision.clamp(max=SURE))
 
     def _tilt(self, like: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-        """The linear term and the precision by which a belief is multiplied where that is so."""
+        """The linear term and the precision of the tilt of a law, where a mask holds."""
         variance, where = self._variance.to(like.device), where.to(like.device)
         precision = torch.where(where, 1 / variance.clamp(min=1 / SURE), 0.0).to(like)
         return precision * self.y.to(like), precision

@@ -14,7 +14,7 @@ from ...spaces import Space
 from .factor import Factor
 
 FARTHEST = 1.0
-"""How far the slope of log r may move the mean of a belief, in its deviations."""
+"""The most that the slope of log r moves the mean of a law, in its standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Smooth(Factor):
     its variance times the slope of log r there).
 
     Args:
-        log_r: from raw data (B, *), unrounded and in floating point, to log r of each, (B,), in
-            nats. Rows are examples, and what it says of one may not depend on the others.
-        count: how many examples it is about, if log_r takes their numbers (B,) as a second
-            argument.
+        log_r: from raw data (B, *), unrounded and in floating point, to log r of each example,
+            (B,), in nats. The value of an example must not depend on the others.
+        count: how many examples it is about, if log_r takes their numbers (B,), from 0, as a second
+            argument; None if r is the same for all.
+        rows, exponent: for internal use.
     """
 
     log_r: Callable[..., Tensor]
@@ -39,10 +40,10 @@ class Smooth(Factor):
         return self.count if self.rows is None else len(self.rows)
 
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Smooth":
-        told = self.log_r
+        of_raw = self.log_r
 
         def log_r(x_0: Tensor, *rows: Tensor) -> Tensor:
-            return told(space.in_raw_units(x_0), *rows)
+            return of_raw(space.in_raw_units(x_0), *rows)
 
         rows = None if self.count is None else torch.arange(self.count)
         return replace(self, log_r=log_r, rows=rows)
@@ -59,14 +60,14 @@ class Smooth(Factor):
             )
         return self.exponent * value
 
-    def log_mean(self, space: Space, belief: Family) -> Tensor:
-        return self.log_prob(belief.mean)
+    def log_mean(self, space: Space, law: Family) -> Tensor:
+        return self.log_prob(law.mean)
 
-    def update(self, belief: Family) -> Family:
-        # The slope is that at the mean, and holds no farther than the belief's own doubt.
-        most = FARTHEST / belief.variance.clamp(min=1e-300).sqrt()
-        slope = self._slope(belief.mean).clamp(min=-most, max=most)
-        return belief.tilt(slope, torch.zeros_like(slope))
+    def update(self, law: Family) -> Family:
+        # The slope at the mean holds within about a standard deviation of it.
+        most = FARTHEST / law.variance.clamp(min=1e-300).sqrt()
+        slope = self._slope(law.mean).clamp(min=-most, max=most)
+        return law.tilt(slope, torch.zeros_like(slope))
 
     def power(self, exponent: float) -> "Smooth":
         return replace(self, exponent=self.exponent * exponent)
@@ -92,7 +93,7 @@ def Label(classifier: nn.Module | Callable[[Tensor], Tensor], labels: object) ->
         labels: the class of each example, whole numbers with shape (N,).
 
     Raises:
-        ValueError: if a label is none of the classes, when it is first asked.
+        ValueError: if the labels have another shape; in a verb, if one is not a class.
     """
     wanted = torch.as_tensor(labels).long()
     if wanted.ndim != 1:

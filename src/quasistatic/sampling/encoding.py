@@ -1,0 +1,171 @@
+"""Encoding: the noise that the probability flow carries to some data, and the way back."""
+
+__all__ = ["decode", "encode"]
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._utils.eval_mode import evaluating
+from .._utils.randomness import Rng, as_generator
+from ..kernels import SignalNoise
+from ..model import Model
+from .sampler import Times, resolve_times
+from .steppers import Multistep, State
+from .steppers.parallel import together
+
+ROUNDS, MEMORY = 200, 8
+"""Rounds after which :func:`encode` gives up, and how many of them Anderson's method looks back."""
+
+FLOW = Multistep(2, corrected=False)
+"""The stepper of :func:`encode` and :func:`decode`, if nothing is said."""
+
+
+@torch.no_grad()
+def decode(
+    model: Model, noise: Tensor, times: Times = None, stepper: Multistep | None = None
+) -> Tensor:
+    """Where the probability flow carries noise x_T (N, *): raw data (N, *).
+
+    Args:
+        model: with a probability flow.
+        noise: x_T, as :func:`encode` gives it.
+        times: the times to visit; by default 50, even in log-SNR.
+        stepper: by default `Multistep(2, corrected=False)`.
+    """
+    stepper = stepper or FLOW
+    grid = resolve_times(model, 50 if times is None else times, stepper)
+    stepper.require(model, grid)
+    drawn = []
+    for part in torch.split(noise.to(model.blank(1)), model.chunk_size):
+        for state in stepper.walk(model, State(part, int(grid[-1])), grid.tolist()):
+            x_0 = state.x
+        drawn.append(model.space.decode(x_0))
+    return torch.cat(drawn)
+
+
+@torch.no_grad()
+def encode(
+    model: Model,
+    raw: object,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Multistep | None = None,
+    tolerance: float = 1e-5,
+) -> Tensor:
+    """The noise x_T (N, *) that :func:`decode` carries to raw data (N, *): its inverse, at the same
+    times and by the same stepper, to within the tolerance.
+
+    The equations of all steps are solved together. Estimates along the whole path give a new path,
+    and Anderson's method finds the one that stays as it is.
+
+    Args:
+        model: with a probability flow.
+        raw: data with shape (N, *).
+        times: the times to visit; by default 50, even in log-SNR.
+        rng: for spaces whose map is random (`Dequantized`).
+        stepper: without correction, by default `Multistep(2, corrected=False)`.
+        tolerance: the largest change of a value of x that counts as none.
+
+    Raises:
+        TypeError: if the model has no probability flow.
+        ValueError: if the stepper corrects, or the steps are too long to be solved for.
+    """
+    stepper = stepper or FLOW
+    if stepper.corrected:
+        raise ValueError(
+            f"{stepper} corrects its steps, which have no inverse that is known: give one without "
+            "correction, such as Multistep(2, corrected=False) or DPMSolver(2)"
+        )
+    grid = resolve_times(model, 50 if times is None else times, stepper)
+    stepper.require(model, grid)
+    x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
+    with evaluating(model):
+        rows = max(1, model.chunk_size // len(grid))
+        parts = [_encoded(model, x, grid, stepper, tolerance) for x in torch.split(x_0, rows)]
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The equations that a path of the flow to x_0 (n, *) solves, along falling times (k,)."""
+
+    model: Model
+    x_0: Tensor
+    down: Tensor
+    stepper: Multistep
+
+    def first_guess(self) -> Tensor:
+        """A path (n, k, *): from the data up, each step by the estimate where it starts."""
+        times, points = self.down.tolist(), [self._scales[0][-1] * self.x_0]
+        for k in range(len(times) - 1, 0, -1):
+            seen = together(self.model, points[:1], times[k : k + 1])
+            step = times[k], times[k - 1]
+            points.insert(0, self.stepper.move(self.model, points[0], *step, tuple(seen)))
+        return torch.stack(points, 1)
+
+    def renewed(self, path: Tensor) -> Tensor:
+        """The path (n, k, *) by the estimates along one; the flow's path stays as it is."""
+        points, times = list(path.unbind(1)), [*self.down.tolist(), 0]
+        signal, noise = self._scales
+        seen, zero = together(self.model, points, times[:-1]), torch.zeros_like(self.x_0)
+        for k in range(len(points) - 1, -1, -1):
+            known = tuple(seen[max(0, k + 1 - self.stepper.order) : k + 1][::-1])
+            by_estimates = self.stepper.move(self.model, zero, times[k], times[k + 1], known)
+            if k == len(points) - 1:
+                points[k] = points[k] + signal[k] * (self.x_0 - by_estimates)
+            else:
+                points[k] = (points[k + 1] - by_estimates) * (noise[k] / noise[k + 1])
+        return torch.stack(points, 1)
+
+    @property
+    def _scales(self) -> tuple[Tensor, Tensor]:
+        kernel = self.model.kernel
+        assert isinstance(kernel, SignalNoise)  # by require
+        return kernel.signal(self.down, self.x_0), kernel.noise(self.down, self.x_0)
+
+
+def _encoded(
+    model: Model, x_0: Tensor, grid: Tensor, stepper: Multistep, tolerance: float
+) -> Tensor:
+    """x_T of x_0 (n, *)."""
+    path = _Path(model, x_0, grid.flip(0).to(x_0.device), stepper)
+    x, history = path.first_guess(), _Anderson()
+    moved = math.inf
+    for _ in range(ROUNDS):
+        new = path.renewed(x)
+        moved = float((new - x).abs().max())
+        if moved <= tolerance:
+            return new[:, 0]
+        if not math.isfinite(moved):
+            break
+        x = history.next(x, new)
+    raise ValueError(
+        f"the flow along {len(grid)} times was not inverted to {tolerance:g} (a value still moves "
+        f"by {moved:.2g}): give more times, or a larger tolerance"
+    )
+
+
+class _Anderson:
+    """Anderson's method for fixed points x = g(x), for each example by itself."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def next(self, x: Tensor, new: Tensor) -> Tensor:
+        """The point to try after x (n, *), where g(x) = `new`: the mix of the last images whose
+        residuals g(x) - x cancel best."""
+        self.seen = [*self.seen[1 - MEMORY :], (x.flatten(1).double(), new.flatten(1).double())]
+        images = torch.stack([image for _, image in self.seen], 2)
+        residuals = images - torch.stack([point for point, _ in self.seen], 2)
+        if images.shape[2] == 1:
+            return new
+        spread = residuals[..., 1:] - residuals[..., :-1]
+        gram = spread.mT @ spread
+        ridge = 1e-10 * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-300)
+        gram = gram + ridge[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
+        weights = torch.linalg.solve(gram, spread.mT @ residuals[..., -1:])
+        steps = images[..., 1:] - images[..., :-1]
+        return (images[..., -1:] - steps @ weights)[..., 0].to(x.dtype).reshape(x.shape)

@@ -1,0 +1,109 @@
+"""Sampling: walks from noise to data, many examples at once, by any stepper."""
+
+__all__ = ["Times", "resolve_times", "sample", "walk"]
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from .._utils.randomness import ExampleStreams, Rng, as_generator, seed_from
+from ..model import Model
+from .steppers import Ancestral, State, Stepper
+from .time_grids import TimeGrid
+
+Times: TypeAlias = int | Sequence[int] | Tensor | TimeGrid | None
+"""The times of a chain: a number of them, the times themselves, a grid (`EvenLogSNR(10)`), or None
+for the default."""
+
+
+SMALL = 1024
+"""Values of an example up to which seeded draws come in batches of a multiple of 16 rows."""
+
+
+def _multiple(model: Model) -> int:
+    """The number that the rows of batches are a multiple of. Processors round rows differently at
+    different places of a batch, and where it ends: an example should not depend on its place."""
+    return 16 if math.prod(model.space.state) <= SMALL else 4
+
+
+def resolve_times(model: Model, times: Times, stepper: Stepper) -> Tensor:
+    """The times that a stepper visits, rising to T, with shape (k,).
+
+    Raises:
+        ValueError: if they make no chain.
+    """
+    if times is None or isinstance(times, int):
+        return stepper.times(model, times)
+    return model.times(times(model) if isinstance(times, TimeGrid) else times)
+
+
+def walk(
+    model: Model,
+    n: int,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Stepper | None = None,
+    first: int = 0,
+) -> Iterator[State]:
+    """The states of n walks from x_T to x_0.
+
+    Args:
+        model: whose chain is walked.
+        n: how many walks there are.
+        times: the times to visit, see :meth:`Model.times`.
+        rng: a seed, a generator or None. With the first two, walk i has the draws of example
+            `first` + i of :func:`sample`.
+        stepper: by default :class:`Ancestral`.
+        first: the number of the first walk.
+    """
+    stepper = stepper or Ancestral()
+    grid = resolve_times(model, times, stepper)
+    stepper.require(model, grid)
+    source, size = as_generator(rng), n
+    if source is not None:
+        rows = _multiple(model)
+        size = -(-n // rows) * rows
+        source = ExampleStreams(seed_from(source), first, size, source.device)
+    first_state = stepper.start(model, size, int(grid[-1]), source)
+    for state in stepper.walk(model, first_state, grid.tolist(), source):
+        yield State(state.x[:n], state.t)
+
+
+def sample(
+    model: Model,
+    n: int,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Stepper | None = None,
+) -> Tensor:
+    """n draws from the model as raw data, with shape (n, *).
+
+    Args:
+        model: to draw from.
+        n: how many.
+        times: the times to visit, see :meth:`Model.times`; by default what the stepper takes.
+        rng: a seed, a generator, which moves on by one draw, or None. Example i of a seed is the
+            same however many are drawn: its noise depends on the seed and on i only.
+        stepper: by default :class:`Ancestral`, exact draws.
+
+    Raises:
+        TypeError: if the stepper cannot serve the model: which can.
+        ValueError: if n < 1, or the times make no chain.
+    """
+    if n < 1:
+        raise ValueError(f"a sample needs at least one draw, got n = {n}")
+    source, drawn = as_generator(rng), []
+    before = None if source is None else source.get_state()
+    rows = _multiple(model)
+    batch = max(rows, model.chunk_size // rows * rows)
+    for first in range(0, n, batch):
+        if source is not None and before is not None:
+            source.set_state(before)  # one seed for all batches
+        count = min(batch, n - first)
+        for state in walk(model, count, times, source, stepper, first):
+            x_0 = state.x
+        drawn.append(model.space.decode(x_0))
+    return torch.cat(drawn)

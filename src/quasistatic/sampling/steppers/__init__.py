@@ -1,0 +1,24 @@
+"""Steppers: how a walk goes from x_t to x_s, as objects for `sample(n, times, stepper=...)`."""
+
+__all__ = [
+    "DDIM",
+    "Adaptive",
+    "Ancestral",
+    "DPMSolver",
+    "Estimate",
+    "Heun",
+    "Kept",
+    "Multistep",
+    "Parallel",
+    "State",
+    "Stepper",
+    "UniPC",
+    "clock",
+]
+
+from .adaptive import Adaptive
+from .ancestral import Ancestral
+from .kept import Kept
+from .multistep import DDIM, DPMSolver, Heun, Multistep, UniPC
+from .parallel import Parallel
+from .stepper import Estimate, State, Stepper, clock

@@ -1,0 +1,109 @@
+"""Many steps of the flow at once: sweeps over a window of times until nothing moves (ParaDiGMS)."""
+
+__all__ = ["Parallel"]
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..._utils.eval_mode import evaluating
+from ...model import Model
+from .multistep import Multistep
+from .stepper import Estimate, State, Stepper
+
+
+@dataclass(frozen=True)
+class Parallel(Stepper):
+    """The serial answer of a flow's stepper in fewer rounds of the network (Shih et al. 2023).
+
+    Each round evaluates the network at all times of a window together and walks through them by
+    these estimates (Picard iteration). The window then moves on to the first time that moved. It
+    takes more evaluations in all, and less time where they run in parallel.
+
+    Args:
+        stepper: without correction, by default of order 1 (DDIM).
+        window: how many times are evaluated at once; None takes all.
+        tolerance: the largest change of a value of x, in units of x, that counts as none.
+
+    Raises:
+        ValueError: if the stepper corrects, or a number is not positive.
+    """
+
+    stepper: Multistep = field(default_factory=lambda: Multistep(1, corrected=False))
+    window: int | None = None
+    tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.stepper.corrected:
+            raise ValueError(
+                f"{self.stepper} corrects a step by the next estimate, which a sweep has not made "
+                "yet: give one without correction, such as DPMSolver(2)"
+            )
+        if self.window is not None and self.window < 1:
+            raise ValueError(f"a window has 1 or more times, got {self.window}")
+        if not self.tolerance > 0:
+            raise ValueError(f"a tolerance is positive, got {self.tolerance}")
+
+    def require(self, model: Model, times: Tensor) -> None:
+        self.stepper.require(model, times)
+        least = 10 * torch.finfo(model.blank(1).dtype).eps
+        if self.tolerance < least:
+            raise ValueError(
+                f"{model.blank(1).dtype} cannot reach a tolerance of {self.tolerance:g}: give "
+                f"{least:.1g} or more, or a model in float64"
+            )
+
+    def times(self, model: Model, count: int | None) -> Tensor:
+        return self.stepper.times(model, count)
+
+    def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
+        return self.stepper.step(model, state, s, rng)
+
+    @torch.no_grad()
+    def walk(
+        self,
+        model: Model,
+        state: State,
+        times: Sequence[int],
+        rng: torch.Generator | None = None,
+    ) -> Iterator[State]:
+        """The state that is given, and x_0."""
+        yield state
+        down = [*sorted((t for t in times if t <= state.t), reverse=True), 0]
+        last = len(down) - 1
+        window = min(self.window or last, last)
+        points = [state.x] * (last + 1)
+        estimates: list[Estimate | None] = [None] * last
+        first = 0
+        with evaluating(model):
+            while first < last:
+                stop = min(first + window, last)
+                fresh = together(model, points[first:stop], down[first:stop])
+                estimates[first:stop] = fresh
+                moved, x = [], points[first]
+                for k in range(first, stop):
+                    seen = tuple(
+                        each
+                        for each in estimates[max(0, k + 1 - self.stepper.order) : k + 1][::-1]
+                        if each is not None
+                    )
+                    x = self.stepper.move(model, x, down[k], down[k + 1], seen)
+                    moved.append(float((x - points[k + 1]).abs().max()))
+                    points[k + 1] = x
+                # A point whose predecessors have settled is settled itself.
+                still = next((i for i, d in enumerate(moved) if d > self.tolerance), len(moved) - 1)
+                first += still + 1
+                for k in range(stop + 1, min(first + window, last - 1) + 1):
+                    points[k] = points[stop]
+        yield State(points[last], 0)
+
+
+def together(model: Model, points: Sequence[Tensor], times: Sequence[int]) -> list[Estimate]:
+    """The estimates of x_0 at several times by one round of the network."""
+    x = torch.cat(list(points))
+    t = torch.tensor(list(times), device=x.device)
+    each = model.estimate(x, t.repeat_interleave(len(points[0])))
+    parts = torch.split(each, len(points[0]))
+    return [Estimate(t[k : k + 1], points[k], part) for k, part in enumerate(parts)]
