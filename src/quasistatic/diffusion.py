@@ -429,7 +429,7 @@ class Diffusion(Model):
         tensors = converted_tensors(stored["model"], tensors)
         try:
             if network is None:
-                _require_weights(stored["model"], tensors)
+                _require_weights(converted_description(stored["model"]), tensors)
             model = cls.build(stored["model"], network)
             model.load_state_dict(tensors)
         except (RuntimeError, Misfit) as error:

@@ -157,7 +157,8 @@ def test_a_frame_comes_back_with_its_index_order_and_types():
     assert list(named.columns) == ["a", "n", "k"]
     assert named["n"].equals(frame["n"])
     assert named.index.equals(frame.index)
-    polars = pl.DataFrame(holes.to_dict("list"), strict=False)
+    plain = {name: [None if pd.isna(v) else v for v in holes[name]] for name in holes.columns}
+    polars = pl.DataFrame(plain, strict=False)
     assert isinstance(imputer.set_output(transform="default").transform(polars), pl.DataFrame)
     array = frame[["a", "n"]].to_numpy(np.float32)
     again = qs.DiffusionImputer(draws=4).fit(array).transform(array)

@@ -31,6 +31,10 @@ from .stored import restored_first_format
 from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 
 FORMAT = 2
+
+DIGITS = 9
+"""Decimals of a score: the rows beside a row may change the digits after them, and equal rows tie."""
+
 FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
 
 
@@ -289,7 +293,7 @@ class TableEstimator(BaseEstimator):
                 there = ~np.isnan(x[:, k]) & ~odd[:, k]
                 found = found + np.where(odd[:, k], np.log(unseen), 0.0)
                 found = found + np.where(there, np.log1p(-unseen), 0.0)
-        return found
+        return np.round(found, DIGITS)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

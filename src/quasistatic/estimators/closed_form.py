@@ -39,14 +39,15 @@ from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, w
 STEPS, WALKED = 1000, 100
 """T of the chain, and the times of it that draws of what is missing visit."""
 
-LOOKED_AT, PAIRS = 20_000, 2**31
+LOOKED_AT, PAIRS = 10_000, 2**31
 """Rows that the law is fitted to, at most, and rows times pairs of values."""
 
 LOOKS = 64
 """Evaluations of the network for each row that judges it."""
 
-FEW = 1000
-"""Rows up to which every fifth of them judges the spaces, and not the first one alone."""
+FEW, JUDGING = 1000, 2000
+"""Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
+more, that judge them."""
 
 TIED = 0.9
 """The share of different numbers in a column below which they are taken to be rounded."""
@@ -185,16 +186,24 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     """The table in which held-out rows are likeliest, in raw units, and the law there."""
-    rows, trials = _some(rows, plan), []
-    for table in tables:
-        x_0, fits = _encoded(rows, table)
-        whole = completed_for_learning(x_0, fits, plan.seed)
-        trials.append((table, x_0, Trial.of(whole, fits, plan.seed)))
+    rows = _some(rows, plan)
+    if len(tables) > 1 and len(rows) > JUDGING:  # rows enough to tell spaces apart
+        chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:JUDGING]
+        few = [_trial(rows[chosen], table, plan) for table in tables]
+        tables = [max(few, key=lambda each: _judged(*each))[0]]
+    trials = [_trial(rows, table, plan) for table in tables]
     if len(trials) > 1 and len(rows) > FEW:
         trials = [max(trials, key=lambda each: _judged(*each))]
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
     return _Start(table, best.law, best.shares, best.told)
+
+
+def _trial(rows: np.ndarray, table: Table, plan: FitPlan) -> tuple[Table, Tensor, Trial]:
+    """Candidates for a table, judged by a fifth of the rows."""
+    x_0, fits = _encoded(rows, table)
+    whole = completed_for_learning(x_0, fits, plan.seed)
+    return table, x_0, Trial.of(whole, fits, plan.seed)
 
 
 def _judged(table: Table, x_0: Tensor, of: object) -> float:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
 from .base import TableEstimator
+from .table_columns import numeric_values
 
 TOGETHER = 1000
 """Rows that are completed at once."""
@@ -99,11 +100,12 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         return self._as_user_has(out, X)
 
     def draw(self, X: Any, draws: int | None = None) -> np.ndarray:
-        """Draws of each row given what is known of it, with shape (N, draws, C), as numbers:
-        :meth:`Table.read` makes them. Equal rows get different draws. Memory grows with all of
-        them."""
+        """Draws of each row given what is known of it, with shape (N, draws, C): the values where
+        X was an array of numbers when it was fitted, else numbers as :meth:`Table.read` makes them.
+        Equal rows get different draws. Memory grows with all of them."""
         check_is_fitted(self)
-        return self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
+        found = self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
+        return numeric_values(self.table_, found)
 
     def _drawn(
         self, x: np.ndarray, draws: int, piece: int = 0, distinct: bool = False

@@ -1,6 +1,6 @@
 """The columns of what a user passes: which table it is, and how rows come back."""
 
-__all__ = ["as_user_has", "in_spaces", "is_frame", "table_of", "unmasked"]
+__all__ = ["as_user_has", "in_spaces", "is_frame", "numeric_values", "table_of", "unmasked"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ import torch
 
 from ..spaces import Continuous, Space, Table
 from ..spaces.columns import Column, NumericColumn, PowerColumn
-from ..spaces.frames import ARRAY, Frame
+from ..spaces.frames import ARRAY, Frame, Series
 from ..spaces.inference import powered, standardized
 from ..spaces.yeo_johnson import YeoJohnson
 
@@ -38,12 +38,13 @@ def is_frame(X: Any) -> bool:
 
 def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None) -> Table:
     """The table whose rows a frame holds. Any column may have holes, also one that has none here,
-    and whole numbers of a wide range have some room beyond their ends.
+    and whole numbers of a wide range have some room beyond their ends. Real numbers are no classes,
+    however few they are, unless they are two or `types` say so.
 
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, and if `space` does not fit.
     """
-    types = dict(types or {})
+    types = {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
     if space is not None:
         numbers = [each.name for each in frame.columns if each.numbers is not None]
         types = dict.fromkeys(numbers, "standardized") | types
@@ -53,6 +54,14 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     if space is not None:
         columns = _in_space(columns, space)
     return replace(table, columns=tuple(columns), incomplete=True)
+
+
+def _is_real(series: Series) -> bool:
+    """Whether a column has more than two numbers, not all of them whole."""
+    if series.numbers is None:
+        return False
+    different = np.unique(series.numbers[~series.missing])
+    return len(different) > 2 and not (different == np.round(different)).all()
 
 
 def _in_space(columns: list[Column], space: Space) -> list[Column]:
@@ -86,8 +95,8 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
 
 
 def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -> list[Table]:
-    """The table with its real columns standardised, and with them bent by powers, where the user has
-    not said how they are scaled: what held-out rows choose from."""
+    """The table with its real columns standardised, and with them bent by powers, where the user
+    has not said how they are scaled: what held-out rows choose from."""
     free = [
         k
         for k, each in enumerate(table.columns)
@@ -136,4 +145,20 @@ def _as_array(table: Table, numbers: np.ndarray, X: Any) -> np.ndarray:
     wanted = getattr(X, "dtype", None)
     if isinstance(wanted, np.dtype) and wanted.kind == "f" and found.dtype.kind in "iufb":
         return found.astype(wanted)
+    return found
+
+
+def numeric_values(table: Table, numbers: np.ndarray) -> np.ndarray:
+    """Rows of a table (*, C) whose classes are values again, where the table was an array of
+    numbers; other tables' rows as they are."""
+    if table.source != ARRAY:
+        return numbers
+    found = numbers.copy()
+    for k, column in enumerate(table.columns):
+        classes = getattr(column, "classes", ())
+        if classes and all(isinstance(each, int | float) for each in classes):
+            place = np.nan_to_num(numbers[..., k]).astype(np.int64)
+            found[..., k] = np.where(
+                np.isnan(numbers[..., k]), np.nan, np.array(classes, dtype=np.float64)[place]
+            )
     return found
