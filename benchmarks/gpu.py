@@ -366,7 +366,7 @@ def verbs_(asked: argparse.Namespace) -> None:
     note(
         "images_completed_a_second",
         len(some),
-        lambda: model.complete(some, mask[: len(some)], 4, times, rng, particles=16),
+        lambda: model.complete(some, mask[: len(some)], 4, times, rng, method=qs.SMC(16)),
     )
     packed = x[: 4 if asked.tiny else 256].astype("uint8")
     note("images_compressed_a_second", len(packed), lambda: model.compress(packed, times))
@@ -374,7 +374,6 @@ def verbs_(asked: argparse.Namespace) -> None:
     note("images_decompressed_a_second", len(packed), lambda: model.decompress(stream))
     facts["sample_step"] = profiled(lambda: model.sample(few, times, rng), asked.device, 1)
     facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
-    del qs
     answer(**facts)
 
 
@@ -411,7 +410,6 @@ def train(asked: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    import quasistatic as qs
     from quasistatic._utils import serialization
     from quasistatic.recipes import MNIST, BinarizedMNIST
     from quasistatic.recipes import runs as recipes_runs
@@ -484,7 +482,6 @@ def train(asked: argparse.Namespace) -> None:
         for name in ("config.json", "metrics.jsonl", "model.safetensors", "speed.json"):
             if (folder / name).exists():
                 tar.add(folder / name, f"{asked.mode}/{name}")
-    del qs
     answer(**facts)
 
 

@@ -23,7 +23,7 @@ from diffusers import schedulers
 from torch import Tensor
 
 import quasistatic as qs
-from quasistatic.diagnostics.certify import COUNTS, certify, pinwheel, ring, true_flow
+from quasistatic.diagnostics.certificates import COUNTS, certify, pinwheel, ring, true_flow
 from quasistatic.model import Model
 from quasistatic.sampling import (
     DDIM,
@@ -129,10 +129,10 @@ def figure() -> None:
         for label, row in rows.items():
             if label.startswith("Ancestral"):
                 continue
-            theirs_ = label.startswith("diffusers")
-            first = label.startswith("default")
-            style = {"color": "grey" if theirs_ else None, "linewidth": 2.5 if first else 1.0}
-            dashes = "--" if theirs_ else "-"
+            others, first = label.startswith("diffusers"), label.startswith("default")
+            color = "grey" if others else plt.get_cmap("tab20")(list(rows).index(label))
+            style = {"color": color, "linewidth": 2.5 if first else 1.0}
+            dashes = "--" if others else "-"
             ax.loglog(COUNTS, row["rmse"], dashes, marker=".", label=label, **style)
         ax.set(title=law, xlabel="network evaluations", xticks=COUNTS)
         ax.set_xticklabels(map(str, COUNTS))

@@ -52,9 +52,10 @@ def _levels(head, count: int = 8, objective: qs.Objective | None = None) -> Case
     return Case(_model(space, qs.GaussianKernel(LOG_SNR), head), x, objective or qs.Bound())
 
 
-def _reals(head, schedule=LOG_SNR, objective: qs.Objective | None = None) -> Case:
+def _reals(head, learned: bool = False, objective: qs.Objective | None = None) -> Case:
     x = np.random.default_rng(0).standard_normal((24, 4))
     space = qs.Continuous(4, shift=(0.1, 0.0, 0.2, -0.1), scale=(1.0, 2.0, 1.5, 1.0))
+    schedule = qs.schedules.learned(LOG_SNR.log_snr[1:]) if learned else LOG_SNR
     return Case(_model(space, qs.GaussianKernel(schedule), head), x, objective or qs.Bound())
 
 
@@ -107,11 +108,11 @@ CASES: dict[str, Callable[[], Case]] = {
     "reals natural": partial(_reals, qs.Natural()),
     "reals equilibrium": partial(_reals, qs.Equilibrium()),
     "reals hybrid": partial(_reals, qs.Velocity(qs.Interpolated()), objective=qs.Hybrid()),
-    "reals learned": partial(_reals, qs.Velocity(), qs.schedules.learned(LOG_SNR.log_snr[1:])),
+    "reals learned": partial(_reals, qs.Velocity(), True),
     "reals least variance": partial(
         _reals,
         qs.Velocity(),
-        qs.schedules.learned(LOG_SNR.log_snr[1:]),
+        True,
         qs.MinimumVariance(),
     ),
     "dequantized": _dequantized,
@@ -147,27 +148,27 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
 
     def known() -> object:
         filled = np.where(np.isnan(few.astype(float)), 0.0, few)
-        return model.complete(filled, mask, draws=2, times=jumps, rng=rng(), particles=4)
+        return model.complete(filled, mask, draws=2, times=jumps, rng=rng(), method=qs.SMC(4))
 
     def noisy() -> object:
         factor = qs.Observed(np.where(np.isnan(few.astype(float)), 0.0, few), 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, pull=0.5)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4, pull=0.5))
 
     def linear() -> object:
         factor = qs.Linear(seen, view, 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4))
 
     def smooth() -> object:
         factor = qs.Smooth(lambda raw, rows: -0.1 * (raw**2).flatten(1).sum(1), count=2)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, pull=1.0)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4, pull=1.0))
 
     def label() -> object:
         factor = qs.Label(lambda raw: raw.flatten(1)[:, :2], [0, 1, 1])
-        return model.posterior(factor, 2, jumps, rng(), particles=4)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.SMC(4))
 
     def walk(name: str) -> object:
         factor = qs.Observed(np.where(np.isnan(few.astype(float)), 0.0, few), 0.5)
-        return model.posterior(factor, 2, jumps, rng(), particles=4, walk=name)
+        return model.posterior(factor, 2, jumps, rng(), method=qs.Guided(name))
 
     def layers() -> object:
         codec = qs.LayeredCodec(model, jumps)
@@ -190,7 +191,7 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
         "guided, constant": lambda: walk("constant"),
         "guided, matched": lambda: walk("matched"),
         "impute": lambda: model.impute(
-            np.where(mask, np.nan, few.astype(float)), 2, jumps, rng(), particles=4
+            np.where(mask, np.nan, few.astype(float)), 2, jumps, rng(), method=qs.SMC(4)
         ),
         "compress": lambda: model.decompress(model.compress(few)),
         "compress in layers": layers,

@@ -1,4 +1,4 @@
-"""A device that is none, for tests: tensors whose values lie in CPU memory and whose device says
+"""A pretended device, for tests: its tensors lie in CPU memory and say that their device is
 "pretend". They refuse what a CUDA tensor refuses, and count what makes a host wait for a GPU.
 
     with pretending() as device:
@@ -16,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from quasistatic._utils.randomness import ExampleStreams
 
 NAME = "pretend"
 _setup_privateuseone_for_python_backend(NAME)
@@ -134,6 +136,27 @@ class PretendGenerator(torch.Generator):
         return self
 
 
+class PretendStreams(ExampleStreams):
+    """Streams of draws for examples, of either device, see :class:`PretendGenerator`."""
+
+    def __new__(cls, seed, first, count, device="cpu"):
+        made = ExampleStreams.__new__(cls, seed, first, count, "cpu")
+        made.at = HERE if torch.device(device).type == NAME else torch.device("cpu")
+        return made
+
+    @property
+    def device(self):
+        return self.at
+
+
+def _swap_streams(pretend: bool) -> None:
+    """Replaces the class in every module of the library that has imported it, or puts it back."""
+    old, new = (ExampleStreams, PretendStreams) if pretend else (PretendStreams, ExampleStreams)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("quasistatic") and vars(module).get("ExampleStreams") is old:
+            module.ExampleStreams = new
+
+
 class _Generators(TorchFunctionMode):
     """A draw on one device by a generator of another is refused, as CUDA does."""
 
@@ -227,10 +250,12 @@ def pretending():
     """Generators can be made for the device within, and what made the host wait is counted."""
     log, real = Pretend(), torch.Generator
     torch.Generator = PretendGenerator
+    _swap_streams(True)
     _log.append(log)
     try:
         with _Generators():
             yield log
     finally:
         _log.pop()
+        _swap_streams(False)
         torch.Generator = real

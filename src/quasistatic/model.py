@@ -20,6 +20,12 @@ from .heads import Head
 from .kernels import Kernel
 from .spaces import Space
 
+VALUES_AT_ONCE = 2**18
+"""Values of x that the CPU works on at once."""
+
+LARGEST_GPU = 16
+"""A GPU works on this many times more values at most: once more for every 2 GiB of memory."""
+
 
 class Model(nn.Module):
     """The generative chain p(x_T) prod p(x_s | x_t) p(raw | x_1) (SD15 Eq. 5).
@@ -56,9 +62,19 @@ class Model(nn.Module):
 
     @property
     def chunk_size(self) -> int:
-        """How many examples are processed at once in scoring and sampling, so that memory does not
-        grow with the number of examples."""
-        return max(1, min(4096, 2**18 // math.prod(self.space.state)))
+        """How many examples are scored or drawn at once: a bound on the memory that a verb needs.
+        On a GPU it grows with its memory, as large batches keep it busy."""
+        device = self.blank(1).device
+        if device.type != "cuda":
+            return self.host_chunk_size
+        gigabytes = torch.cuda.get_device_properties(device).total_memory // 2**30
+        numbers = VALUES_AT_ONCE * max(1, min(LARGEST_GPU, gigabytes // 2))
+        return max(1, min(2**14, numbers // math.prod(self.space.state)))
+
+    @property
+    def host_chunk_size(self) -> int:
+        """:attr:`chunk_size` on the CPU, the same on every machine."""
+        return max(1, min(4096, VALUES_AT_ONCE // math.prod(self.space.state)))
 
     def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
         """The rows of x (N, *) in pieces that fit in memory at once: :attr:`chunk_size` rows, or

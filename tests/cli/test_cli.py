@@ -140,6 +140,12 @@ def test_a_sample_is_that_of_the_library(run, say, tmp_path):
     assert not np.array_equal(np.load(tmp_path / "other.npy"), drawn)
 
 
+def test_a_sample_by_a_stepper_is_that_of_the_library(run, say):
+    said = say("sample", run, "--n", 3, "--stepper", "ddim", "--steps", 4, "--seed", 0)
+    drawn = qs.load(run).sample(3, 4, 0, stepper=qs.sampling.DDIM())
+    assert np.array_equal(np.load(said["samples"]), drawn.numpy())
+
+
 def test_a_sample_along_fewer_times_is_that_of_the_library(run, say):
     say("sample", run, "--n", "3", "--times", "4")
     drawn = qs.load(run).sample(3, 4, torch.Generator().manual_seed(0)).numpy()

@@ -135,7 +135,8 @@ def train(folder: Path, show=None, **changes) -> qs.Diffusion:
     network = qs.networks.MLP(6, 16, 1, dropout=0.3)
     model = qs.Diffusion(qs.Binary(6), kernel, qs.Clean(), network)
     how = {"steps": 40, "batch": 16, "validations": 7, "evaluations": 3, "lr": 1e-2} | changes
-    qs.fit(model, x[:50], x[50:], run=folder, callbacks=[show], **how)
+    callbacks = [] if show is None else [show]
+    qs.fit(model, x[:50], x[50:], run=folder, callbacks=callbacks, **how)
     return model
 
 

@@ -1,11 +1,12 @@
 """Small constants as tensors, made once for each device."""
 
-__all__ = ["constant", "host_decides"]
+__all__ = ["constant", "host_decides", "on_device"]
 
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 Nested: TypeAlias = int | float | tuple["Nested", ...]
 
@@ -41,3 +42,25 @@ def host_decides(x: Tensor) -> bool:
     """Whether an `if` on the values of x is worth it: on a GPU the host would wait for them, and
     compiled code cannot branch on them."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+_MOVED: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def on_device(fixed: Tensor, like: Tensor | torch.device) -> Tensor:
+    """A tensor that never changes, on the device of `like`: it is copied there once and kept as
+    long as the tensor lives.
+
+    Args:
+        fixed: the tensor; its dtype is kept.
+        like: the device, or a tensor that lies there.
+    """
+    device = like.device if isinstance(like, Tensor) else like
+    if fixed.device == device:
+        return fixed
+    if torch.compiler.is_compiling():
+        return fixed.to(device)
+    copies: dict[torch.device, Tensor] = _MOVED.setdefault(fixed, {})
+    if device not in copies:
+        copies[device] = fixed.to(device)
+    return copies[device]

@@ -77,6 +77,21 @@ class Sample:
     n: Annotated[
         int | None, option("How many examples or rows to draw.", 16, "INT"), Range(1, 10**9)
     ] = None
+    stepper: Annotated[
+        Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None,
+        option(
+            "How steps are taken: exact draws, or few steps by a solver of the probability flow "
+            "(runs only).",
+            "ancestral",
+        ),
+        OfRuns,
+    ] = None
+    steps: Annotated[
+        int | None,
+        option("Time steps that the stepper spreads in its own way (runs only).", "all T", "INT"),
+        OfRuns,
+        ONE_OR_MORE,
+    ] = None
     times: Times = None
     path: SavedPath = None
     out: Out = None

@@ -127,7 +127,7 @@ class LayeredCodec:
             noise = chain.portability.writer()
             x_t = _Steps(chain).noise(noise, len(x))
             header = replace(
-                header_of(model, chain, x, model.chunk_size, len(x), "layers"),
+                header_of(model, chain, x, model.host_chunk_size, len(x), "layers"),
                 noise=chain.portability.listed(noise).hex(),
             ).with_identity(x)
             size = file.write(header.pack())
@@ -234,7 +234,7 @@ class _Steps:
         self.chain = chain
 
     def batches(self, x: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(x, self.chain.model.chunk_size)
+        return torch.split(x, self.chain.model.host_chunk_size)
 
     def laws(self, k: int, x_t: Tensor, x_0: Tensor) -> list[tuple[Family, Family]]:
         """p(x_s | x_t) and q(x_s | x_t, x_0) of each batch."""

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .._utils.constants import on_device
 from ..distributions import Categorical, OneHotGroups
 from ..kernels import Kernel
 from ..spaces import OneHot, Space
@@ -56,7 +57,7 @@ def prior_times_evidence(
 ) -> Categorical:
     """The law of each class of x_0 (B, W) by the logits of a prior and by q(x_t | x_0 = class);
     `excluded` marks classes that data never have, with shape (W,)."""
-    logits = torch.where(excluded.to(logits.device), -math.inf, logits.to(x_t.dtype))
+    logits = torch.where(on_device(excluded, logits), -math.inf, logits.to(x_t.dtype))
     # Bayes' rule: the likelihood of x_t is a tilt.
     prior = Categorical(logits, groups)
     return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))

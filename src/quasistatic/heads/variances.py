@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.constants import constant
 from .._utils.printing import ShortRepr
 from .._utils.validation import numbers_of
 from ..kernels import GaussianKernel, Kernel
@@ -56,9 +57,8 @@ class FixedSmall(Variance):
     outputs = 0
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        width = torch.zeros_like(kernel.schedule.log_noise)
-        width[1] = _log_last_variance(kernel).exp()
-        return kernel.at(width, t, like).to(like.dtype)
+        last = t.reshape(-1, *[1] * (like.ndim - 1)) == 1
+        return torch.where(last, _log_last_variance(kernel).exp(), 0.0).to(like.dtype)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Analytic(Variance):
             )
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        times = torch.tensor(self.times, device=like.device)
-        table = torch.tensor(self.table, dtype=like.dtype, device=like.device)
+        times = constant(self.times, like, torch.long)
+        table = constant(self.table, like)
         after = torch.bucketize(t, times).clamp(1, len(times) - 1)
         low, high = times[after - 1], times[after]
         share = ((t - low) / (high - low)).clamp(0, 1).to(like.dtype)
@@ -126,9 +126,11 @@ class Interpolated(Variance):
         # log beta_t / beta_tilde_t, where beta_t / beta_tilde_t = noise_t^2 / noise_{t-1}^2. The
         # step's variance is affine in Var[x_0 | x_t], so that the same v interpolates both.
         table = kernel.schedule
-        ratio = torch.nn.functional.pad(table.log_noise.diff(), (1, 0))
-        ratio[1] = table.log_noise[1] - _log_last_variance(kernel)
-        ratio = kernel.at(ratio.clamp(min=1e-30), t, like).to(like.dtype)  # 0 / 0 if they agree
+        before = kernel.at(table.log_noise, (t - 1).clamp(min=1), like)
+        last = t.reshape(-1, *[1] * (like.ndim - 1)) == 1
+        before = torch.where(last, _log_last_variance(kernel), before)
+        ratio = kernel.at(table.log_noise, t, like) - before
+        ratio = ratio.clamp(min=1e-30).to(like.dtype)  # 0 / 0 if they agree
         return known + (normal - known) * torch.expm1(v * ratio) / torch.expm1(ratio)
 
 
@@ -143,7 +145,7 @@ class Sigmoid(Variance):
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
         assert isinstance(kernel, GaussianKernel)  # bound heads have checked it
-        beta = kernel.at(torch.nn.functional.pad(kernel.schedule.beta, (1, 0)), t, like)
+        beta = -torch.expm1(kernel.log_share(t - 1, t, like))
         step = (extra[..., 0] + beta.logit().to(like.dtype)).sigmoid()
         least, weight = kernel.variance_terms(t - 1, t, like)
         return (step - least) / weight

@@ -12,11 +12,13 @@ __all__ = ["Allocation", "Evaluation", "neyman_allocation"]
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from .._utils.constants import on_device
 from .._utils.randomness import below, uniform
 from ..distributions import total
 from ..model import Model
@@ -66,17 +68,21 @@ class Allocation:
         density[0] = 1 / evaluations
         return cls(density, torch.zeros_like(density))
 
+    @cached_property
+    def _ends(self) -> Tensor:
+        return (self.density.cumsum(0) * 2**40).round()
+
     def index(self, v: Tensor) -> Tensor:
         """The terms at places v (B,) in [0, 1) along the density, with shape (B,)."""
         # The ends are rounded, so that evenly spread places meet evenly spread terms once each,
         # whatever rounding errors the sums have.
-        ends = (self.density.cumsum(0) * 2**40).round().to(v.device)
+        ends = on_device(self._ends, v)
         return torch.bucketize(v * 2**40, ends, right=True).clamp(max=len(ends) - 1)
 
     def weight(self, index: Tensor) -> Tensor:
         """The factor that makes a single evaluation of a term unbiased for the sum: 1 over the
         term's density, with shape (B,)."""
-        return 1 / self.density.to(index.device)[index]
+        return 1 / on_device(self.density, index)[index]
 
     @property
     def controlled(self) -> bool:

@@ -12,6 +12,7 @@ from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator, uniform
 from ..distributions import total
 from ..kernels import SignalNoise
+from ..kernels.flow import LogSNR, flow_step
 from ..model import Model
 from .path_weights import last
 from .score import FlowScore
@@ -109,6 +110,7 @@ def _log_density(
     model: Model, x: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
 ) -> Tensor:
     """log p(x), with shape (B,), in nats, of x (B, *) at the first of the times."""
+    assert isinstance(model.kernel, SignalNoise)  # by _check
     table = model.kernel.schedule
     tables = table.log_alpha_bar.detach().cpu(), table.log_noise.detach().cpu()
     signal, noise = (0.5 * each[times] for each in tables)
@@ -119,18 +121,17 @@ def _log_density(
     measure, volume = torch.asinh(signal / noise), x.new_zeros(len(x))
     vectors = list(_vectors(x, probes, rng))
     estimate, trace = _estimate_and_trace(model, x, times[0], vectors)
-    middle = estimate  # of the step ahead: extrapolated from the second on
+    seen = [(times[:1].to(x.device), estimate)]  # the last estimates, the latest first
     for k in range(1, len(times)):
-        ratio = noise[k] / noise[k - 1]
-        x = ratio * x + (signal[k] - signal[k - 1] * ratio) * middle
-        seen, spent = estimate, trace
+        known = seen if rho[k].isfinite() else seen[:1]
+        start, end = (times[at : at + 1].to(x.device) for at in (k - 1, k))
+        knots, values = [t for t, _ in known], [value for _, value in known]
+        with torch.no_grad():
+            x = flow_step(model.kernel, LogSNR(), x, start, end, knots, values)
+        spent = trace
         estimate, trace = _estimate_and_trace(model, x, times[k], vectors)
+        seen = [(times[k : k + 1].to(x.device), estimate), seen[0]]
         volume = volume + (measure[k - 1] - measure[k]) * (spent + trace) / 2
-        if k + 1 < len(times) and rho[k + 1].isfinite():
-            share = (rho[k + 1] - rho[k]) / (rho[k] - rho[k - 1]) / 2
-            middle = estimate + share * (estimate - seen)
-        else:
-            middle = estimate
     return total(model.kernel.prior(x).log_prob(x)) + dims * fall - volume
 
 

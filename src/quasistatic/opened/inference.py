@@ -12,12 +12,21 @@ from .._utils.randomness import Rng
 from ..likelihood import Flow, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
-from ..sampling import SMC
+from ..sampling import DDIM, SMC, Ancestral, DPMSolver, Heun, Stepper, Times, UniPC
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
 
 _UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
+
+
+_STEPPERS: dict[str, Stepper] = {
+    "ancestral": Ancestral(),
+    "ddim": DDIM(),
+    "dpm": DPMSolver(2),
+    "unipc": UniPC(2),
+    "heun": Heun(),
+}
 
 
 class InferenceVerbs(TrainedModel, abc.ABC):
@@ -27,6 +36,8 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         self,
         n: int = 16,
         *,
+        stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] = "ancestral",
+        steps: int | None = None,
         times: int | None = None,
         path: int | None = None,
         out: Path | None = None,
@@ -36,6 +47,9 @@ class InferenceVerbs(TrainedModel, abc.ABC):
 
         Args:
             n: how many to draw.
+            stepper: how steps are taken, see :mod:`quasistatic.sampling.steppers`.
+            steps: time steps that the stepper spreads in its own way; by default all T, or 20 for a
+                solver of the flow.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
             out: where to write; by default `samples.npy` in the run's folder.
@@ -43,8 +57,14 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         """
         if n < 1:
             raise ValueError(f"--n is how many examples to draw, 1 or more, got {n}")
+        if steps is not None and (times is not None or path is not None):
+            raise ValueError("--steps, --times and --path each choose the time steps: give one")
+        chain: Times = steps
+        if steps is None:
+            listed = self._times(times, path)
+            chain = self.model.times(listed) if isinstance(listed, int) else listed
         with self.run.threads():
-            drawn = self.model.sample(n, self._times(times, path), self._generator(rng))
+            drawn = self.model.sample(n, chain, self._generator(rng), stepper=_STEPPERS[stepper])
         values = drawn.cpu().numpy()
         where = self.write(out or self.result("samples.npy"), values)
         return Answer(

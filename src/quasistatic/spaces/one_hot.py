@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.constants import constant
 from .._utils.validation import as_array, whole_numbers
 from ..distributions import Family, OneHotGroups, OneHotSupport
 from ..kernels import CategoricalKernel, Kernel
@@ -120,5 +121,4 @@ class OneHot(OnLevels):
         return self.groups.logsumexp(p.log_prob(torch.ones_like(like)))
 
     def _lowest(self, like: Tensor) -> Tensor:
-        lowest = torch.as_tensor(self.lowest, device=like.device).to(like.dtype)
-        return lowest.expand(len(self.counts))
+        return constant(self.lowest, like).expand(len(self.counts))

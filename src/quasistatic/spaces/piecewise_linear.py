@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .._utils.constants import on_device
 from .._utils.validation import as_array, numbers_of
 from ..distributions import Family, RealSupport
 from .space import OnContinuum, no_affine
@@ -67,7 +68,7 @@ class PiecewiseLinear(OnContinuum):
         return array if array.is_floating_point() else array.to(torch.get_default_dtype())
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        at, to, slope = (each.to(raw.device) for each in self._knots)
+        at, to, slope = (on_device(each, raw) for each in self._knots)
         k = _segment(at, raw)
         return (_of(to, k) + (raw - _of(at, k)) * _of(slope, k)).to(raw.dtype)
 

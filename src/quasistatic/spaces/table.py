@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
+from .._utils.constants import constant, on_device
 from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
@@ -152,14 +153,12 @@ class Table(Space):
         each = zip(self.blocks, kernel.parts, ends, strict=True)
         return [SpacePart(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
-    @property
-    def placeholder(self) -> Tensor:
+    @cached_property
+    def placeholder(self) -> Tensor:  # type: ignore[override]
         return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
     def expand_to_state(self, each: Tensor) -> Tensor:
-        pieces = (
-            block.space.expand_to_state(each[:, list(block.columns)]) for block in self.blocks
-        )
+        pieces = (block.space.expand_to_state(_columns(each, block)) for block in self.blocks)
         return torch.cat(list(pieces), 1)
 
     def per_column(self, each: Tensor) -> Tensor:
@@ -284,8 +283,8 @@ class Table(Space):
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
         absent = raw.isnan()
-        filled = torch.where(absent, self.placeholder.to(raw), raw)
-        pieces = [block.space.encode(filled[:, list(block.columns)], rng) for block in self.blocks]
+        filled = torch.where(absent, on_device(self.placeholder, raw).to(raw.dtype), raw)
+        pieces = [block.space.encode(_columns(filled, block), rng) for block in self.blocks]
         hidden = self.expand_to_state(absent.to(raw.dtype)) > 0
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
@@ -396,3 +395,8 @@ def _parts(p: Family) -> tuple[Family, ...]:
 def _kernels(kernel: Kernel) -> tuple[Kernel, ...]:
     assert isinstance(kernel, ProductKernel)
     return kernel.parts
+
+
+def _columns(x: Tensor, block: Block) -> Tensor:
+    """The values of a block's columns, of raw rows x (B, columns)."""
+    return x.index_select(1, constant(tuple(block.columns), x, torch.long))

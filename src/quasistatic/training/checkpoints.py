@@ -26,8 +26,8 @@ from .train_state import TrainState
 
 @dataclass(frozen=True)
 class Stored:
-    """The stored state of a run: tensors and facts of its checkpoint, or of its result if the run is
-    `done`, and its metrics so far."""
+    """The stored state of a run: tensors and facts of its checkpoint, or of its result if the run
+    is `done`, and its metrics so far."""
 
     path: Path
     tensors: dict[str, Tensor]

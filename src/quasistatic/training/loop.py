@@ -292,7 +292,7 @@ class Trainer:
         self.how = replace(self.how, steps=steps)
 
     def _steps_before(self, deadline: float) -> int:
-        """Estimates how many steps fit before a deadline: times a few steps, then restores the state."""
+        """Estimates how many steps fit before a deadline: times a few, then restores the state."""
         self._remember()
         self._timed(2)  # the first ones compile, and fill caches
         pace = self._timed(1)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..._utils.constants import on_device
 from .formulas import from_log_snr
 from .schedule import Course, Schedule
 
@@ -43,9 +44,9 @@ class Increments(Course):
     def between(self) -> Tensor:
         """log-SNR at t = 1, ..., T, float64, shape (T,), in nats."""
         first, last = self.ends
-        shares = (self._start.to(self.moved.device) + self.moved.double()).softmax(0)
+        shares = (on_device(self._start, self.moved) + self.moved.double()).softmax(0)
         between = first + (last - first) * shares.cumsum(0)[:-1]
-        return torch.cat([between.new_tensor([first]), between, between.new_tensor([last])])
+        return torch.cat([between.new_full((1,), first), between, between.new_full((1,), last)])
 
     @property
     def log_alpha_bar(self) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._utils.constants import on_device
 from ..._utils.printing import shortened
 
 
@@ -82,7 +83,7 @@ class Fixed(Course):
         for mine, there in zip(self._tables, self._there.get(device, ()), strict=False):
             if mine is table:
                 return there
-        return table.to(device)
+        return on_device(table, device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Fixed":
         # When a model moves to a device, copies of the tables move with it and stay in float64.
