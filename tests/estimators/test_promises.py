@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import quasistatic as qs
 from quasistatic.distributions.mixtures.fitting import stacking
-from quasistatic.estimators import closed_form
+from quasistatic.estimators import closed_form, fitted
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +129,29 @@ def test_what_is_filled_does_not_depend_on_the_rows_beside_it():
     one = qs.DiffusionImputer.of(imputer, draws=1).transform(twice)[:, 1]
     drawn = imputer.draw(twice[:1], 4000)[0, :, 1]
     assert np.std(one) == pytest.approx(np.std(drawn), rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["levels", "corrected"])
+def test_what_a_network_fills_does_not_depend_on_the_rows_beside_it(kind, monkeypatch):
+    """The particles of a row have noise of its own."""
+    monkeypatch.setattr(fitted, "WALKED", 5)
+    rng = np.random.default_rng(0)
+    if kind == "levels":
+        x = rng.integers(0, 3, (500, 3)).astype(float)
+        imputer = qs.DiffusionImputer(draws=8, particles=8, steps=1, width=8).fit(x)
+    else:
+        x = rng.normal(size=(60, 3))
+        imputer = qs.DiffusionImputer(draws=8, particles=8).fit(x)
+        with torch.no_grad():
+            imputer.model_.network.correction.read_out.bias += 0.2
+    new = x[:6].copy()
+    new[:, 1] = np.nan
+    found = imputer.transform(new)
+    assert np.array_equal(imputer.transform(new[::-1]), found[::-1])
+    assert np.array_equal(imputer.transform(new[4:5]), found[4:5])
+    assert np.ptp(imputer.transform(np.repeat(new[:1], 3, 0))[:, 1]) == 0
+    equal = imputer.draw(np.repeat(new[:1], 2, 0))
+    assert not np.array_equal(equal[0], equal[1])
 
 
 def test_a_frame_comes_back_with_its_index_order_and_types():

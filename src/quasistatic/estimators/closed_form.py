@@ -21,7 +21,6 @@ from torch import Tensor
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture, RowDraws
 from ..distributions.mixtures.fitting import (
-    MOST_COMPONENTS,
     BlockFit,
     Candidate,
     CategoricalFit,
@@ -35,11 +34,11 @@ from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
 from ..spaces import Table
-from .fitted import FitPlan, FitSummary, Fitted, particle_sets
+from .fitted import FitPlan, FitSummary, Fitted, completed_by_row
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
-STEPS, WALKED = 1000, 100
-"""T of the chain, and the times of it that draws of what is missing visit."""
+STEPS = 1000
+"""T of the chain."""
 
 LOOKED_AT, PAIRS = 10_000, 2**31
 """Rows that the law is fitted to, at most, and rows times pairs of values."""
@@ -79,10 +78,6 @@ class FittedLaw(Fitted):
             return self.known(rows).numpy()
         return self._scored(rows, evaluations, seed)[0]
 
-    @property
-    def shares_noise(self) -> bool:
-        return self.network.corrects
-
     def known(self, rows: Tensor) -> Tensor:
         """log p of the observed values of rows by the closed-form law, with shape (N,)."""
         x_0 = self.table.encode(rows)
@@ -109,10 +104,7 @@ class FittedLaw(Fitted):
     ) -> np.ndarray:
         rows = torch.from_numpy(x)
         if self.network.corrects:
-            rng = torch.Generator().manual_seed(seed)
-            method = particle_sets(particles, draws)
-            found = self.model.impute(rows, draws, WALKED, rng, method=method)
-            return found.draws.double().cpu().numpy()
+            return completed_by_row(self.model, x, draws, particles, seed, distinct)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
@@ -222,7 +214,7 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     return _Start(table, best.law, best.shares, best.told, best.apart, looked_at[best.rows])
 
 
-def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int = MOST_COMPONENTS) -> _Tried:
+def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
     """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
     x_0, fits = _encoded(rows, table)
     whole = completed_for_learning(x_0, fits, plan.seed)

@@ -1,6 +1,6 @@
 """What a table is fitted by, and what its model answers: log-densities, draws, and completions."""
 
-__all__ = ["FitPlan", "FitSummary", "Fitted"]
+__all__ = ["FitPlan", "FitSummary", "Fitted", "WALKED", "completed_by_row", "particle_sets"]
 
 import abc
 import math
@@ -11,10 +11,14 @@ from typing import ClassVar
 import numpy as np
 
 from ..diffusion import Diffusion
+from ..distributions.mixtures import RowDraws
 from ..reporting.console import Display
 from ..sampling import SMC
 from ..spaces import Space, Table
 from ..training.loop import Fit, fit
+
+WALKED = 100
+"""Times of the chain that draws of missing values visit."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,6 @@ class Fitted(abc.ABC):
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "Fitted":
         """What was stored: the model, and the table if the model's space is none."""
 
-    @property
-    def shares_noise(self) -> bool:
-        """Whether rows that are completed together draw from one generator."""
-        return True
-
     @abc.abstractmethod
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         """A lower bound on log p of the observed values of each row (N, C), with shape (N,), in
@@ -168,3 +167,19 @@ class Fitted(abc.ABC):
 def particle_sets(particles: int, draws: int) -> SMC:
     """Two sets of particles, or as many as make two particles for each draw."""
     return SMC(particles, max(2, math.ceil(2 * draws / particles)))
+
+
+def completed_by_row(
+    model: Diffusion, rows: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+) -> np.ndarray:
+    """Draws of the missing values of rows (N, C), with shape (N, draws, C). Each row has particles
+    and a generator of its own, seeded by `seed` and by its values, so that its draws do not depend
+    on the rows beside it.
+
+    Args:
+        distinct: whether equal rows get different draws.
+    """
+    method = particle_sets(particles, draws)
+    pairs = enumerate(RowDraws.of(rows, seed, distinct).generators)
+    each = [model.impute(rows[k : k + 1], draws, WALKED, rng, method=method) for k, rng in pairs]
+    return np.concatenate([found.draws.double().cpu().numpy() for found in each])

@@ -81,7 +81,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         """The rows with something typical for each hole, as what X is: an array, or a data frame of
         the same library with its index and the order of its columns. Known values come back as they
         were. What is filled in depends on the row and on `random_state`, not on the rows beside
-        it, where no network corrects the law.
+        it, unless `draws` is 1: then equal rows are filled with different draws.
 
         Raises:
             ValueError: if a column of classes holds one that never was.
@@ -112,7 +112,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     ) -> np.ndarray:
         # One draw stands for a row that was seen, so that equal rows must not be filled alike.
         distinct = distinct or draws == 1
-        seed = self._seed(self.random_state) + (piece if self.fitted_.shares_noise else 0)
+        seed = self._seed(self.random_state) + (piece if distinct else 0)
         usable = np.where(self.table_.possible(x), x, np.nan)
         found = self.fitted_.complete(usable, draws, self.particles, seed, distinct)
         return np.where(np.isnan(x)[:, None], found, x[:, None])

@@ -18,13 +18,13 @@ from ..networks import MLP
 from ..sampling import SMC
 from ..spaces import Quantized, Table
 from ..training.loop import Fit
-from .fitted import FitPlan, FitSummary, Fitted, particle_sets
+from .fitted import WALKED, FitPlan, FitSummary, Fitted, completed_by_row
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
-WALKED, PARTICLES = 100, 128
-"""Times that a walk visits for the observed values of a row, and particles in each of two sets."""
+PARTICLES = 128
+"""In each of two sets, for the log-probability of the observed values of a row."""
 
 LOOKS = 16
 """Evaluations of each validation row that tell what training won."""
@@ -75,10 +75,8 @@ class FittedLevels(Fitted):
     def complete(
         self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
     ) -> np.ndarray:
-        rng = torch.Generator().manual_seed(seed)
-        method = particle_sets(particles, draws)
-        found = self.model.impute(self._varying(x), draws, WALKED, rng, method=method)
-        whole = self._all_columns(found.draws.double().cpu().numpy())
+        found = completed_by_row(self.model, self._varying(x), draws, particles, seed, distinct)
+        whole = self._all_columns(found)
         return np.where(np.isnan(x)[:, None], whole, x[:, None])
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:

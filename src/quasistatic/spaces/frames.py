@@ -2,12 +2,17 @@
 
 __all__ = ["Frame", "Series"]
 
+import importlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
 import numpy as np
+
+DECLARED = "Categorical:"
+"""What the type of a column starts with if it lists the classes, as JSON."""
 
 ARRAY, RECORDS = "array", "records"
 """The names of NumPy data in :attr:`Frame.source`; a data frame has the name of its library."""
@@ -23,12 +28,14 @@ class Series:
         numbers: float64, NaN where a value is missing, shape (N,); None for a column of strings or
             bits.
         names: Python objects, None where a value is missing; None for a column of numbers.
+        classes: whether its type says that the values are classes, also where they are numbers.
     """
 
     name: str
     dtype: str
     numbers: np.ndarray | None = None
     names: list[Any] | None = None
+    classes: bool = False
 
     @property
     def missing(self) -> np.ndarray:
@@ -137,6 +144,9 @@ def to_native(
         return _as_array(source, values, dtypes, missing)
     series = []
     for name, column in values.items():
+        if dtypes[name].startswith(DECLARED):
+            series.append(_categories(source, name, list(column), dtypes[name]))
+            continue
         made: Any = nw.new_series(name, list(column), backend=source)  # type: ignore[arg-type]
         kind = _NARWHALS.get(dtypes[name], made.dtype)
         # pandas has no integer or boolean columns with missing values: keep the type as it is.
@@ -164,7 +174,8 @@ def _as_array(
     dtypes: Mapping[str, str],
     missing: Sequence[str],
 ) -> np.ndarray:
-    kinds = {name: np.dtype(dtypes[name]) for name in values}
+    plain = {name: "O" if dtypes[name].startswith(DECLARED) else dtypes[name] for name in values}
+    kinds = {name: np.dtype(plain[name]) for name in values}
     for name in missing:
         if kinds[name].kind in "iub":
             kinds[name] = np.dtype(np.float64)
@@ -195,8 +206,40 @@ def _of_frame(series: Any) -> Series:
             f"column {series.name!r} holds times ({kind}): convert it to numbers, such "
             "as days since a date, or leave it out"
         )
-    dtype = "Enum" if isinstance(kind, nw.Enum) else str(kind)
-    return _of_objects(str(series.name), dtype, series.to_list())
+    if isinstance(kind, nw.Enum | nw.Categorical):
+        found = _of_objects(str(series.name), _declared(series), series.to_list())
+        return replace(found, classes=True)
+    return _of_objects(str(series.name), str(kind), series.to_list())
+
+
+def _declared(series: Any) -> str:
+    """The type of a column of classes as text: with all classes and their order, where the library
+    fixes them and they are strings, whole numbers or bits."""
+    kind = "Enum" if isinstance(series.dtype, nw.Enum) else "Categorical"
+    if series.implementation.is_pandas():
+        native = series.to_native().dtype
+        classes, ordered = native.categories.tolist(), bool(native.ordered)
+    elif kind == "Enum":
+        classes, ordered = list(series.dtype.categories), True
+    else:
+        return kind
+    if not all(isinstance(each, str | int) for each in classes):
+        return kind
+    return DECLARED + json.dumps({"classes": classes, "ordered": ordered})
+
+
+def _categories(source: str, name: str, values: list[Any], dtype: str) -> Any:
+    """A column of classes of a library, with the classes and the order that it had."""
+    declared = json.loads(dtype.removeprefix(DECLARED))
+    if source == "pandas":
+        pd = importlib.import_module("pandas")  # only where the table is one of pandas
+        made = pd.Categorical(values, declared["classes"], declared["ordered"])
+        return nw.from_native(pd.Series(made, name=name), series_only=True)
+    series: Any = nw.new_series(name, values, backend=source)  # type: ignore[arg-type]
+    if not all(isinstance(each, str) for each in declared["classes"]):
+        return series
+    fixed = source == "polars" and declared["ordered"]
+    return series.cast(nw.Enum(declared["classes"]) if fixed else nw.Categorical)
 
 
 def _of_array(name: str, column: np.ndarray) -> Series:
@@ -231,4 +274,7 @@ def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or str(value) == "<NA>"
+    # pandas' NA has no truth value, so that it cannot be compared.
+    return (
+        value is None or type(value).__name__ == "NAType" or value != value or str(value) == "<NA>"
+    )

@@ -1,7 +1,6 @@
 r"""The law of a table: mixtures of several sizes, whose shares held-out rows decide."""
 
 __all__ = [
-    "MOST_COMPONENTS",
     "Candidate",
     "StackedLaw",
     "Trial",
@@ -118,10 +117,11 @@ class Trial:
 
     @classmethod
     def of(
-        cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0, most: int = MOST_COMPONENTS
+        cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0, most: int | None = None
     ) -> "Trial":
-        """The candidates for a table, their number of components doubling up to `most`, or until it
-        brings nothing."""
+        """The candidates for a table, their number of components doubling up to `most`, which
+        is :data:`MOST_COMPONENTS` by default, or until it brings nothing."""
+        most = MOST_COMPONENTS if most is None else min(most, MOST_COMPONENTS)
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
         laws, log_p = _climbed(x[fold != 0], x[fold == 0], fits, seed, most)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
@@ -269,7 +269,7 @@ def _candidates(
     return found
 
 
-def _counts(rows: int, dims: int, most: int = MOST_COMPONENTS) -> list[int]:
+def _counts(rows: int, dims: int, most: int) -> list[int]:
     """1, 2, 4, ... components, as many as rows and memory allow."""
     counts, k = [], 1
     while k <= most and (k == 1 or ROWS_EACH * k <= rows) and k * dims**2 <= NUMBERS:
