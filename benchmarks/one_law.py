@@ -4,9 +4,9 @@
     python benchmarks/one_law.py scores new.json
     python benchmarks/one_law.py compare old.json new.json
 
-The tables and the splits are those of `density.py` and `mixed.py`. `scores` fits each table with the
-code that PYTHONPATH names and writes the test rows' scores and the CPU seconds of the fit, on one
-thread. `compare` prints a table and keeps it in benchmarks/results/one_law.json.
+The tables and the splits are those of `density.py` and `mixed.py`. `scores` fits each table with
+the code that PYTHONPATH names and writes the scores of the test rows and the CPU seconds of the
+fit, on one thread. `compare` prints a table and keeps it in benchmarks/results/one_law.json.
 """
 
 import argparse
