@@ -96,7 +96,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "bits clean": partial(_bits, qs.Clean(), (0.1, 0.5, 0.8, 0.4, 0.2)),
     "bits natural": partial(_bits, qs.Natural()),
     "levels table": partial(_levels, qs.Levels()),
-    "levels logistics": partial(_levels, qs.Levels(2), 256),
+    "levels logistics": partial(_levels, qs.Levels(2), 32),
     "levels exact": partial(_levels, qs.Exact(qs.Levels())),
     "levels spread": _spread_levels,
     "levels velocity": partial(_levels, qs.Velocity(qs.FixedLarge())),
