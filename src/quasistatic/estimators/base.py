@@ -33,7 +33,7 @@ from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 FORMAT = 2
 
 DIGITS = 9
-"""Decimals of a score: the rows beside a row may change the digits after them, and equal rows tie."""
+"""Decimals of a score: only later digits depend on the rows beside it, so that equal rows tie."""
 
 FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
 
