@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ class GaussianBlock(Block):
     def _root(self) -> Tensor:
         """The Cholesky factor of each C_k, (K, D, D)."""
         root = torch.linalg.cholesky(self.matrix)[self.of]
-        return root * self.scale.sqrt()[:, None, None]
+        return cast(Tensor, root * self.scale.sqrt()[:, None, None])
 
     def to(self, like: Tensor) -> "GaussianBlock":
         moved = self.mean.to(like), self.matrix.to(like), self.of.to(like.device)
@@ -194,7 +194,7 @@ class GaussianBlock(Block):
         eye = torch.eye(self.width, dtype=off.dtype, device=off.device)
         for component, places in _places(k.flatten()):
             covariance = self.covariance[component]
-            used, which = of_draw[places].unique(return_inverse=True)
+            used, which = torch.unique(of_draw[places], return_inverse=True)
             root = torch.linalg.cholesky(torch.where(both[used], covariance, eye))
             for some, index in _places(which):
                 here = places[index]
@@ -206,8 +206,8 @@ class GaussianBlock(Block):
 def _places(index: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each number among index (n,) and where it stands."""
     order = index.argsort(stable=True)
-    values, counts = index[order].unique_consecutive(return_counts=True)
-    yield from zip(values.tolist(), order.split(counts.tolist()), strict=True)
+    values, counts = torch.unique_consecutive(index[order], return_counts=True)
+    yield from zip(values.tolist(), torch.split(order, counts.tolist()), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +239,7 @@ class GivenPattern:
         nothing is left."""
         if self.across is None:
             return None
-        return torch.linalg.solve_triangular(self.root, self.across, upper=False)
+        return cast(Tensor, torch.linalg.solve_triangular(self.root, self.across, upper=False))
 
     def mean(self, x: Tensor) -> Tensor:
         """E[x_0 | x, k], with shape (K, P, n, D)."""
