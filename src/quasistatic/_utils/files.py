@@ -90,7 +90,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping
     }
     text = json.dumps(facts)
     metadata = {"facts": text, DIGEST: _digest(whole, text)}
-    write_bytes(path, safetensors.torch.save(whole, metadata=metadata))
+    write_bytes(path, _in_order(safetensors.torch.save(whole, metadata=metadata)))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -123,6 +123,17 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is damaged or no safetensors file ({error}): delete it, and train again or "
             "restore a copy"
         ) from None
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file whose metadata are sorted: the library writes them in any order, and equal
+    contents must be equal files."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

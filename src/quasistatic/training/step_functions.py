@@ -82,6 +82,10 @@ class StepFunction(abc.ABC):
         """The same as :meth:`losses`, with random draws that were recorded before."""
         return self.losses(raw, Player(draws, raw.device))
 
+    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+        """Does what must be done before rows of that shape can be captured. It leaves no trace."""
+        return
+
     def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:
         """How the draws of the losses are made, for rows of that shape. It leaves no trace.
 
@@ -155,6 +159,12 @@ class Compiled(StepFunction):
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
         return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
 
+    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+        # Compiles now, and the network alone if need be: an error within a capture would lose both.
+        state = rng.get_state()
+        self._compiled(raw, rng)
+        rng.set_state(state)
+
     def _fall_back(self, error: Exception) -> None:
         """Compiles the network alone from now on."""
         if isinstance(error, _compiler_errors().BackendCompilerFailed):
@@ -215,11 +225,12 @@ class _Graph:
     def __init__(
         self, function: StepFunction, raw: Tensor, rng: torch.Generator, engine: Engine
     ) -> None:
+        buffers = [each.clone() for each in function.model.buffers()]
+        function.prepare(raw, rng)
         self.recorder, self.weights = function.record(raw, rng), function.weights
         recorder, state = self.recorder, rng.get_state()
         self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw(rng)]
         rng.set_state(state)
-        buffers = [each.clone() for each in function.model.buffers()]
 
         def work() -> Tensor:
             for weight in self.weights:
