@@ -423,11 +423,13 @@ class Diffusion(Model):
 
         Raises:
             FileNotFoundError: if the folder or one of its two files is missing.
-            ValueError: if they are damaged, from another version, or do not fit together.
+            ValueError: if they are damaged, from another version, or do not fit together; or if
+                weights are NaN.
         """
         folder = Path(folder)
         stored = read_config(folder)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        _require_numbers(tensors, folder / "model.safetensors")
         tensors = converted_tensors(stored["model"], tensors)
         try:
             if network is None:
@@ -459,6 +461,17 @@ class Diffusion(Model):
 
 
 load = Diffusion.load
+
+
+def _require_numbers(tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuses weights that are NaN: every answer of the model would be NaN too."""
+    for name, tensor in tensors.items():
+        unknown = int(tensor.isnan().sum())
+        if unknown:
+            raise ValueError(
+                f"{path} holds NaN in {unknown} of {tensor.numel()} values of {name}: the training "
+                "diverged, or the file was made by other means; train again, or restore a copy"
+            )
 
 
 def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
