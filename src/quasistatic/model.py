@@ -116,7 +116,7 @@ class Model(nn.Module):
                 if size == len(x_t):
                     found = self.network(x_t, time)
                     return found
-                pieces = zip(x_t.split(size), time.split(size), strict=True)
+                pieces = zip(torch.split(x_t, size), torch.split(time, size), strict=True)
                 return torch.cat([self.network(*piece) for piece in pieces])
             except torch.OutOfMemoryError as error:
                 if size <= 1:

@@ -126,14 +126,17 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file whose metadata are sorted: the library writes them in any order, and equal
-    contents must be equal files."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
+    """A safetensors file whose metadata stand in the order of their names.
+
+    The library writes them in another order at each call, so that equal contents would give files
+    that differ.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

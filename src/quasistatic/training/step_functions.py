@@ -5,8 +5,9 @@ __all__ = ["Captured", "Compiled", "Eager", "StepFunction"]
 import abc
 import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FunctionType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -150,7 +151,7 @@ class Compiled(StepFunction):
         try:
             self._recorders[key] = self.record(raw, rng)
             return self._loss(raw, *self._recorders[key].redraw(rng))
-        except (TypeError, torch._dynamo.exc.TorchDynamoException) as error:
+        except (TypeError, _compiler_errors().TorchDynamoException) as error:
             rng.set_state(state)
             self._fall_back(error)
             return self.losses(raw, rng)
@@ -166,7 +167,7 @@ class Compiled(StepFunction):
 
     def _fall_back(self, error: Exception) -> None:
         """Compiles the network alone from now on."""
-        if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+        if isinstance(error, _compiler_errors().BackendCompilerFailed):
             raise error
         self._loss = None
         self.model = self.model.with_network(torch.compile(self.model.network))  # type: ignore[arg-type]
@@ -265,3 +266,8 @@ def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         function.__closure__,
     )
     return made
+
+
+def _compiler_errors() -> Any:
+    """The module of `torch.compile`'s errors; it takes long to import, and few runs need it."""
+    return import_module("torch._dynamo.exc")
