@@ -16,7 +16,7 @@ survived if nothing is lost and nothing is misstated:
   or in the values that were written, within 5 s;
 - files: NumPy and CSV files, cut or altered: an array or a table, or an error of this library;
 - arguments: wrong arguments of the verbs: an answer, or an error of this library (not of PyTorch or
-  NumPy beneath) within 20 s.
+  NumPy beneath) within 20 s of CPU time.
 
 Prints tried, survived and failed for each kind, names each failure, keeps
 benchmarks/results/faults.json, and exits with 1 if anything failed.
@@ -79,18 +79,18 @@ class TooLong(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Within the block, a call that takes longer ends in :class:`TooLong`."""
+    """Within the block, a call that takes more CPU time ends in :class:`TooLong`."""
 
     def ring(signum: int, frame: object) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 Faults = Iterator[tuple[str, str | None]]
