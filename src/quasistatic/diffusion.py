@@ -41,14 +41,14 @@ from .sampling import (
 )
 from .sampling.factors import Factor, Observed
 from .sampling.time_grids import TimeGrid
-from .spaces import yeo_johnson
+from .spaces import columns, yeo_johnson
 
 EVALUATIONS = 64
 """The default of :meth:`Diffusion.score`."""
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, spaces.columns, yeo_johnson, kernels, variances, heads, networks)
+    for room in (spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -413,8 +413,10 @@ class Diffusion(Model):
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
-        parts = {name: serialization.build(description[name], KNOWN) for name in kinds}
-        return cls(**({"network": network} | parts))
+        parts: dict[str, Any] = {
+            name: serialization.build(description[name], KNOWN) for name in kinds
+        }
+        return cls(**{"network": network, **parts})
 
     @classmethod
     def load(cls, folder: str | Path, network: nn.Module | None = None) -> "Diffusion":

@@ -16,7 +16,7 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
 
-FOLDS, SMALL, WORK = 5, 5000, 2e6
+FOLDS, SMALL, WORK = 5, 2500, 2e6
 """Parts of the rows, each of which is held out once; of more than so many rows, or of so many rows
 times pairs of real values, one part is held out."""
 
