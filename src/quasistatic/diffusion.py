@@ -497,7 +497,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(path.read_text())
         version = stored["format"]
         stored["model"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or train again") from None
     if version != FORMAT:
         raise ValueError(

@@ -70,7 +70,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
     if not isinstance(stored, dict):
         raise ValueError(
