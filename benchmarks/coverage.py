@@ -6,9 +6,9 @@ For Gaussian heads, levels, bits (a ring of six spins by enumeration, with the e
 classes and a mixed table, at 4, 16 and 64 evaluations: how often an interval of 95 % holds the
 value of an example and the mean over the examples, and the reported standard error over the true
 one, as root mean squares. The other networks are wrong on purpose: coverage must not depend on a
-good model. Where the network decides the last step, one evaluation of each example is for that step
-alone, which is the default; the even spread stands beside it. It takes about five minutes on one core, and keeps
-benchmarks/results/coverage.json.
+good model. Where the network decides the last step, one evaluation of each example is for that
+step alone, which is the default; the even spread stands beside it. It takes about five minutes on
+one core, and keeps benchmarks/results/coverage.json.
 """
 
 import argparse
