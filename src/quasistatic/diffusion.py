@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
 from ._utils.allocation import Misfit, require_weights
+from ._utils.naming import as_path
 from ._utils.randomness import Rng, as_generator
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
@@ -422,11 +423,12 @@ class Diffusion(Model):
         """The model in a folder that :meth:`save` or a training run wrote.
 
         Raises:
+            TypeError: if `folder` is no path.
             FileNotFoundError: if the folder or one of its two files is missing.
             ValueError: if they are damaged, from another version, or do not fit together; or if
                 weights are NaN.
         """
-        folder = Path(folder)
+        folder = as_path("folder", folder)
         stored = read_config(folder)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
         _require_numbers(tensors, folder / "model.safetensors")
@@ -495,7 +497,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(path.read_text())
         version = stored["format"]
         stored["model"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or train again") from None
     if version != FORMAT:
         raise ValueError(

@@ -177,6 +177,7 @@ class Model(nn.Module):
             Whole numbers, shape (n,), on the CPU.
 
         Raises:
+            TypeError: if they are no numbers.
             ValueError: if they do not rise from 1 or more to T, or skip a time although the head's
                 reverse step is defined from t to t - 1 only.
         """
@@ -187,7 +188,12 @@ class Model(nn.Module):
             if not 2 <= times <= T:
                 raise ValueError(f"a chain needs 2 to T = {T} times, got {times}")
             times = torch.linspace(1, T, times, dtype=torch.float64).round()
-        grid = torch.as_tensor(times).long().cpu()
+        try:
+            grid = torch.as_tensor(times).long().cpu()
+        except (RuntimeError, TypeError, ValueError, OverflowError):
+            raise TypeError(
+                f"times must be a number of times, or the times themselves, got {times!r:.80}"
+            ) from None
         if grid.ndim != 1 or len(grid) < 2 or not (grid.diff() > 0).all() or grid[0] < 1:
             raise ValueError(f"times must rise from 1 or more, got {grid.tolist()}")
         if grid[-1] != T:

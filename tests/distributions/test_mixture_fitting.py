@@ -203,3 +203,21 @@ def test_a_trial_judges_by_its_first_part():
     trial = Trial.of(x, reals(x))
     assert len(trial.rows) == len(trial.held_out) == 20
     assert trial.log_p.shape == (20, len(trial.names))
+
+
+def test_nested_shares_do_not_see_the_rows_that_they_judge():
+    """Each fifth of the rows is judged by the shares that the other four give. A candidate that
+    one fifth alone prefers has no share there."""
+    rows = torch.arange(60)
+    log_p = torch.zeros(60, 2, dtype=torch.float64)
+    log_p[:, 1] = torch.where(rows % module.FOLDS == 0, 4.0, -4.0)
+    found = torch.from_numpy(module.nested(log_p))
+    first = rows % module.FOLDS == 0
+    for k in range(module.FOLDS):
+        part = rows % module.FOLDS == k
+        share = module.shares_of(log_p[~part])
+        assert close(found[part], (log_p[part] + share.log()).logsumexp(1))
+    # Without those rows the other candidate has all of the weight, and they gain nothing.
+    assert found[first].max() < 0.1
+    own = (log_p + module.shares_of(log_p).log()).logsumexp(1)
+    assert own[first].min() > 2

@@ -53,19 +53,14 @@ def data(name: str, n: int, rng: torch.Generator) -> torch.Tensor:
 @pytest.mark.parametrize("evaluations", [4, 16, 64])
 @pytest.mark.parametrize("name", ["gaussian", "levels", "bits", "classes", "table"])
 def test_intervals_of_95_percent_hold_the_value_in_95_percent(name, evaluations, rng):
-    """Of each example and of the mean, and the reported error is the true one. Where the last step
-    is rarely large, the mean of few examples needs an evaluation of it in each. (benchmarks/
-    coverage.py prints the figures with more repeats.)"""
+    """Of each example and of the mean, and the reported error is the true one, at the default
+    spread of evaluations. (benchmarks/coverage.py prints the figures with more repeats.)"""
     model, x = models()[name], data(name, 30, rng)
     terms = count_terms(model)
     evaluations = min(evaluations, terms)
-    learned = model.space.learns_last_step
-    allocation = Allocation.last_step_apart(terms, evaluations) if learned else None
-    found = interval_coverage(
-        model, x, evaluations, 60, rng=rng, allocation=allocation, full_sums=40
-    )
+    found = interval_coverage(model, x, evaluations, 60, rng=rng, full_sums=40)
     assert found.each > 0.92
-    assert found.mean > 0.78  # 60 repeats of few and skewed terms: 95 % less six standard errors
+    assert found.mean > 0.85  # 60 repeats: 95 % less 3.5 standard errors
     assert found.each_ratio > 0.9
     assert found.mean_ratio > 0.8
     assert found.each_ratio < (2 if evaluations == 4 else 1.5)

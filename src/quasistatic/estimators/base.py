@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from .._utils import files, serialization
 from ..diffusion import KNOWN, Diffusion
+from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
@@ -120,17 +121,18 @@ class TableEstimator(BaseEstimator):
             raise ValueError(
                 f"{folder} holds a {stored['is']}, and not a {cls.__name__}: load it as that"
             )
-        parameters = {k: serialization.build(v, KNOWN) for k, v in stored["parameters"].items()}
-        made = cls(**parameters)
-        if stored["format"] == 1:
-            made.fitted_ = restored_first_format(folder, stored)
-        else:
-            table = serialization.build(stored["table"], KNOWN)
-            kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
-            made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
-        made.n_features_in_ = len(made.table_.columns)
-        if stored["names"]:
-            made.feature_names_in_ = np.array(stored["names"], dtype=object)
+        with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
+            parameters = {k: serialization.build(v, KNOWN) for k, v in stored["parameters"].items()}
+            made = cls(**parameters)
+            if stored["format"] == 1:
+                made.fitted_ = restored_first_format(folder, stored)
+            else:
+                table = serialization.build(stored["table"], KNOWN)
+                kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
+                made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
+            made.n_features_in_ = len(made.table_.columns)
+            if stored["names"]:
+                made.feature_names_in_ = np.array(stored["names"], dtype=object)
         return made
 
     def described(self, X: Any) -> list[tuple[str, str, str, str]]:
@@ -316,7 +318,7 @@ def _stored(path: Path) -> dict[str, Any]:
         version = stored["format"]
         for name in ("is", "parameters", "names", "fitted"):
             stored[name]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or fit again") from None
     if version not in (1, FORMAT):
         raise ValueError(

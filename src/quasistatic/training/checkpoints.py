@@ -240,7 +240,7 @@ class Folder:
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
     if not isinstance(stored, dict):
         raise ValueError(f"{path} is damaged (it holds no JSON object): {remedy}")

@@ -68,6 +68,8 @@ class Fit:
         least = {"steps": 1, "batch": 1, "accumulate": 1, "warmup": 0, "validations": 0}
         least |= {"patience": 0, "evaluations": 1, "weight_decay": 0, "save_every": 0, "threads": 0}
         for name, value in least.items():
+            if getattr(self, name) == math.inf:
+                raise ValueError(f"{name} must be a finite number, got {getattr(self, name)}")
             if not getattr(self, name) >= value:
                 raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
         for name in ("lr", "clip"):
