@@ -182,6 +182,20 @@ def test_tests_that_a_page_names_exist():
     assert not missing, "\n".join(missing)
 
 
+@pytest.mark.parametrize("package", [qs.diagnostics, qs.reporting], ids=lambda p: p.__name__)
+def test_modules_that_pages_name_need_no_import_of_their_own(package, monkeypatch):
+    """`import quasistatic as qs` is enough for `qs.diagnostics.oracles`. The attribute that an
+    import elsewhere set is taken away first."""
+    prefix = package.__name__.replace("quasistatic", "qs")
+    texts = [page.read_text("utf-8") for page in PAGES]
+    names = {name for text in texts for name in re.findall(rf"\b{prefix}\.(\w+)", text)}
+    assert names
+    for name in names:
+        if name in vars(package):
+            monkeypatch.delattr(package, name)
+        assert getattr(package, name)
+
+
 @pytest.mark.lint
 def test_the_layers_of_the_design_are_those_of_the_linter():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]

@@ -1,9 +1,19 @@
-"""Names that a user types: suggestions for one that is not known."""
+"""Words of messages: suggestions for an unknown name, and numbers with their nouns."""
 
-__all__ = ["nearest"]
+__all__ = ["counted", "nearest"]
 
 import difflib
 from collections.abc import Iterable
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the singular for 1: `1 step`, `2,000 steps`.
+
+    Args:
+        count: the number.
+        noun: in the singular; its plural ends in s.
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

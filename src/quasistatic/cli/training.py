@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .._utils.naming import nearest
+from .._utils.naming import counted, nearest
 from ..recipes import RECIPES, Recipe
 from .arguments import option, parse
 
@@ -71,7 +71,7 @@ def _train(asked: Any, name: str) -> None:
         return
     with display.progress(f"train {name}") as show:
         run = train_run(asked.recipe, folder, [show])
-    lines = [f"{folder}: {run.step} steps, weights of step {run.best_step} kept"]
+    lines = [f"{folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept"]
     if tried := run.speed.get("seconds_a_step"):
         times = ", ".join(f"{way} {s:.3g} s" if s else f"{way} fails" for way, s in tried.items())
         lines.append(f"one step took: {times}; trained in {run.speed['arithmetic']}")

@@ -562,7 +562,9 @@ class Fit:
     ] = None
     minutes: Annotated[
         float | None,
-        option("Maximum training time, in minutes.", "10 for images; as the steps take", "FLOAT"),
+        option(
+            "Maximum training time, in minutes.", "10 for images; no limit for a table", "FLOAT"
+        ),
         Range(0, open=True, about="must be positive"),
     ] = None
     steps: Annotated[

@@ -1,4 +1,4 @@
-"""The file formats of published images. What is wrong with a file is told by name and offset."""
+"""The file formats of published images. An error names the file and the offset of the damage."""
 
 __all__ = ["Content", "bits", "cifar", "idx", "read"]
 

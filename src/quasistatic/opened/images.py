@@ -114,8 +114,8 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
             found = self._detector().score(np.asarray(x))
         strange = found.strange(level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
-        told = zip(names, *columns, strict=True)
-        rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in told]
+        columns_of = zip(names, *columns, strict=True)
+        rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in columns_of]
         path = Path(out or self.result("outliers.csv"))
         write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
         line = (
