@@ -119,6 +119,35 @@ def test_damaged_files_are_named(saved):
             qs.load(saved)
 
 
+def test_weights_that_are_nan_are_refused(tmp_path):
+    model = binary()
+    weight = next(model.network.parameters())
+    with torch.no_grad():
+        weight.view(-1)[3] = torch.nan
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match=r"holds NaN in 1 of \d+ values of network\..*diverged"):
+        qs.load(tmp_path)
+
+
+@every_model
+def test_a_score_that_is_nan_is_an_error(make):
+    """Of whatever method, and the first such example is named."""
+    model = make()
+    x = data(model, 4)
+    whole = model.network.forward
+
+    def broken(x_t, time):
+        out = whole(x_t, time)
+        out[torch.arange(len(out)) % 4 == 2] = torch.nan
+        return out
+
+    model.network.forward = broken
+    with pytest.raises(ValueError, match="is NaN, first of example"):
+        model.score(x, None, rng=0)
+    with pytest.raises(ValueError, match="is NaN, first of example"):
+        model.score(x, rng=0, method=qs.Importance(4))
+
+
 def test_another_version_is_named(saved):
     edit(saved, lambda stored: stored.update(format=2))
     with pytest.raises(ValueError, match="has format 2, and this version of quasistatic reads 1"):

@@ -40,14 +40,14 @@ from .sampling import (
 )
 from .sampling.factors import Factor, Observed
 from .sampling.time_grids import TimeGrid
-from .spaces import yeo_johnson
+from .spaces import columns, yeo_johnson
 
 EVALUATIONS = 64
 """The default of :meth:`Diffusion.score`."""
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, spaces.columns, yeo_johnson, kernels, variances, heads, networks)
+    for room in (spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -414,8 +414,10 @@ class Diffusion(Model):
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
-        parts = {name: serialization.build(description[name], KNOWN) for name in kinds}
-        return cls(**({"network": network} | parts))
+        parts: dict[str, Any] = {
+            name: serialization.build(description[name], KNOWN) for name in kinds
+        }
+        return cls(**{"network": network, **parts})
 
     @classmethod
     def load(cls, folder: str | Path, network: nn.Module | None = None) -> "Diffusion":
@@ -431,11 +433,13 @@ class Diffusion(Model):
 
         Raises:
             FileNotFoundError: if the folder or one of its two files is missing.
-            ValueError: if they are damaged, from another version, or do not fit together.
+            ValueError: if they are damaged, from another version, or do not fit together; or if
+                weights are NaN.
         """
         folder = Path(folder)
         stored = read_config(folder)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        _require_numbers(tensors, folder / "model.safetensors")
         tensors = converted_tensors(stored["model"], tensors)
         if network is None:
             _require_known_network(folder, stored["model"])
@@ -477,6 +481,17 @@ class Diffusion(Model):
 
 
 load = Diffusion.load
+
+
+def _require_numbers(tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuses weights that are NaN: every answer of the model would be NaN too."""
+    for name, tensor in tensors.items():
+        unknown = int(tensor.isnan().sum())
+        if unknown:
+            raise ValueError(
+                f"{path} holds NaN in {unknown} of {tensor.numel()} values of {name}: the training "
+                "diverged, or the file was made by other means; train again, or restore a copy"
+            )
 
 
 def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:

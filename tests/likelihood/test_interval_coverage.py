@@ -167,6 +167,22 @@ def test_one_evaluation_is_for_the_last_step_and_the_sum_is_unbiased(rng):
     assert few.std() < bound(model, x, 8, rng=rng).nats.std() / 1.3
 
 
+@pytest.mark.parametrize("name", models())
+def test_the_last_step_has_an_evaluation_of_its_own_by_default(name, rng):
+    """Where the network decides it, and as long as there is one to spare."""
+    model, x = models()[name], data(name, 5, rng)
+    terms = count_terms(model)
+    for evaluations in (1, 2, 8, terms):
+        asked = Allocation.even(terms)
+        if model.space.learns_last_step:
+            asked = Allocation.last_step_apart(terms, evaluations)
+        default = bound(model, x, evaluations, rng=3).nats
+        assert torch.equal(default, bound(model, x, evaluations, rng=3, allocation=asked).nats)
+        if model.space.learns_last_step and 1 < evaluations < terms:
+            even = bound(model, x, evaluations, rng=3, allocation=Allocation.even(terms)).nats
+            assert not torch.equal(default, even)
+
+
 def test_weights_in_continuous_time_are_the_trapezoidal_rule(rng):
     """1/2 int f SNR d log SNR over the times of a chain, its two ends by halves."""
     log_snr = torch.linspace(6, -5, 30) + torch.linspace(0, 1, 30) ** 2

@@ -64,6 +64,14 @@ PAPERS = {
             "2102.09672",
         ),
         Paper(
+            "EDM22",
+            "Tero Karras, Miika Aittala, Timo Aila, Samuli Laine",
+            "Elucidating the Design Space of Diffusion-Based Generative Models",
+            "NeurIPS",
+            2022,
+            "2206.00364",
+        ),
+        Paper(
             "DDIM",
             "Jiaming Song, Chenlin Meng, Stefano Ermon",
             "Denoising Diffusion Implicit Models",

@@ -42,7 +42,7 @@ FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, F
 class TableEstimator(BaseEstimator):
     """An estimator of a table of real numbers, whole numbers, bits, classes and holes."""
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "steps": [Interval(Integral, 0, None, closed="left"), None],
         "minutes": [Interval(Real, 0, None, closed="neither"), None],
         "width": [Interval(Integral, 1, None, closed="left"), None],
@@ -251,7 +251,7 @@ class TableEstimator(BaseEstimator):
         dtype = np.float64 if kind == "O" else "numeric"
         if not known:
             return np.asarray(X)
-        return validate_data(
+        checked = validate_data(
             self,
             X,
             reset=reset,
@@ -259,6 +259,7 @@ class TableEstimator(BaseEstimator):
             ensure_min_samples=2 if reset else 1,
             ensure_all_finite="allow-nan",
         )
+        return np.asarray(checked)
 
     def _rows(self, X: Any, strict: bool = False) -> np.ndarray:
         """A table as rows (N, C) in float64; NaN is a missing value. A value that its column cannot
@@ -350,4 +351,4 @@ def _stored(path: Path) -> dict[str, Any]:
             f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: use "
             "the version that wrote it, or fit again"
         )
-    return stored
+    return dict(stored)

@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -93,7 +93,7 @@ class FitSummary:
     kept: bool = False
     steps: int = 0
 
-    def facts(self) -> dict:
+    def facts(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 

@@ -39,7 +39,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             :class:`DiffusionDensity`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "draws": [Interval(Integral, 1, None, closed="left")],
         "particles": [Interval(Integral, 1, None, closed="left")],

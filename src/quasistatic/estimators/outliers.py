@@ -55,7 +55,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             what a column cannot hold.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "level": [Interval(Real, 0, 1, closed="neither")],
         "calibration": [Interval(Real, 0, 1, closed="neither")],
@@ -226,7 +226,8 @@ class Judged:
         """How far each row is from being called an outlier, (N,), in nats; negative if it is."""
         calls = np.isfinite(self.offset)
         off = self.log_prob - np.where(calls, self.offset, self.lowest)
-        return np.where(calls, np.clip(off, -LARGEST, LARGEST), np.logaddexp(0.0, off))
+        margin = np.where(calls, np.clip(off, -LARGEST, LARGEST), np.logaddexp(0.0, off))
+        return np.asarray(margin)
 
     @property
     def outlier(self) -> np.ndarray:

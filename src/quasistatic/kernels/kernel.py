@@ -177,7 +177,7 @@ class Kernel(ShortRepr, abc.ABC):
         """
 
     def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Family:
-        """A reverse step that keeps more of x_t than the bridge does (Song et al. 2021a).
+        """A reverse step that keeps more of x_t than the bridge does (DDIM Eq. 12).
 
         Given x_0 it has the marginals q(x_s | x_0) for x_t ~ q(x_t | x_0), as the bridge has; here
         it is averaged over a law of x_0.

@@ -168,4 +168,5 @@ class _Anderson:
         gram = gram + ridge[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
         weights = torch.linalg.solve(gram, spread.mT @ residuals[..., -1:])
         steps = images[..., 1:] - images[..., :-1]
-        return (images[..., -1:] - steps @ weights)[..., 0].to(x.dtype).reshape(x.shape)
+        limit: Tensor = images[..., -1:] - steps @ weights
+        return limit[..., 0].to(x.dtype).reshape(x.shape)

@@ -11,7 +11,7 @@ __all__ = ["SMC", "WeightedParticles"]
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor
@@ -278,7 +278,7 @@ class WeightedParticles:
         if repeats == 1:
             return torch.full_like(each[:, 0], math.nan)
         share = (each - each.logsumexp(1, keepdim=True)).exp() * repeats
-        return share.std(1) / repeats**0.5
+        return cast(Tensor, share.std(1) / repeats**0.5)
 
     def draw(self, n: int, rng: Rng = None) -> Tensor:
         """n draws for each example in proportion to the weights, systematically and in random

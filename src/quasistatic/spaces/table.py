@@ -154,7 +154,7 @@ class Table(Space):
         return [SpacePart(b.space, part, list(b.columns), slice(*own)) for b, part, own in each]
 
     @cached_property
-    def placeholder(self) -> Tensor:  # type: ignore[override]
+    def placeholder(self) -> Tensor:
         return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
     def expand_to_state(self, each: Tensor) -> Tensor:

@@ -66,9 +66,8 @@ class Stored:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         score = facts["best_score"] if facts["best_score"] is not None else float("inf")
         best = take("best") if "best.0" in tensors else None
-        return TrainState(
-            **facts | {"best_score": score}, mean=take("mean"), best=best, metrics=self.metrics
-        )
+        counts: dict[str, Any] = {**facts, "best_score": score}
+        return TrainState(**counts, mean=take("mean"), best=best, metrics=self.metrics)
 
     def _load(self, model: Model, weights: dict[str, Tensor]) -> None:
         try:

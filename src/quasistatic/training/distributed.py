@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import PartialState
@@ -64,7 +64,7 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self._device
+        return cast(torch.device, self._device)
 
     @property
     def hardware(self) -> str:
@@ -85,7 +85,7 @@ class Engine:
         Returns:
             A function that does the work again, and the tensor that it writes its result to.
         """
-        side = torch.cuda.Stream(self.device)
+        side = cast(Any, torch.cuda.Stream)(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(side):
             for _ in range(3):  # compiles, chooses algorithms, and allocates workspaces
@@ -154,7 +154,7 @@ class Engine:
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of x over the processes."""
-        return reduce(x, "sum") if self.ranks > 1 else x
+        return cast(Tensor, reduce(x, "sum")) if self.ranks > 1 else x
 
     def reduce(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         """The sum over the processes of a loss (), and, in place, of the gradients of the weights:
@@ -166,7 +166,7 @@ class Engine:
         found = loss.new_tensor([float(w.grad is not None) for w in held])
         sizes = [g.numel() for g in gradients]
         flat = torch.cat([loss.reshape(1), found, *(g.flatten() for g in gradients)])
-        loss, found, *sums = self.sum(flat).split([1, len(held), *sizes])
+        loss, found, *sums = torch.split(self.sum(flat), [1, len(held), *sizes])
         torch._foreach_copy_(gradients, [s.view_as(w) for s, w in zip(sums, held, strict=True)])
         for w, gradient, anywhere in zip(held, gradients, found.tolist(), strict=True):
             w.grad = gradient if anywhere else None
@@ -185,7 +185,7 @@ class Engine:
         broadcast_object_list(box)
         if box[1] is not None:
             raise box[1]
-        return box[0]
+        return cast(T, box[0])
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in their order."""

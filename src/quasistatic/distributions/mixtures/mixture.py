@@ -149,19 +149,19 @@ class Mixture:
         cost = torch.stack([block.table_size(part) for block, part in self._split(x)]).sum(0)
         order = torch.arange(len(x))
         if cost.sum() > LARGEST and x.isnan().any():
-            _, which = x.isnan().unique(dim=0, return_inverse=True)
+            _, which = torch.unique(x.isnan(), dim=0, return_inverse=True)
             order = which.cpu().argsort(stable=True)
         number = (cost[order].cumsum(0) - cost[order]) // LARGEST
-        counts = number.unique_consecutive(return_counts=True)[1].tolist()
+        counts = torch.unique_consecutive(number, return_counts=True)[1].tolist()
         pieces = []
-        for index in order.to(x.device).split(counts):
+        for index in torch.split(order.to(x.device), counts):
             rows = x[index]
             arranged = tuple(block.arranged(part) for block, part in self._split(rows))
             pieces.append(Piece(index, rows, arranged))
         return pieces
 
     def _split(self, x: Tensor) -> list[tuple[Block, Tensor]]:
-        return list(zip(self.blocks, x.split(self.widths, 1), strict=True))
+        return list(zip(self.blocks, torch.split(x, list(self.widths), 1), strict=True))
 
     def _given(self, x: Tensor, level: NoiseLevel | None, arranged: Sequence[Any]) -> "Conditional":
         pairs = zip(self._split(x), arranged, strict=True)
@@ -210,5 +210,5 @@ class Conditional:
         u = draws.uniform((len(self.x), n), self.x)
         k = torch.searchsorted(whole, u * whole[:, -1:], right=True)
         k = k.clamp(max=self.law.components - 1)
-        parts = zip(self.law.blocks, self.x.split(self.law.widths, 1), strict=True)
+        parts = zip(self.law.blocks, torch.split(self.x, list(self.law.widths), 1), strict=True)
         return torch.cat([block.complete(x, k, draws) for block, x in parts], -1)

@@ -16,7 +16,7 @@ from .stepper import State, Stepper, clock
 @dataclass(frozen=True)
 class Kept(Stepper):
     r"""A law of x_s given x_t and x_0 that has the marginals q(x_s | x_0), averaged over the
-    model's law of x_0 (Song et al. 2021a). Serves every kernel; :func:`DDIM` is another name of it.
+    model's law of x_0 (DDIM Eq. 12). Serves every kernel; :func:`DDIM` is another name of it.
 
     For reals it is DDIM: the noise of x_t is kept, and a share of it is drawn anew. For bits and
     classes x_s is x_t, else x_0, else drawn from the fixed point; see :meth:`Kernel.kept`.

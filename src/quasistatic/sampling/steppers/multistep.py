@@ -139,7 +139,7 @@ def require_flow(model: Model, name: str) -> None:
 
 
 def DDIM(eta: float = 0.0) -> Kept:
-    """DDIM (Song et al. 2021a): deterministic at eta = 0, ancestral at eta = 1. For bits and
+    """DDIM (DDIM Eq. 12): deterministic at eta = 0, ancestral at eta = 1. For bits and
     classes it is the kin of it that keeps x_t as long as it may."""
     return Kept(eta)
 

@@ -21,6 +21,9 @@ FAR, RARE = 1e3, 0.1
 """The pooled covariance leaves out components with fewer than the share RARE of the rows and, in
 some column, a variance over FAR times that of the median component."""
 
+NEAR = 1e4
+"""Values below it, in deviations, keep the digits of their scatter in sums about a common mean."""
+
 RIDGE = 1e-9
 """The least variance of a value given all others, in units of the pooled one."""
 
@@ -85,11 +88,15 @@ class GaussianFit(BlockFit):
         for given in evidence.given:
             batch = given.batch
             s = share[:, batch.rows] * batch.real  # (K, P, n)
+            if batch.whole and dims <= 2 * len(share) and x.nan_to_num().abs().max() < NEAR:
+                found = _moments(x[batch.rows[0]], s[:, 0], block.mean)
+                first, square = first + found[0], square + found[1]
+                continue
             # About the last means, which keeps the digits of components far from zero.
-            off = given.off_mean.flatten(1, 2)
-            weighted = off * s.flatten(1)[..., None]
-            first = first + weighted.sum(1)
-            square = square + weighted.mT @ off
+            off = given.off_mean(x).flatten(1, 2)
+            weighted = s.flatten(1)[:, None] * off.mT  # (K, D, P n)
+            first = first + (s.flatten(1)[:, None] @ off)[:, 0]
+            square = square + weighted @ off
             left = given.left()
             if left is not None:
                 square = square + torch.einsum(
@@ -120,6 +127,17 @@ class GaussianFit(BlockFit):
         middle = own[order[place]]  # the component at the weighted median
         fair = (own <= FAR * middle + 1e-12).all(1) | (n > RARE * n.sum())
         return oas(scatter[fair].sum(0) / n[fair].sum(), n[fair].sum().item())
+
+
+def _moments(x: Tensor, share: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over rows x (n, D) of x - m_k and of its outer product, by shares (K, n) and means
+    (K, D) or (1, D): (K, D) and (K, D, D). One product with the squares of rows serves all k."""
+    middle = x.mean(0)
+    y, m, n = x - middle, mean - middle, share.sum(1)[:, None]
+    raw = share @ y
+    pairs = (share @ (y[:, :, None] * y[:, None]).flatten(1)).unflatten(1, (y.shape[1], -1))
+    across = raw[:, :, None] * m[:, None]
+    return raw - n * m, pairs - across - across.mT + n[..., None] * m[:, :, None] * m[:, None]
 
 
 def at_least(matrix: Tensor, floor: Tensor) -> Tensor:

@@ -44,8 +44,8 @@ def _work(real: Tensor) -> int:
     holed = real.isnan().any(1)
     if not holed.any():
         return 0
-    return len(real[holed].isnan().unique(dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
+    return len(torch.unique(real[holed].isnan(), dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
 
 
 def _parts(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
-    return list(zip(fits, x.split([fit.width for fit in fits], 1), strict=True))
+    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))

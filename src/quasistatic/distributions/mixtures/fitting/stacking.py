@@ -16,7 +16,7 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
 
-FOLDS, SMALL, WORK = 5, 5000, 2e6
+FOLDS, SMALL, WORK = 5, 2500, 2e6
 """The number of folds. Only one fold is held out if there are more than SMALL rows, or if rows
 times pairs of real values are more than WORK."""
 
