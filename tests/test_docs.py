@@ -182,6 +182,20 @@ def test_tests_that_a_page_names_exist():
     assert not missing, "\n".join(missing)
 
 
+@pytest.mark.lint
+def test_modules_that_the_design_names_exist():
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    paths = re.findall(r"`(\w+(?:/\w+)+(?:\.py)?)`", text)
+    places = [ROOT, ROOT / "src" / "quasistatic"]
+    missing = [
+        path
+        for path in paths
+        if not any((place / f"{path}{end}").exists() for place in places for end in ("", ".py"))
+    ]
+    assert paths
+    assert not missing, f"docs/design.md names {missing}"
+
+
 @pytest.mark.parametrize("package", [qs.diagnostics, qs.reporting], ids=lambda p: p.__name__)
 def test_modules_that_pages_name_need_no_import_of_their_own(package, monkeypatch):
     """`import quasistatic as qs` is enough for `qs.diagnostics.oracles`. The attribute that an

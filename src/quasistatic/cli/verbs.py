@@ -83,7 +83,9 @@ class Sample:
 
     run: Positional[Folder]
     n: Annotated[
-        int | None, option("How many examples or rows to draw.", 16, "INT"), Range(1, 10**9)
+        int | None,
+        option("How many examples or rows to draw.", 16, "INT", ("-n",)),
+        Range(1, 10**9),
     ] = None
     stepper: Annotated[
         Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None,

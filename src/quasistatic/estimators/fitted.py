@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._utils.naming import counted
 from ..diffusion import Diffusion
 from ..reporting.console import Display
 from ..sampling import SMC
@@ -100,7 +101,8 @@ class FitSummary:
     def __str__(self) -> str:
         if not self.steps:
             return "a closed-form mixture, no network"
-        gained = f"{self.steps} steps of training gained {self.gain:.3f} nats a row"
+        gain = round(self.gain, 3) + 0.0  # never -0.000
+        gained = f"{counted(self.steps, 'step')} of training gained {gain:.3f} nats a row"
         return gained if self.kept else f"{gained}, not significant: the network was dropped"
 
     def __repr__(self) -> str:

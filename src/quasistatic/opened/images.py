@@ -120,9 +120,9 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
         line = (
             f"wrote {path}: {int(strange.sum())} of {len(x)} images are outliers at level "
-            f"{level:g}, by {found.calibrated_on} images that were held back; `excess` is in nats: "
-            "what the outline costs more than expected (not -log p, by which simple images are "
-            "ordinary)"
+            f"{level:g}, calibrated on {found.calibrated_on} held-back images; `excess`, in nats, "
+            "is how much more than expected the coarse shapes of an image cost (-log p itself would "
+            "rank simple images as ordinary)"
         )
         facts = {"outliers": str(path), "found": int(strange.sum()), "rows": len(x)}
         return Answer(facts, [line], found)
