@@ -173,7 +173,7 @@ class Engine:
         return loss[0]
 
     def once(self, work: Callable[[], T]) -> T:
-        """What `work` gives on the main process, for all of them; so with an error it raises."""
+        """Runs `work` on the main process. All processes get its result, or raise its error."""
         if self.ranks == 1:
             return work()
         box: list[Any] = [None, None]
