@@ -135,7 +135,8 @@ def _moments(x: Tensor, share: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
     middle = x.mean(0)
     y, m, n = x - middle, mean - middle, share.sum(1)[:, None]
     raw = share @ y
-    pairs = (share @ (y[:, :, None] * y[:, None]).flatten(1)).unflatten(1, (y.shape[1], -1))
+    products = (y[:, :, None] * y[:, None]).flatten(1)
+    pairs = (share @ products).reshape(len(share), y.shape[1], -1)
     across = raw[:, :, None] * m[:, None]
     return raw - n * m, pairs - across - across.mT + n[..., None] * m[:, :, None] * m[:, None]
 
