@@ -46,7 +46,7 @@ class Content:
         )
 
     def expect_size(self, size: int, what: str) -> None:
-        """Raises an error unless the file has `size` bytes: it is cut short, or has more after them."""
+        """Raises an error unless the file has `size` bytes: it is cut short, or holds more."""
         if len(self.data) < size:
             raise self.damaged(len(self.data), f"{size} bytes, {what}", "the end of the file")
         if len(self.data) > size:

@@ -121,8 +121,8 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         line = (
             f"wrote {path}: {int(strange.sum())} of {len(x)} images are outliers at level "
             f"{level:g}, calibrated on {found.calibrated_on} held-back images; `excess`, in nats, "
-            "is how much more than expected the coarse shapes of an image cost (-log p itself would "
-            "rank simple images as ordinary)"
+            "is how much more than expected the coarse shapes of an image cost (-log p itself "
+            "would rank simple images as ordinary)"
         )
         facts = {"outliers": str(path), "found": int(strange.sum()), "rows": len(x)}
         return Answer(facts, [line], found)
