@@ -69,10 +69,10 @@ def test_python_blocks_run(page, float32, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
 def test_each_example_of_the_readme_prints_what_it_shows(number, float32, monkeypatch, capsys):
-    """Each example runs by itself, and prints the lines after `#>`. Only the digits may differ:
+    """Each example runs by itself, and prints the lines after `# ->`. Only the digits may differ:
     training is shortened."""
     example = blocks(README, "python")[number]
-    printed = "".join(f"{line}\n" for line in re.findall(r"^#> (.+)$", example, re.M))
+    printed = "".join(f"{line}\n" for line in re.findall(r"^# -> (.+)$", example, re.M))
     assert printed
     run([example], f"README_{number}", monkeypatch)
     assert plain(capsys.readouterr().out) == plain(printed)
