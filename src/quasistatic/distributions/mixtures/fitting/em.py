@@ -16,11 +16,11 @@ from ..mixture import Conditional, Mixture, Piece
 from .block_fits import BlockFit, GaussianFit
 
 ROUNDS, ENOUGH = 20, 2e-3
-"""Rounds at most, and the gain of one, in nats a row, below which the next are left out."""
+"""The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
 def maximised(x: Tensor, law: Mixture, fits: Sequence[BlockFit]) -> Mixture:
-    """Where expectation maximisation takes a law from there, by rows x (N, W)."""
+    """Runs expectation maximisation on rows x (N, W), starting from a law."""
     dims = sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
     enough = ENOUGH * max(1.0, dims**0.5 / 3)
     pieces, before = law.pieces(x), -math.inf
@@ -51,7 +51,7 @@ Sums = tuple[Tensor, list[tuple[Tensor, ...]]]
 
 
 def _sums(given: Conditional, share: Tensor, fits: Sequence[BlockFit]) -> Sums:
-    """What rows add up to: the components' counts, and what each block needs."""
+    """Sufficient statistics of rows: the count of each component, and the sums of each block."""
     parts = torch.split(given.x, list(given.law.widths), 1)
     each = zip(fits, given.law.blocks, given.evidence, parts, strict=True)
     return share.sum(1), [fit.sums(block, says, x, share) for fit, block, says, x in each]
@@ -72,7 +72,7 @@ def _likeliest(law: Mixture, sums: Sums, fits: Sequence[BlockFit]) -> Mixture:
 def clustered(
     x: Tensor, fits: Sequence[BlockFit], components: int, white: bool, seed: int
 ) -> Mixture:
-    """Components to start from: clusters of the rows x (N, W).
+    """An initial mixture, from clusters of the rows x (N, W).
 
     Args:
         white: whether real values are whitened first, so that clusters do not follow correlations

@@ -1,4 +1,4 @@
-r"""The law of a table: mixtures of several sizes, whose shares held-out rows decide."""
+r"""Stacking: mixtures of several sizes, weighted to maximize the likelihood of held-out rows."""
 
 __all__ = ["Candidate", "StackedLaw", "Trial", "fitted_again", "nested", "shares_of", "stacked"]
 
@@ -17,25 +17,25 @@ from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
 
 FOLDS, SMALL, WORK = 5, 2500, 2e6
-"""Parts of the rows, each of which is held out once; of more than so many rows, or of so many rows
-times pairs of real values, one part is held out."""
+"""The number of folds. Only one fold is held out if there are more than SMALL rows, or if rows
+times pairs of real values are more than WORK."""
 
 LEAST, TRIED = 0.01, 0.003
-"""The share below which a candidate is left out, and that on the first part below which its size is
-not tried on the others."""
+"""A candidate with a weight below LEAST is dropped. If its weight on the first fold is below TRIED,
+its size is not fitted on the other folds."""
 
 NUS = (math.inf, 1.0, 0.1, 0.01)
-"""Rows' worth of the pooled covariance in each component's own, for each value and one more,
-falling: each law starts where the one before has come to."""
+"""Shrinkage of each component's covariance to the pooled one, in pseudo-rows a dimension. The
+values fall, and each fit starts from the result of the one before."""
 
 SCALES = (1.0, 4.0, 25.0)
-"""Times the covariances of a law: shares of these give it the tails of a Student t."""
+"""Factors of the covariances: a mixture of these copies has heavy tails, like a Student t."""
 
 MOST_COMPONENTS, ROWS_EACH, NUMBERS = 128, 5, 4e6
-"""Components at most, rows for each at least, and numbers of their covariances at most."""
+"""The most components, the fewest rows a component, and the most numbers in all covariances."""
 
 PATIENCE = 2
-"""Sizes in a row that bring nothing, after which larger ones are left out."""
+"""After this many sizes without an improvement, larger sizes are not tried."""
 
 
 class Candidate(NamedTuple):
@@ -59,8 +59,8 @@ class StackedLaw:
     Args:
         law: of x_0.
         shares: of the candidates.
-        held_out: log p of rows of x_0 by mixtures, and with shares, that had not seen them, in
-            nats.
+        held_out: log p of held-out rows of x_0, in nats: neither the mixtures nor the weights were
+            fitted to the row.
         rows: which rows these are, with shape (len(held_out),).
     """
 
@@ -70,7 +70,7 @@ class StackedLaw:
     rows: np.ndarray
 
     @property
-    def told(self) -> dict[str, float]:
+    def described(self) -> dict[str, float]:
         """The shares by the candidates' descriptions, the largest first."""
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
         return {str(name): share for name, share in ordered}
@@ -78,7 +78,7 @@ class StackedLaw:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Candidates fitted without the first fifth of the rows, and judged on it.
+    """Candidates fitted without the first fold of the rows, and scored on that fold.
 
     Args:
         x: rows (N, W) of x_0 in float64, NaN a hole; real values of about unit scale.
@@ -86,7 +86,7 @@ class Trial:
         seed: of the folds and the starts.
         fold: the part of each row, with shape (N,).
         names: the candidates.
-        log_p: of the rows of part 0 by each, (M, candidates), in nats.
+        log_p: of the rows of fold 0 by each, (M, candidates), in nats.
     """
 
     x: Tensor
@@ -98,25 +98,30 @@ class Trial:
 
     @classmethod
     def of(cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> "Trial":
-        """The candidates for a table, their number of components doubling until it brings
-        nothing."""
+        """Fits candidates with 1, 2, 4, ... components, until more components do not help.
+
+        Args:
+            x: rows (N, W) of x_0 in float64, NaN a hole.
+            fits: how each block of values is fitted.
+            seed: of the folds and the starts.
+        """
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
         laws, log_p = _judged(x[fold != 0], x[fold == 0], fits, seed, None)
         return cls(x, tuple(fits), seed, fold, tuple(laws), log_p)
 
     @property
     def rows(self) -> np.ndarray:
-        """Which rows are in part 0."""
+        """The indices of the rows in fold 0."""
         return (self.fold == 0).nonzero()[:, 0].numpy()
 
     @property
     def held_out(self) -> np.ndarray:
-        """log p of those rows by shares in which they had no say, in nats."""
+        """log p of those rows, with weights fitted to other rows, in nats."""
         return nested(self.log_p)
 
     def finished(self) -> "StackedLaw":
-        """The mixture of candidates that makes held-out rows likeliest (stacking): of small tables
-        each fifth is held out once, and in the end each candidate is fitted to all rows."""
+        """The weighted mixture of candidates with the best held-out likelihood (stacking). On a
+        small table each fold is held out once. At the end each candidate is fitted to all rows."""
         x, fold, count = self.x, self.fold, _folds(len(self.x), self.fits)
         pairs = zip(self.names, shares_of(self.log_p), strict=True)
         sizes = {name.components for name, share in pairs if share > TRIED}
@@ -246,7 +251,7 @@ def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
 
 
 def nested(log_p: Tensor) -> np.ndarray:
-    """log p of each row (N,) by shares in which it had no say."""
+    """log p of each row (N,), with weights fitted to other rows."""
     out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
     for k in range(FOLDS):
         if (part == k).any():
