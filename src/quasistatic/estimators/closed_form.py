@@ -21,10 +21,12 @@ from torch import Tensor
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture, RowDraws
 from ..distributions.mixtures.fitting import (
+    MOST_COMPONENTS,
     BlockFit,
     Candidate,
     CategoricalFit,
     GaussianFit,
+    StackedLaw,
     Trial,
     completed_for_learning,
     fitted_again,
@@ -45,9 +47,18 @@ LOOKED_AT, PAIRS = 10_000, 2**31
 LOOKS = 64
 """Evaluations of the network for each validation row that decides whether it is kept."""
 
+<<<<<<< HEAD
 FEW, JUDGING = 1000, 2000
 """Up to FEW rows, all five folds decide which space is used; with more rows, one fold does. Of a
 table with more than JUDGING rows, so many of them make a first choice."""
+=======
+FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
+"""Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
+more, that judge them, by mixtures of so many components at most."""
+
+CLEAR = 1.5
+"""Paired standard errors on the first fifth of the rows, by which a space is left out."""
+>>>>>>> h/law2
 
 TIED = 0.9
 """A column whose share of distinct numbers is at most this is taken to be rounded."""
@@ -128,12 +139,31 @@ class FittedLaw(Fitted):
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """A closed-form law that was chosen: the table, and the shares of its candidates."""
+    """A closed-form law that was chosen.
+
+    Args:
+        table: the columns.
+        law: of all rows.
+        shares: of its candidates.
+        told: the same by the candidates' descriptions.
+        apart: a law that has not seen some of the rows; None if there is none at hand.
+        held_out: which rows these are.
+    """
 
     table: Table
     law: Mixture
     shares: dict[Candidate, float]
+<<<<<<< HEAD
     described: dict[str, float]
+=======
+    told: dict[str, float]
+    apart: Mixture | None
+    held_out: np.ndarray
+
+
+_Tried = tuple[Table, Tensor, Trial]
+"""A table, x_0 of the rows, and its candidates."""
+>>>>>>> h/law2
 
 
 def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedLaw:
@@ -161,11 +191,23 @@ def _width(table: Table, plan: FitPlan) -> int:
 
 
 def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
+<<<<<<< HEAD
     """A model whose law and network are fitted to training rows, and tested on validation rows. A
     short training, as long as the law took to fit, decides whether the training is completed."""
     train, valid = plan.split(len(rows))
     x_0, fits = _encoded(_some(rows[train], plan), start.table)
     law = fitted_again(x_0, fits, start.shares, plan.seed)
+=======
+    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
+    law took to fit, in seconds, decides whether the network is trained to its end."""
+    if start.apart is not None:
+        law, valid = start.apart, start.held_out
+        train = np.setdiff1d(np.arange(len(rows)), valid)
+    else:
+        train, valid = plan.split(len(rows))
+        x_0, fits = _encoded(rows[train], start.table)
+        law = fitted_again(x_0, fits, start.shares, plan.seed)
+>>>>>>> h/law2
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(start.described))
     spent = 0
@@ -186,40 +228,55 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     """The table in which held-out rows are likeliest, in raw units, and the law there."""
-    rows = _some(rows, plan)
-    if len(tables) > 1 and len(rows) > JUDGING:  # rows enough to tell spaces apart
+    looked_at = _some(rows, plan)
+    rows = rows[looked_at]
+    if len(tables) > 1 and len(rows) > FEW:  # rows enough to tell spaces apart by a part of them
         chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:JUDGING]
-        few = [_trial(rows[chosen], table, plan) for table in tables]
+        few = [_trial(rows[chosen], table, plan, JUDGED_BY) for table in tables]
         tables = [max(few, key=lambda each: _judged(*each))[0]]
-    trials = [_trial(rows, table, plan) for table in tables]
-    if len(trials) > 1 and len(rows) > FEW:
-        trials = [max(trials, key=lambda each: _judged(*each))]
+    trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
+<<<<<<< HEAD
     return _Start(table, best.law, best.shares, best.described)
+=======
+    return _Start(table, best.law, best.shares, best.told, best.apart, looked_at[best.rows])
+>>>>>>> h/law2
 
 
-def _trial(rows: np.ndarray, table: Table, plan: FitPlan) -> tuple[Table, Tensor, Trial]:
-    """Candidates for a table, judged by a fifth of the rows."""
+def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int = MOST_COMPONENTS) -> _Tried:
+    """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
     x_0, fits = _encoded(rows, table)
     whole = completed_for_learning(x_0, fits, plan.seed)
-    return table, x_0, Trial.of(whole, fits, plan.seed)
+    return table, x_0, Trial.of(whole, fits, plan.seed, most)
 
 
-def _judged(table: Table, x_0: Tensor, of: object) -> float:
+def _not_clearly_worse(trials: list[_Tried]) -> list[_Tried]:
+    """The trials that the best one does not beat by :data:`CLEAR` paired standard errors."""
+    each = [_raw(*trial) for trial in trials]
+    best = max(each, key=lambda nats: nats.mean())
+    error = [(best - nats).std() / len(best) ** 0.5 for nats in each]
+    gap = [(best - nats).mean() for nats in each]
+    return [t for t, g, e in zip(trials, gap, error, strict=True) if g <= CLEAR * e]
+
+
+def _judged(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> float:
     """Mean log p of held-out rows in raw units, by a trial or by a stacked law."""
-    held_out, rows = of.held_out, of.rows  # type: ignore[attr-defined]
-    volume = table.log_volume(x_0[torch.from_numpy(rows)])
-    return float(held_out.mean() + volume.flatten(1).sum(1).mean())
+    return float(_raw(table, x_0, of).mean())
+
+
+def _raw(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> np.ndarray:
+    """log p of held-out rows in raw units, (n,), by a trial or by a stacked law."""
+    volume = table.log_volume(x_0[torch.from_numpy(of.rows)]).flatten(1).sum(1)
+    return of.held_out + volume.numpy()
 
 
 def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:
-    """The rows that a law is fitted to, so that time and memory do not grow with the table."""
+    """Which rows a law is fitted to, so that time and memory do not grow with the table."""
     most = int(max(200, min(LOOKED_AT, PAIRS // rows.shape[1] ** 2)))
     if len(rows) <= most:
-        return rows
-    chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:most]
-    return rows[np.sort(chosen)]
+        return np.arange(len(rows))
+    return np.sort(np.random.default_rng(plan.seed).permutation(len(rows))[:most])
 
 
 def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:

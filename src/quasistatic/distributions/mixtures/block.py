@@ -69,6 +69,13 @@ class Evidence(abc.ABC):
 
     log_p: Tensor
 
+    @property
+    def total(self) -> Tensor:
+        """log p(x_t | k) of all columns together, with shape (K, B)."""
+        if self.log_p.shape[2] == 1:
+            return self.log_p[:, :, 0]
+        return self.log_p @ self.log_p.new_ones(self.log_p.shape[2])
+
     @abc.abstractmethod
     def moments(self, log_joint: Tensor) -> Moments:
         """The moments of x_0 given all of x_t.

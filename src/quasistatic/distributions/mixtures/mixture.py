@@ -186,8 +186,10 @@ class Conditional:
     @cached_property
     def log_joint(self) -> Tensor:
         """log p(k, x), with shape (K, B)."""
-        says = torch.stack([each.log_p.sum(2) for each in self.evidence]).sum(0)
-        return self.law.log_weight[:, None] + says
+        joint = self.law.log_weight[:, None]
+        for each in self.evidence:
+            joint = joint + each.total
+        return joint
 
     @property
     def share(self) -> Tensor:

@@ -19,12 +19,28 @@ ROUNDS, ENOUGH = 20, 2e-3
 """The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
+<<<<<<< HEAD
 def maximised(x: Tensor, law: Mixture, fits: Sequence[BlockFit]) -> Mixture:
     """Runs expectation maximisation on rows x (N, W), starting from a law."""
+=======
+def maximised(
+    x: Tensor,
+    law: Mixture,
+    fits: Sequence[BlockFit],
+    pieces: Sequence[Piece] | None = None,
+    rounds: int = ROUNDS,
+) -> Mixture:
+    """Where expectation maximisation takes a law from there, by rows x (N, W).
+
+    Args:
+        pieces: of the rows, as `law.pieces(x)` gives them; they serve all laws of one size.
+        rounds: at most.
+    """
+>>>>>>> h/law2
     dims = sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
     enough = ENOUGH * max(1.0, dims**0.5 / 3)
-    pieces, before = law.pieces(x), -math.inf
-    for _ in range(ROUNDS):
+    pieces, before = law.pieces(x) if pieces is None else pieces, -math.inf
+    for _ in range(rounds):
         law, now = _round(law, pieces, fits)
         now /= len(x)
         if abs(now - before) < enough:
