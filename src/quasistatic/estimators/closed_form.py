@@ -47,18 +47,12 @@ LOOKED_AT, PAIRS = 10_000, 2**31
 LOOKS = 64
 """Evaluations of the network for each validation row that decides whether it is kept."""
 
-<<<<<<< HEAD
-FEW, JUDGING = 1000, 2000
-"""Up to FEW rows, all five folds decide which space is used; with more rows, one fold does. Of a
-table with more than JUDGING rows, so many of them make a first choice."""
-=======
 FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
 """Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
 more, that judge them, by mixtures of so many components at most."""
 
 CLEAR = 1.5
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
->>>>>>> h/law2
 
 TIED = 0.9
 """A column whose share of distinct numbers is at most this is taken to be rounded."""
@@ -145,7 +139,7 @@ class _Start:
         table: the columns.
         law: of all rows.
         shares: of its candidates.
-        told: the same by the candidates' descriptions.
+        described: the same by the candidates' descriptions.
         apart: a law that has not seen some of the rows; None if there is none at hand.
         held_out: which rows these are.
     """
@@ -153,17 +147,13 @@ class _Start:
     table: Table
     law: Mixture
     shares: dict[Candidate, float]
-<<<<<<< HEAD
     described: dict[str, float]
-=======
-    told: dict[str, float]
     apart: Mixture | None
     held_out: np.ndarray
 
 
 _Tried = tuple[Table, Tensor, Trial]
 """A table, x_0 of the rows, and its candidates."""
->>>>>>> h/law2
 
 
 def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedLaw:
@@ -191,13 +181,6 @@ def _width(table: Table, plan: FitPlan) -> int:
 
 
 def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
-<<<<<<< HEAD
-    """A model whose law and network are fitted to training rows, and tested on validation rows. A
-    short training, as long as the law took to fit, decides whether the training is completed."""
-    train, valid = plan.split(len(rows))
-    x_0, fits = _encoded(_some(rows[train], plan), start.table)
-    law = fitted_again(x_0, fits, start.shares, plan.seed)
-=======
     """A model whose law and network are of some rows, judged by the others. A pilot as long as the
     law took to fit, in seconds, decides whether the network is trained to its end."""
     if start.apart is not None:
@@ -207,7 +190,6 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
         train, valid = plan.split(len(rows))
         x_0, fits = _encoded(rows[train], start.table)
         law = fitted_again(x_0, fits, start.shares, plan.seed)
->>>>>>> h/law2
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(start.described))
     spent = 0
@@ -237,11 +219,7 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
-<<<<<<< HEAD
-    return _Start(table, best.law, best.shares, best.described)
-=======
-    return _Start(table, best.law, best.shares, best.told, best.apart, looked_at[best.rows])
->>>>>>> h/law2
+    return _Start(table, best.law, best.shares, best.described, best.apart, looked_at[best.rows])
 
 
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int = MOST_COMPONENTS) -> _Tried:
@@ -268,7 +246,7 @@ def _judged(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> float:
 def _raw(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> np.ndarray:
     """log p of held-out rows in raw units, (n,), by a trial or by a stacked law."""
     volume = table.log_volume(x_0[torch.from_numpy(of.rows)]).flatten(1).sum(1)
-    return of.held_out + volume.numpy()
+    return np.asarray(of.held_out + volume.numpy())
 
 
 def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:

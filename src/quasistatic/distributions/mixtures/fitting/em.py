@@ -19,10 +19,6 @@ ROUNDS, ENOUGH = 20, 2e-3
 """The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
-<<<<<<< HEAD
-def maximised(x: Tensor, law: Mixture, fits: Sequence[BlockFit]) -> Mixture:
-    """Runs expectation maximisation on rows x (N, W), starting from a law."""
-=======
 def maximised(
     x: Tensor,
     law: Mixture,
@@ -36,7 +32,6 @@ def maximised(
         pieces: of the rows, as `law.pieces(x)` gives them; they serve all laws of one size.
         rounds: at most.
     """
->>>>>>> h/law2
     dims = sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
     enough = ENOUGH * max(1.0, dims**0.5 / 3)
     pieces, before = law.pieces(x) if pieces is None else pieces, -math.inf

@@ -25,15 +25,9 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
 
-<<<<<<< HEAD
-FOLDS, SMALL, WORK = 5, 2500, 2e6
-"""The number of folds. Only one fold is held out if there are more than SMALL rows, or if rows
-times pairs of real values are more than WORK."""
-=======
 FOLDS, FEW, SMALL, WORK = 5, 500, 1500, 2e6
 """Parts of the rows, each of which is held out once where there are few rows. Two parts are held
 out of a small table, and one of a larger one, or of so many rows times pairs of real values."""
->>>>>>> h/law2
 
 LEAST, TRIED = 0.01, 0.003
 """A candidate with a weight below LEAST is dropped. If its weight on the first fold is below TRIED,
@@ -111,13 +105,8 @@ class Trial:
         fits: how each block of values is fitted.
         seed: of the folds and the starts.
         fold: the part of each row, with shape (N,).
-<<<<<<< HEAD
-        names: the candidates.
-        log_p: of the rows of fold 0 by each, (M, candidates), in nats.
-=======
         laws: the candidates, fitted to the rows of the other parts.
         log_p: of the rows of part 0 by each, (M, candidates), in nats.
->>>>>>> h/law2
     """
 
     x: Tensor
@@ -128,22 +117,11 @@ class Trial:
     log_p: Tensor
 
     @classmethod
-<<<<<<< HEAD
-    def of(cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> "Trial":
-        """Fits candidates with 1, 2, 4, ... components, until more components do not help.
-
-        Args:
-            x: rows (N, W) of x_0 in float64, NaN a hole.
-            fits: how each block of values is fitted.
-            seed: of the folds and the starts.
-        """
-=======
     def of(
         cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0, most: int = MOST_COMPONENTS
     ) -> "Trial":
         """The candidates for a table, their number of components doubling up to `most`, or until it
         brings nothing."""
->>>>>>> h/law2
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
         laws, log_p = _climbed(x[fold != 0], x[fold == 0], fits, seed, most)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
@@ -164,11 +142,6 @@ class Trial:
         return nested(self.log_p)
 
     def finished(self) -> "StackedLaw":
-<<<<<<< HEAD
-        """The weighted mixture of candidates with the best held-out likelihood (stacking). On a
-        small table each fold is held out once. At the end each candidate is fitted to all rows."""
-        x, fold, count = self.x, self.fold, _folds(len(self.x), self.fits)
-=======
         """The mixture of candidates that makes held-out rows likeliest (stacking). Of small tables
         further parts are held out, and each candidate is fitted to all rows afresh. Else the
         candidates go on from where they are, by all rows."""
@@ -176,7 +149,6 @@ class Trial:
         if count == 1:
             return self._continued()
         x, fold = self.x, self.fold
->>>>>>> h/law2
         pairs = zip(self.names, shares_of(self.log_p), strict=True)
         chains = {(name.components, name.white) for name, share in pairs if share > TRIED}
         chosen = [i for i, n in enumerate(self.names) if (n.components, n.white) in chains]
