@@ -186,7 +186,7 @@ def test_a_network_of_ones_own_is_named_and_has_to_be_given(tmp_path):
     model.save(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["model"]["network"] == {"is": "Own"}
-    with pytest.raises(ValueError, match="there is no 'Own' to build"):
+    with pytest.raises(ValueError, match=r"class Own, .* load\(folder, network=Own"):
         qs.load(tmp_path)
     loaded = qs.load(tmp_path, network=Own())
     x = data(model, 4)
@@ -360,6 +360,17 @@ def test_mistakes_in_completing_are_named():
 
 
 # score
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_neither_score_nor_compress(dtype):
+    model = binary()
+    x = data(model, 3)
+    model = model.to(dtype)
+    for verb in (model.score, model.compress):
+        with pytest.raises(TypeError, match=r"float32 or float64.*model.float\(\)"):
+            verb(x)
+    assert model.float().score(x).nats.isfinite().all()
 
 
 def test_mistakes_in_scoring_are_named():

@@ -122,7 +122,7 @@ def test_what_is_held_out_tells_the_density_of_new_rows():
     assert sorted(found.rows.tolist()) == list(range(200))
     assert_mean(torch.from_numpy(found.held_out), found.law.log_prob(new).mean())
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert list(found.told.values()) == sorted(found.told.values(), reverse=True)
+    assert list(found.described.values()) == sorted(found.described.values(), reverse=True)
 
 
 def test_shares_are_those_of_greatest_likelihood(rng):

@@ -1,8 +1,8 @@
 """Run folders that version 0.1.0 wrote (commit 5a09a48) open, and give the numbers that it gave.
 
 Scores are full sums over the chain, whose numbers do not depend on how evaluations are spread.
-The draws of a seed are others since, so that means over many draws are compared, by the standard
-errors that `expected.json` holds beside them.
+Draws of a seed have changed since. So means over many draws are compared, by the standard errors
+that `expected.json` holds beside them.
 """
 
 import csv

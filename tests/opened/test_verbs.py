@@ -75,3 +75,16 @@ def test_open_is_at_the_top():
     model = qs.open("digits")
     assert repr(model).endswith("a model of arrays")
     assert repr(qs.open("binarized-mnist")).endswith("a model of images")
+
+
+def test_the_answer_says_where_it_was_computed(say, tmp_path):
+    said = say(
+        "sample", "digits", "--n", 2, "--times", 3, "-o", tmp_path / "x.npy", "--device", "cpu"
+    )
+    assert said["device"] == "cpu"
+
+
+def test_an_absent_device_is_an_error_that_names_those_present(refused, monkeypatch):
+    monkeypatch.setattr("quasistatic._utils.devices.devices", lambda: ["cuda:0", "cuda:1", "cpu"])
+    said = refused("sample", "digits", "--device", "cuda:7")
+    assert "there is no device 'cuda:7': this machine has cuda:0, cuda:1, cpu" in said

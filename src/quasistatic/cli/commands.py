@@ -118,7 +118,7 @@ def _with_device(answer: "Answer", model: "OpenedModel", display: "Display") -> 
         from .._utils.devices import describe_device
 
         display.say(f"computed on {describe_device(model.device)} ({model.device})")
-    return replace(answer, facts=answer.facts | {"device": str(model.device)})
+    return replace(answer, facts={**answer.facts, "device": str(model.device)})
 
 
 def _flag(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .._utils.naming import nearest
+from .._utils.naming import counted, nearest
 from ..recipes import RECIPES, Recipe
 from .arguments import option, parse
 
@@ -82,7 +82,7 @@ def _train(asked: Any, name: str) -> None:
         return
     with display.progress(f"train {name}") as show:
         run = train_run(asked.recipe, folder, [show], device=asked.device)
-    lines = [f"{folder}: {run.step} steps, weights of step {run.best_step} kept"]
+    lines = [f"{folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept"]
     if where := run.speed.get("device"):
         lines[0] += f", trained on {where}"
     if tried := run.speed.get("seconds_a_step"):

@@ -83,7 +83,9 @@ class Sample:
 
     run: Positional[Folder]
     n: Annotated[
-        int | None, option("How many examples or rows to draw.", 16, "INT"), Range(1, 10**9)
+        int | None,
+        option("How many examples or rows to draw.", 16, "INT", ("-n",)),
+        Range(1, 10**9),
     ] = None
     stepper: Annotated[
         Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None,
@@ -582,7 +584,9 @@ class Fit:
     ] = None
     minutes: Annotated[
         float | None,
-        option("Maximum training time, in minutes.", "10 for images; as the steps take", "FLOAT"),
+        option(
+            "Maximum training time, in minutes.", "10 for images; no limit for a table", "FLOAT"
+        ),
         Range(0, open=True, about="must be positive"),
     ] = None
     steps: Annotated[

@@ -1,9 +1,9 @@
 r"""Rows of a table of any columns: a closed-form law, and a network that corrects it.
 
-A small table is won by a good start and lost by a network. So the model starts as a mixture in
-closed form, its shares and its space decided by held-out rows. A network then corrects it, if there
-are rows enough to learn from, and what it learned is kept only if rows that it has not seen are
-likelier for it: else the model is the mixture.
+On a small table a network overfits, and a closed-form mixture does well. So the model starts as a
+mixture, whose weights and space maximize the likelihood of held-out rows. If there are enough rows,
+a network is then trained to correct it. The correction is kept only if it makes validation rows
+likelier; otherwise the model is the mixture alone.
 """
 
 __all__ = ["FittedLaw", "fit_law", "plan_law"]
@@ -21,10 +21,12 @@ from torch import Tensor
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture, RowDraws
 from ..distributions.mixtures.fitting import (
+    MOST_COMPONENTS,
     BlockFit,
     Candidate,
     CategoricalFit,
     GaussianFit,
+    StackedLaw,
     Trial,
     completed_for_learning,
     fitted_again,
@@ -37,26 +39,35 @@ from .fitted import FitPlan, FitSummary, Fitted, particle_sets
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
 STEPS, WALKED = 1000, 100
-"""T of the chain, and the times of it that draws of what is missing visit."""
+"""T, the steps of the chain, and the time steps that the imputation of missing values visits."""
 
 LOOKED_AT, PAIRS = 10_000, 2**31
-"""Rows that the law is fitted to, at most, and rows times pairs of values."""
+"""The law is fitted to at most this many rows, and rows times pairs of values."""
 
 LOOKS = 64
-"""Evaluations of the network for each row that judges it."""
+"""Evaluations of the network for each validation row that decides whether it is kept."""
 
+<<<<<<< HEAD
 FEW, JUDGING = 1000, 2000
+"""Up to FEW rows, all five folds decide which space is used; with more rows, one fold does. Of a
+table with more than JUDGING rows, so many of them make a first choice."""
+=======
+FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
 """Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
-more, that judge them."""
+more, that judge them, by mixtures of so many components at most."""
+
+CLEAR = 1.5
+"""Paired standard errors on the first fifth of the rows, by which a space is left out."""
+>>>>>>> h/law2
 
 TIED = 0.9
-"""The share of different numbers in a column below which they are taken to be rounded."""
+"""A column whose share of distinct numbers is at most this is taken to be rounded."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedLaw(Fitted):
-    """A chain that starts as a closed-form law. Where nothing is corrected, its answers are the
-    law's, in closed form."""
+    """A closed-form law, with or without a network that corrects it. Without one, all answers are
+    computed in closed form."""
 
     about = (
         "a lower bound on log p(x) in continuous time; exact where nothing is corrected, but for "
@@ -85,7 +96,7 @@ class FittedLaw(Fitted):
         return self.network.denoiser.log_prob(x_0) + volume.flatten(1).sum(1)
 
     def gain(self, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        """What the network wins on each row, with shape (N,), in nats."""
+        """How much the network adds to log p of each row, with shape (N,), in nats."""
         return self._scored(torch.from_numpy(rows), evaluations, seed)[1]
 
     def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,12 +139,31 @@ class FittedLaw(Fitted):
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """A closed-form law that was chosen: the table, and the shares of its candidates."""
+    """A closed-form law that was chosen.
+
+    Args:
+        table: the columns.
+        law: of all rows.
+        shares: of its candidates.
+        told: the same by the candidates' descriptions.
+        apart: a law that has not seen some of the rows; None if there is none at hand.
+        held_out: which rows these are.
+    """
 
     table: Table
     law: Mixture
     shares: dict[Candidate, float]
+<<<<<<< HEAD
+    described: dict[str, float]
+=======
     told: dict[str, float]
+    apart: Mixture | None
+    held_out: np.ndarray
+
+
+_Tried = tuple[Table, Tensor, Trial]
+"""A table, x_0 of the rows, and its candidates."""
+>>>>>>> h/law2
 
 
 def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedLaw:
@@ -141,7 +171,7 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
     begun = time.process_time()
     start = _start(rows, plan, tables)
     seconds = time.process_time() - begun
-    summary = FitSummary(start.told)
+    summary = FitSummary(start.described)
     if is_tried(plan, len(rows)):
         learned = _learned(rows, plan, start, seconds)
         if learned.summary.kept:
@@ -151,7 +181,7 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
 
 
 def plan_law(rows: int, plan: FitPlan, table: Table) -> str:
-    """What :func:`fit_law` would do with so many rows, in a sentence."""
+    """Describes in a sentence what :func:`fit_law` would do with so many rows."""
     start = "a mixture in closed form, its size and its space chosen by held-out rows"
     return words(plan, rows, start, _width(table, plan))
 
@@ -161,13 +191,25 @@ def _width(table: Table, plan: FitPlan) -> int:
 
 
 def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
-    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
-    law took to fit, in seconds, decides whether the network is trained to its end."""
+<<<<<<< HEAD
+    """A model whose law and network are fitted to training rows, and tested on validation rows. A
+    short training, as long as the law took to fit, decides whether the training is completed."""
     train, valid = plan.split(len(rows))
     x_0, fits = _encoded(_some(rows[train], plan), start.table)
     law = fitted_again(x_0, fits, start.shares, plan.seed)
+=======
+    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
+    law took to fit, in seconds, decides whether the network is trained to its end."""
+    if start.apart is not None:
+        law, valid = start.apart, start.held_out
+        train = np.setdiff1d(np.arange(len(rows)), valid)
+    else:
+        train, valid = plan.split(len(rows))
+        x_0, fits = _encoded(rows[train], start.table)
+        law = fitted_again(x_0, fits, start.shares, plan.seed)
+>>>>>>> h/law2
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
-    fitted = FittedLaw(model, start.table, FitSummary(start.told))
+    fitted = FittedLaw(model, start.table, FitSummary(start.described))
     spent = 0
     if plan.steps is None and plan.minutes is None:
         pilot = plan.steps_in(seconds, model, rows[train], TRAINED)
@@ -176,50 +218,65 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
             spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
             won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
             if not is_promising(won):
-                return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent))
+                return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent))
             model.load_state_dict(before)
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = replace(fitted, model=model.eval())
     won = fitted.gain(judges, LOOKS, plan.seed)
-    return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent + steps))
+    return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent + steps))
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     """The table in which held-out rows are likeliest, in raw units, and the law there."""
-    rows = _some(rows, plan)
-    if len(tables) > 1 and len(rows) > JUDGING:  # rows enough to tell spaces apart
+    looked_at = _some(rows, plan)
+    rows = rows[looked_at]
+    if len(tables) > 1 and len(rows) > FEW:  # rows enough to tell spaces apart by a part of them
         chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:JUDGING]
-        few = [_trial(rows[chosen], table, plan) for table in tables]
+        few = [_trial(rows[chosen], table, plan, JUDGED_BY) for table in tables]
         tables = [max(few, key=lambda each: _judged(*each))[0]]
-    trials = [_trial(rows, table, plan) for table in tables]
-    if len(trials) > 1 and len(rows) > FEW:
-        trials = [max(trials, key=lambda each: _judged(*each))]
+    trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
-    return _Start(table, best.law, best.shares, best.told)
+<<<<<<< HEAD
+    return _Start(table, best.law, best.shares, best.described)
+=======
+    return _Start(table, best.law, best.shares, best.told, best.apart, looked_at[best.rows])
+>>>>>>> h/law2
 
 
-def _trial(rows: np.ndarray, table: Table, plan: FitPlan) -> tuple[Table, Tensor, Trial]:
-    """Candidates for a table, judged by a fifth of the rows."""
+def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int = MOST_COMPONENTS) -> _Tried:
+    """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
     x_0, fits = _encoded(rows, table)
     whole = completed_for_learning(x_0, fits, plan.seed)
-    return table, x_0, Trial.of(whole, fits, plan.seed)
+    return table, x_0, Trial.of(whole, fits, plan.seed, most)
 
 
-def _judged(table: Table, x_0: Tensor, of: object) -> float:
+def _not_clearly_worse(trials: list[_Tried]) -> list[_Tried]:
+    """The trials that the best one does not beat by :data:`CLEAR` paired standard errors."""
+    each = [_raw(*trial) for trial in trials]
+    best = max(each, key=lambda nats: nats.mean())
+    error = [(best - nats).std() / len(best) ** 0.5 for nats in each]
+    gap = [(best - nats).mean() for nats in each]
+    return [t for t, g, e in zip(trials, gap, error, strict=True) if g <= CLEAR * e]
+
+
+def _judged(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> float:
     """Mean log p of held-out rows in raw units, by a trial or by a stacked law."""
-    held_out, rows = of.held_out, of.rows  # type: ignore[attr-defined]
-    volume = table.log_volume(x_0[torch.from_numpy(rows)])
-    return float(held_out.mean() + volume.flatten(1).sum(1).mean())
+    return float(_raw(table, x_0, of).mean())
+
+
+def _raw(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> np.ndarray:
+    """log p of held-out rows in raw units, (n,), by a trial or by a stacked law."""
+    volume = table.log_volume(x_0[torch.from_numpy(of.rows)]).flatten(1).sum(1)
+    return of.held_out + volume.numpy()
 
 
 def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:
-    """The rows that a law is fitted to, so that time and memory do not grow with the table."""
+    """Which rows a law is fitted to, so that time and memory do not grow with the table."""
     most = int(max(200, min(LOOKED_AT, PAIRS // rows.shape[1] ** 2)))
     if len(rows) <= most:
-        return rows
-    chosen = np.random.default_rng(plan.seed).permutation(len(rows))[:most]
-    return rows[np.sort(chosen)]
+        return np.arange(len(rows))
+    return np.sort(np.random.default_rng(plan.seed).permutation(len(rows))[:most])
 
 
 def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:

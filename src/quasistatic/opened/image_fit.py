@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .._utils import serialization
+from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
 from ..diffusion import read_config
@@ -94,7 +95,7 @@ def fit_images(
         run = train(recipe, folder, [show], experiment, device=device)
     best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
     line = (
-        f"wrote {folder}: {run.step} steps, weights of step {run.best_step} kept; "
+        f"wrote {folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept; "
         f"{best:.4f} bits per dimension of validation images"
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
@@ -146,7 +147,7 @@ def _settings(
     if steps is None or minutes is not None:
         minutes = minutes or MINUTES
         steps = min(_steps_in(minutes, how, experiment, device, looks * valid), steps or 10**9)
-        display.say(f"about {steps} steps of {how.batch} images fit into {minutes:g} minutes")
+        display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
         if steps < 100:
             display.say("that is very few: give more --minutes, or a smaller --size")
     return replace(

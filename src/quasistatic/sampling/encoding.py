@@ -1,4 +1,4 @@
-"""Encoding: the noise that the probability flow carries to some data, and the way back."""
+"""Encoding of data as noise along the probability flow, and decoding of noise."""
 
 __all__ = ["decode", "encode"]
 
@@ -27,7 +27,7 @@ FLOW = Multistep(2, corrected=False)
 def decode(
     model: Model, noise: Tensor, times: Times = None, stepper: Multistep | None = None
 ) -> Tensor:
-    """Where the probability flow carries noise x_T (N, *): raw data (N, *).
+    """Maps noise x_T (N, *) to raw data (N, *) along the probability flow.
 
     Args:
         model: with a probability flow.

@@ -35,7 +35,7 @@ leave, as a share of the particles."""
 
 @dataclass(frozen=True)
 class SMC(PosteriorMethod):
-    r"""Particles that walk together, weighted and resampled: exact in the limit of many.
+    r"""Sequential Monte Carlo: weighted and resampled particles, exact in the limit of many.
 
     Args:
         particles: in each set. Draws come from few of the first particles (`ancestors`), so that

@@ -37,6 +37,11 @@ class Series:
             return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
 
+    @property
+    def is_category(self) -> bool:
+        """Whether the data frame declares the column as one of categories, also of numbers."""
+        return self.dtype in ("Categorical", "Enum")
+
     def take(self, index: np.ndarray) -> "Series":
         """The values of that index (n,), whole numbers."""
         if self.numbers is not None:
@@ -196,7 +201,7 @@ def _of_frame(series: Any) -> Series:
             "as days since a date, or leave it out"
         )
     dtype = "Enum" if isinstance(kind, nw.Enum) else str(kind)
-    return _of_objects(str(series.name), dtype, series.to_list())
+    return _of_objects(series.name, dtype, series.to_list())
 
 
 def _of_array(name: str, column: np.ndarray) -> Series:
@@ -231,4 +236,5 @@ def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or str(value) == "<NA>"
+    # The NA of pandas comes before the comparison: comparing it gives NA, which has no truth value.
+    return value is None or str(value) == "<NA>" or bool(value != value)

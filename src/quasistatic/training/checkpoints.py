@@ -38,7 +38,7 @@ class Stored:
     def restore(
         self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer
     ) -> TrainState:
-        """The run as it was, its weights put back; `run` is one that has just begun.
+        """Restores the state and the weights of the run; `run` is a state that has just begun.
 
         Raises:
             ValueError: if the weights are those of another network.

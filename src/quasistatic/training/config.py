@@ -41,7 +41,7 @@ class Fit:
             Heads, losses, weights and validation stay as the weights are.
         compile: whether the network is compiled by torch.compile, which needs a C++ compiler:
             no, yes, or auto, which times steps of both. What auto chose is kept in the run's
-            folder: a run that goes on goes on with it.
+            folder, and a resumed run uses it.
         cuda_graphs: whether a step on a CUDA device is captured once and replayed, which takes
             the work of launching each kernel from the host. The results are the same.
     """
@@ -93,8 +93,8 @@ class Fit:
         return self.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def decisive(self) -> dict[str, Any]:
-        """The settings that decide a result, as JSON values: a run goes on under the same only.
-        How often it is saved is none of them, nor how its parts are shared out."""
+        """The settings that decide the result, as JSON values: a run resumes only with the same
+        ones. `save_every`, `accumulate` and `cuda_graphs` do not decide it and are left out."""
         described = serialization.describe(self)
         return {
             k: v

@@ -43,8 +43,8 @@ class Engine:
 
     def __init__(self, device: str | torch.device = "auto") -> None:
         launched = get_int_from_env(_WORLD, 1)
-        told = parse_flag_from_env("ACCELERATE_USE_CPU")
-        found = torch.device("cpu") if told and str(device) == "auto" else find_device(device)
+        cpu_only = parse_flag_from_env("ACCELERATE_USE_CPU")
+        found = torch.device("cpu") if cpu_only and str(device) == "auto" else find_device(device)
         # Processes on the CPU find each other only if Accelerate is set to use the CPU.
         self._state = PartialState(cpu=found.type == "cpu")
         self._device = self._state.device if self.ranks > 1 else found
@@ -53,7 +53,7 @@ class Engine:
                 f"{launched} processes were launched, and this one knows of no other: make the "
                 "Engine, or call fit, before anything else that uses Accelerate"
             )
-        if told and launched == 1 and "MASTER_PORT" in os.environ:
+        if cpu_only and launched == 1 and "MASTER_PORT" in os.environ:
             warnings.warn(
                 "several processes were asked for, and one was started: on the CPU, accelerate "
                 "launch starts more through mpirun only; use torchrun --nproc-per-node N -m "
@@ -173,7 +173,7 @@ class Engine:
         return loss[0]
 
     def once(self, work: Callable[[], T]) -> T:
-        """What `work` gives on the main process, for all of them; so with an error it raises."""
+        """Runs `work` on the main process. All processes get its result, or raise its error."""
         if self.ranks == 1:
             return work()
         box: list[Any] = [None, None]

@@ -54,17 +54,23 @@ class CategoricalBlock(Block):
     def joined(cls, blocks: Sequence[Any]) -> "CategoricalBlock":
         return cls(torch.cat([block.log_p for block in blocks]), blocks[0].sizes)
 
+    def arranged(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Which columns are not observed, and the place of each class, both (B, G)."""
+        hidden = x[:, self.groups.first(x)].isnan()
+        return hidden, self.groups.index(x.nan_to_num()).long() + self.groups.first(x)
+
     def evidence(
         self, x: Tensor, level: NoiseLevel | None = None, arranged: Any = None
     ) -> "_ClassEvidence":
-        hidden = x[:, self.groups.first(x)].isnan()
-        chosen = self.groups.index(x.nan_to_num()).long() + self.groups.first(x)  # (B, G)
+        hidden, chosen = self.arranged(x) if arranged is None else arranged
         if level is None:
             log_p = self.log_p[:, chosen]
         else:
             fresh = (1 - level.keep) * level.log_pi.exp()[chosen]
             log_p = (level.keep * self.log_p.exp()[:, chosen] + fresh).log()
-        return _ClassEvidence(log_p.masked_fill(hidden, 0.0), self, x, hidden, level)
+        if hidden.any():
+            log_p = log_p.masked_fill(hidden, 0.0)
+        return _ClassEvidence(log_p, self, x, hidden, level)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         """The largest of log-probabilities with Gumbel noise is a draw."""

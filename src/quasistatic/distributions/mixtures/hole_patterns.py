@@ -1,4 +1,4 @@
-"""Rows that lack the same values, in batches that are worked on together."""
+"""Patterns of holes: rows that lack the same values, in batches."""
 
 __all__ = ["PatternBatch", "each_alone", "pattern_batches"]
 

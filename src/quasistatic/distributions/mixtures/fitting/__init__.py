@@ -1,6 +1,7 @@
 """How the closed-form law of a table is fitted."""
 
 __all__ = [
+    "MOST_COMPONENTS",
     "BlockFit",
     "Candidate",
     "CategoricalFit",
@@ -14,4 +15,4 @@ __all__ = [
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
 from .completing import completed_for_learning
-from .stacking import Candidate, StackedLaw, Trial, fitted_again, stacked
+from .stacking import MOST_COMPONENTS, Candidate, StackedLaw, Trial, fitted_again, stacked

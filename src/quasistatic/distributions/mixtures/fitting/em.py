@@ -16,15 +16,31 @@ from ..mixture import Conditional, Mixture, Piece
 from .block_fits import BlockFit, GaussianFit
 
 ROUNDS, ENOUGH = 20, 2e-3
-"""Rounds at most, and the gain of one, in nats a row, below which the next are left out."""
+"""The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
+<<<<<<< HEAD
 def maximised(x: Tensor, law: Mixture, fits: Sequence[BlockFit]) -> Mixture:
-    """Where expectation maximisation takes a law from there, by rows x (N, W)."""
+    """Runs expectation maximisation on rows x (N, W), starting from a law."""
+=======
+def maximised(
+    x: Tensor,
+    law: Mixture,
+    fits: Sequence[BlockFit],
+    pieces: Sequence[Piece] | None = None,
+    rounds: int = ROUNDS,
+) -> Mixture:
+    """Where expectation maximisation takes a law from there, by rows x (N, W).
+
+    Args:
+        pieces: of the rows, as `law.pieces(x)` gives them; they serve all laws of one size.
+        rounds: at most.
+    """
+>>>>>>> h/law2
     dims = sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
     enough = ENOUGH * max(1.0, dims**0.5 / 3)
-    pieces, before = law.pieces(x), -math.inf
-    for _ in range(ROUNDS):
+    pieces, before = law.pieces(x) if pieces is None else pieces, -math.inf
+    for _ in range(rounds):
         law, now = _round(law, pieces, fits)
         now /= len(x)
         if abs(now - before) < enough:
@@ -51,7 +67,7 @@ Sums = tuple[Tensor, list[tuple[Tensor, ...]]]
 
 
 def _sums(given: Conditional, share: Tensor, fits: Sequence[BlockFit]) -> Sums:
-    """What rows add up to: the components' counts, and what each block needs."""
+    """Sufficient statistics of rows: the count of each component, and the sums of each block."""
     parts = torch.split(given.x, list(given.law.widths), 1)
     each = zip(fits, given.law.blocks, given.evidence, parts, strict=True)
     return share.sum(1), [fit.sums(block, says, x, share) for fit, block, says, x in each]
@@ -72,7 +88,7 @@ def _likeliest(law: Mixture, sums: Sums, fits: Sequence[BlockFit]) -> Mixture:
 def clustered(
     x: Tensor, fits: Sequence[BlockFit], components: int, white: bool, seed: int
 ) -> Mixture:
-    """Components to start from: clusters of the rows x (N, W).
+    """An initial mixture, from clusters of the rows x (N, W).
 
     Args:
         white: whether real values are whitened first, so that clusters do not follow correlations

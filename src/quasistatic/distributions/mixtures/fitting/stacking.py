@@ -1,6 +1,15 @@
-r"""The law of a table: mixtures of several sizes, whose shares held-out rows decide."""
+r"""Stacking: mixtures of several sizes, weighted to maximize the likelihood of held-out rows."""
 
-__all__ = ["Candidate", "StackedLaw", "Trial", "fitted_again", "nested", "shares_of", "stacked"]
+__all__ = [
+    "MOST_COMPONENTS",
+    "Candidate",
+    "StackedLaw",
+    "Trial",
+    "fitted_again",
+    "nested",
+    "shares_of",
+    "stacked",
+]
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -16,26 +25,40 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .em import clustered, maximised
 
+<<<<<<< HEAD
 FOLDS, SMALL, WORK = 5, 2500, 2e6
-"""Parts of the rows, each of which is held out once; of more than so many rows, or of so many rows
-times pairs of real values, one part is held out."""
+"""The number of folds. Only one fold is held out if there are more than SMALL rows, or if rows
+times pairs of real values are more than WORK."""
+=======
+FOLDS, FEW, SMALL, WORK = 5, 500, 1500, 2e6
+"""Parts of the rows, each of which is held out once where there are few rows. Two parts are held
+out of a small table, and one of a larger one, or of so many rows times pairs of real values."""
+>>>>>>> h/law2
 
 LEAST, TRIED = 0.01, 0.003
-"""The share below which a candidate is left out, and that on the first part below which its size is
-not tried on the others."""
+"""A candidate with a weight below LEAST is dropped. If its weight on the first fold is below TRIED,
+its size is not fitted on the other folds."""
 
 NUS = (math.inf, 1.0, 0.1, 0.01)
-"""Rows' worth of the pooled covariance in each component's own, for each value and one more,
-falling: each law starts where the one before has come to."""
+"""Shrinkage of each component's covariance to the pooled one, in pseudo-rows a dimension. The
+values fall, and each fit starts from the result of the one before."""
 
 SCALES = (1.0, 4.0, 25.0)
-"""Times the covariances of a law: shares of these give it the tails of a Student t."""
+"""Factors of the covariances: a mixture of these copies has heavy tails, like a Student t."""
 
 MOST_COMPONENTS, ROWS_EACH, NUMBERS = 128, 5, 4e6
-"""Components at most, rows for each at least, and numbers of their covariances at most."""
+"""The most components, the fewest rows a component, and the most numbers in all covariances."""
 
 PATIENCE = 2
-"""Sizes in a row that bring nothing, after which larger ones are left out."""
+"""After this many sizes without an improvement, larger sizes are not tried."""
+
+NARROWED, WORTH = 8, 0.01
+"""Of tables that are not small: the size from which the starts and the amounts of shrinkage are
+tried alone that were best at half the size; and the nats a row that a size must bring."""
+
+LARGEST_LAW, REFINED = 256, 5
+"""Of tables that are not small: components of the whole law at most, scales apart; and rounds by
+which a law of four fifths of the rows becomes one of all."""
 
 
 class Candidate(NamedTuple):
@@ -59,18 +82,21 @@ class StackedLaw:
     Args:
         law: of x_0.
         shares: of the candidates.
-        held_out: log p of rows of x_0 by mixtures, and with shares, that had not seen them, in
-            nats.
+        held_out: log p of held-out rows of x_0, in nats: neither the mixtures nor the weights were
+            fitted to the row.
         rows: which rows these are, with shape (len(held_out),).
+        apart: the mixture with the same shares that has not seen those rows; None where several
+            parts were held out, each from other mixtures.
     """
 
     law: Mixture
     shares: dict[Candidate, float]
     held_out: np.ndarray
     rows: np.ndarray
+    apart: Mixture | None
 
     @property
-    def told(self) -> dict[str, float]:
+    def described(self) -> dict[str, float]:
         """The shares by the candidates' descriptions, the largest first."""
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
         return {str(name): share for name, share in ordered}
@@ -78,59 +104,109 @@ class StackedLaw:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Candidates fitted without the first fifth of the rows, and judged on it.
+    """Candidates fitted without the first fold of the rows, and scored on that fold.
 
     Args:
         x: rows (N, W) of x_0 in float64, NaN a hole; real values of about unit scale.
         fits: how each block of values is fitted.
         seed: of the folds and the starts.
         fold: the part of each row, with shape (N,).
+<<<<<<< HEAD
         names: the candidates.
+        log_p: of the rows of fold 0 by each, (M, candidates), in nats.
+=======
+        laws: the candidates, fitted to the rows of the other parts.
         log_p: of the rows of part 0 by each, (M, candidates), in nats.
+>>>>>>> h/law2
     """
 
     x: Tensor
     fits: tuple[BlockFit, ...]
     seed: int
     fold: Tensor
-    names: tuple[Candidate, ...]
+    laws: dict[Candidate, Mixture]
     log_p: Tensor
 
     @classmethod
+<<<<<<< HEAD
     def of(cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> "Trial":
-        """The candidates for a table, their number of components doubling until it brings
-        nothing."""
+        """Fits candidates with 1, 2, 4, ... components, until more components do not help.
+
+        Args:
+            x: rows (N, W) of x_0 in float64, NaN a hole.
+            fits: how each block of values is fitted.
+            seed: of the folds and the starts.
+        """
+=======
+    def of(
+        cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0, most: int = MOST_COMPONENTS
+    ) -> "Trial":
+        """The candidates for a table, their number of components doubling up to `most`, or until it
+        brings nothing."""
+>>>>>>> h/law2
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
-        laws, log_p = _judged(x[fold != 0], x[fold == 0], fits, seed, None)
-        return cls(x, tuple(fits), seed, fold, tuple(laws), log_p)
+        laws, log_p = _climbed(x[fold != 0], x[fold == 0], fits, seed, most)
+        return cls(x, tuple(fits), seed, fold, laws, log_p)
+
+    @property
+    def names(self) -> tuple[Candidate, ...]:
+        """The candidates, in the order of :attr:`log_p`."""
+        return tuple(self.laws)
 
     @property
     def rows(self) -> np.ndarray:
-        """Which rows are in part 0."""
+        """The indices of the rows in fold 0."""
         return (self.fold == 0).nonzero()[:, 0].numpy()
 
     @property
     def held_out(self) -> np.ndarray:
-        """log p of those rows by shares in which they had no say, in nats."""
+        """log p of those rows, with weights fitted to other rows, in nats."""
         return nested(self.log_p)
 
     def finished(self) -> "StackedLaw":
-        """The mixture of candidates that makes held-out rows likeliest (stacking): of small tables
-        each fifth is held out once, and in the end each candidate is fitted to all rows."""
+<<<<<<< HEAD
+        """The weighted mixture of candidates with the best held-out likelihood (stacking). On a
+        small table each fold is held out once. At the end each candidate is fitted to all rows."""
         x, fold, count = self.x, self.fold, _folds(len(self.x), self.fits)
+=======
+        """The mixture of candidates that makes held-out rows likeliest (stacking). Of small tables
+        further parts are held out, and each candidate is fitted to all rows afresh. Else the
+        candidates go on from where they are, by all rows."""
+        count = _folds(len(self.x), self.fits)
+        if count == 1:
+            return self._continued()
+        x, fold = self.x, self.fold
+>>>>>>> h/law2
         pairs = zip(self.names, shares_of(self.log_p), strict=True)
-        sizes = {name.components for name, share in pairs if share > TRIED}
-        chosen = [i for i, name in enumerate(self.names) if name.components in sizes]
+        chains = {(name.components, name.white) for name, share in pairs if share > TRIED}
+        chosen = [i for i, n in enumerate(self.names) if (n.components, n.white) in chains]
         names, tables = [self.names[i] for i in chosen], [self.log_p[:, chosen]]
         for k in range(1, count):
-            tables.append(_judged(x[fold != k], x[fold == k], self.fits, self.seed, sizes)[1])
+            laws = _candidates(x[fold != k], self.fits, self.seed, names)
+            tables.append(_log_p(x[fold == k], [laws[name] for name in names]))
         table = torch.cat(tables)
         judged = torch.cat([(fold == k).nonzero()[:, 0] for k in range(count)])
         weights = zip(names, shares_of(table), strict=True)
         kept = {name: weight.item() for name, weight in weights if weight > LEAST}
         shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
         law = fitted_again(x, self.fits, shares, self.seed)
-        return StackedLaw(law, shares, nested(table), judged.numpy())
+        return StackedLaw(law, shares, nested(table), judged.numpy(), None)
+
+    def _continued(self) -> "StackedLaw":
+        """The stacked law without further parts."""
+        names = _affordable(self.names, shares_of(self.log_p))
+        table = self.log_p[:, [self.names.index(name) for name in names]]
+        weights = zip(names, shares_of(table), strict=True)
+        kept = {name: weight.item() for name, weight in weights if weight > LEAST}
+        shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+        apart = Mixture.joined([self.laws[name] for name in shares], list(shares.values()))
+        whole: dict[Candidate, Mixture] = {}
+        for name in {each._replace(scale=1.0) for each in shares}:
+            shrunk = _shrunk(self.fits, name.nu)
+            whole[name] = maximised(self.x, self.laws[name], shrunk, rounds=REFINED)
+        laws = [_scaled(whole[name._replace(scale=1.0)], name.scale) for name in shares]
+        law = Mixture.joined(laws, list(shares.values()))
+        return StackedLaw(law, shares, nested(table), self.rows, apart)
 
 
 def fitted_again(
@@ -147,7 +223,9 @@ def stacked(x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> StackedLaw:
 
 
 def _folds(rows: int, fits: Sequence[BlockFit]) -> int:
-    return FOLDS if rows <= SMALL and rows * _dims(fits) ** 2 < WORK else 1
+    if rows > SMALL or rows * _dims(fits) ** 2 > WORK:
+        return 1
+    return FOLDS if rows <= FEW else 2
 
 
 def _dims(fits: Sequence[BlockFit]) -> int:
@@ -155,26 +233,53 @@ def _dims(fits: Sequence[BlockFit]) -> int:
     return sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
 
 
-def _judged(
-    x: Tensor, out: Tensor, fits: Sequence[BlockFit], seed: int, sizes: Collection[int] | None
+def _affordable(names: Sequence[Candidate], shares: Tensor) -> list[Candidate]:
+    """The candidates of the largest shares, as many as :data:`LARGEST_LAW` allows."""
+    components = 0
+    chosen: list[Candidate] = []
+    for i in shares.argsort(descending=True).tolist():
+        if chosen and (shares[i] <= LEAST or components + names[i].components > LARGEST_LAW):
+            continue
+        components += names[i].components
+        chosen.append(names[i])
+    return chosen
+
+
+def _climbed(
+    x: Tensor, out: Tensor, fits: Sequence[BlockFit], seed: int, most: int
 ) -> tuple[dict[Candidate, Mixture], Tensor]:
-    """Candidates fitted to x, and log p of other rows by each, (M, candidates). Without `sizes`
-    the number of components doubles until it brings nothing on those rows."""
+    """Candidates fitted to x, and log p of other rows by each, (M, candidates). The number of
+    components doubles until it brings nothing on those rows."""
     laws: dict[Candidate, Mixture] = {}
     columns, best, idle = [], -math.inf, 0
-    for k in _counts(len(x), _dims(fits)):
-        if sizes is not None and k not in sizes:
-            continue
-        found = _of_size(x, fits, k, seed)
-        log_p = torch.stack([law.log_prob(out) for law in found.values()], 1)
+    dims, thorough = _dims(fits), _folds(len(x), fits) > 1
+    chains = _chains(dims)
+    for k in _counts(len(x), dims, most):
+        found = _of_size(x, fits, k, seed, chains if k > 1 else {False: NUS[:1]})
+        log_p = _log_p(out, list(found.values()))
         laws |= found
         columns.append(log_p)
-        plain = [i for i, name in enumerate(found) if name.scale == 1]
-        top = log_p[:, plain].mean(0).max().item()
-        idle, best = (0 if top > best else idle + 1), max(top, best)
-        if sizes is None and idle == PATIENCE:
+        plain = {name: log_p[:, i].mean().item() for i, name in enumerate(found) if name.scale == 1}
+        first = max(plain, key=lambda name: plain[name])
+        worth = 0.0 if thorough else WORTH
+        idle, best = (0 if plain[first] > best + worth else idle + 1), max(plain[first], best)
+        if idle == PATIENCE:
             break
+        if not thorough and 2 * k >= NARROWED:
+            last = max(NUS.index(first.nu), 1) if dims else 0
+            chains = {first.white: NUS[min(1, last) : last + 1]}
     return laws, torch.cat(columns, 1)
+
+
+def _log_p(x: Tensor, laws: Sequence[Mixture]) -> Tensor:
+    """log p of rows x (N, W) by each law, with shape (N, laws)."""
+    return torch.stack([law.log_prob(x) for law in laws], 1)
+
+
+def _chains(dims: int) -> dict[bool, tuple[float, ...]]:
+    """The amounts of shrinkage that are tried from each start, whitened or not."""
+    nus = NUS if dims else NUS[:1]
+    return {False: nus, True: nus} if dims > 1 else {False: nus}
 
 
 def _candidates(
@@ -183,14 +288,19 @@ def _candidates(
     """Those candidates that are wanted, fitted to x."""
     found: dict[Candidate, Mixture] = {}
     for k in {name.components for name in wanted}:
-        found |= _of_size(x, fits, k, seed, {(n.white, n.nu) for n in wanted if n.components == k})
+        chains = {}
+        for white in (False, True):
+            last = [NUS.index(n.nu) for n in wanted if (n.components, n.white) == (k, white)]
+            if last:
+                chains[white] = NUS[: max(last) + 1]
+        found |= _of_size(x, fits, k, seed, chains)
     return found
 
 
-def _counts(rows: int, dims: int) -> list[int]:
+def _counts(rows: int, dims: int, most: int = MOST_COMPONENTS) -> list[int]:
     """1, 2, 4, ... components, as many as rows and memory allow."""
     counts, k = [], 1
-    while k <= MOST_COMPONENTS and (k == 1 or ROWS_EACH * k <= rows) and k * dims**2 <= NUMBERS:
+    while k <= most and (k == 1 or ROWS_EACH * k <= rows) and k * dims**2 <= NUMBERS:
         counts.append(k)
         k *= 2
     return counts or [1]
@@ -201,23 +311,26 @@ def _of_size(
     fits: Sequence[BlockFit],
     components: int,
     seed: int,
-    wanted: Collection[tuple[bool, float]] | None = None,
+    chains: Mapping[bool, Sequence[float]],
 ) -> dict[Candidate, Mixture]:
-    """All candidates of one size, or those that are wanted and what they start from."""
+    """All candidates of one size from these starts, whitened or not, with falling amounts of
+    shrinkage: each law starts where the one before has come to."""
     dims, found = _dims(fits), {}
-    for white in (False, True) if components > 1 and dims > 1 else (False,):
-        nus: tuple[float, ...] = NUS if components > 1 and dims else NUS[:1]
-        if wanted is not None:
-            last = [i for i, nu in enumerate(nus) if (white, nu) in wanted]
-            nus = nus[: last[-1] + 1] if last else ()
-        law = clustered(x, fits, components, white, seed) if nus else None
+    pieces = None
+    for white, nus in chains.items():
+        law = clustered(x, fits, components, white, seed)
+        pieces = law.pieces(x) if pieces is None else pieces
         for nu in nus:
-            assert law is not None  # as there is a nu
-            shrunk = [_with_nu(fit, nu * (dims + 1)) for fit in fits]
-            law = maximised(x, law, shrunk)
+            law = maximised(x, law, _shrunk(fits, nu), pieces)
             for scale in SCALES if dims else SCALES[:1]:
                 found[Candidate(components, white, nu, scale)] = _scaled(law, scale)
     return found
+
+
+def _shrunk(fits: Sequence[BlockFit], nu: float) -> list[BlockFit]:
+    """The same fits with nu rows' worth of the pooled covariance for each real value, and one
+    more."""
+    return [_with_nu(fit, nu * (_dims(fits) + 1)) for fit in fits]
 
 
 def _with_nu(fit: BlockFit, nu: float) -> BlockFit:
@@ -246,7 +359,7 @@ def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
 
 
 def nested(log_p: Tensor) -> np.ndarray:
-    """log p of each row (N,) by shares in which it had no say."""
+    """log p of each row (N,), with weights fitted to other rows."""
     out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
     for k in range(FOLDS):
         if (part == k).any():
