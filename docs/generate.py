@@ -56,7 +56,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class _Object:
-    """A module, class or function: its lines, its name, and what it says of itself."""
+    """A module, class or function: its lines, its name, and its docstring."""
 
     first: int
     last: int

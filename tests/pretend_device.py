@@ -104,6 +104,9 @@ class PretendTensor(torch.Tensor):
     def tolist(self):
         return self.cpu().tolist()
 
+    def __format__(self, spec):
+        return format(self.item() if self.ndim == 0 else self.cpu(), spec)
+
     def __repr__(self, **_) -> str:
         return f"pretend:{self.inner!r}"
 
@@ -238,6 +241,16 @@ _library.impl(
     lambda *args, **how: run(aten.empty_strided.default, *args, **(how | {"device": HERE})),
     "PrivateUse1",
 )
+
+
+def _arange(overload):
+    return lambda *args, **how: run(overload, *args, **(how | {"device": HERE}))
+
+
+# Their kernels resize what they write to, and a wrapper keeps its size.
+_library.impl("arange", _arange(aten.arange.default), "PrivateUse1")
+_library.impl("arange.start", _arange(aten.arange.start), "PrivateUse1")
+_library.impl("arange.start_step", _arange(aten.arange.start_step), "PrivateUse1")
 _library.impl(
     "_copy_from",
     lambda x, to, wait=False: run(aten.copy_.default, to, x, non_blocking=wait),

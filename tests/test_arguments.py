@@ -328,3 +328,33 @@ def test_a_folder_that_describes_a_huge_model_is_refused_before_it_takes_memory(
     monkeypatch.setattr(qs.Diffusion, "__init__", no_memory)
     with pytest.raises(ValueError, match=says):
         qs.load(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, (), {}, math.nan])
+def test_a_folder_that_is_no_path_is_named(wrong):
+    for call in (qs.load, qs.open):
+        with pytest.raises(TypeError, match="must be a path or a name, got"):
+            call(wrong)
+    with pytest.raises(ValueError, match="there is no pretrained model"):
+        qs.load_pretrained(wrong)
+
+
+@pytest.mark.parametrize("wrong", [{}, object(), "3", [[]], 1e400])
+def test_times_that_are_no_times_are_named(wrong):
+    model = qs.load_pretrained("digits")
+    with pytest.raises((TypeError, ValueError), match="times"):
+        model.times(wrong)
+
+
+def test_a_posterior_needs_a_factor_and_a_number_of_draws():
+    model = qs.load_pretrained("digits")
+    for wrong in (None, 3, "x", object()):
+        with pytest.raises(TypeError, match="factor must be a Factor such as Observed"):
+            model.posterior(wrong)
+    x = torch.zeros(1, 64)
+    for wrong in (0, 1.5, INF, None):
+        with pytest.raises((TypeError, ValueError), match="draws must be a whole number"):
+            model.complete(x, x < 1, wrong, 3, 0)
+    for name in ("steps", "batch", "evaluations"):
+        with pytest.raises(ValueError, match=f"{name} must be a finite number"):
+            qs.Fit(**{name: INF})

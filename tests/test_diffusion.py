@@ -119,6 +119,35 @@ def test_damaged_files_are_named(saved):
             qs.load(saved)
 
 
+def test_weights_that_are_nan_are_refused(tmp_path):
+    model = binary()
+    weight = next(model.network.parameters())
+    with torch.no_grad():
+        weight.view(-1)[3] = torch.nan
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match=r"holds NaN in 1 of \d+ values of network\..*diverged"):
+        qs.load(tmp_path)
+
+
+@every_model
+def test_a_score_that_is_nan_is_an_error(make):
+    """Of whatever method, and the first such example is named."""
+    model = make()
+    x = data(model, 4)
+    whole = model.network.forward
+
+    def broken(x_t, time):
+        out = whole(x_t, time)
+        out[torch.arange(len(out)) % 4 == 2] = torch.nan
+        return out
+
+    model.network.forward = broken
+    with pytest.raises(ValueError, match="is NaN, first of example"):
+        model.score(x, None, rng=0)
+    with pytest.raises(ValueError, match="is NaN, first of example"):
+        model.score(x, rng=0, method=qs.Importance(4))
+
+
 def test_another_version_is_named(saved):
     edit(saved, lambda stored: stored.update(format=2))
     with pytest.raises(ValueError, match="has format 2, and this version of quasistatic reads 1"):
@@ -157,7 +186,7 @@ def test_a_network_of_ones_own_is_named_and_has_to_be_given(tmp_path):
     model.save(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["model"]["network"] == {"is": "Own"}
-    with pytest.raises(ValueError, match="there is no 'Own' to build"):
+    with pytest.raises(ValueError, match=r"class Own, .* load\(folder, network=Own"):
         qs.load(tmp_path)
     loaded = qs.load(tmp_path, network=Own())
     x = data(model, 4)
@@ -331,6 +360,17 @@ def test_mistakes_in_completing_are_named():
 
 
 # score
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_neither_score_nor_compress(dtype):
+    model = binary()
+    x = data(model, 3)
+    model = model.to(dtype)
+    for verb in (model.score, model.compress):
+        with pytest.raises(TypeError, match=r"float32 or float64.*model.float\(\)"):
+            verb(x)
+    assert model.float().score(x).nats.isfinite().all()
 
 
 def test_mistakes_in_scoring_are_named():

@@ -69,8 +69,11 @@ def test_python_blocks_run(page, float32, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
 def test_each_example_of_the_readme_prints_what_it_shows(number, float32, monkeypatch, capsys):
-    """Each example runs by itself. Only the digits may differ: training is shortened."""
-    example, printed = (blocks(README, language)[number] for language in ("python", "text"))
+    """Each example runs by itself, and prints the lines after `# ->`. Only the digits may differ:
+    training is shortened."""
+    example = blocks(README, "python")[number]
+    printed = "".join(f"{line}\n" for line in re.findall(r"^# -> (.+)$", example, re.M))
+    assert printed
     run([example], f"README_{number}", monkeypatch)
     assert plain(capsys.readouterr().out) == plain(printed)
 
@@ -177,6 +180,34 @@ def test_tests_that_a_page_names_exist():
             if path is None or (test and f"def {test}(" not in path.read_text("utf-8")):
                 missing.append(f"{page.name}: {file}::{test}")
     assert not missing, "\n".join(missing)
+
+
+@pytest.mark.lint
+def test_modules_that_the_design_names_exist():
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    paths = re.findall(r"`(\w+(?:/\w+)+(?:\.py)?)`", text)
+    places = [ROOT, ROOT / "src" / "quasistatic"]
+    missing = [
+        path
+        for path in paths
+        if not any((place / f"{path}{end}").exists() for place in places for end in ("", ".py"))
+    ]
+    assert paths
+    assert not missing, f"docs/design.md names {missing}"
+
+
+@pytest.mark.parametrize("package", [qs.diagnostics, qs.reporting], ids=lambda p: p.__name__)
+def test_modules_that_pages_name_need_no_import_of_their_own(package, monkeypatch):
+    """`import quasistatic as qs` is enough for `qs.diagnostics.oracles`. The attribute that an
+    import elsewhere set is taken away first."""
+    prefix = package.__name__.replace("quasistatic", "qs")
+    texts = [page.read_text("utf-8") for page in PAGES]
+    names = {name for text in texts for name in re.findall(rf"\b{prefix}\.(\w+)", text)}
+    assert names
+    for name in names:
+        if name in vars(package):
+            monkeypatch.delattr(package, name)
+        assert getattr(package, name)
 
 
 @pytest.mark.lint

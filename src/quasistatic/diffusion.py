@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import heads, kernels, networks, spaces
 from ._utils import files, serialization
 from ._utils.allocation import Misfit, require_weights
+from ._utils.naming import as_path
 from ._utils.randomness import Rng, as_generator
 from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
@@ -40,14 +41,14 @@ from .sampling import (
 )
 from .sampling.factors import Factor, Observed
 from .sampling.time_grids import TimeGrid
-from .spaces import yeo_johnson
+from .spaces import columns, yeo_johnson
 
 EVALUATIONS = 64
 """The default of :meth:`Diffusion.score`."""
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, spaces.columns, yeo_johnson, kernels, variances, heads, networks)
+    for room in (spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
@@ -173,11 +174,12 @@ class Diffusion(Model):
             A :class:`Score` of N examples; `.bits_per_dim` is in bits a value.
 
         Raises:
-            TypeError: if the model's kernel cannot serve the method: which can.
+            TypeError: if the model's kernel cannot serve the method, or its weights have 16 bits.
             ValueError: if the times make no chain, a budget is out of range, or two kinds of budget
                 are given.
         """
         source = as_generator(rng)
+        self._require_precision("score")
         if method is not None:
             if stderr is not None or most is not None or evaluations != EVALUATIONS:
                 raise ValueError(
@@ -347,6 +349,7 @@ class Diffusion(Model):
             TypeError: if raw values are not determined by x_0, as those of `Dequantized`.
             ValueError: if x is not of the model's data, or an option is out of range.
         """
+        self._require_precision("compress")
         listed = self._listed(times)
         if listed is None or not self.head.jumps:
             listed = self.steps
@@ -412,21 +415,36 @@ class Diffusion(Model):
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
-        parts = {name: serialization.build(description[name], KNOWN) for name in kinds}
-        return cls(**({"network": network} | parts))
+        parts: dict[str, Any] = {
+            name: serialization.build(description[name], KNOWN) for name in kinds
+        }
+        return cls(**{"network": network, **parts})
 
     @classmethod
     def load(cls, folder: str | Path, network: nn.Module | None = None) -> "Diffusion":
-        """The model in a folder that :meth:`save` or a training run wrote.
+        """Loads the model from a folder that :meth:`save` or a training run wrote.
+
+        Args:
+            folder: the folder.
+            network: an instance of your own network class, whose weights are then loaded; None
+                for the networks of this library.
+
+        Returns:
+            The model, in evaluation mode.
 
         Raises:
+            TypeError: if `folder` is no path.
             FileNotFoundError: if the folder or one of its two files is missing.
-            ValueError: if they are damaged, from another version, or do not fit together.
+            ValueError: if they are damaged, from another version, or do not fit together; or if
+                weights are NaN.
         """
-        folder = Path(folder)
+        folder = as_path("folder", folder)
         stored = read_config(folder)
         tensors, _ = files.load_tensors(folder / "model.safetensors")
+        _require_numbers(tensors, folder / "model.safetensors")
         tensors = converted_tensors(stored["model"], tensors)
+        if network is None:
+            _require_known_network(folder, stored["model"])
         try:
             if network is None:
                 _require_weights(converted_description(stored["model"]), tensors)
@@ -437,6 +455,14 @@ class Diffusion(Model):
                 f"the weights in {folder} do not fit its config.json: {error}"
             ) from None
         return model.eval()
+
+    def _require_precision(self, verb: str) -> None:
+        """TypeError if the weights are of 16 bits: log-probabilities need more digits."""
+        dtype = self.blank(1).dtype
+        if dtype.itemsize < 4:
+            raise TypeError(
+                f"{verb} needs weights in float32 or float64, got {dtype}: call model.float() first"
+            )
 
     def _listed(self, times: Times) -> int | Sequence[int] | Tensor | None:
         """The times of a grid; other times as they are."""
@@ -459,6 +485,17 @@ class Diffusion(Model):
 load = Diffusion.load
 
 
+def _require_numbers(tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuses weights that are NaN: every answer of the model would be NaN too."""
+    for name, tensor in tensors.items():
+        unknown = int(tensor.isnan().sum())
+        if unknown:
+            raise ValueError(
+                f"{path} holds NaN in {unknown} of {tensor.numel()} values of {name}: the training "
+                "diverged, or the file was made by other means; train again, or restore a copy"
+            )
+
+
 def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Compares the network that is described with its tensors, before it takes memory."""
     if "network" not in description or "space" not in description:
@@ -467,6 +504,17 @@ def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) ->
     start = "network."
     weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     require_weights(lambda: serialization.build(description["network"], KNOWN), weights, state)
+
+
+def _require_known_network(folder: Path, description: dict[str, Any]) -> None:
+    """ValueError if the network in a folder is of a user's own class, which has to be passed."""
+    stored = description.get("network")
+    name = stored.get("is") if isinstance(stored, dict) else None
+    if isinstance(stored, dict) and len(stored) == 1 and name not in KNOWN:
+        raise ValueError(
+            f"the network in {folder} is of the class {name}, which is not one of quasistatic's: "
+            f"pass an instance of it, as load(folder, network={name}(...))"
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -480,7 +528,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(path.read_text())
         version = stored["format"]
         stored["model"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or train again") from None
     if version != FORMAT:
         raise ValueError(

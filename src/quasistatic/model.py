@@ -5,6 +5,7 @@ __all__ = ["Model"]
 import copy
 import dataclasses
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class Model(nn.Module):
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
         self.head = head.bind(space, kernel)
+        self._fits = 0  # the most examples that fitted into memory; 0 if all did
         self._check_network()
 
     @property
@@ -63,7 +65,9 @@ class Model(nn.Module):
     @property
     def chunk_size(self) -> int:
         """How many examples are scored or drawn at once: a bound on the memory that a verb needs.
-        On a GPU it grows with its memory, as large batches keep it busy."""
+        On a GPU it grows with its memory, as large batches keep it busy. It follows all of the
+        memory and not what is free, so that a seed gives the same answer at any time; what does not
+        fit is evaluated in parts, see :meth:`output`."""
         device = self.blank(1).device
         if device.type != "cuda":
             return self.host_chunk_size
@@ -97,9 +101,37 @@ class Model(nn.Module):
 
         Returns:
             Shape (B, *, head.outputs).
+
+        Raises:
+            torch.OutOfMemoryError: if not even one example fits into the memory. Where a batch does
+                not fit and no gradient is needed, it is evaluated in parts, which a warning says.
         """
-        found: Tensor = self.network(x_t, (t / self.steps).to(x_t.dtype))
-        return found
+        time = (t / self.steps).to(x_t.dtype)
+        if torch.is_grad_enabled():  # parts would save nothing, as the gradient needs all of them
+            found: Tensor = self.network(x_t, time)
+            return found
+        while True:
+            size = min(self._fits or len(x_t), len(x_t))
+            try:
+                if size == len(x_t):
+                    found = self.network(x_t, time)
+                    return found
+                pieces = zip(torch.split(x_t, size), torch.split(time, size), strict=True)
+                return torch.cat([self.network(*piece) for piece in pieces])
+            except torch.OutOfMemoryError as error:
+                if size <= 1:
+                    raise torch.OutOfMemoryError(
+                        f"not even one example of shape {tuple(x_t.shape[1:])} fits into the "
+                        f"memory of {x_t.device}: close other programs that use it, choose another "
+                        f"device (--device cpu), or train a narrower network ({error})"
+                    ) from None
+                self._fits = size // 2
+            warnings.warn(
+                f"{size} examples at once do not fit into the memory of {x_t.device}: "
+                f"{self._fits} are evaluated at a time from now on, with the same results; other "
+                "programs that use the device may be the cause",
+                stacklevel=2,
+            )
 
     def estimate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The model's E[x_0 | x_t].
@@ -145,6 +177,7 @@ class Model(nn.Module):
             Whole numbers, shape (n,), on the CPU.
 
         Raises:
+            TypeError: if they are no numbers.
             ValueError: if they do not rise from 1 or more to T, or skip a time although the head's
                 reverse step is defined from t to t - 1 only.
         """
@@ -155,7 +188,12 @@ class Model(nn.Module):
             if not 2 <= times <= T:
                 raise ValueError(f"a chain needs 2 to T = {T} times, got {times}")
             times = torch.linspace(1, T, times, dtype=torch.float64).round()
-        grid = torch.as_tensor(times).long().cpu()
+        try:
+            grid = torch.as_tensor(times).long().cpu()
+        except (RuntimeError, TypeError, ValueError, OverflowError):
+            raise TypeError(
+                f"times must be a number of times, or the times themselves, got {times!r:.80}"
+            ) from None
         if grid.ndim != 1 or len(grid) < 2 or not (grid.diff() > 0).all() or grid[0] < 1:
             raise ValueError(f"times must rise from 1 or more, got {grid.tolist()}")
         if grid[-1] != T:

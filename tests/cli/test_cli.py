@@ -243,7 +243,9 @@ def test_known_nan_wrong_masks_and_other_data_are_refused_and_nothing_is_written
     assert "x holds nan at (0, " in refused("complete", run, *more)
     np.save(tmp_path / "x.npy", 3 * x)
     assert "whole numbers from 0 to 1, got 3 at (0, " in refused("complete", run, *data)
-    assert "draws must be 1 or more" in refused("complete", run, "--draws", "0")
+    assert "draws must be a whole number at least 1, got 0" in refused(
+        "complete", run, "--draws", "0"
+    )
     assert tree(run) == before
 
 

@@ -1,10 +1,11 @@
 """Writes and reads portable streams in this process, whose arithmetic the caller chose.
 
     ATEN_CPU_CAPABILITY=avx2 python portable_streams.py write FOLDER
-    ATEN_CPU_CAPABILITY=default python portable_streams.py read FOLDER --threads 2 --split 3
+    ATEN_CPU_CAPABILITY=default python portable_streams.py read FOLDER FOLDER --threads 2 1
 
-`--split` makes the network see a batch in parts of so many examples. Each stream that is read is
-compared with the array that was written. The models are untrained networks of each kind of law.
+`--split` makes the network see a batch in parts of so many examples. Threads and splits are those
+of the folders, in turn. Each stream that is read is compared with the array that was written. The
+models are untrained networks of each kind of law.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from quasistatic.model import Model
 from quasistatic.recipes.tabular import tabular
 from quasistatic.spaces import Continuous, Table
 from quasistatic.spaces.yeo_johnson import YeoJohnson
+
+Chosen = dict[str, tuple[qs.Diffusion, np.ndarray]]
 
 
 def network(space: qs.spaces.Space, kernel: qs.kernels.Kernel, head: qs.heads.Head) -> qs.Diffusion:
@@ -90,44 +93,56 @@ def in_parts(size: int) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["write", "read"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--models", nargs="*", help="default: all")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--split", type=int, default=0)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--split", type=int, nargs="+", default=[0])
     asked = parser.parse_args()
-    # The codec asks for one thread: this process has so many for it.
-    real = torch.set_num_threads
-    torch.set_num_threads = lambda n: real(asked.threads)  # type: ignore[assignment]
     plain = blocks._plain
     # Noise has no short code: only without a plain packing to lose to is it the model's.
     blocks._plain = lambda *args: [  # type: ignore[assignment]
         replace(block, payload=bytes(10**6)) for block in plain(*args)
     ]
-    chosen = models()
-    for name in asked.models or chosen:
-        model, x = chosen[name]
-        path = asked.folder / f"{name}.qs"
-        weights = path.with_suffix(".pt")
-        if asked.verb == "write":  # weights are drawn by the machine's arithmetic, too
-            torch.save(model.state_dict(), weights)
-            np.save(path.with_suffix(".npy"), x)
-        else:
-            model.load_state_dict(torch.load(weights))
-            x = np.load(path.with_suffix(".npy"))
-        codec = qs.Codec(model, min(12, model.steps), together=32, workers=1, verify=False)
-        with in_parts(asked.split):
-            if asked.verb == "write":
-                with path.open("wb") as file:
-                    assert set(codec.write(x, file).blocks) == {"chain"}, name
-                if model.space.levels is not None and name != "exact":
-                    layered = qs.LayeredCodec(model, 4).compress(x[:3])
-                    path.with_suffix(".layers").write_bytes(layered)
-                continue
-            assert np.array_equal(codec.decompress(path.read_bytes()), x, equal_nan=True), name
-            if (layers := path.with_suffix(".layers")).exists():
-                found = qs.LayeredCodec(model, 4).decompress(layers.read_bytes())
-                assert np.array_equal(found.array, x[:3]), name
+    chosen, real = models(), torch.set_num_threads
+    chosen = {name: chosen[name] for name in asked.models or chosen}
+    for number, folder in enumerate(asked.folders):
+        threads = asked.threads[number % len(asked.threads)]
+        # The codec asks for one thread: this process has so many for it.
+        torch.set_num_threads = lambda n, threads=threads: real(threads)  # type: ignore[assignment]
+        with in_parts(asked.split[number % len(asked.split)]):
+            (write if asked.verb == "write" else read)(folder, chosen)
     print(torch.backends.cpu.get_cpu_capability(), asked.threads, asked.split)
+
+
+def codec_of(model: qs.Diffusion) -> qs.Codec:
+    return qs.Codec(model, min(12, model.steps), together=32, workers=1, verify=False)
+
+
+def write(folder: Path, chosen: Chosen) -> None:
+    """The streams of the models, with their weights and the arrays."""
+    for name, (model, x) in chosen.items():
+        path = folder / f"{name}.qs"
+        # Weights are drawn by the machine's arithmetic, too: the reader takes those of the writer.
+        torch.save(model.state_dict(), path.with_suffix(".pt"))
+        np.save(path.with_suffix(".npy"), x)
+        with path.open("wb") as file:
+            assert set(codec_of(model).write(x, file).blocks) == {"chain"}, name
+        if model.space.levels is not None and name != "exact":
+            layered = qs.LayeredCodec(model, 4).compress(x[:3])
+            path.with_suffix(".layers").write_bytes(layered)
+
+
+def read(folder: Path, chosen: Chosen) -> None:
+    """Asserts that each stream gives the array that was written."""
+    for name, (model, _) in chosen.items():
+        path = folder / f"{name}.qs"
+        model.load_state_dict(torch.load(path.with_suffix(".pt")))
+        x = np.load(path.with_suffix(".npy"))
+        found = codec_of(model).decompress(path.read_bytes())
+        assert np.array_equal(found, x, equal_nan=True), name
+        if (layers := path.with_suffix(".layers")).exists():
+            some = qs.LayeredCodec(model, 4).decompress(layers.read_bytes())
+            assert np.array_equal(some.array, x[:3]), name
 
 
 if __name__ == "__main__":

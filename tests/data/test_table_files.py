@@ -129,7 +129,7 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(ValueError, match=says):
             open_table(tmp_path / f"x.{ending}")
     np.savez(tmp_path / "two.npz", a=np.zeros((2, 2)), b=np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="arrays|single array"):
+    with pytest.raises(ValueError, match=r"arrays|single array"):
         open_table(tmp_path / "two.npz")
 
 

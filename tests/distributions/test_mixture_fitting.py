@@ -122,7 +122,7 @@ def test_what_is_held_out_tells_the_density_of_new_rows():
     assert sorted(found.rows.tolist()) == list(range(200))
     assert_mean(torch.from_numpy(found.held_out), found.law.log_prob(new).mean())
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert list(found.told.values()) == sorted(found.told.values(), reverse=True)
+    assert list(found.described.values()) == sorted(found.described.values(), reverse=True)
 
 
 def test_shares_are_those_of_greatest_likelihood(rng):
@@ -203,3 +203,21 @@ def test_a_trial_judges_by_its_first_part():
     trial = Trial.of(x, reals(x))
     assert len(trial.rows) == len(trial.held_out) == 20
     assert trial.log_p.shape == (20, len(trial.names))
+
+
+def test_nested_shares_do_not_see_the_rows_that_they_judge():
+    """Each fifth of the rows is judged by the shares that the other four give. A candidate that
+    one fifth alone prefers has no share there."""
+    rows = torch.arange(60)
+    log_p = torch.zeros(60, 2, dtype=torch.float64)
+    log_p[:, 1] = torch.where(rows % module.FOLDS == 0, 4.0, -4.0)
+    found = torch.from_numpy(module.nested(log_p))
+    first = rows % module.FOLDS == 0
+    for k in range(module.FOLDS):
+        part = rows % module.FOLDS == k
+        share = module.shares_of(log_p[~part])
+        assert close(found[part], (log_p[part] + share.log()).logsumexp(1))
+    # Without those rows the other candidate has all of the weight, and they gain nothing.
+    assert found[first].max() < 0.1
+    own = (log_p + module.shares_of(log_p).log()).logsumexp(1)
+    assert own[first].min() > 2

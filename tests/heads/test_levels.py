@@ -307,7 +307,7 @@ def test_the_bound_closes_on_data_that_the_prior_knows(mixtures, rng):
     head = Levels(mixtures).bind(space, kernel)
     model = Model(space, kernel, Levels(mixtures), Silent(head.outputs))
     nothing = torch.zeros(400, 2, 3)
-    silent = head._prior(torch.zeros(400, 2, 3, head.outputs))
+    silent = head._prior.law(torch.zeros(400, 2, 3, head.outputs))
     raw = space.decode(silent.sample(rng))
     score = qs.likelihood.bound(model, raw, rng=rng)
     entropy = total(silent.entropy())[0]

@@ -36,6 +36,7 @@ CASES = [
 @pytest.mark.parametrize(("verb", "kind"), CASES)
 def test_a_verb_takes_the_options_that_the_command_line_describes(verb, kind):
     described = set(known_options(describes(verb), KINDS[kind])) - {"json"}
+    described -= {"device"} if verb != "fit" else set()  # `open` places the model
     described = {NAMED_ELSEWHERE.get(name, name) for name in described}
     taken = set(inspect.signature(asked_of(verb, kind)).parameters) - NOT_ON_THE_COMMAND_LINE
     assert described | {"self"} == taken | {"self"}
@@ -74,3 +75,16 @@ def test_open_is_at_the_top():
     model = qs.open("digits")
     assert repr(model).endswith("a model of arrays")
     assert repr(qs.open("binarized-mnist")).endswith("a model of images")
+
+
+def test_the_answer_says_where_it_was_computed(say, tmp_path):
+    said = say(
+        "sample", "digits", "--n", 2, "--times", 3, "-o", tmp_path / "x.npy", "--device", "cpu"
+    )
+    assert said["device"] == "cpu"
+
+
+def test_an_absent_device_is_an_error_that_names_those_present(refused, monkeypatch):
+    monkeypatch.setattr("quasistatic._utils.devices.devices", lambda: ["cuda:0", "cuda:1", "cpu"])
+    said = refused("sample", "digits", "--device", "cuda:7")
+    assert "there is no device 'cuda:7': this machine has cuda:0, cuda:1, cpu" in said

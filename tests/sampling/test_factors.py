@@ -349,3 +349,14 @@ def test_products_are_flat_and_anything_is_one():
     assert len(both.factors) == 3
     belief = Gaussian(torch.ones(2, 3), torch.ones(2, 3))
     assert close(both.update(belief).mean, seen.power(2).update(belief).mean)
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0, -40.0])
+def test_a_measurement_is_of_raw_values_whatever_the_space_does_to_them(shift, rng):
+    """Shift and scale of the space belong to the measurement: log r(x_0) is N(y; A raw, v)."""
+    space = qs.Continuous(3, (shift, 2 * shift, 1.0), (2.0, 0.5, 3.0))
+    raw = space.decode(torch.randn(5, 3, dtype=torch.float64, generator=rng))
+    y, variance = torch.randn(5, 2, dtype=torch.float64, generator=rng), torch.tensor([0.3, 2.0])
+    on = Linear(y, MATRIX, variance).on(space)
+    expected = Gaussian(raw @ MATRIX.T, variance.double().expand(5, 2)).log_prob(y).sum(1)
+    assert close(on.log_prob(space.encode(raw)), expected)

@@ -109,6 +109,40 @@ def test_a_table_is_printed_for_a_person():
         assert word in text
 
 
+def test_a_class_with_a_comma_is_printed_in_quotes():
+    names = pd.DataFrame({"town": ["York, NY", "Oslo"] * 20})
+    assert Table.infer(names).columns[0].range == 'Oslo, "York, NY"'
+
+
+@pytest.mark.parametrize("dtype", ["string", "boolean", "object"])
+def test_the_missing_value_of_pandas_is_a_hole(dtype):
+    """`convert_dtypes` makes such columns. NA has no truth value, so that comparing it fails."""
+    some = [True, False] if dtype == "boolean" else ["a", "b"]
+    frame = pd.DataFrame({"t": pd.Series([pd.NA, *some * 3], dtype=dtype)})
+    table = Table.infer(frame)
+    assert table.read(frame).isnan()[:, 0].tolist() == [True, *[False] * 6]
+    assert table.columns[0].missing == pytest.approx(1 / 7)
+
+
+def test_categories_of_numbers_are_classes():
+    frame = pd.DataFrame({"c": pd.Categorical([1, 2, 40] * 20)})
+    table = Table.infer(frame)
+    assert table.columns[0].kind == "categorical"
+    assert_pandas(table.write(table.read(frame)), frame)
+
+
+def test_names_that_are_numbers_stay_numbers_in_every_column():
+    frame = pd.DataFrame({0: [0.5, 1.25, 7.0] * 20, 1: list("xyz") * 20})
+    table = Table.infer(frame)
+    assert table.write(table.read(frame)).columns.tolist() == [0, 1]
+
+
+def test_a_string_in_a_column_of_numbers_is_named_with_its_row():
+    table = Table.infer(pd.DataFrame({"i": range(20, 90)}))
+    with pytest.raises(ValueError, match="column 'i' holds 'unknown' in row 2, and it takes whole"):
+        table.read(pd.DataFrame({"i": [30, 31, "unknown"]}))
+
+
 def test_types_can_be_asked_for():
     names = {
         "grade": "categorical",
@@ -189,7 +223,7 @@ FRAME = pandas()
             "'whole' has a missing value in row 0",
         ),
         (lambda t: t.read(FRAME.assign(same=4)), ValueError, "'same' holds 4 in row 0, .* 3 only"),
-        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds strings"),
+        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds 'no' in row 0"),
         (
             lambda t: t.read(FRAME.assign(number=math.inf)),
             ValueError,

@@ -277,12 +277,12 @@ def test_fewer_times_are_measured_where_they_are_asked_for():
         (
             lambda: qs.Simple().check(velocity(schedules.learned([3.0, 1.0]))),
             TypeError,
-            "Simple is no part of K.* with Bound or MinimumVariance",
+            "Simple is not a bound.* with Bound or MinimumVariance",
         ),
         (
             lambda: qs.Hybrid().check(velocity(schedules.learned([3.0, 1.0]))),
             TypeError,
-            "Hybrid is no part of K",
+            "Hybrid is not a bound",
         ),
         (
             lambda: qs.MinimumVariance().check(velocity(START)),

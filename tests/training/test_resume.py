@@ -340,7 +340,8 @@ def test_frozen_idle_and_tied_weights_are_resumed_too(tmp_path, clock):
         torch.manual_seed(3)
         kernel = qs.BinomialKernel(qs.schedules.cosine(8))
         model = qs.Diffusion(qs.Binary(3), kernel, qs.Clean(), Custom(width))
-        qs.fit(model, BITS, run=folder, callbacks=[show], steps=30, lr=1e-2, save_every=0.0)
+        callbacks = [] if show is None else [show]
+        qs.fit(model, BITS, run=folder, callbacks=callbacks, steps=30, lr=1e-2, save_every=0.0)
 
     fit(tmp_path / "alone")
     with pytest.raises(Stop):

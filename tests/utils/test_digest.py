@@ -41,3 +41,19 @@ def test_a_file_without_a_digest_is_read(tmp_path):
     found, known = files.load_tensors(tmp_path / "x")
     assert torch.equal(found["a"], x["a"])
     assert known == {"steps": 1}
+
+
+def test_equal_contents_give_equal_bytes(tmp_path):
+    """The order of the metadata is that of their names, whatever the library makes of it."""
+    tensors = {"β": torch.arange(3.0), "a": torch.zeros(2, 2, dtype=torch.bool)}
+    written = set()
+    for _ in range(20):
+        files.save_tensors(tmp_path / "x", tensors, {"step": 3, "name": "β"})
+        written.add((tmp_path / "x").read_bytes())
+    assert len(written) == 1
+    [data] = written
+    assert int.from_bytes(data[:8], "little") % 8 == 0
+    assert data.index(b'"facts"') < data.index(b'"sha256"')
+    found, facts = files.load_tensors(tmp_path / "x")
+    assert facts == {"step": 3, "name": "β"}
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())

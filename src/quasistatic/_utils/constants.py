@@ -2,7 +2,7 @@
 
 __all__ = ["constant", "host_decides", "on_device"]
 
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ def on_device(fixed: Tensor, like: Tensor | torch.device) -> Tensor:
         return fixed
     if torch.compiler.is_compiling():
         return fixed.to(device)
-    copies: dict[torch.device, Tensor] = _MOVED.setdefault(fixed, {})
+    copies: dict[torch.device, Tensor] = cast(Any, _MOVED).setdefault(fixed, {})
     if device not in copies:
         copies[device] = fixed.to(device)
     return copies[device]

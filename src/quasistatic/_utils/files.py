@@ -90,7 +90,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping
     }
     text = json.dumps(facts)
     metadata = {"facts": text, DIGEST: _digest(whole, text)}
-    write_bytes(path, safetensors.torch.save(whole, metadata=metadata))
+    write_bytes(path, _in_order(safetensors.torch.save(whole, metadata=metadata)))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -123,6 +123,20 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is damaged or no safetensors file ({error}): delete it, and train again or "
             "restore a copy"
         ) from None
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file whose metadata stand in the order of their names.
+
+    The library writes them in another order at each call, so that equal contents would give files
+    that differ.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

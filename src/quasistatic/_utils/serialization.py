@@ -41,7 +41,7 @@ def describe(thing: object) -> Any:
     )
 
 
-def _is_stored(field: dataclasses.Field, thing: Any) -> bool:
+def _is_stored(field: "dataclasses.Field[Any]", thing: Any) -> bool:
     """Whether a field stands in files. One that was added later, which says so by its metadata
     `{"added": True}`, does only if it differs from its default: descriptions, and fingerprints of
     models, that were made before stay the same."""

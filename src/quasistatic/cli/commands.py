@@ -3,12 +3,14 @@
 __all__ = ["fit_command", "report_command", "verb_command"]
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..opened import Kind, fit, kind_of, kind_of_data, open
 from ..recipes.locations import locate
 
 if TYPE_CHECKING:
+    from ..opened.model import OpenedModel
     from ..reporting.answer import Answer
     from ..reporting.console import Display
 
@@ -29,9 +31,9 @@ def verb_command(name: str) -> Callable[[Words], None]:
         folder = locate(asked.pop("run"))
         _require(name, f"{folder} is a model of", kind_of(folder), asked)
         display = _display(script)
-        model = open(folder, display=display)
+        model = open(folder, asked.pop("device", "auto"), display)
         answer: Answer = getattr(model, name)(**asked)
-        display.show(answer)
+        display.show(_with_device(answer, model, display))
         if not answer.facts.get("passed", True):
             raise ValueError("some identities do not hold: see the table")
 
@@ -59,7 +61,8 @@ def report_command(words: Words) -> None:
     for folder in folders:
         _require("report", f"{folder} is a model of", kind_of(folder), asked)
     display = _display(script)
-    models = [open(folder, display=display) for folder in folders]
+    device = asked.pop("device", "auto")
+    models = [open(folder, device, display) for folder in folders]
     sections = [each for model in models for each in model.sections(**asked)]
     display.show(models[0].page(out, sections, [folder.name for folder in folders]))
 
@@ -107,6 +110,15 @@ def _require(name: str, subject: str, kind: Kind, asked: dict[str, Any]) -> None
             f"{subject} {kind.name}, for which {name} has no {', '.join(unknown)}; it has "
             f"{', '.join(have)}"
         )
+
+
+def _with_device(answer: "Answer", model: "OpenedModel", display: "Display") -> "Answer":
+    """The answer with the device that computed it; a person reads of it where it is no CPU."""
+    if model.device.type != "cpu":
+        from .._utils.devices import describe_device
+
+        display.say(f"computed on {describe_device(model.device)} ({model.device})")
+    return replace(answer, facts={**answer.facts, "device": str(model.device)})
 
 
 def _flag(name: str) -> str:

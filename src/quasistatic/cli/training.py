@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .._utils.naming import nearest
+from .._utils.naming import counted, nearest
 from ..recipes import RECIPES, Recipe
 from .arguments import option, parse
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from ..reporting.console import Display
 
 Out = Annotated[Path | None, option("The run folder to write.", "runs/RECIPE", "FOLDER", ("-o",))]
+Device = Annotated[
+    str | None,
+    option(
+        "Where to train: `auto` for a GPU if there is one, or cpu, cuda, cuda:1, xpu.",
+        "auto",
+        "NAME",
+    ),
+]
 DryRun = Annotated[bool, option("Only describe what would be trained.", "no")]
 Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
 
@@ -24,7 +32,9 @@ Json = Annotated[bool, option("Print one JSON object to standard output.", "no")
 def train(words: Sequence[str]) -> None:
     """Trains a recipe into a run folder; the same command resumes it."""
     if not words or words[0] in ("-h", "--help"):
-        print("usage: quasistatic train RECIPE [-o FOLDER] [--dry-run] [--json] [settings]\n")
+        print(
+            "usage: quasistatic train RECIPE [-o FOLDER] [--device NAME] [--dry-run] [settings]\n"
+        )
         for name, recipe in RECIPES.items():
             print(f"  {name:20}{_summary(recipe)}")
         print("\nquasistatic train RECIPE --help lists the settings of a recipe")
@@ -43,6 +53,7 @@ def _request(name: str) -> type[Any]:
         [
             ("recipe", Annotated[RECIPES[name], tyro.conf.arg(name="")], RECIPES[name]()),
             ("out", Out, None),
+            ("device", Device, None),
             ("dry_run", DryRun, False),
             ("json", Json, False),
         ],
@@ -64,14 +75,16 @@ def _train(asked: Any, name: str) -> None:
     from ..reporting.console import Display
     from ..training.distributed import Engine
 
-    display = Display(asked.json, quiet=not Engine().main)
+    display = Display(asked.json, quiet=not Engine(asked.device or "auto").main)
     folder = asked.out or default_folder(asked.recipe)
     if asked.dry_run:
         _describe(asked.recipe, folder, display)
         return
     with display.progress(f"train {name}") as show:
-        run = train_run(asked.recipe, folder, [show])
-    lines = [f"{folder}: {run.step} steps, weights of step {run.best_step} kept"]
+        run = train_run(asked.recipe, folder, [show], device=asked.device)
+    lines = [f"{folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept"]
+    if where := run.speed.get("device"):
+        lines[0] += f", trained on {where}"
     if tried := run.speed.get("seconds_a_step"):
         times = ", ".join(f"{way} {s:.3g} s" if s else f"{way} fails" for way, s in tried.items())
         lines.append(f"one step took: {times}; trained in {run.speed['arithmetic']}")

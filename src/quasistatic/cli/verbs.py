@@ -56,6 +56,14 @@ SavedPath = Annotated[
     OfRuns,
     ONE_OR_MORE,
 ]
+Device = Annotated[
+    str | None,
+    option(
+        "Where the model computes: `auto` for a GPU if there is one, or cpu, cuda, cuda:1, xpu.",
+        "auto",
+        "NAME",
+    ),
+]
 Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
 OfRun = Annotated[
     Path | None,
@@ -75,7 +83,9 @@ class Sample:
 
     run: Positional[Folder]
     n: Annotated[
-        int | None, option("How many examples or rows to draw.", 16, "INT"), Range(1, 10**9)
+        int | None,
+        option("How many examples or rows to draw.", 16, "INT", ("-n",)),
+        Range(1, 10**9),
     ] = None
     stepper: Annotated[
         Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None,
@@ -96,6 +106,7 @@ class Sample:
     path: SavedPath = None
     out: Out = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -168,6 +179,7 @@ class Score:
         OfRuns,
         Range(0, 2**63 - 1),
     ] = None
+    device: Device = None
     json: Json = False
 
 
@@ -209,6 +221,7 @@ class Complete:
     path: SavedPath = None
     out: Out = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -256,6 +269,7 @@ class Impute:
     ] = None
     out: Out = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -279,6 +293,7 @@ class Outliers:
         Range(0, 1, open=True, about="must be a share between 0 and 1"),
     ] = None
     out: Out = None
+    device: Device = None
     json: Json = False
 
 
@@ -338,6 +353,7 @@ class Compress:
             "yes",
         ),
     ] = True
+    device: Device = None
     json: Json = False
 
 
@@ -365,6 +381,7 @@ class Decompress:
         option("Blocks that are decoded in parallel.", "the number of cores", "INT"),
         Range(1, 1024),
     ] = None
+    device: Device = None
     json: Json = False
 
 
@@ -384,6 +401,7 @@ class Sandwich:
     )
     times: Times = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -412,6 +430,7 @@ class Grid:
         Range(2),
     ] = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -436,6 +455,7 @@ class Budget:
         option("The figure to write (.png).", "entropy.png in the run", "PATH", ("-o",)),
     ] = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -449,6 +469,7 @@ class Check:
     run: Positional[Folder]
     data: OfRun = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -482,6 +503,7 @@ class Report:
         Path | None, option("The page to write.", "report.html in the run", "PATH", ("-o",))
     ] = None
     seed: Seed = None
+    device: Device = None
     json: Json = False
 
 
@@ -562,7 +584,9 @@ class Fit:
     ] = None
     minutes: Annotated[
         float | None,
-        option("Maximum training time, in minutes.", "10 for images; as the steps take", "FLOAT"),
+        option(
+            "Maximum training time, in minutes.", "10 for images; no limit for a table", "FLOAT"
+        ),
         Range(0, open=True, about="must be positive"),
     ] = None
     steps: Annotated[
@@ -581,4 +605,14 @@ class Fit:
     ] = None
     seed: Seed = None
     dry_run: Annotated[bool, option("Only describe what would be fitted.", "no")] = False
+    device: Annotated[
+        str | None,
+        option(
+            "Where to train (images only): `auto` for a GPU if there is one, or cpu, cuda, cuda:1, "
+            "xpu.",
+            "auto",
+            "NAME",
+        ),
+        OfImages,
+    ] = None
     json: Json = False

@@ -49,7 +49,7 @@ class Arithmetic(abc.ABC):
 
     @property
     def unfinished(self) -> bool:
-        """Whether a reader has not come to all that was written."""
+        """Whether a reader has not yet read all that was written."""
         return False
 
     @abc.abstractmethod

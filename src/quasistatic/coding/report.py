@@ -72,15 +72,15 @@ class CompressionReport:
     def __str__(self) -> str:
         ways = ", ".join(f"{count} {name}" for name, count in sorted(self.blocks.items()))
         pays_off = (
-            f"pays off after {self.pays_off:.3g} examples"
+            f"the model saves bytes from {self.pays_off:.3g} examples on"
             if math.isfinite(self.pays_off)
-            else "does not pay off"
+            else "packing without the model is as short: a better trained model saves bytes"
         )
         text = (
             f"{self.examples} examples in {self.total:,} bytes, {self.raw / self.total:.2f} times "
             f"smaller: {self.bits_per_dim:.4f} bits per dimension\n"
             f"{self.net_bits_per_dim:.4f} bits net and {self.overhead:,} bytes of overhead "
-            f"({self.initial:,} initial), which {pays_off}\n"
+            f"({self.initial:,} initial); {pays_off}\n"
             f"blocks: {ways}"
         )
         if self.unrepeated:

@@ -13,9 +13,10 @@ from .arithmetic import Arithmetic, NativeFloats
 from .frequencies import PRECISION
 
 _WORD = np.dtype("<u4")
-_Coder = constriction.stream.stack.AnsCoder
-_choices = constriction.stream.model.Categorical(perfect=False)
-_uniform = constriction.stream.model.Uniform()
+_Coder = constriction.stream.stack.AnsCoder  # pyright: ignore[reportAttributeAccessIssue]
+_models = constriction.stream.model  # pyright: ignore[reportAttributeAccessIssue]
+_choices = _models.Categorical(perfect=False)
+_uniform = _models.Uniform()
 
 LONGEST_DIGIT = PRECISION
 """Bits of the largest number that the coder takes as one uniform symbol."""

@@ -183,7 +183,7 @@ def _read_end(file: BinaryIO, header: Header, number: int, kind: bytes) -> None:
 
 
 def _read_bytes(file: BinaryIO, size: int) -> bytes:
-    """So many bytes, or fewer if the file ends; memory grows with what is there only."""
+    """At most `size` bytes, fewer if the file ends. Memory grows with the bytes that were read."""
     parts, left = [], size
     while left and (part := file.read(min(left, AT_ONCE))):
         parts.append(part)

@@ -1,4 +1,4 @@
-"""The file formats of published images. What is wrong with a file is told by name and offset."""
+"""The file formats of published images. An error names the file and the offset of the damage."""
 
 __all__ = ["Content", "bits", "cifar", "idx", "read"]
 
@@ -46,7 +46,7 @@ class Content:
         )
 
     def expect_size(self, size: int, what: str) -> None:
-        """Raises the error of a file that ends early or goes on, unless it has `size` bytes."""
+        """Raises an error unless the file has `size` bytes: it is cut short, or holds more."""
         if len(self.data) < size:
             raise self.damaged(len(self.data), f"{size} bytes, {what}", "the end of the file")
         if len(self.data) > size:

@@ -157,7 +157,8 @@ def _download(url: str, known: str, folder: Path) -> Path:
     try:
         # pooch writes beside the place, checks the hash, and removes the file if it is wrong.
         get = pooch.HTTPDownloader(timeout=TIMEOUT)
-        return Path(pooch.retrieve(url, known, name, folder, downloader=get))
+        found = pooch.retrieve(url, known, name, folder, downloader=get)  # type: ignore[arg-type,unused-ignore]
+        return Path(found)
     except ValueError as error:
         if isinstance(error, OSError):  # an address that requests refuses is both
             raise

@@ -49,4 +49,4 @@ def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -
 
 def digits() -> np.ndarray:
     """scikit-learn's 1797 handwritten digits of 8x8 pixels, (1797, 64), whole numbers 0 to 16."""
-    return np.asarray(sklearn.datasets.load_digits().data, np.float32)
+    return np.asarray(sklearn.datasets.load_digits(return_X_y=True)[0], np.float32)

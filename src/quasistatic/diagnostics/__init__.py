@@ -3,15 +3,16 @@ anomalies, oracles with known answers, certificates of steppers, and sample metr
 
 __all__ = ["Certificate", "certify"]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .certificates import Certificate, certify
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from . import certificates  # only when asked for, as it imports the samplers
-
-        return getattr(certificates, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {"certificates": "Certificate certify"},
+    "anomalies entropy identities information_rate interval_coverage metrics mutual_information "
+    "oracles progressive schedule_comparison snr_bands",
+)

@@ -73,7 +73,8 @@ def interval_coverage(
         repeats: the number of repeats.
         level: the coverage that is asked for.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        allocation: how evaluations are spread over the terms; by default evenly.
+        allocation: how evaluations are spread over the terms; by default as
+            :func:`quasistatic.likelihood.bound` spreads them.
         full_sums: of each example, whose mean is the value that its intervals should hold.
 
     Raises:

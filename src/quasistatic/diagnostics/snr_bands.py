@@ -152,7 +152,7 @@ def encode_rows(model: Model, raw: object, seed: int) -> Tensor:
     """x_0 of each row of raw (N, *), encoded by itself: a space that encodes at random has the same
     random numbers for all rows, and the x_0 of a row does not depend on the others."""
     rows = model.space.check(raw).to(model.blank(1))
-    rng = torch.Generator(rows.device)
+    rng = torch.Generator()  # on the CPU, so that every device has the same numbers
     each = (rows[k : k + 1] for k in range(len(rows)))
     return torch.cat([model.space.encode(row, rng.manual_seed(seed)) for row in each])
 

@@ -1,4 +1,4 @@
-"""The scikit-learn face: a table in, a distribution out, with nothing to tune."""
+"""scikit-learn estimators of tables: density, imputation and outliers."""
 
 __all__ = ["DiffusionDensity", "DiffusionImputer", "DiffusionOutliers"]
 

@@ -1,4 +1,4 @@
-"""What the estimators share: rows in, a model of them, and a folder that it is kept in."""
+"""The base class of the estimators: reading rows, fitting them, saving and loading."""
 
 __all__ = ["TableEstimator"]
 
@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from .._utils import files, serialization
 from ..diffusion import KNOWN, Diffusion
+from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
@@ -33,7 +34,8 @@ from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 FORMAT = 2
 
 DIGITS = 9
-"""Decimals of a score: only later digits depend on the rows beside it, so that equal rows tie."""
+"""Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
+rows have equal scores."""
 
 FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
 
@@ -41,7 +43,7 @@ FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, F
 class TableEstimator(BaseEstimator):
     """An estimator of a table of real numbers, whole numbers, bits, classes and holes."""
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "steps": [Interval(Integral, 0, None, closed="left"), None],
         "minutes": [Interval(Real, 0, None, closed="neither"), None],
         "width": [Interval(Integral, 1, None, closed="left"), None],
@@ -66,22 +68,30 @@ class TableEstimator(BaseEstimator):
 
     @property
     def model_(self) -> Diffusion:
-        """The model, for whatever else is to be asked of it."""
+        """The fitted model, with all verbs of :class:`Diffusion`."""
         return self.fitted_.model
 
     @property
     def summary_(self) -> FitSummary:
-        """How the model came to be."""
+        """How the model was fitted: its start, and what training gained."""
         return self.fitted_.summary
 
     @property
     def table_(self) -> Table:
-        """The :class:`Table` of the columns, by which rows are read."""
+        """The :class:`Table` that describes the columns and reads rows."""
         return self.fitted_.table
 
     @classmethod
     def of(cls, other: "TableEstimator", **parameters: Any) -> Self:
-        """This kind of estimator on what another was fitted to: a density imputes as well."""
+        """Makes an estimator of this class from the model of another one, without fitting again.
+
+        Args:
+            other: a fitted estimator, such as a :class:`DiffusionDensity`.
+            parameters: of the new estimator, by name.
+
+        Returns:
+            A fitted estimator that shares the model.
+        """
         check_is_fitted(other)
         made = cls(**parameters)
         made.fitted_, made.n_features_in_ = other.fitted_, other.n_features_in_
@@ -108,7 +118,7 @@ class TableEstimator(BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The estimator in a folder that :meth:`save` wrote. No pickle is read.
+        """Loads the estimator from a folder that :meth:`save` wrote. No pickle is read.
 
         Raises:
             FileNotFoundError: if the folder holds none.
@@ -120,26 +130,33 @@ class TableEstimator(BaseEstimator):
             raise ValueError(
                 f"{folder} holds a {stored['is']}, and not a {cls.__name__}: load it as that"
             )
-        parameters = {k: serialization.build(v, KNOWN) for k, v in stored["parameters"].items()}
-        made = cls(**parameters)
-        if stored["format"] == 1:
-            made.fitted_ = restored_first_format(folder, stored)
-        else:
-            table = serialization.build(stored["table"], KNOWN)
-            kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
-            made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
-        made.n_features_in_ = len(made.table_.columns)
-        if stored["names"]:
-            made.feature_names_in_ = np.array(stored["names"], dtype=object)
+        with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
+            parameters = {k: serialization.build(v, KNOWN) for k, v in stored["parameters"].items()}
+            made = cls(**parameters)
+            if stored["format"] == 1:
+                made.fitted_ = restored_first_format(folder, stored)
+            else:
+                table = serialization.build(stored["table"], KNOWN)
+                kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
+                made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
+            made.n_features_in_ = len(made.table_.columns)
+            if stored["names"]:
+                made.feature_names_in_ = np.array(stored["names"], dtype=object)
         return made
 
     def described(self, X: Any) -> list[tuple[str, str, str, str]]:
-        """For each column of a table that :meth:`fit` could take: its name, its kind, its values
-        and the share that is missing, as text."""
+        """Describes the columns of a table before it is fitted.
+
+        Args:
+            X: a table, as for :meth:`fit`.
+
+        Returns:
+            The name, the type, the values and the share of missing values of each column, as text.
+        """
         return Table.infer(self._frame(X), self.types).described()
 
     def planned(self, X: Any) -> str:
-        """What :meth:`fit` would do with a table, in a sentence."""
+        """Describes in a sentence what :meth:`fit` would do with a table."""
         frame, plan = self._frame(X), self._plan()
         table, count = self._table(frame)
         how = plan_law(frame.rows, plan, table) if count is None else plan_levels(plan, count)
@@ -147,19 +164,31 @@ class TableEstimator(BaseEstimator):
         return f"{varying} of {len(table.columns)} columns vary; {how}"
 
     def numbers(self, X: Any) -> np.ndarray:
-        """A table as :attr:`model_` has its rows, (N, C) in float64, NaN a hole.
+        """Converts a table to the numbers that :attr:`model_` takes.
+
+        Args:
+            X: a table with the columns of the fitted one.
+
+        Returns:
+            float64 of shape (N, C); NaN is a missing value.
 
         Raises:
-            ValueError: if a row is not possible: a class that never was, or a column that was
-                constant and is something else.
+            ValueError: if a value was impossible in the fitted table: a new class, or another value
+                in a constant column.
         """
         check_is_fitted(self)
         x = self._rows(X, strict=True)
         return self.fitted_.rows_of_model(x)
 
     def rows(self, numbers: np.ndarray) -> Any:
-        """The table that :meth:`numbers` has made numbers of, as what the estimator was fitted
-        to."""
+        """Converts numbers of :attr:`model_` back to a table; the inverse of :meth:`numbers`.
+
+        Args:
+            numbers: with shape (N, C).
+
+        Returns:
+            A table of the type that the estimator was fitted to.
+        """
         check_is_fitted(self)
         return self.table_.write(torch.from_numpy(self.fitted_.rows_of_table(numbers)))
 
@@ -179,7 +208,8 @@ class TableEstimator(BaseEstimator):
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole
         numbers alone."""
-        numbers = {each.name: each.numbers for each in frame.columns if each.numbers is not None}
+        columns = [each for each in frame.columns if not each.is_category]
+        numbers = {each.name: each.numbers for each in columns if each.numbers is not None}
         plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
         if plain:
             rows = np.stack(list(numbers.values()), 1)
@@ -223,7 +253,7 @@ class TableEstimator(BaseEstimator):
         dtype = np.float64 if kind == "O" else "numeric"
         if not known:
             return np.asarray(X)
-        return validate_data(
+        checked = validate_data(
             self,
             X,
             reset=reset,
@@ -231,18 +261,19 @@ class TableEstimator(BaseEstimator):
             ensure_min_samples=2 if reset else 1,
             ensure_all_finite="allow-nan",
         )
+        return np.asarray(checked)
 
     def _rows(self, X: Any, strict: bool = False) -> np.ndarray:
-        """A table as rows (N, C) in float64, NaN a hole. What a column cannot hold is infinity, or
-        an error if that is `strict`."""
+        """A table as rows (N, C) in float64; NaN is a missing value. A value that its column cannot
+        hold becomes infinity, or an error if `strict`."""
         frame = self._named(X)
         return (
             self.table_.read(frame) if strict else self.table_.read_with_unknowns(frame)
         ).numpy()
 
     def _rows_to_complete(self, X: Any) -> np.ndarray:
-        """Rows (N, C) whose known values are kept as they are, also a number that its column cannot
-        hold; a class that was not there when the table was fitted is an error."""
+        """Rows (N, C) with their known values, also numbers that their column cannot hold. A class
+        that the fitted table did not have is an error."""
         frame = self._named(X)
         x = self.table_.read_with_unknowns(frame).numpy()
         if not np.isinf(x).any():
@@ -275,9 +306,9 @@ class TableEstimator(BaseEstimator):
         return as_user_has(self.table_, numbers, unmasked(X), order)
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of the observed values of rows (N, C), with shape (N,), in nats. A class that no
-        row had has its share (:attr:`CategoryColumn.unseen`); minus infinity where a row holds what
-        its columns cannot."""
+        """log p of the observed values of rows (N, C), with shape (N,), in nats. A new class has
+        the probability :attr:`CategoryColumn.unseen`. Any other impossible value gives minus
+        infinity."""
         seed = self._seed(self.random_state)
         odd = np.isinf(x)
         found = self.fitted_.log_prob(np.where(odd, np.nan, x), evaluations, seed)
@@ -315,11 +346,11 @@ def _stored(path: Path) -> dict[str, Any]:
         version = stored["format"]
         for name in ("is", "parameters", "names", "fitted"):
             stored[name]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): restore it or fit again") from None
     if version not in (1, FORMAT):
         raise ValueError(
             f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: use "
             "the version that wrote it, or fit again"
         )
-    return stored
+    return dict(stored)

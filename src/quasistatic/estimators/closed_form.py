@@ -1,9 +1,9 @@
 r"""Rows of a table of any columns: a closed-form law, and a network that corrects it.
 
-A small table is won by a good start and lost by a network. So the model starts as a mixture in
-closed form, its shares and its space decided by held-out rows. A network then corrects it, if there
-are rows enough to learn from, and what it learned is kept only if rows that it has not seen are
-likelier for it: else the model is the mixture.
+On a small table a network overfits, and a closed-form mixture does well. So the model starts as a
+mixture, whose weights and space maximize the likelihood of held-out rows. If there are enough rows,
+a network is then trained to correct it. The correction is kept only if it makes validation rows
+likelier; otherwise the model is the mixture alone.
 """
 
 __all__ = ["FittedLaw", "fit_law", "plan_law"]
@@ -38,13 +38,13 @@ from .fitted import FitPlan, FitSummary, Fitted, completed_by_row
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
 
 STEPS = 1000
-"""T of the chain."""
+"""T, the steps of the chain."""
 
 LOOKED_AT, PAIRS = 10_000, 2**31
-"""Rows that the law is fitted to, at most, and rows times pairs of values."""
+"""The law is fitted to at most this many rows, and rows times pairs of values."""
 
 LOOKS = 64
-"""Evaluations of the network for each row that judges it."""
+"""Evaluations of the network for each validation row that decides whether it is kept."""
 
 FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
 """Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
@@ -54,13 +54,13 @@ CLEAR = 1.5
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
 
 TIED = 0.9
-"""The share of different numbers in a column below which they are taken to be rounded."""
+"""A column whose share of distinct numbers is at most this is taken to be rounded."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedLaw(Fitted):
-    """A chain that starts as a closed-form law. Where nothing is corrected, its answers are the
-    law's, in closed form."""
+    """A closed-form law, with or without a network that corrects it. Without one, all answers are
+    computed in closed form."""
 
     about = (
         "a lower bound on log p(x) in continuous time; exact where nothing is corrected, but for "
@@ -85,7 +85,7 @@ class FittedLaw(Fitted):
         return self.network.denoiser.log_prob(x_0) + volume.flatten(1).sum(1)
 
     def gain(self, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-        """What the network wins on each row, with shape (N,), in nats."""
+        """How much the network adds to log p of each row, with shape (N,), in nats."""
         return self._scored(torch.from_numpy(rows), evaluations, seed)[1]
 
     def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +131,7 @@ class _Start:
         table: the columns.
         law: of all rows.
         shares: of its candidates.
-        told: the same by the candidates' descriptions.
+        described: the same by the candidates' descriptions.
         apart: a law that has not seen some of the rows; None if there is none at hand.
         held_out: which rows these are.
     """
@@ -139,7 +139,7 @@ class _Start:
     table: Table
     law: Mixture
     shares: dict[Candidate, float]
-    told: dict[str, float]
+    described: dict[str, float]
     apart: Mixture | None
     held_out: np.ndarray
 
@@ -153,7 +153,7 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
     begun = time.process_time()
     start = _start(rows, plan, tables)
     seconds = time.process_time() - begun
-    summary = FitSummary(start.told)
+    summary = FitSummary(start.described)
     if is_tried(plan, len(rows)):
         learned = _learned(rows, plan, start, seconds)
         if learned.summary.kept:
@@ -163,7 +163,7 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
 
 
 def plan_law(rows: int, plan: FitPlan, table: Table) -> str:
-    """What :func:`fit_law` would do with so many rows, in a sentence."""
+    """Describes in a sentence what :func:`fit_law` would do with so many rows."""
     start = "a mixture in closed form, its size and its space chosen by held-out rows"
     return words(plan, rows, start, _width(table, plan))
 
@@ -183,7 +183,7 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
         x_0, fits = _encoded(rows[train], start.table)
         law = fitted_again(x_0, fits, start.shares, plan.seed)
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
-    fitted = FittedLaw(model, start.table, FitSummary(start.told))
+    fitted = FittedLaw(model, start.table, FitSummary(start.described))
     spent = 0
     if plan.steps is None and plan.minutes is None:
         pilot = plan.steps_in(seconds, model, rows[train], TRAINED)
@@ -192,12 +192,12 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
             spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
             won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
             if not is_promising(won):
-                return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent))
+                return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent))
             model.load_state_dict(before)
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = replace(fitted, model=model.eval())
     won = fitted.gain(judges, LOOKS, plan.seed)
-    return replace(fitted, summary=FitSummary(start.told, *is_kept(won), spent + steps))
+    return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent + steps))
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
@@ -211,7 +211,7 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
-    return _Start(table, best.law, best.shares, best.told, best.apart, looked_at[best.rows])
+    return _Start(table, best.law, best.shares, best.described, best.apart, looked_at[best.rows])
 
 
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
@@ -238,7 +238,7 @@ def _judged(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> float:
 def _raw(table: Table, x_0: Tensor, of: Trial | StackedLaw) -> np.ndarray:
     """log p of held-out rows in raw units, (n,), by a trial or by a stacked law."""
     volume = table.log_volume(x_0[torch.from_numpy(of.rows)]).flatten(1).sum(1)
-    return of.held_out + volume.numpy()
+    return np.asarray(of.held_out + volume.numpy())
 
 
 def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:

@@ -48,7 +48,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         n_features_in_, feature_names_in_: as ever.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "evaluations": [Interval(Integral, 1, None, closed="left")],
     }

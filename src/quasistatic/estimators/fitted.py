@@ -1,4 +1,4 @@
-"""What a table is fitted by, and what its model answers: log-densities, draws, and completions."""
+"""The settings of a fit, its summary, and the interface of a fitted model of a table."""
 
 __all__ = ["FitPlan", "FitSummary", "Fitted", "WALKED", "completed_by_row", "particle_sets"]
 
@@ -6,10 +6,11 @@ import abc
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .._utils.naming import counted
 from ..diffusion import Diffusion
 from ..distributions.mixtures import RowDraws
 from ..reporting.console import Display
@@ -30,8 +31,8 @@ class FitPlan:
         minutes: that training may take; None means no limit.
         width: hidden units of the network; None means by the number of columns.
         validation: the share of rows that decide when to stop and what to keep.
-        space: of the real columns; None chooses one.
-        seed: of everything that is random.
+        space: of the real columns; None chooses the one with the best held-out likelihood.
+        seed: of all random draws.
         verbose: whether progress is shown.
 
     Raises:
@@ -57,14 +58,14 @@ class FitPlan:
             raise ValueError(f"validation is a share of the rows, got {self.validation}: 0.15, say")
 
     def split(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows to train on, and which to choose by."""
+        """The indices of the training rows and of the validation rows."""
         order = np.random.default_rng(self.seed + 1).permutation(rows)
         count = min(max(1, round(self.validation * rows)), rows - 1)
         return order[count:], order[:count]
 
     def train(self, model: Diffusion, train: np.ndarray, valid: np.ndarray, how: Fit) -> int:
-        """Trains a model in place, for as many steps as `how` says, or as were asked for, or as
-        the minutes hold; how many there were."""
+        """Trains a model in place, for the steps of `how` or of the plan, and at most its minutes.
+        Returns the number of steps."""
         steps = how.steps if self.steps is None else self.steps
         if self.minutes is not None:
             steps = min(steps, self.steps_in(60 * self.minutes, model, train, how))
@@ -73,7 +74,7 @@ class FitPlan:
             return fit(model, train, valid, callbacks=[show], settings=how).step
 
     def steps_in(self, seconds: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
-        """How many steps that many seconds hold, by the pace of a few; the model stays as it is."""
+        """How many steps fit into so many seconds, by timing a few; the model is restored."""
         before = {name: value.clone() for name, value in model.state_dict().items()}
         few = replace(how, steps=8, validations=0)
         pace = fit(model, train, settings=few, progress=False).speed["examples_per_second"]
@@ -83,12 +84,12 @@ class FitPlan:
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What fitting came to.
+    """The result of a fit.
 
     Args:
-        start: what the model started as: shares of a mixture's candidates, or nothing.
-        gain: nats a row that training won over that start, on validation rows.
-        kept: whether what was learned was kept.
+        start: the weights of the candidates that make up the initial mixture; empty for levels.
+        gain: how much training improved log p of validation rows over the start, in nats a row.
+        kept: whether the trained network was kept.
         steps: gradient steps that were taken.
     """
 
@@ -97,15 +98,16 @@ class FitSummary:
     kept: bool = False
     steps: int = 0
 
-    def facts(self) -> dict:
+    def facts(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
         if not self.steps:
-            return "a closed form, and no network"
-        won = f"{self.steps} steps of training won {self.gain:.3f} nats a row"
-        return won if self.kept else f"{won}, too little to be kept"
+            return "a closed-form mixture, no network"
+        gain = round(self.gain, 3) + 0.0  # never -0.000
+        gained = f"{counted(self.steps, 'step')} of training gained {gain:.3f} nats a row"
+        return gained if self.kept else f"{gained}, not significant: the network was dropped"
 
     def __repr__(self) -> str:
         first = next(iter(self.start), "nothing")
@@ -128,12 +130,13 @@ class Fitted(abc.ABC):
     summary: FitSummary
 
     about: ClassVar[str]
-    """What kind of number a log-density is, for a person."""
+    """What the log-density is (exact or a bound), as text for a reader."""
 
     @classmethod
     @abc.abstractmethod
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "Fitted":
-        """What was stored: the model, and the table if the model's space is none."""
+        """Rebuilds the model from its stored parts; `columns` is None if the model's space is the
+        table."""
 
     @abc.abstractmethod
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Missing values of a table, as draws from what they may have been."""
+"""Imputation: draws of missing values given the observed values of a row."""
 
 __all__ = ["DiffusionImputer"]
 
@@ -21,22 +21,25 @@ TOGETHER = 1000
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
-    r"""Fills the holes of a table with what is typical of draws given the rest of each row, as a
-    scikit-learn transformer: the mean of numbers, the median of whole numbers, and the class that
-    comes most often. :meth:`draw` gives the draws themselves.
+    r"""Fills missing values (holes) of a table, as a scikit-learn transformer.
 
-    Rows with holes are learned from as well: holes are integrated out, or where nearly every row
-    has holes of its own, drawn given the rest of the row, under a law fitted to the rows as they
-    were drawn before (stochastic expectation maximisation).
+    Each hole is drawn several times given the observed values of its row. It is filled with the
+    mean of the draws for real numbers, their median for whole numbers, and the most frequent class
+    for classes. :meth:`draw` returns the draws themselves.
+
+    Rows with holes are used for fitting too. Holes are integrated out. If there are too many
+    patterns of holes for that, holes are drawn and the law is fitted again, in turns (stochastic
+    expectation maximisation).
 
     Args:
-        draws: of each hole.
-        particles: that walk together, where a network has learned something to add.
+        draws: the number of draws of each hole.
+        particles: the number of particles of sequential Monte Carlo, used if a network corrects
+            the law.
         steps, minutes, width, validation, space, types, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "draws": [Interval(Integral, 1, None, closed="left")],
         "particles": [Interval(Integral, 1, None, closed="left")],
@@ -78,13 +81,18 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         return self
 
     def transform(self, X: Any) -> Any:
-        """The rows with something typical for each hole, as what X is: an array, or a data frame of
-        the same library with its index and the order of its columns. Known values come back as they
-        were. What is filled in depends on the row and on `random_state`, not on the rows beside
-        it, unless `draws` is 1: then equal rows are filled with different draws.
+        """Fills the holes of a table.
+
+        Args:
+            X: a table with the columns of the fitted one.
+
+        Returns:
+            The same type as X: an array, or a data frame with the same index and order of columns.
+            Known values are unchanged. The filled values of a row depend on this row and on
+            `random_state` alone, unless `draws` is 1: then equal rows get different draws.
 
         Raises:
-            ValueError: if a column of classes holds one that never was.
+            ValueError: if a column has a class that the fitted table did not have.
         """
         check_is_fitted(self)
         x = self._rows_to_complete(X)
@@ -100,9 +108,16 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         return self._as_user_has(out, X)
 
     def draw(self, X: Any, draws: int | None = None) -> np.ndarray:
-        """Draws of each row given what is known of it, with shape (N, draws, C): the values where
-        X was an array of numbers when it was fitted, else numbers as :meth:`Table.read` makes them.
-        Equal rows get different draws. Memory grows with all of them."""
+        """Draws each row given its observed values. Equal rows get different draws.
+
+        Args:
+            X: a table with the columns of the fitted one.
+            draws: of each row; None takes the estimator's `draws`.
+
+        Returns:
+            An array (N, draws, C): values if the fitted table was an array of numbers, else numbers
+            as :meth:`Table.read` makes them.
+        """
         check_is_fitted(self)
         found = self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
         return numeric_values(self.table_, found)

@@ -1,4 +1,4 @@
-"""What is unlike the rest of a table, with an error rate that holds whatever the model is."""
+"""Outliers of a table, with a false-alarm rate that holds for any model."""
 
 __all__ = ["DiffusionOutliers", "Judged"]
 
@@ -23,27 +23,28 @@ from .base import TableEstimator
 ORDINARY = "calibration.safetensors"
 
 LARGEST = 1e30
-"""The most that a decision is, either way."""
+"""The largest absolute value of a decision."""
 
 MOST = 500
-"""Calibration rows that rows with holes are compared with: they are scored anew for each pattern of
-holes."""
+"""The most calibration rows that a row with holes is compared with: each pattern of holes needs
+them to be scored again."""
 
 
 class DiffusionOutliers(OutlierMixin, TableEstimator):
     r"""Rows that are less likely than nearly all ordinary ones, as a scikit-learn estimator.
 
-    Some rows are held back from the model, its columns and their classes included, and show what
-    log-density an ordinary row has. If a new row and those are exchangeable, its rank among them is
-    uniform: of ordinary rows at most a share of `level` are called outliers on average, however
-    good the model is (conformal p-values).
+    `fit` sets some rows aside: neither the model nor the description of the columns uses them.
+    Their log-densities are those of ordinary rows (calibration). If a new row is ordinary, its rank
+    among them is uniform. So at most a share of `level` of ordinary rows are called outliers on
+    average, however good the model is (conformal p-values).
 
-    A row with holes is compared by what is there of it, with the held-back rows of which as much is
-    known: log-densities of different columns say nothing of each other.
+    A row with holes is scored by its observed values. It is compared with the calibration rows that
+    have at least these values, scored by the same columns, because log-densities of different
+    columns cannot be compared.
 
     Args:
         level: the share of ordinary rows that may be called outliers.
-        calibration: share of the rows that p-values stand on.
+        calibration: share of the rows that are set aside for p-values.
         steps, minutes, width, validation, evaluations, space, types, random_state, verbose: of
             :class:`DiffusionDensity`.
 
@@ -54,7 +55,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             what a column cannot hold.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "level": [Interval(Real, 0, 1, closed="neither")],
         "calibration": [Interval(Real, 0, 1, closed="neither")],
@@ -93,7 +94,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fits a table as :meth:`DiffusionDensity.fit` does, nearly all of its rows ordinary ones.
+        """Fits a table, as :meth:`DiffusionDensity.fit` does; nearly all rows should be ordinary.
 
         Raises:
             ValueError: if a parameter is out of its range, or the table does not do.
@@ -107,7 +108,14 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         return self._calibrate(self.table_.read_with_unknowns(held_back).numpy())
 
     def calibrate(self, X: Any) -> Self:
-        """Takes ordinary rows (n, D) that were not learned from for what p-values stand on."""
+        """Replaces the calibration rows.
+
+        Args:
+            X: ordinary rows that the model was not fitted to.
+
+        Returns:
+            The estimator itself.
+        """
         check_is_fitted(self, "fitted_")
         return self._calibrate(self._rows(X))
 
@@ -126,13 +134,14 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         return self
 
     def _called(self, count: int) -> int:
-        """k: of so many calibration rows the k-th least likely is the first that p > level for."""
+        """k: rows less likely than the k-th least likely of `count` calibration rows are
+        outliers."""
         # p = (1 + #{calibration <= score}) / (n + 1) is at most the level below the k-th of them.
         return math.floor(self.level * (count + 1) + 1e-9)
 
     def _among(self, hidden: np.ndarray) -> np.ndarray:
-        """Log-densities, ascending, of the calibration rows in the columns that are not `hidden`
-        (D,), of those rows that have all of them."""
+        """Log-densities, ascending, of the calibration rows by the columns that are not `hidden`
+        (D,). Rows without some of these values are left out."""
         key = hidden.tobytes()
         if key not in self._by_holes:
             has_all = ~(np.isnan(self.ordinary_) & ~hidden).any(1)
@@ -143,8 +152,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         return self._by_holes[key]
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p of the observed values of each row, with shape (N,), in nats: lower is stranger,
-        and what cannot be has minus infinity (:meth:`DiffusionDensity.score_samples`)."""
+        """log p of the observed values of each row, with shape (N,), in nats; lower is less likely.
+        An impossible row has minus infinity (:meth:`DiffusionDensity.score_samples`)."""
         check_is_fitted(self)
         return self._log_prob(self._rows(X), self.evaluations)
 
@@ -157,7 +166,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         return self.judged(X).decision
 
     def p_values(self, X: Any) -> np.ndarray:
-        """The chance that an ordinary row is this unlikely or unlikelier, with shape (N,)."""
+        """The probability that an ordinary row is as unlikely as each row, or more; shape (N,)."""
         return self.judged(X).p_value
 
     def predict(self, X: Any) -> np.ndarray:
@@ -165,7 +174,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         return np.where(self.judged(X).outlier, -1, 1)
 
     def judged(self, X: Any) -> "Judged":
-        """All of this at once, of rows that are scored once."""
+        """Scores, p-values and decisions together: the rows are scored only once."""
         check_is_fitted(self)
         x = self._rows(X)
         log_prob = self._log_prob(x, self.evaluations)
@@ -191,16 +200,16 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         made = super().load(path)
         ordinary = files.load_tensors(Path(path) / ORDINARY)[0]["rows"].numpy()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it was said when it was fitted
+            warnings.simplefilter("ignore")  # `fit` warned already
             return made._calibrate(ordinary)
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What is said of rows.
+    """Scores, p-values and decisions of N rows.
 
     Args:
-        log_prob: of what is there of each, with shape (N,), in nats.
+        log_prob: of the observed values of each row, with shape (N,), in nats.
         p_value: the chance that an ordinary row is this unlikely or unlikelier, (N,).
         offset: the log-density below which a row with these holes is an outlier, (N,), in nats;
             minus infinity where the calibration rows are too few to call any row one.
@@ -217,9 +226,10 @@ class Judged:
         """How far each row is from being called an outlier, (N,), in nats; negative if it is."""
         calls = np.isfinite(self.offset)
         off = self.log_prob - np.where(calls, self.offset, self.lowest)
-        return np.where(calls, np.clip(off, -LARGEST, LARGEST), np.logaddexp(0.0, off))
+        margin = np.where(calls, np.clip(off, -LARGEST, LARGEST), np.logaddexp(0.0, off))
+        return np.asarray(margin)
 
     @property
     def outlier(self) -> np.ndarray:
-        """Which of them are, with shape (N,)."""
+        """Whether each row is an outlier, with shape (N,)."""
         return self.log_prob < self.offset

@@ -45,7 +45,7 @@ def restored_first_format(folder: Path, stored: Mapping[str, Any]) -> Fitted:
     return FittedLaw(whole.eval(), table, summary)
 
 
-def _columns(names: list[str], values: list, space: Space) -> list[Column]:
+def _columns(names: list[str], values: list[Any], space: Space) -> list[Column]:
     """The columns of numbers by their one value, None where they vary, and by the space of those
     that vary."""
     place = 0

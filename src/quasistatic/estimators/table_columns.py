@@ -46,7 +46,8 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     """
     types = {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
     if space is not None:
-        numbers = [each.name for each in frame.columns if each.numbers is not None]
+        free = [each for each in frame.columns if not each.is_category]
+        numbers = [each.name for each in free if each.numbers is not None]
         types = dict.fromkeys(numbers, "standardized") | types
     table = Table.infer(frame, types)
     numbers_of = table.read(frame).numpy().T
@@ -57,8 +58,9 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
 
 
 def _is_real(series: Series) -> bool:
-    """Whether a column has more than two numbers, not all of them whole."""
-    if series.numbers is None:
+    """Whether a column has more than two numbers, not all of them whole, and is not declared as
+    one of categories."""
+    if series.numbers is None or series.is_category:
         return False
     different = np.unique(series.numbers[~series.missing])
     return len(different) > 2 and not (different == np.round(different)).all()

@@ -50,6 +50,9 @@ class Levels(DenoisingHead):
         whole_number("mixtures (0 for one logit a level)", self.mixtures, 0)
         if self.values is not None and self.levels is None:
             object.__setattr__(self, "levels", tuple(self.values.tolist()))
+        if self.levels is not None:  # made here, as torch.compile makes no such object in a graph
+            made = _Logistics(self.levels, self.mixtures) if self.mixtures else _Table(self.levels)
+            object.__setattr__(self, "_made", made)
 
     @property
     def outputs(self) -> int:
@@ -61,7 +64,8 @@ class Levels(DenoisingHead):
             raise TypeError(
                 "a Levels head has its levels from the space: build a Model with it first"
             )
-        return _Logistics(self.levels, self.mixtures) if self.mixtures else _Table(self.levels)
+        made: _Prior = vars(self)["_made"]
+        return made
 
     def bind(self, space: Space, kernel: Kernel) -> Self:
         if space.levels is None:
@@ -79,7 +83,7 @@ class Levels(DenoisingHead):
 
     def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
         # Bayes' rule: the likelihood of x_t is a tilt, for every kernel.
-        prior = self._prior(output.to(x_t.dtype))
+        prior = self._prior.law(output.to(x_t.dtype))
         return prior.tilt(*kernel.likelihood_tilt(x_t, torch.zeros_like(t), t))
 
 
@@ -95,7 +99,7 @@ class _Prior(abc.ABC):
         """How many numbers it needs for each value of x."""
 
     @abc.abstractmethod
-    def __call__(self, output: Tensor) -> Family:
+    def law(self, output: Tensor) -> Family:
         """The law that the output describes."""
 
 
@@ -107,7 +111,7 @@ class _Table(_Prior):
     def outputs(self) -> int:
         return len(self.values)
 
-    def __call__(self, output: Tensor) -> Lattice:
+    def law(self, output: Tensor) -> Lattice:
         return Lattice(output, constant(self.values, output))
 
 
@@ -122,7 +126,7 @@ class _Logistics(_Prior):
     def outputs(self) -> int:
         return 3 * self.count
 
-    def __call__(self, output: Tensor) -> LogisticMixture:
+    def law(self, output: Tensor) -> LogisticMixture:
         values = constant(self.values, output)
         logits, loc, log_scale = torch.unflatten(output, -1, (3, self.count)).unbind(-2)
         cell = self.values[1] - self.values[0]

@@ -40,7 +40,9 @@ def bound(
             unbiased.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        allocation: how evaluations are spread over the terms; by default evenly.
+        allocation: how evaluations are spread over the terms; by default evenly, with one
+            evaluation of the last step in each example where the network decides it
+            (:meth:`.Allocation.last_step_apart`).
 
     Returns:
         The score, with a standard error from the spread of neighbouring terms; NaN for a single
@@ -53,8 +55,8 @@ def bound(
     rng = as_generator(rng)
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     ends = term_times(model, grid)
-    spread = allocation or Allocation.even(len(ends) - 1)
     count = _evaluations(evaluations, len(ends) - 1, allocation)
+    spread = allocation or _default_allocation(ends, count)
     with evaluating(model):
         parts = [
             _bound(model, model.space.encode(rows, rng), grid, ends, count, spread, rng)
@@ -74,6 +76,14 @@ def bound(
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _default_allocation(ends: Tensor, count: int) -> Allocation:
+    """An evaluation of the last step in each example, if the network decides that step."""
+    terms = len(ends) - 1
+    if ends[0] == 0:
+        return Allocation.last_step_apart(terms, count)
+    return Allocation.even(terms)
 
 
 def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -> int:

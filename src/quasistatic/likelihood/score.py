@@ -28,6 +28,9 @@ class Score:
         evaluations: network evaluations spent on each example.
         pilot: network evaluations spent in all before them, to find out where to spend them.
         freedom: the degrees of freedom of `noise`, with shape (N,).
+
+    Raises:
+        ValueError: if the score of an example is NaN: which.
     """
 
     about: ClassVar[str] = "an estimate of log p(x)"
@@ -43,6 +46,16 @@ class Score:
     evaluations: int
     pilot: int = 0
     freedom: Tensor = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        unknown = self.nats.isnan()
+        if unknown.any():
+            first = int(unknown.nonzero()[0])
+            raise ValueError(
+                f"the score of {int(unknown.sum())} of {len(unknown)} examples is NaN, first of "
+                f"example {first}: the network's output for it is not finite; look at the weights, "
+                "and at values far from those of the training"
+            )
 
     @property
     def nats(self) -> Tensor:

@@ -69,8 +69,9 @@ def learned_term(
     Returns:
         With shape (B,), in nats.
     """
-    if len(ends) == int(ends[-1]) - int(ends[0]) + 1:  # neighbours: no table has to be moved
-        s = index + int(ends[0])
+    first = 0 if model.space.learns_last_step else 1
+    if len(ends) == model.steps + 1 - first:  # all times: no table has to be moved
+        s = index + first
         t = s + 1
     else:
         ends = ends.to(x_0.device)

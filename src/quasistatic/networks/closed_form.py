@@ -83,7 +83,7 @@ class ClosedFormDenoiser(nn.Module):
     @property
     def dims(self) -> int:
         """D, the number of real values."""
-        return math.prod(self.shape) - sum(self.sizes)
+        return int(math.prod(self.shape) - sum(self.sizes))
 
     @property
     def law(self) -> Mixture:
@@ -182,7 +182,7 @@ class ClosedFormDenoiser(nn.Module):
             blocks.append(CategoricalBlock(buffers["log_p"], self.sizes))
         return Mixture(buffers["log_weight"], tuple(blocks))
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": (None, {})}
 
 

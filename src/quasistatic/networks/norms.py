@@ -24,19 +24,19 @@ class NormSiLU(Norm):
     half as often as separate operations do, and keeps only x for the gradient.
     """
 
-    def forward(self, input: Tensor, told: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, modulation: Tensor | None = None) -> Tensor:
         """SiLU((1 + scale) norm(x) + shift).
 
         Args:
             input: x, shape (B, C, *).
-            told: the scales and then the shifts, shape (B, 2 C); None for zeros.
+            modulation: the scales and then the shifts, shape (B, 2 C); None for zeros.
 
         Returns:
             The shape of x.
         """
         scale, shift = self.weight[None], self.bias[None]
-        if told is not None:
-            more, offset = told.chunk(2, 1)
+        if modulation is not None:
+            more, offset = modulation.chunk(2, 1)
             scale, shift = scale * (1 + more), shift * (1 + more) + offset
         x = input.to(scale.dtype)  # under autocast x has lower precision
         # A GPU has a fused kernel for group norm, and a compiler fuses all of it.

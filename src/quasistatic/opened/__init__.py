@@ -134,7 +134,8 @@ def open(
     Args:
         run: the folder that `quasistatic fit`, `quasistatic train` or :func:`quasistatic.fit`
             wrote, or the name of a pretrained model.
-        device: where the model computes; None leaves it on the CPU.
+        device: where the model computes: "auto" for a GPU if there is one, or the name of a device,
+            "cuda:1" for example; None leaves it on the CPU.
         display: where progress is shown; None shows nothing.
 
     Returns:

@@ -23,7 +23,7 @@ from ..recipes.locations import naming_damage, read_json
 from . import TABLE_FILE
 
 HELD_BACK = "calibration.parquet"
-"""The file of rows that were held back from fitting: outliers are judged by them."""
+"""The file of the calibration rows, which were not used for fitting. Outliers need them."""
 
 MOST_PLACES = 7
 """Numbers with this many decimals or more are written in full."""
@@ -71,7 +71,7 @@ class TablePlan:
         return self.density.planned(self.frame[np.sort(rows)])
 
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
-        """Fits the model to some rows, and saves it with rows that were held back."""
+        """Fits the model to some rows, and saves it with the calibration rows."""
         self.density.fit(self.frame[np.sort(rows)])
         table = FittedTable.of(folder, self.density, self.frame, self.reading)
         table.save(self.frame[held_back])

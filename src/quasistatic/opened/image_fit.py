@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .._utils import serialization
+from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
 from ..diffusion import read_config
@@ -43,6 +44,7 @@ def fit_images(
     steps: int | None = None,
     calibration: float = 0.1,
     dry_run: bool = False,
+    device: str = "auto",
     rng: Rng = 0,
     display: Display | None = None,
 ) -> Answer:
@@ -58,6 +60,7 @@ def fit_images(
         steps: gradient steps, in place of minutes.
         calibration: share of the images that is held back, 20 to 400 images.
         dry_run: only describe what would be fitted.
+        device: where to train: "auto" for a GPU if there is one, or the name of a device.
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
@@ -86,13 +89,13 @@ def fit_images(
     how = _begun(folder) if steps is None else None
     if how is not None:
         display.say(f"resumes the run in {folder}, of {how.steps} steps")
-    how = how or _settings(recipe.fit, minutes, steps, experiment, display)
+    how = how or _settings(recipe.fit, minutes, steps, experiment, device, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
     with display.progress("fit") as show:
-        run = train(recipe, folder, [show], experiment)
+        run = train(recipe, folder, [show], experiment, device=device)
     best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
     line = (
-        f"wrote {folder}: {run.step} steps, weights of step {run.best_step} kept; "
+        f"wrote {folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept; "
         f"{best:.4f} bits per dimension of validation images"
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
@@ -131,15 +134,20 @@ def _begun(folder: Path) -> Fit | None:
 
 
 def _settings(
-    how: Fit, minutes: float | None, steps: int | None, experiment: Experiment, display: Display
+    how: Fit,
+    minutes: float | None,
+    steps: int | None,
+    experiment: Experiment,
+    device: str,
+    display: Display,
 ) -> Fit:
     """The settings for so many steps, or for the steps that fit into the minutes."""
     valid = len(experiment.data.valid)
     looks = min(64, max(2, -(-LOOKS // valid)))
     if steps is None or minutes is not None:
         minutes = minutes or MINUTES
-        steps = min(_steps_in(minutes, how, experiment, looks * valid), steps or 10**9)
-        display.say(f"about {steps} steps of {how.batch} images fit into {minutes:g} minutes")
+        steps = min(_steps_in(minutes, how, experiment, device, looks * valid), steps or 10**9)
+        display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
         if steps < 100:
             display.say("that is very few: give more --minutes, or a smaller --size")
     return replace(
@@ -153,12 +161,16 @@ def _settings(
     )
 
 
-def _steps_in(minutes: float, how: Fit, experiment: Experiment, looks: int) -> int:
+def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, looks: int) -> int:
     """How many steps fit into that many minutes, by the speed of a few on a copy of the model. One
     validation evaluation costs about a third of a training evaluation."""
     probe = replace(how, steps=6, validations=0)
     run = fit(
-        copy.deepcopy(experiment.model), experiment.data.train, settings=probe, progress=False
+        copy.deepcopy(experiment.model),
+        experiment.data.train,
+        settings=probe,
+        device=device,
+        progress=False,
     )
     seconds = 1 / run.speed["examples_per_second"]
     batch = min(how.batch, len(experiment.data.train))

@@ -114,15 +114,15 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
             found = self._detector().score(np.asarray(x))
         strange = found.strange(level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
-        told = zip(names, *columns, strict=True)
-        rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in told]
+        columns_of = zip(names, *columns, strict=True)
+        rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in columns_of]
         path = Path(out or self.result("outliers.csv"))
         write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
         line = (
             f"wrote {path}: {int(strange.sum())} of {len(x)} images are outliers at level "
-            f"{level:g}, by {found.calibrated_on} images that were held back; `excess` is in nats: "
-            "what the outline costs more than expected (not -log p, by which simple images are "
-            "ordinary)"
+            f"{level:g}, calibrated on {found.calibrated_on} held-back images; `excess`, in nats, "
+            "is how much more than expected the coarse shapes of an image cost (-log p itself "
+            "would rank simple images as ordinary)"
         )
         facts = {"outliers": str(path), "found": int(strange.sum()), "rows": len(x)}
         return Answer(facts, [line], found)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 
+from .._utils.devices import find_device
 from .._utils.randomness import Rng, as_generator
 from ..diffusion import Diffusion
 from ..recipes.locations import result_path
@@ -35,6 +36,11 @@ class OpenedModel(abc.ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}): a model of {self.kind}"
 
+    @property
+    @abc.abstractmethod
+    def device(self) -> torch.device:
+        """Where the model computes."""
+
     @classmethod
     @abc.abstractmethod
     def load(cls, folder: Path, device: torch.device | str | None, display: Display | None) -> Self:
@@ -58,8 +64,12 @@ class OpenedModel(abc.ABC):
 
 
 def placed(model: Diffusion, device: torch.device | str | None) -> Diffusion:
-    """The model on a device; None leaves it where it is."""
-    return model if device is None else model.to(device)
+    """The model on a device of :func:`find_device`; None leaves it where it is.
+
+    Raises:
+        ValueError: if this machine has no such device: which it has.
+    """
+    return model if device is None else model.to(find_device(device))
 
 
 def seed_of(rng: Rng) -> int:

@@ -43,6 +43,10 @@ class TableModel(OpenedModel):
         placed(table.model, device)
         return cls(table, display)
 
+    @property
+    def device(self) -> torch.device:
+        return self.table.model.blank(1).device
+
     def read(self, data: str | Path) -> Iterator[pl.DataFrame]:
         """The rows of a file, some thousand at a time, with the fitted columns in their order."""
         return self.table.pieces(Path(data))

@@ -37,6 +37,10 @@ class TrainedModel(OpenedModel, abc.ABC):
         placed(run.model, device)
         return cls(run, display)
 
+    @property
+    def device(self) -> torch.device:
+        return self.model.blank(1).device
+
     @abc.abstractmethod
     def read(self, data: Data, exact: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
         """The examples in a file or a folder, or the array itself.

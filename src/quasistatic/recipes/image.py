@@ -41,9 +41,9 @@ def pictorial(
     """A model of images, to be trained with :func:`fit` on their bytes (N, *shape).
 
     Levels of grey or of a colour diffuse to a standard normal, and the network says a logistic law
-    for each; black and white are erased step by step. What x_t itself says of each pixel multiplies
-    that in closed form. The network is a U-Net on patches of pixels. Its size follows from that of
-    the images; sides that do not divide are padded where it looks.
+    for each; black and white are erased step by step. The likelihood of x_t at each pixel
+    multiplies that in closed form. The network is a U-Net on patches of pixels. Its size follows
+    from that of the images; sides that do not divide are padded where it looks.
 
     Args:
         shape: (H, W), or (C, H, W) with the colours first.

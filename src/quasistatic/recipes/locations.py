@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._utils.naming import nearest
+from .._utils.naming import as_path, nearest
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """One folder for each pretrained model, which holds a run's `config.json`, `model.safetensors` and
@@ -27,10 +27,11 @@ def locate(run: str | Path) -> Path:
     """The folder of a run: `run` itself if that folder exists, else the pretrained model's.
 
     Raises:
+        TypeError: if `run` is no path.
         FileNotFoundError: if there is neither a folder nor a pretrained model of that name.
         NotADirectoryError: if `run` is a file.
     """
-    folder, name = Path(run), str(run)
+    folder, name = as_path("run", run), str(run)
     if folder.is_dir():
         return folder
     if folder.exists():
@@ -69,7 +70,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
     if not isinstance(stored, dict):
         raise ValueError(

@@ -26,7 +26,8 @@ def load_pretrained(name: str) -> Diffusion:
         ValueError: if there is no model of that name: the message lists those that there are.
     """
     if name not in pretrained():
-        raise ValueError(f"there is no pretrained model {name!r}: {nearest(name, pretrained())}")
+        known = nearest(str(name), pretrained())
+        raise ValueError(f"there is no pretrained model {name!r}: {known}")
     return Diffusion.load(WEIGHTS / name)
 
 

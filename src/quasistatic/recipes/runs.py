@@ -48,6 +48,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     experiment: Experiment | None = None,
     progress: bool | None = None,
+    device: str | None = None,
 ) -> TrainState:
     """Trains a recipe into a folder, or resumes an earlier call that was stopped.
 
@@ -57,6 +58,7 @@ def train(
         callbacks: functions that are called with the progress, see :func:`quasistatic.fit`.
         experiment: what :func:`build` made of the recipe, if it was called before.
         progress: whether to show a progress bar; by default on a terminal and in a notebook.
+        device: where to train, see :func:`quasistatic.fit`.
 
     Returns:
         The finished run.
@@ -80,6 +82,7 @@ def train(
         progress=progress,
         about={"recipe": described},
         settings=recipe.fit,
+        device=device,
     )
 
 

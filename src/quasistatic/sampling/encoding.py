@@ -1,4 +1,4 @@
-"""Encoding: the noise that the probability flow carries to some data, and the way back."""
+"""Encoding of data as noise along the probability flow, and decoding of noise."""
 
 __all__ = ["decode", "encode"]
 
@@ -27,7 +27,7 @@ FLOW = Multistep(2, corrected=False)
 def decode(
     model: Model, noise: Tensor, times: Times = None, stepper: Multistep | None = None
 ) -> Tensor:
-    """Where the probability flow carries noise x_T (N, *): raw data (N, *).
+    """Maps noise x_T (N, *) to raw data (N, *) along the probability flow.
 
     Args:
         model: with a probability flow.
@@ -168,4 +168,5 @@ class _Anderson:
         gram = gram + ridge[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
         weights = torch.linalg.solve(gram, spread.mT @ residuals[..., -1:])
         steps = images[..., 1:] - images[..., :-1]
-        return (images[..., -1:] - steps @ weights)[..., 0].to(x.dtype).reshape(x.shape)
+        limit: Tensor = images[..., -1:] - steps @ weights
+        return limit[..., 0].to(x.dtype).reshape(x.shape)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.randomness import Rng, as_generator
+from .._utils.validation import instance_of, whole_number
 from ..model import Model
 from .factors import Factor
 from .method import PosteriorMethod
@@ -111,8 +112,8 @@ def posterior(
     together: int | None,
 ) -> Posterior:
     """Draws for each example that a factor about raw data is about; see `Diffusion.posterior`."""
-    if draws < 1:
-        raise ValueError(f"draws must be 1 or more, got {draws}")
+    draws = whole_number("draws", draws)
+    instance_of("factor", factor, Factor, "Observed(x)")
     if together is not None and together < 1:
         raise ValueError(f"together must be 1 or more, got {together}")
     source = as_generator(rng)

@@ -2,8 +2,8 @@ r"""The steps that particles take: where the model's estimate of x_0 says that r
 
 At x_t the twisting function is psi_t = E[r(x_0)] over the model's estimate of x_0 given x_t; at the
 end it is r itself. A step's proposal is the bridge to that estimate times r. Both take each value
-by itself. What r says of a value through the others is in the slope of log psi_t in x_t (TDS), less
-the part that the estimate times r has already: a pull that may be asked for.
+by itself. What r says about a value through the others is in the slope of log psi_t in x_t (TDS),
+less the part that the estimate times r has already: a pull that may be asked for.
 """
 
 __all__ = ["Lookahead", "look_ahead", "proposal"]

@@ -11,7 +11,7 @@ __all__ = ["SMC", "WeightedParticles"]
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ leave, as a share of the particles."""
 
 @dataclass(frozen=True)
 class SMC(PosteriorMethod):
-    r"""Particles that walk together, weighted and resampled: exact in the limit of many.
+    r"""Sequential Monte Carlo: weighted and resampled particles, exact in the limit of many.
 
     Args:
         particles: in each set. Draws come from few of the first particles (`ancestors`), so that
@@ -278,7 +278,7 @@ class WeightedParticles:
         if repeats == 1:
             return torch.full_like(each[:, 0], math.nan)
         share = (each - each.logsumexp(1, keepdim=True)).exp() * repeats
-        return share.std(1) / repeats**0.5
+        return cast(Tensor, share.std(1) / repeats**0.5)
 
     def draw(self, n: int, rng: Rng = None) -> Tensor:
         """n draws for each example in proportion to the weights, systematically and in random

@@ -28,14 +28,12 @@ class Series:
         numbers: float64, NaN where a value is missing, shape (N,); None for a column of strings or
             bits.
         names: Python objects, None where a value is missing; None for a column of numbers.
-        classes: whether its type says that the values are classes, also where they are numbers.
     """
 
     name: str
     dtype: str
     numbers: np.ndarray | None = None
     names: list[Any] | None = None
-    classes: bool = False
 
     @property
     def missing(self) -> np.ndarray:
@@ -43,6 +41,11 @@ class Series:
         if self.numbers is not None:
             return np.asarray(np.isnan(self.numbers))
         return np.array([name is None for name in self.names or []], dtype=bool)
+
+    @property
+    def is_category(self) -> bool:
+        """Whether the data frame declares the column as one of categories, also of numbers."""
+        return self.dtype in ("Categorical", "Enum") or self.dtype.startswith(DECLARED)
 
     def take(self, index: np.ndarray) -> "Series":
         """The values of that index (n,), whole numbers."""
@@ -207,9 +210,8 @@ def _of_frame(series: Any) -> Series:
             "as days since a date, or leave it out"
         )
     if isinstance(kind, nw.Enum | nw.Categorical):
-        found = _of_objects(str(series.name), _declared(series), series.to_list())
-        return replace(found, classes=True)
-    return _of_objects(str(series.name), str(kind), series.to_list())
+        return _of_objects(series.name, _declared(series), series.to_list())
+    return _of_objects(series.name, str(kind), series.to_list())
 
 
 def _declared(series: Any) -> str:
@@ -274,7 +276,5 @@ def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
 
 
 def _is_missing(value: Any) -> bool:
-    # pandas' NA has no truth value, so that it cannot be compared.
-    return (
-        value is None or type(value).__name__ == "NAType" or value != value or str(value) == "<NA>"
-    )
+    # The NA of pandas comes before the comparison: comparing it gives NA, which has no truth value.
+    return value is None or str(value) == "<NA>" or bool(value != value)

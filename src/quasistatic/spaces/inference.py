@@ -71,7 +71,7 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
         return TYPES[kind](series)
     if len(different) == 2:
         return _binary(series)
-    if series.numbers is None or series.classes:
+    if series.numbers is None or series.is_category:
         return _categorical(series)
     numbers = series.numbers[~series.missing]
     if (numbers == np.round(numbers)).all() and np.abs(numbers).max() <= LARGEST:

@@ -38,7 +38,7 @@ class Stored:
     def restore(
         self, run: TrainState, model: Model, optimizer: torch.optim.Optimizer
     ) -> TrainState:
-        """The run as it was, its weights put back; `run` is one that has just begun.
+        """Restores the state and the weights of the run; `run` is a state that has just begun.
 
         Raises:
             ValueError: if the weights are those of another network.
@@ -66,9 +66,8 @@ class Stored:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         score = facts["best_score"] if facts["best_score"] is not None else float("inf")
         best = take("best") if "best.0" in tensors else None
-        return TrainState(
-            **facts | {"best_score": score}, mean=take("mean"), best=best, metrics=self.metrics
-        )
+        counts: dict[str, Any] = {**facts, "best_score": score}
+        return TrainState(**counts, mean=take("mean"), best=best, metrics=self.metrics)
 
     def _load(self, model: Model, weights: dict[str, Tensor]) -> None:
         try:
@@ -241,7 +240,7 @@ class Folder:
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
     if not isinstance(stored, dict):
         raise ValueError(f"{path} is damaged (it holds no JSON object): {remedy}")

@@ -41,7 +41,7 @@ class Fit:
             Heads, losses, weights and validation stay as the weights are.
         compile: whether the network is compiled by torch.compile, which needs a C++ compiler:
             no, yes, or auto, which times steps of both. What auto chose is kept in the run's
-            folder: a run that goes on goes on with it.
+            folder, and a resumed run uses it.
         cuda_graphs: whether a step on a CUDA device is captured once and replayed, which takes
             the work of launching each kernel from the host. The results are the same.
     """
@@ -68,6 +68,8 @@ class Fit:
         least = {"steps": 1, "batch": 1, "accumulate": 1, "warmup": 0, "validations": 0}
         least |= {"patience": 0, "evaluations": 1, "weight_decay": 0, "save_every": 0, "threads": 0}
         for name, value in least.items():
+            if getattr(self, name) == math.inf:
+                raise ValueError(f"{name} must be a finite number, got {getattr(self, name)}")
             if not getattr(self, name) >= value:
                 raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
         for name in ("lr", "clip"):
@@ -91,8 +93,8 @@ class Fit:
         return self.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def decisive(self) -> dict[str, Any]:
-        """The settings that decide a result, as JSON values: a run goes on under the same only.
-        How often it is saved is none of them, nor how its parts are shared out."""
+        """The settings that decide the result, as JSON values: a run resumes only with the same
+        ones. `save_every`, `accumulate` and `cuda_graphs` do not decide it and are left out."""
         described = serialization.describe(self)
         return {
             k: v

@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import PartialState
@@ -43,8 +43,8 @@ class Engine:
 
     def __init__(self, device: str | torch.device = "auto") -> None:
         launched = get_int_from_env(_WORLD, 1)
-        told = parse_flag_from_env("ACCELERATE_USE_CPU")
-        found = torch.device("cpu") if told and str(device) == "auto" else find_device(device)
+        cpu_only = parse_flag_from_env("ACCELERATE_USE_CPU")
+        found = torch.device("cpu") if cpu_only and str(device) == "auto" else find_device(device)
         # Processes on the CPU find each other only if Accelerate is set to use the CPU.
         self._state = PartialState(cpu=found.type == "cpu")
         self._device = self._state.device if self.ranks > 1 else found
@@ -53,7 +53,7 @@ class Engine:
                 f"{launched} processes were launched, and this one knows of no other: make the "
                 "Engine, or call fit, before anything else that uses Accelerate"
             )
-        if told and launched == 1 and "MASTER_PORT" in os.environ:
+        if cpu_only and launched == 1 and "MASTER_PORT" in os.environ:
             warnings.warn(
                 "several processes were asked for, and one was started: on the CPU, accelerate "
                 "launch starts more through mpirun only; use torchrun --nproc-per-node N -m "
@@ -64,7 +64,7 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self._device
+        return cast(torch.device, self._device)
 
     @property
     def hardware(self) -> str:
@@ -85,7 +85,7 @@ class Engine:
         Returns:
             A function that does the work again, and the tensor that it writes its result to.
         """
-        side = torch.cuda.Stream(self.device)
+        side = cast(Any, torch.cuda.Stream)(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(side):
             for _ in range(3):  # compiles, chooses algorithms, and allocates workspaces
@@ -154,7 +154,7 @@ class Engine:
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of x over the processes."""
-        return reduce(x, "sum") if self.ranks > 1 else x
+        return cast(Tensor, reduce(x, "sum")) if self.ranks > 1 else x
 
     def reduce(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         """The sum over the processes of a loss (), and, in place, of the gradients of the weights:
@@ -166,14 +166,14 @@ class Engine:
         found = loss.new_tensor([float(w.grad is not None) for w in held])
         sizes = [g.numel() for g in gradients]
         flat = torch.cat([loss.reshape(1), found, *(g.flatten() for g in gradients)])
-        loss, found, *sums = self.sum(flat).split([1, len(held), *sizes])
+        loss, found, *sums = torch.split(self.sum(flat), [1, len(held), *sizes])
         torch._foreach_copy_(gradients, [s.view_as(w) for s, w in zip(sums, held, strict=True)])
         for w, gradient, anywhere in zip(held, gradients, found.tolist(), strict=True):
             w.grad = gradient if anywhere else None
         return loss[0]
 
     def once(self, work: Callable[[], T]) -> T:
-        """What `work` gives on the main process, for all of them; so with an error it raises."""
+        """Runs `work` on the main process. All processes get its result, or raise its error."""
         if self.ranks == 1:
             return work()
         box: list[Any] = [None, None]
@@ -185,7 +185,7 @@ class Engine:
         broadcast_object_list(box)
         if box[1] is not None:
             raise box[1]
-        return box[0]
+        return cast(T, box[0])
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in their order."""

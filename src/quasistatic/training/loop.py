@@ -121,12 +121,12 @@ def fit(
     try:
         torch.set_num_threads(how.threads or before)
         with engine.isolated(), contextlib.ExitStack() as stack:
-            told = [*callbacks] if engine.main else []
+            called = [*callbacks] if engine.main else []
             if shown and engine.main:
-                told.append(stack.enter_context(ProgressBar()))
+                called.append(stack.enter_context(ProgressBar()))
             if minutes is not None:
                 trainer.limit(60 * minutes, run)
-            trainer.run(_folder(run, trainer, about or {}), told)
+            trainer.run(_folder(run, trainer, about or {}), called)
     finally:
         torch.set_num_threads(before)
     return trainer.state

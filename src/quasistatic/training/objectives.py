@@ -1,4 +1,4 @@
-r"""Objectives: what training makes small. Each returns one number for each example, (B,)."""
+r"""Objectives: the losses that training minimizes. Each returns one number for each example."""
 
 __all__ = ["Bound", "Hybrid", "MinimumVariance", "Objective", "Simple"]
 
@@ -22,26 +22,54 @@ from ..model import Model
 
 
 class Objective(abc.ABC):
-    """A loss of checked raw data (B, *)."""
+    """A loss that training minimizes. Subclass it to train by a loss of your own."""
 
     @abc.abstractmethod
     def check(self, model: Model) -> None:
-        """TypeError if the model cannot be trained by this objective."""
+        """Checks that this objective can train a model. It is called once, before training.
+
+        Args:
+            model: the model.
+
+        Raises:
+            TypeError: if it cannot; the message names an objective or a head that fits.
+        """
 
     @abc.abstractmethod
     def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
-        """The loss of each example, with shape (B,)."""
+        """The loss of each example.
+
+        Args:
+            model: the model, in training mode.
+            raw: checked raw data, with shape (B, *).
+            rng: the generator of times and noise.
+
+        Returns:
+            A tensor of shape (B,), with a gradient; the unit is the objective's own.
+        """
 
     @abc.abstractmethod
     def reading(self, model: Model, raw: Tensor, loss: float) -> tuple[str, float]:
-        """A mean loss as a person reads it: the name of a quantity and its value; `raw` are some
-        of the training data."""
+        """Converts a mean loss to the quantity that progress bars and metrics show.
+
+        Args:
+            model: the model.
+            raw: some of the training data, with shape (B, *); terms that no weight changes are
+                computed on them.
+            loss: the mean of this objective's losses.
+
+        Returns:
+            The name of the quantity and its value: `("bits_per_dim", 2.04)`.
+        """
 
 
 @dataclass(frozen=True)
 class Bound(Objective):
-    r"""The learned terms of -K (SD15 Eq. 14), one of them drawn for each example and weighted by
-    their number; times are spread evenly over the batch. In nats an example."""
+    r"""An unbiased estimate of the learned terms of -K (SD15 Eq. 14), in nats an example.
+
+    One term is drawn for each example and multiplied by the number of terms. The times are spread
+    evenly over the batch.
+    """
 
     def check(self, model: Model) -> None:
         return
@@ -62,12 +90,13 @@ class Bound(Objective):
 
 @dataclass(frozen=True)
 class MinimumVariance(Objective):
-    r"""The Bound for the network; for the schedule, between its ends, the mean square of one term
-    drawn (VDM App. I). The mean of a term hardly depends on where the times lie if they are many,
-    and then what is made small is the variance of the loss.
+    r"""Trains the network by the :class:`Bound`, and a learned schedule by the variance of that
+    loss.
 
-    The two differ by a weight on what each example's term says to the schedule: one evaluation of
-    the network serves both. The loss that is returned is the Bound's, in nats an example.
+    The schedule minimizes the mean square of one drawn term (VDM App. I). With many time steps the
+    mean of a term hardly depends on the schedule, so this minimizes the variance. The ends of the
+    schedule stay fixed. One evaluation of the network gives both gradients, because they differ
+    only by a weight on each example's term. The returned loss is the Bound's, in nats an example.
     """
 
     def check(self, model: Model) -> None:
@@ -79,8 +108,9 @@ class MinimumVariance(Objective):
 
     def __call__(self, model: Model, raw: Tensor, rng: torch.Generator) -> Tensor:
         loss = Bound()(model, raw, rng)
-        # The gradient of term^2 / (2 mean) is the term's own, times term / mean: what that is more
-        # than 1 is added, by a sum that is zero and whose gradient is not.
+        # The gradient of term^2 / (2 mean) is that of the term, times term / mean. The Bound's loss
+        # has the weight 1. The rest, term / mean - 1, is added by a sum whose value is zero and
+        # whose gradient is not.
         moved = [weight for weight in model.course.parameters() if weight.requires_grad]
         excess = loss.detach() / loss.detach().mean() - 1
         more = torch.autograd.grad(loss, moved, excess, retain_graph=True)
@@ -96,9 +126,11 @@ class MinimumVariance(Objective):
 
 @dataclass(frozen=True)
 class Simple(Objective):
-    r"""The error of the network's output, all times weighted alike (DDPM Eq. 14): for the Noise
-    head |eps - eps_hat|^2. A head whose output has no target (Natural, Levels) has none, and a
-    width that is learned is not in it."""
+    r"""The squared error of the network's output, with the same weight at all times (DDPM Eq. 14).
+
+    For the Noise head it is |eps - eps_hat|^2, summed over an example. It needs a head with a
+    regression target, so not Natural or Levels, and it does not train a learned variance.
+    """
 
     def check(self, model: Model) -> None:
         _regression(model, self)
@@ -122,11 +154,11 @@ class Hybrid(Objective):
     r"""L_simple + weight L_vlb, where L_vlb trains the width only: the mean has no gradient from
     it (IDDPM Eq. 16). One evaluation of the network serves both.
 
-    L_vlb is the learned terms of -K, the one drawn times their number, in bits; error and bits
-    are both summed over an example, and stand in the proportion of IDDPM's means over values.
+    L_vlb is an estimate of the learned terms of -K in bits, as in :class:`Bound`. Both parts are
+    sums over an example, where IDDPM takes means over its values: their ratio is the same.
 
     Args:
-        weight: of a bit against a squared error; lambda = 0.001 in IDDPM Sec. 3.1.
+        weight: lambda, the weight of a bit against a squared error. Default 0.001 (IDDPM Sec. 3.1).
 
     Raises:
         ValueError: if the weight is not positive and finite.
@@ -178,11 +210,12 @@ def _regression(model: Model, objective: Objective) -> Regression:
 
 
 def _hold_still(model: Model, objective: Objective) -> None:
-    """TypeError if the schedule moves: it would go where errors are small, and not where K is."""
+    """TypeError if the schedule learns: it would minimize the error of the network, and not -K."""
     if model.kernel.schedule.learns:
         raise TypeError(
-            f"{type(objective).__name__} is no part of K, and a schedule that it moved would flee "
-            "from the times that are hard: train a learned schedule with Bound or MinimumVariance"
+            f"{type(objective).__name__} is not a bound on log p, and a schedule that minimizes it "
+            "avoids the times with large errors: train a learned schedule with Bound or "
+            "MinimumVariance"
         )
 
 
@@ -193,8 +226,8 @@ def _learns_its_width(model: Model) -> bool:
 def _at_any_time(
     model: Model, raw: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the network says of x_t ~ q(x_t | x_0), t spread evenly over 1 .. T: output (B, *,
-    outputs), x_0 and x_t (B, *), and t (B,)."""
+    """The network's output (B, *, outputs) at x_t ~ q(x_t | x_0), with x_0 and x_t (B, *), and
+    t (B,) spread evenly over 1 .. T."""
     x_0 = model.space.encode(raw, rng)
     t = 1 + stratified_terms(len(raw), model.steps, 0, 1, rng).to(raw.device)
     x_t = model.kernel.marginal(x_0, t).sample(rng)

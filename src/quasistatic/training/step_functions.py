@@ -5,8 +5,9 @@ __all__ = ["Captured", "Compiled", "Eager", "StepFunction"]
 import abc
 import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FunctionType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -81,6 +82,10 @@ class StepFunction(abc.ABC):
         """The same as :meth:`losses`, with random draws that were recorded before."""
         return self.losses(raw, Player(draws, raw.device))
 
+    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+        """Does what must be done before rows of that shape can be captured. It leaves no trace."""
+        return
+
     def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:
         """How the draws of the losses are made, for rows of that shape. It leaves no trace.
 
@@ -146,7 +151,7 @@ class Compiled(StepFunction):
         try:
             self._recorders[key] = self.record(raw, rng)
             return self._loss(raw, *self._recorders[key].redraw(rng))
-        except (TypeError, torch._dynamo.exc.TorchDynamoException) as error:
+        except (TypeError, _compiler_errors().TorchDynamoException) as error:
             rng.set_state(state)
             self._fall_back(error)
             return self.losses(raw, rng)
@@ -154,9 +159,15 @@ class Compiled(StepFunction):
     def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
         return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
 
+    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+        # Compiles now, and the network alone if need be: an error within a capture would lose both.
+        state = rng.get_state()
+        self._compiled(raw, rng)
+        rng.set_state(state)
+
     def _fall_back(self, error: Exception) -> None:
         """Compiles the network alone from now on."""
-        if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+        if isinstance(error, _compiler_errors().BackendCompilerFailed):
             raise error
         self._loss = None
         self.model = self.model.with_network(torch.compile(self.model.network))  # type: ignore[arg-type]
@@ -214,11 +225,12 @@ class _Graph:
     def __init__(
         self, function: StepFunction, raw: Tensor, rng: torch.Generator, engine: Engine
     ) -> None:
+        buffers = [each.clone() for each in function.model.buffers()]
+        function.prepare(raw, rng)
         self.recorder, self.weights = function.record(raw, rng), function.weights
         recorder, state = self.recorder, rng.get_state()
         self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw(rng)]
         rng.set_state(state)
-        buffers = [each.clone() for each in function.model.buffers()]
 
         def work() -> Tensor:
             for weight in self.weights:
@@ -254,3 +266,8 @@ def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         function.__closure__,
     )
     return made
+
+
+def _compiler_errors() -> Any:
+    """The module of `torch.compile`'s errors; it takes long to import, and few runs need it."""
+    return import_module("torch._dynamo.exc")

@@ -1,5 +1,4 @@
-"""What a training run is at one moment: counters, the running mean of the weights, the best of
-them."""
+"""The state of a training run: counters, the running mean of the weights, and the best weights."""
 
 __all__ = ["Progress", "TrainState"]
 
@@ -16,7 +15,7 @@ from ..model import Model
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; what callbacks get.
+    """The progress of a run, which callbacks receive.
 
     Args:
         step: steps done.

@@ -93,19 +93,19 @@ def _separator(lines: Sequence[str]) -> str:
 
 
 def _is_header(
-    head: Sequence[str], sample: Sequence[Sequence[str]], told: bool | None, known: Sequence[str]
+    head: Sequence[str], sample: Sequence[Sequence[str]], given: bool | None, known: Sequence[str]
 ) -> tuple[bool, str]:
     """Whether the first row holds names, and a note where that was not clear.
 
     Args:
         head: the first row.
         sample: rows after it.
-        told: the answer, if the user gave it.
+        given: the answer, if the user gave it.
         known: names that the file must have, if they are known.
     """
     cells = [cell.strip() for cell in head]
-    if told is not None:
-        return told, ""
+    if given is not None:
+        return given, ""
     if known and set(known) <= set(cells):
         return True, ""
     columns = list(itertools.zip_longest(*(row for row in sample if row), fillvalue=""))

@@ -42,7 +42,8 @@ def entropy_budget(
         oracle: of the law of the data, where it is known, on the space of the model.
 
     Raises:
-        ValueError: if `draws` is not positive, or the oracle has another space than the model.
+        ValueError: if `draws` is not positive, the oracle has another space than the model, or a
+            value is missing.
     """
     if draws < 1:
         raise ValueError(f"draws must be 1 or more, got {draws}")
@@ -53,6 +54,11 @@ def entropy_budget(
         )
     rng = as_generator(rng)
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
+    if checked.isnan().any():
+        raise ValueError(
+            "raw has missing values (NaN), and a row without some of its values has another "
+            "entropy: give complete rows"
+        )
     seed = int(below(2**62, 1, rng, torch.empty(0)))
     with evaluating(model):
         parts = [
@@ -151,7 +157,7 @@ def _information(
     x_0 = x_0.repeat_interleave(draws, 0)
     at = t.to(x_0.device).expand(len(x_0))
     law = kernel.marginal(x_0, at)
-    x_t = law.sample(torch.Generator(x_0.device).manual_seed(seed))
+    x_t = law.sample(torch.Generator().manual_seed(seed))
     found = total(law.log_prob(x_t)) - oracle.log_prob_t(x_t, kernel, at)
     return _over_draws(found, draws)
 

@@ -81,7 +81,7 @@ def _known(subject: Subject) -> Finding:
         )
     except ValueError as error:
         raise NotApplicable(f"these data were not completed: {error}") from None
-    changed = (found.draws[:, 0] != raw) & ~hidden
+    changed = (found.draws[:, 0].cpu() != raw) & ~hidden
     return Finding(int(changed.sum()), 0.0)
 
 

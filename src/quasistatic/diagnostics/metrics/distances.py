@@ -17,11 +17,14 @@ def fid(features_a: object, features_b: object) -> float:
     r"""The Frechet distance of two Gaussians with the means and covariances of the features,
     |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (H17); lower is better.
 
-    It is biased upwards by the finite number of rows: compare only figures of the same numbers of
-    images. Published ones are of 50000; with fewer rows than features it says little.
+    It is biased upwards for a finite number of images, so compare only values from equal numbers of
+    images. Published values use 50000. With fewer images than features it is unreliable.
 
     Args:
         features_a, features_b: with shape (N, D) and (M, D), at least two rows each.
+
+    Returns:
+        The distance, 0 or more, in squared units of the features.
 
     Raises:
         ValueError: if the shapes do not fit, there are fewer than two rows, or NaN among them.
@@ -86,6 +89,9 @@ def kid(
         features_a, features_b: with shape (N, D) and (M, D).
         blocks: the number of disjoint blocks.
         rng: a seed, a generator or None, which shuffles the rows.
+
+    Returns:
+        A :class:`Kid`: the estimates of the blocks, their mean and its standard error.
 
     Raises:
         ValueError: if the shapes do not fit, a block would hold fewer than two rows, or there is

@@ -53,6 +53,12 @@ class Features:
         Grey images are given three equal colours. They are resized as the network's own graph
         did, on the scale from 0 to 255, and then brought to [-1, 1].
 
+        Args:
+            images: 8-bit, with shape (N, H, W) or (N, 3, H, W).
+
+        Returns:
+            float32 of shape (N, 2048), on the CPU.
+
         Raises:
             TypeError: if the images are not 8-bit.
             ValueError: if they have another shape, or there are none.

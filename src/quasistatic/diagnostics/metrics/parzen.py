@@ -36,7 +36,7 @@ class Parzen:
         sigmas: the widths tried.
         valid_nats: mean over the validation examples at each width, in nats an example.
         samples: how many samples carry a window.
-        caution: how little the number says.
+        caution: a warning about the limits of this measure, as text.
     """
 
     nats: Tensor
@@ -54,7 +54,8 @@ class Parzen:
 
     @property
     def at_the_end(self) -> bool:
-        """Whether the width is the least or the greatest that was tried: try others too."""
+        """Whether the best width is the smallest or the largest of `sigmas`, so that others may be
+        better."""
         return self.sigma in (min(self.sigmas), max(self.sigmas))
 
     def stderr(self, values: Tensor | None = None) -> float:
@@ -73,16 +74,19 @@ def parzen(
     r"""The Parzen-window log-likelihood of test data, by the protocol of GAN14 that SD15 Tab. 2
     follows: log 1/M sum_m N(x; sample_m, sigma^2), with the sigma that is best on `valid`.
 
-    The published figures use M = 10000 samples, and MNIST's 10000 test digits with grey levels
-    from 0 to 1: both numbers move the result. It is a density, so it depends on that unit too.
-    10000 digits of the training data in the samples' place reach 242.5 nats, 349.9 bits.
-    See :data:`CAUTION` for how weak a measure it is.
+    The published figures use M = 10000 samples and the 10000 test digits of MNIST with grey levels
+    from 0 to 1. The result depends on M, on the test digits, and, being a density, on the unit of
+    the grey levels. With 10000 training digits as the samples it is 242.5 nats, 349.9 bits.
+    :data:`CAUTION` describes the limits of this measure.
 
     Args:
         samples: draws of the model, with shape (M, *), from 0 to 1.
         valid: held-out examples that choose the width, with shape (V, *), from 0 to 1.
         test: held-out examples that are scored, with shape (N, *), from 0 to 1.
         sigmas: the widths to try.
+
+    Returns:
+        A :class:`Parzen`: the log-density of each test example, in nats, and the chosen width.
 
     Raises:
         ValueError: if an array is empty, leaves [0, 1] or holds NaN, if their shapes differ, or

@@ -1,4 +1,4 @@
-"""The closed-form law of a table: a mixture of independent blocks, and what it answers."""
+"""The closed-form distribution of a table: a mixture whose components are independent blocks."""
 
 __all__ = [
     "AtomBlock",

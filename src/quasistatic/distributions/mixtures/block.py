@@ -1,4 +1,4 @@
-"""What a block of a mixture is: the law of some values given the component, and what it answers."""
+"""The interface of a block of a mixture: the distribution of some values given the component."""
 
 __all__ = ["Block", "Evidence", "Moments", "NoiseLevel"]
 
@@ -15,13 +15,13 @@ from .row_draws import Draws
 
 @dataclass(frozen=True, eq=False)
 class NoiseLevel:
-    """How far the forward process has gone, for each of B rows.
+    """The noise level of the forward process, for each of B rows.
 
     Args:
         signal: what x_0 of a real value is multiplied by, with shape (B, 1).
         noise: the deviation of the Gaussian noise that is added to it, with shape (B, 1).
         keep: the probability that a class has been kept, with shape (B, 1).
-        log_pi: the log-probabilities of a class that is drawn afresh, with shape (V,).
+        log_pi: the log-probabilities of classes that replace those not kept, with shape (V,).
     """
 
     signal: Tensor
@@ -40,7 +40,7 @@ class NoiseLevel:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The law of x_0 given x_t, value by value; each field has the shape (B, W).
+    """The mean and variance of each value of x_0 given x_t; each field has shape (B, W).
 
     Args:
         mean: E[x_0 | x_t].
@@ -61,7 +61,7 @@ class Moments:
 
 
 class Evidence(abc.ABC):
-    """What observed or noisy values of a block say about the component.
+    """The likelihood of each component, given the observed or noisy values of a block.
 
     `log_p` (K, B, C) is log p(x_t | k) of each of the C independent columns of the block; a column
     that is not observed has 0.
@@ -78,12 +78,16 @@ class Evidence(abc.ABC):
 
     @abc.abstractmethod
     def moments(self, log_joint: Tensor) -> Moments:
-        """The moments of x_0 given all of x_t, by log p(k, x_t) of all columns, (K, B)."""
+        """The moments of x_0 given all of x_t.
+
+        Args:
+            log_joint: log p(k, x_t) of all columns, with shape (K, B).
+        """
 
 
 class Block(abc.ABC):
-    """The law of W values given each of K components; the values are independent of all other
-    values given the component. NaN is a value that is not observed."""
+    """The distribution of W values given each of K components. Given the component, these values
+    are independent of those of other blocks. NaN marks a value that is not observed."""
 
     @property
     @abc.abstractmethod
@@ -110,24 +114,34 @@ class Block(abc.ABC):
         """One block that has the components of several, in their order."""
 
     def arranged(self, x: Tensor) -> Any:
-        """What :meth:`evidence` can know about rows x (B, W) of x_0 before it knows the law."""
+        """Precomputes the part of :meth:`evidence` that depends on rows x (B, W) of x_0 alone."""
         return None
 
     @abc.abstractmethod
     def evidence(
         self, x: Tensor, level: NoiseLevel | None = None, arranged: Any = None
     ) -> Evidence:
-        """What x (B, W) says about the component: x_t at a noise level, x_0 without one.
+        """The likelihood of each component.
 
         Args:
-            arranged: what :meth:`arranged` gave for these rows, if it is at hand.
+            x: rows with shape (B, W): x_t if a noise level is given, else x_0.
+            level: the noise level of x_t.
+            arranged: the result of :meth:`arranged` for these rows; None computes it.
         """
 
     @abc.abstractmethod
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
-        """A draw of x_0 for each of the components k (B, n), given the observed values of x
-        (B, W), which come back as they are: (B, n, W)."""
+        """Draws x_0 given the component and the observed values, which are copied.
+
+        Args:
+            x: rows with shape (B, W).
+            k: the component of each draw, with shape (B, n).
+            draws: the source of random numbers.
+
+        Returns:
+            Shape (B, n, W).
+        """
 
     @abc.abstractmethod
     def table_size(self, x: Tensor) -> Tensor:
-        """How many numbers the tables over rows x (B, W) and components take, for each row (B,)."""
+        """How many numbers :meth:`evidence` stores for each row of x (B, W), with shape (B,)."""

@@ -94,7 +94,7 @@ class _ClassEvidence(Evidence):
     def moments(self, log_joint: Tensor) -> Moments:
         block, groups = self.block, self.block.groups
         prior = []
-        for g, log_p in enumerate(block.log_p.split(block.sizes, 1)):
+        for g, log_p in enumerate(torch.split(block.log_p, list(block.sizes), 1)):
             others = (log_joint - self.log_p[:, :, g]).softmax(0)  # without the column itself
             prior.append((others.T @ log_p.exp()).log())
         log_prior = torch.cat(prior, 1)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,9 +25,8 @@ AT_ONCE = 2**22
 class GaussianBlock(Block):
     r"""D real values with the law N(m_k, C_k) given component k, where C_k = s_k M_of(k).
 
-    Components can share a matrix, as they do where one covariance serves all of them, or where a
-    component stands there again with a wider one. A low-rank or a shrunk covariance is a matrix
-    like any other (:meth:`low_rank`).
+    Several components can share one matrix, each with its own scale. Low-rank covariances are
+    stored as full matrices (:meth:`low_rank`).
 
     Args:
         mean: m_k, with shape (K, D).
@@ -80,12 +79,12 @@ class GaussianBlock(Block):
     def _root(self) -> Tensor:
         """The Cholesky factor of each C_k, (K, D, D)."""
         root = torch.linalg.cholesky(self.matrix)[self.of]
-        return root * self.scale.sqrt()[:, None, None]
+        return cast(Tensor, root * self.scale.sqrt()[:, None, None])
 
     def to(self, like: Tensor) -> "GaussianBlock":
         moved = self.mean.to(like), self.matrix.to(like), self.of.to(like.device)
         block = GaussianBlock(*moved, self.scale.to(like))
-        if "eigen" in vars(self):  # found once, in the type that it was found in
+        if "eigen" in vars(self):  # computed once, in the type of this block
             vars(block)["eigen"] = tuple(each.to(like) for each in self.eigen)
         return block
 
@@ -150,7 +149,7 @@ class GaussianBlock(Block):
             if signal is not None and noise is not None:
                 s, n = signal[..., None], noise[..., None]
                 noisy, across, mean = s**2 * covariance + n**2 * eye, s * covariance, signal * mean
-            # A value that is not observed stands for itself: its rows are those of the unit matrix.
+            # The rows of a value that is not observed are those of the unit matrix.
             both = there[:, :, None] & there[:, None]
             root = torch.linalg.cholesky(torch.where(both, noisy, eye))
             across = torch.where(there[:, :, None], across, 0.0)
@@ -172,8 +171,8 @@ class GaussianBlock(Block):
         return -_sum_of_squares(stretched) / 2 - volume[:, None]
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
-        """A draw of all values, moved by what its observed ones are off by, is a draw of the others
-        given the observed (Matheron's rule)."""
+        """Draws all values without condition, then adds the regression on the difference between
+        the observed and the drawn values (Matheron's rule)."""
         z = draws.normal((*k.shape, self.width), x)
         drawn = self._of_components(k, z)
         hidden = x.isnan()
@@ -198,15 +197,15 @@ class GaussianBlock(Block):
         return out.reshape(z.shape)
 
     def _regressed(self, there: Tensor, pattern: Tensor, k: Tensor, off: Tensor) -> Tensor:
-        """The regression on the observed values (P, D) of what these are off by, off (b, n, D), for
-        rows of the patterns (b,) and components (b, n)."""
+        """The regression of all values on the differences `off` (b, n, D) of observed values, for
+        rows with patterns (b,) of `there` (P, D) and components (b, n)."""
         out, flat = torch.zeros_like(off).flatten(0, 1), off.flatten(0, 1)
         of_draw = pattern[:, None].expand_as(k).flatten()
         both = there[:, :, None] & there[:, None]
         eye = torch.eye(self.width, dtype=off.dtype, device=off.device)
         for component, places in _places(k.flatten()):
             covariance = self.covariance[component]
-            used, which = of_draw[places].unique(return_inverse=True)
+            used, which = torch.unique(of_draw[places], return_inverse=True)
             root = torch.linalg.cholesky(torch.where(both[used], covariance, eye))
             for some, index in _places(which):
                 here = places[index]
@@ -221,15 +220,15 @@ def _sum_of_squares(stretched: Tensor) -> Tensor:
 
 
 def _places(index: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Each number among index (n,) and where it stands."""
+    """Each distinct number of index (n,), with its positions."""
     order = index.argsort(stable=True)
-    values, counts = index[order].unique_consecutive(return_counts=True)
-    yield from zip(values.tolist(), order.split(counts.tolist()), strict=True)
+    values, counts = torch.unique_consecutive(index[order], return_counts=True)
+    yield from zip(values.tolist(), torch.split(order, counts.tolist()), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
 class GivenPattern:
-    """What the observed values say about rows with the same holes.
+    """The regression on the observed values, for rows with the same holes.
 
     Args:
         block: the law.
@@ -253,11 +252,11 @@ class GivenPattern:
 
     @cached_property
     def gain(self) -> Tensor | None:
-        """R, with shape (K, P, D, D): C_k - R'R is the covariance that is left of x_0; None if
-        nothing is left."""
+        """R, with shape (K, P, D, D): the conditional covariance of x_0 is C_k - R'R. None if it is
+        zero."""
         if self.across is None or self.root is None:
             return None
-        return torch.linalg.solve_triangular(self.root, self.across, upper=False)
+        return cast(Tensor, torch.linalg.solve_triangular(self.root, self.across, upper=False))
 
     def mean(self, x: Tensor) -> Tensor:
         """E[x_0 | x, k], with shape (K, P, n, D)."""
@@ -280,7 +279,7 @@ class GivenPattern:
 
 @dataclass(frozen=True, eq=False)
 class _Turned:
-    """What rows without holes say at a noise level, along the eigenvectors.
+    """Rows without holes at a noise level, in the basis of the eigenvectors.
 
     `off` is U_k' (x_t - signal m_k) and `spread` its variance, both (K, B, D).
     """
@@ -314,8 +313,8 @@ class _Turned:
 
 
 class GaussianEvidence(Evidence):
-    """What real values say about the component: of rows by their holes, and of noisy rows without
-    holes along the eigenvectors."""
+    """The likelihood of each component: by patterns of holes, or for noisy rows without holes by
+    the eigenvectors."""
 
     def __init__(
         self,

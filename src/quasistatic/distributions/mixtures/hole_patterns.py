@@ -1,4 +1,4 @@
-"""Rows that lack the same values, in batches that are worked on together."""
+"""Patterns of holes: rows that lack the same values, in batches."""
 
 __all__ = ["PatternBatch", "each_alone", "pattern_batches"]
 
@@ -40,7 +40,7 @@ def pattern_batches(x: Tensor, rows: int, patterns: int) -> list[PatternBatch]:
     if there.all():
         every = torch.arange(len(x), device=x.device)[None]
         return [PatternBatch(there[:1], every, torch.ones_like(every, dtype=torch.bool))]
-    each, which, counts = there.unique(dim=0, return_inverse=True, return_counts=True)
+    each, which, counts = torch.unique(there, dim=0, return_inverse=True, return_counts=True)
     order, begins = which.argsort(stable=True), counts.cumsum(0) - counts
     by_count = counts.argsort()
     batches, first = [], 0

@@ -1,4 +1,4 @@
-"""A mixture of independent blocks, and what it answers in closed form."""
+"""A mixture of independent blocks: log p, conditioning, denoising and draws in closed form."""
 
 __all__ = ["Conditional", "Mixture", "Piece"]
 
@@ -15,17 +15,17 @@ from .block import Block, Evidence, Moments, NoiseLevel
 from .row_draws import Draws, SharedDraws
 
 LARGEST = 2**22
-"""Numbers of the largest table over rows, components and values: more rows go in pieces."""
+"""The most numbers in a table over rows, components and values; more rows are split into pieces."""
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Some rows of a table, as many as memory holds tables of.
+    """Some rows of a table, few enough that their intermediate results fit into memory.
 
     Args:
         index: which rows they are, with shape (b,).
         x: their values, with shape (b, W).
-        arranged: what each block knows about them (:meth:`Block.arranged`).
+        arranged: what each block precomputed for them (:meth:`Block.arranged`).
     """
 
     index: Tensor
@@ -35,12 +35,12 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    r"""p(x) = sum_k w_k prod_b p_b(x_b | k): blocks of values that are independent of each other
-    given the component. x (B, W) has the values of the blocks side by side; NaN is a hole, and is
-    left out, which is the marginal law of the rest.
+    r"""p(x) = sum_k w_k prod_b p_b(x_b | k): given the component, the blocks of values are
+    independent.
 
-    The forward process keeps such a law: noise acts on each value by itself, so that it acts on
-    each block.
+    A row x (W values) holds the blocks side by side. NaN marks a hole; the distribution of the
+    other values is the marginal. After noise of the forward process, which acts on each value by
+    itself, the distribution is again such a mixture.
 
     Args:
         log_weight: log w_k, with shape (K,).
@@ -104,7 +104,7 @@ class Mixture:
         return self._given(x, None, (None,) * len(self.blocks))
 
     def of_piece(self, piece: Piece) -> "Conditional":
-        """The same for rows whose holes are known already."""
+        """As :meth:`condition`, for a piece whose patterns of holes were found before."""
         return self._given(piece.x, None, piece.arranged)
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Tensor:
@@ -113,8 +113,16 @@ class Mixture:
         return self.complete(blank, 1, SharedDraws(rng))[:, 0]
 
     def complete(self, x: Tensor, n: int, draws: Draws) -> Tensor:
-        """n draws of each row given its observed values, which come back as they are: x (B, W) to
-        (B, n, W)."""
+        """Draws n rows given the observed values of each row, which are copied.
+
+        Args:
+            x: rows with shape (B, W), NaN a hole.
+            n: draws of each row.
+            draws: the source of random numbers.
+
+        Returns:
+            Shape (B, n, W).
+        """
         each = max(self.components, n * self.width, 1)
         size = max(1, LARGEST // (4 * each))
         pieces = [slice(first, first + size) for first in range(0, len(x), size)]
@@ -136,24 +144,24 @@ class Mixture:
         return Moments(*(torch.cat([getattr(one, name) for one in found]) for name in names))
 
     def pieces(self, x: Tensor) -> list[Piece]:
-        """The rows of x (B, W) in pieces that memory holds tables of; rows with the same holes
-        stand together."""
+        """Splits the rows of x (B, W) into pieces whose intermediate results fit into memory. If
+        there are several, rows with the same holes are put next to each other."""
         cost = torch.stack([block.table_size(part) for block, part in self._split(x)]).sum(0)
         order = torch.arange(len(x))
         if cost.sum() > LARGEST and x.isnan().any():
-            _, which = x.isnan().unique(dim=0, return_inverse=True)
+            _, which = torch.unique(x.isnan(), dim=0, return_inverse=True)
             order = which.cpu().argsort(stable=True)
         number = (cost[order].cumsum(0) - cost[order]) // LARGEST
-        counts = number.unique_consecutive(return_counts=True)[1].tolist()
+        counts = torch.unique_consecutive(number, return_counts=True)[1].tolist()
         pieces = []
-        for index in order.to(x.device).split(counts):
+        for index in torch.split(order.to(x.device), counts):
             rows = x[index]
             arranged = tuple(block.arranged(part) for block, part in self._split(rows))
             pieces.append(Piece(index, rows, arranged))
         return pieces
 
     def _split(self, x: Tensor) -> list[tuple[Block, Tensor]]:
-        return list(zip(self.blocks, x.split(self.widths, 1), strict=True))
+        return list(zip(self.blocks, torch.split(x, list(self.widths), 1), strict=True))
 
     def _given(self, x: Tensor, level: NoiseLevel | None, arranged: Sequence[Any]) -> "Conditional":
         pairs = zip(self._split(x), arranged, strict=True)
@@ -168,7 +176,7 @@ class Conditional:
     Args:
         law: of x_0.
         x: the values, with shape (B, W).
-        evidence: what each block says about the component.
+        evidence: the likelihood of each component by each block.
     """
 
     law: Mixture
@@ -198,11 +206,11 @@ class Conditional:
         return Moments.side_by_side([each.moments(self.log_joint) for each in self.evidence])
 
     def sample(self, n: int, draws: Draws) -> Tensor:
-        """n draws of each row, where x is x_0 with holes: (B, n, W). Observed values come back as
-        they are."""
+        """n draws of each row, with shape (B, n, W), where x is x_0 with holes. Observed values are
+        copied."""
         whole = self.share.T.double().cumsum(1)
         u = draws.uniform((len(self.x), n), self.x)
         k = torch.searchsorted(whole, u * whole[:, -1:], right=True)
         k = k.clamp(max=self.law.components - 1)
-        parts = zip(self.law.blocks, self.x.split(self.law.widths, 1), strict=True)
+        parts = zip(self.law.blocks, torch.split(self.x, list(self.law.widths), 1), strict=True)
         return torch.cat([block.complete(x, k, draws) for block, x in parts], -1)

@@ -1,4 +1,4 @@
-"""Where the draws of a batch of rows come from: one generator, or one for each row."""
+"""Sources of random numbers for a batch of rows: one generator, or one for each row."""
 
 __all__ = ["Draws", "RowDraws", "SharedDraws"]
 

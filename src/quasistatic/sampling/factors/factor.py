@@ -1,4 +1,4 @@
-"""What every factor is; the factor that is 1 everywhere; the product of several."""
+"""The interface of factors, the factor that is 1 everywhere, and products."""
 
 __all__ = ["Anything", "Factor", "Product", "of_each"]
 

@@ -1,4 +1,4 @@
-"""As many steps of the flow as a tolerance asks for, each example its own."""
+"""Adaptive steps along the flow: a tolerance decides their number for each example."""
 
 __all__ = ["Adaptive"]
 

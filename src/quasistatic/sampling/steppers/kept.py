@@ -1,4 +1,4 @@
-"""DDIM and its kin for bits and classes: x_s keeps as much of x_t's noise as its law allows."""
+"""DDIM and its analogues for bits and classes: x_s keeps as much noise of x_t as possible."""
 
 __all__ = ["Kept"]
 

@@ -1,4 +1,4 @@
-"""Many steps of the flow at once: sweeps over a window of times until nothing moves (ParaDiGMS)."""
+"""Many steps of the flow at once: sweeps over a window of times until they converge (ParaDiGMS)."""
 
 __all__ = ["Parallel"]
 

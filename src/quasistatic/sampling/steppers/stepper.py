@@ -1,4 +1,4 @@
-"""What every stepper is: one step of a walk from noise to data, and the walk made of such steps."""
+"""The interface of steppers: one step of a walk from noise to data, and the whole walk."""
 
 __all__ = ["Estimate", "State", "Stepper", "clock"]
 
@@ -30,7 +30,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class State:
-    """Where a walk is.
+    """The state of a walk.
 
     Args:
         x: x_t of each example, with shape (n, *).

@@ -116,7 +116,11 @@ class Column(abc.ABC):
             ValueError: if a value is none of this column; the message says in which row.
         """
         if series.numbers is None:
-            raise ValueError(f"column {self.name!r} holds strings, and it takes {self.accepted}")
+            values = enumerate(series.names or [])
+            row, value = next((i, v) for i, v in values if not _is_number(v))
+            raise ValueError(
+                f"column {self.name!r} holds {value!r} in row {row}, and it takes {self.accepted}"
+            )
         return series.numbers
 
     def read_with_unknowns(self, series: Series) -> np.ndarray:
@@ -141,3 +145,8 @@ class Column(abc.ABC):
     def values(self, numbers: np.ndarray) -> list[Any]:
         """Numbers (N,) as Python values, None for NaN."""
         return [None if each != each else each for each in numbers.tolist()]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of a column of objects is a number, or missing."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

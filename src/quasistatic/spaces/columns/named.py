@@ -39,7 +39,8 @@ class _Named(Column):
 
     @property
     def range(self) -> str:
-        shown = ", ".join(map(str, self.classes[:4]))
+        names = [f'"{each}"' if "," in str(each) else str(each) for each in self.classes[:4]]
+        shown = ", ".join(names)
         return shown + (f", … ({len(self.classes)})" if len(self.classes) > 4 else "")
 
     @property

@@ -1,4 +1,4 @@
-"""How each kind of block is fitted to rows that belong to components by shares."""
+"""The M-step of each kind of block."""
 
 __all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "at_least", "oas"]
 
@@ -15,11 +15,11 @@ from ..categorical_block import CategoricalBlock
 from ..gaussian_block import GaussianBlock, GaussianEvidence
 
 Sums = tuple[Tensor, ...]
-"""What rows add up to under their shares; sums of different rows are added."""
+"""Sufficient statistics of weighted rows; those of different rows can be added."""
 
 FAR, RARE = 1e3, 0.1
-"""A component whose variance in some column is over so many times that of the middle component, and
-that has less than such a share of the rows, has no part in the pooled covariance."""
+"""The pooled covariance leaves out components with fewer than the share RARE of the rows and, in
+some column, a variance over FAR times that of the median component."""
 
 NEAR = 1e4
 """Values below it, in deviations, keep the digits of their scatter in sums about a common mean."""
@@ -42,12 +42,18 @@ class BlockFit(abc.ABC):
 
     @abc.abstractmethod
     def sums(self, block: Any, evidence: Any, x: Tensor, share: Tensor) -> Sums:
-        """What rows x (b, W) add up to by shares (K, b) and by what a block says about their holes.
-        The block has K components, or one that stands for all."""
+        """Sufficient statistics of rows.
+
+        Args:
+            block: the present block, with K components or one for all.
+            evidence: of this block for the rows; it gives the moments of holes.
+            x: rows with shape (b, W).
+            share: p(k | row), with shape (K, b).
+        """
 
     @abc.abstractmethod
     def likeliest(self, sums: Sums, block: Any) -> Block:
-        """The block that makes such sums likeliest, drawn towards what all components share."""
+        """The most likely block for such statistics, shrunk towards the pooled one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +135,8 @@ def _moments(x: Tensor, share: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
     middle = x.mean(0)
     y, m, n = x - middle, mean - middle, share.sum(1)[:, None]
     raw = share @ y
-    pairs = (share @ (y[:, :, None] * y[:, None]).flatten(1)).unflatten(1, (y.shape[1], -1))
+    products = (y[:, :, None] * y[:, None]).flatten(1)
+    pairs = (share @ products).reshape(len(share), y.shape[1], -1)
     across = raw[:, :, None] * m[:, None]
     return raw - n * m, pairs - across - across.mT + n[..., None] * m[:, :, None] * m[:, None]
 
@@ -164,7 +171,7 @@ def oas(covariance: Tensor, rows: float) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class CategoricalFit(BlockFit):
-    """Probabilities of classes, with one row's worth of the whole table's in each component.
+    """Probabilities of classes, with the shares of the whole table as one pseudo-row a component.
 
     Args:
         sizes: how many classes each column has.

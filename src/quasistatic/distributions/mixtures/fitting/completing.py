@@ -1,4 +1,4 @@
-"""Rows with many kinds of holes, completed so that they can be learned from at low cost."""
+"""Completion of rows with many patterns of holes, so that a law can be fitted at low cost."""
 
 __all__ = ["completed_for_learning"]
 
@@ -13,18 +13,20 @@ from .em import clustered, maximised
 from .stacking import Trial
 
 WORK, OVERHEAD = 2**22, 2000
-"""Operations for the holes of one component, from which on rows are completed by draws; and what
-each kind of holes takes, however few columns there are."""
+"""Rows are completed by draws if their holes take more than WORK operations a component. OVERHEAD
+is the fixed cost of a pattern of holes."""
 
 ROUNDS = 2
-"""Times that the holes are drawn by a stacked law and the law is fitted again."""
+"""Rounds of drawing the holes by a stacked law and fitting the law again."""
 
 
 def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Tensor:
-    """Rows x (N, W) as a law can be fitted to them. Where real values have few kinds of holes, the
-    rows come back as they are, as holes are then integrated out exactly. Else holes are drawn given
-    the rest of their row (stochastic expectation maximisation): by one normal first, then by a
-    stacked law."""
+    """Rows x (N, W) to which a law can be fitted.
+
+    With few patterns of holes among the real values, x is returned unchanged, because the fit then
+    integrates holes out exactly. Otherwise holes are drawn given the rest of their row (stochastic
+    expectation maximisation): first by one Gaussian, then by a stacked law.
+    """
     real = [part for fit, part in _parts(x, fits) if isinstance(fit, GaussianFit)]
     if not real or _work(torch.cat(real, 1)) <= WORK:
         return x
@@ -42,8 +44,8 @@ def _work(real: Tensor) -> int:
     holed = real.isnan().any(1)
     if not holed.any():
         return 0
-    return len(real[holed].isnan().unique(dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
+    return len(torch.unique(real[holed].isnan(), dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
 
 
 def _parts(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
-    return list(zip(fits, x.split([fit.width for fit in fits], 1), strict=True))
+    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))

@@ -16,7 +16,7 @@ from ..mixture import Conditional, Mixture, Piece
 from .block_fits import BlockFit, GaussianFit
 
 ROUNDS, ENOUGH = 20, 2e-3
-"""Rounds at most, and the gain of one, in nats a row, below which the next are left out."""
+"""The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
 def maximised(
@@ -62,8 +62,8 @@ Sums = tuple[Tensor, list[tuple[Tensor, ...]]]
 
 
 def _sums(given: Conditional, share: Tensor, fits: Sequence[BlockFit]) -> Sums:
-    """What rows add up to: the components' counts, and what each block needs."""
-    parts = given.x.split(given.law.widths, 1)
+    """Sufficient statistics of rows: the count of each component, and the sums of each block."""
+    parts = torch.split(given.x, list(given.law.widths), 1)
     each = zip(fits, given.law.blocks, given.evidence, parts, strict=True)
     return share.sum(1), [fit.sums(block, says, x, share) for fit, block, says, x in each]
 
@@ -83,7 +83,7 @@ def _likeliest(law: Mixture, sums: Sums, fits: Sequence[BlockFit]) -> Mixture:
 def clustered(
     x: Tensor, fits: Sequence[BlockFit], components: int, white: bool, seed: int
 ) -> Mixture:
-    """Components to start from: clusters of the rows x (N, W).
+    """An initial mixture, from clusters of the rows x (N, W).
 
     Args:
         white: whether real values are whitened first, so that clusters do not follow correlations
@@ -97,7 +97,12 @@ def clustered(
         each = [_coordinates(part, fit, white) for fit, part in _parts(x, fits)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # rows that are alike
-            means = KMeans(components, n_init=1, max_iter=30, random_state=seed)
+            means = KMeans(
+                components,
+                n_init=1,  # pyright: ignore[reportArgumentType]
+                max_iter=30,
+                random_state=seed,
+            )
             label = means.fit_predict(np.concatenate(each, 1))
     share = torch.from_numpy(np.eye(components)[label].T)
     total = None
@@ -109,7 +114,7 @@ def clustered(
 
 
 def _parts(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
-    return list(zip(fits, x.split([fit.width for fit in fits], 1), strict=True))
+    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))
 
 
 def _coordinates(x: Tensor, fit: BlockFit, white: bool) -> np.ndarray:
@@ -122,6 +127,7 @@ def _coordinates(x: Tensor, fit: BlockFit, white: bool) -> np.ndarray:
     scale = np.where(high > low, (high - low) / 1.35, np.nanstd(y, 0) + 1e-12)
     y = np.nan_to_num(np.arcsinh((y - middle) / scale))
     if not white:
-        return y
+        return np.asarray(y)
     variance, basis = np.linalg.eigh(np.cov(y.T).reshape(fit.width, fit.width))
-    return (y - y.mean(0)) @ basis / np.sqrt(np.maximum(variance, 1e-4 * variance[-1] + 1e-12))
+    scale = np.sqrt(np.maximum(variance, 1e-4 * variance[-1] + 1e-12))
+    return np.asarray((y - y.mean(0)) @ basis / scale)

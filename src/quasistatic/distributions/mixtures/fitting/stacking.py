@@ -1,4 +1,4 @@
-r"""The law of a table: mixtures of several sizes, whose shares held-out rows decide."""
+r"""Stacking: mixtures of several sizes, weighted to maximize the likelihood of held-out rows."""
 
 __all__ = [
     "Candidate",
@@ -29,21 +29,21 @@ FOLDS, FEW, SMALL, WORK = 5, 500, 1500, 2e6
 out of a small table, and one of a larger one, or of so many rows times pairs of real values."""
 
 LEAST, TRIED = 0.01, 0.003
-"""The share below which a candidate is left out, and that on the first part below which its size is
-not tried on the others."""
+"""A candidate with a weight below LEAST is dropped. If its weight on the first fold is below TRIED,
+its size is not fitted on the other folds."""
 
 NUS = (math.inf, 1.0, 0.1, 0.01)
-"""Rows' worth of the pooled covariance in each component's own, for each value and one more,
-falling: each law starts where the one before has come to."""
+"""Shrinkage of each component's covariance to the pooled one, in pseudo-rows a dimension. The
+values fall, and each fit starts from the result of the one before."""
 
 SCALES = (1.0, 4.0, 25.0)
-"""Times the covariances of a law: shares of these give it the tails of a Student t."""
+"""Factors of the covariances: a mixture of these copies has heavy tails, like a Student t."""
 
 MOST_COMPONENTS, ROWS_EACH, NUMBERS = 128, 5, 4e6
-"""Components at most, rows for each at least, and numbers of their covariances at most."""
+"""The most components, the fewest rows a component, and the most numbers in all covariances."""
 
 PATIENCE = 2
-"""Sizes in a row that bring nothing, after which larger ones are left out."""
+"""After this many sizes without an improvement, larger sizes are not tried."""
 
 NARROWED, WORTH = 8, 0.01
 """Of tables that are not small: the size from which the starts and the amounts of shrinkage are
@@ -75,8 +75,8 @@ class StackedLaw:
     Args:
         law: of x_0.
         shares: of the candidates.
-        held_out: log p of rows of x_0 by mixtures, and with shares, that had not seen them, in
-            nats.
+        held_out: log p of held-out rows of x_0, in nats: neither the mixtures nor the weights were
+            fitted to the row.
         rows: which rows these are, with shape (len(held_out),).
         apart: the mixture with the same shares that has not seen those rows; None where several
             parts were held out, each from other mixtures.
@@ -89,7 +89,7 @@ class StackedLaw:
     apart: Mixture | None
 
     @property
-    def told(self) -> dict[str, float]:
+    def described(self) -> dict[str, float]:
         """The shares by the candidates' descriptions, the largest first."""
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
         return {str(name): share for name, share in ordered}
@@ -97,7 +97,7 @@ class StackedLaw:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Candidates fitted without the first fifth of the rows, and judged on it.
+    """Candidates fitted without the first fold of the rows, and scored on that fold.
 
     Args:
         x: rows (N, W) of x_0 in float64, NaN a hole; real values of about unit scale.
@@ -133,12 +133,12 @@ class Trial:
 
     @property
     def rows(self) -> np.ndarray:
-        """Which rows are in part 0."""
+        """The indices of the rows in fold 0."""
         return (self.fold == 0).nonzero()[:, 0].numpy()
 
     @property
     def held_out(self) -> np.ndarray:
-        """log p of those rows by shares in which they had no say, in nats."""
+        """log p of those rows, with weights fitted to other rows, in nats."""
         return nested(self.log_p)
 
     def finished(self) -> "StackedLaw":
@@ -331,7 +331,7 @@ def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
 
 
 def nested(log_p: Tensor) -> np.ndarray:
-    """log p of each row (N,) by shares in which it had no say."""
+    """log p of each row (N,), with weights fitted to other rows."""
     out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
     for k in range(FOLDS):
         if (part == k).any():

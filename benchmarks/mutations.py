@@ -1,0 +1,311 @@
+"""Deliberate faults in the core: does a test notice?
+
+    python benchmarks/mutations.py [--only NAME ...] [--seconds 3600] [--limit 600]
+
+Each fault replaces one piece of a file of the library, in a copy of src in a temporary folder, and
+runs the tests that should notice it, until the first that fails. A fault is killed if one fails and
+has survived if none does; one whose tests take more than `--limit` seconds is neither. With
+`--seconds`, no further fault is started after that time. Prints a table, keeps
+benchmarks/results/mutations.json with the list of survivors, and exits with 1 if fewer than 95 % of
+those that were decided are killed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+RESULTS = HERE / "benchmarks" / "results" / "mutations.json"
+ENOUGH = 0.95
+"""The share of faults that tests must notice."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A deliberate fault.
+
+    Args:
+        name: of the fault.
+        file: below src/quasistatic.
+        before: the text that is replaced; it stands in the file once.
+        after: what it is replaced by.
+        tests: the files that are run, below tests, each with a filter (`-k`) or an empty one.
+    """
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[tuple[str, str], ...]
+
+
+def fault(name: str, file: str, before: str, after: str, *tests: str) -> Fault:
+    """A fault; each test is "file" or "file -k filter"."""
+    pairs = (each.partition(" -k ") for each in tests)
+    return Fault(name, file, before, after, tuple((path, words) for path, _, words in pairs))
+
+
+FAULTS = [
+    # Places that an earlier campaign found without a test.
+    fault("offset of a linear factor dropped", "sampling/factors/linear.py",
+          "self.y - constant,", "self.y,", "sampling/test_factors.py -k raw_values"),
+    fault("validation by the weights and not their mean", "training/train_state.py",
+          "        _assign(model, self.mean)\n        try:", "        try:",
+          "training/test_callbacks.py -k running_mean"),
+    fault("costs of steps by the last batch", "sampling/timesteps/step_costs.py",
+          "sums[: j + 1, j] += _steps_from", "sums[: j + 1, j] = _steps_from",
+          "sampling/test_timesteps.py -k all_batches"),
+    fault("prior of step costs by the last batch", "sampling/timesteps/step_costs.py",
+          "prior -= fixed_terms", "prior = -fixed_terms",
+          "sampling/test_timesteps.py -k all_batches"),
+    fault("ties of outliers count as unlikelier", "estimators/outliers.py",
+          'side="right")', 'side="left")', "estimators/test_choices.py -k ties"),
+    fault("spaces compared without the Jacobian", "estimators/closed_form.py",
+          "float(held_out.mean() + volume.flatten(1).sum(1).mean())", "float(held_out.mean())",
+          "estimators/test_choices.py -k spaces"),
+    fault("checksum of values not checked", "coding/blocks.py",
+          "if zlib.crc32(raw.tobytes()) != block.checksum:", "if False:",
+          "coding/test_forged.py -k checksum"),
+    fault("outer strata counted half", "likelihood/strata.py",
+          "variance = squares.sum(0)", "variance = squares[1:-1].sum(0) + squares[::max(1, len("
+          "squares) - 1)].sum(0) / 2", "likelihood/test_interval_coverage.py -k strata"),
+    fault("ends of the trapezoidal rule whole", "heads/corrected.py",
+          "width[[0, -1]] /= 2", "width[[0, -1]] /= 1",
+          "likelihood/test_interval_coverage.py -k trapezoidal"),
+    fault("steps in a time change the model", "estimators/fitted.py",
+          "        model.load_state_dict(before)\n        return max(1", "        return max(1",
+          "estimators/test_choices.py -k pace"),
+    fault("shares judged by rows that chose them", "distributions/mixtures/fitting/stacking.py",
+          "share = shares_of(log_p[part != k]) if", "share = shares_of(log_p[part == k]) if",
+          "distributions/test_mixture_fitting.py -k nested"),
+    fault("half of the loss at a third", "diagnostics/mutual_information.py",
+          "self.since >= self.since[-1] / 2", "self.since >= self.since[-1] / 3",
+          "diagnostics/test_mutual_information.py"),
+    # Distributions.
+    fault("normal: variance in place of its root", "distributions/gaussian.py",
+          "return like + self.variance.sqrt() * noise", "return like + self.variance * noise",
+          "distributions/test_distributions.py"),
+    fault("normal: log-density without its constant", "distributions/gaussian.py",
+          "(2 * math.pi * self.variance).log())", "self.variance.log())",
+          "distributions/test_distributions.py"),
+    fault("normal: divergence with the variances exchanged", "distributions/gaussian.py",
+          "log_ratio = self.variance.log() - other.variance.log()",
+          "log_ratio = other.variance.log() - self.variance.log()",
+          "distributions/test_distributions.py"),
+    fault("normal: tilt without the variance", "distributions/gaussian.py",
+          "(self.loc + self.variance * linear) / shrink", "(self.loc + linear) / shrink",
+          "distributions/test_distributions.py"),
+    fault("normal: mass of a cell in the right tail", "distributions/gaussian.py",
+          "right = low + high > 0", "right = low + high < 0",
+          "distributions/test_distributions.py"),
+    fault("normal: partition without the determinant", "distributions/gaussian.py",
+          "/ (2 * self.variance) + 0.5 * self.variance.log()", "/ (2 * self.variance)",
+          "distributions/test_distributions.py"),
+    # Kernels.
+    fault("bridge: weight of the mean's variance", "kernels/gaussian.py",
+          "weight = ratio**2 * self.at", "weight = ratio * self.at", "kernels/test_kernels.py"),
+    fault("bridge: variance of a later time", "kernels/gaussian.py",
+          "beta_tilde = ratio * self.at(self.schedule.log_noise, s, like).exp()",
+          "beta_tilde = ratio * self.at(self.schedule.log_noise, t, like).exp()",
+          "kernels/test_kernels.py"),
+    fault("divergence without its square", "kernels/gaussian.py",
+          "+ wider + (-wider).exp() * square", "+ wider", "kernels/test_kernels.py"),
+    fault("noisy measurement without the step's noise", "kernels/gaussian.py",
+          "variance + self.noise(t, y) ** 2)", "variance)", "kernels/test_kernels.py",
+          "sampling/test_factors.py"),
+    fault("bits: the mean of a redrawn bit", "kernels/binomial.py",
+          "if_one = torch.logaddexp(log_a, log_redrawn + one) - (log_redrawn + zero)",
+          "if_one = torch.logaddexp(log_a, log_redrawn + zero) - (log_redrawn + zero)",
+          "kernels/test_kernels.py"),
+    fault("bits: bridge by a product of means", "kernels/binomial.py",
+          "up = torch.logaddexp(log_one + F.logsigmoid(if_one), log_zero + F.logsigmoid(if_zero))",
+          "up = log_one + F.logsigmoid(if_one)", "kernels/test_kernels.py"),
+    fault("bits: DDIM keeps too much", "kernels/binomial.py",
+          "p = (1 - eta) * p + eta * bridge.mean.double()", "p = p + 0 * bridge.mean.double()",
+          "kernels/test_kernels.py", "sampling/test_steppers.py"),
+    # Heads.
+    fault("Noise: x_0 without dividing by the signal", "heads/estimates.py",
+          "(x_t - kernel.noise(t, x_t) * output) / kernel.signal(t, x_t)",
+          "(x_t - kernel.noise(t, x_t) * output)", "heads/test_heads.py"),
+    fault("Velocity: sign of the noise", "heads/estimates.py",
+          "return kernel.signal(t, x_t) * x_t - kernel.noise(t, x_t) * output",
+          "return kernel.signal(t, x_t) * x_t + kernel.noise(t, x_t) * output",
+          "heads/test_heads.py"),
+    fault("correction: known mean twice", "heads/corrected.py",
+          "(2 * x_0 - ours - known)", "(2 * x_0 - known - known)",
+          "likelihood/test_continuous_time.py"),
+    fault("corrected classes: no correction", "heads/corrected.py",
+          "logits = output[..., 0] + output[..., 2]", "logits = output[..., 0]",
+          "networks/test_closed_form.py", "heads/test_heads.py"),
+    # Likelihood.
+    fault("bound: last term counted as a transition", "likelihood/elbo.py",
+          "last = here.s == 0", "last = here.s == 1", "likelihood/test_likelihood.py"),
+    fault("bound: weights of an allocation left out", "likelihood/elbo.py",
+          "term = term * (allocation.weight(index) / count).to(term.dtype)",
+          "term = term * len(allocation.density) / count",
+          "likelihood/test_interval_coverage.py -k one_evaluation"),
+    fault("bound: the last step not apart", "likelihood/elbo.py",
+          "    if ends[0] == 0:\n", "    if ends[0] == -1:\n",
+          "likelihood/test_interval_coverage.py -k default"),
+    fault("importance: sum in place of the mean weight", "likelihood/importance.py",
+          "log_weights.logsumexp(1) - math.log(paths) - log_weights.mean(1)",
+          "log_weights.logsumexp(1) - log_weights.mean(1)", "likelihood/test_likelihood.py"),
+    fault("importance: error without its centre", "likelihood/importance.py",
+          "(log_weights.softmax(1) ** 2).sum(1) - 1 / paths",
+          "(log_weights.softmax(1) ** 2).sum(1)", "likelihood/test_likelihood.py"),
+    fault("path weight: the ends exchanged", "likelihood/path_weights.py",
+          "between + high - low", "between + low - high", "likelihood/test_path_weights.py"),
+    fault("intervals: normal in place of Student's t", "likelihood/strata.py",
+          "stdtrit(freedom.double().cpu().numpy(), (1 + level) / 2)",
+          "stdtrit(1e9 + 0 * freedom.double().cpu().numpy(), (1 + level) / 2)",
+          "likelihood/test_interval_coverage.py -k student"),
+    fault("scores that are NaN pass", "likelihood/score.py",
+          "        if unknown.any():", "        if False:", "test_diffusion.py -k nan"),
+    # Sampling.
+    fault("SMC: the mean weight lost at resampling", "sampling/smc.py",
+          "mean = log_weight.logsumexp(1, keepdim=True) - math.log(group)",
+          "mean = 0 * log_weight.logsumexp(1, keepdim=True)", "sampling/test_smc.py"),
+    fault("SMC: the twist counted twice", "sampling/smc.py",
+          "log_ratio=kept - new.exponent * new.ahead.log_twist", "log_ratio=kept",
+          "sampling/test_smc.py"),
+    fault("SMC: evidence by the sum", "sampling/smc.py",
+          "self.log_weight.flatten(1).logsumexp(1) - math.log(count)",
+          "self.log_weight.flatten(1).logsumexp(1)", "sampling/test_smc.py"),
+    fault("SMC: ratio of a step left out", "sampling/smc.py",
+          "log_ratio=here.log_ratio + log_ratio, ahead", "log_ratio=here.log_ratio, ahead",
+          "sampling/test_smc.py"),
+    fault("linear factor: gain without the row's variance", "sampling/factors/linear.py",
+          "unknown = signal**2 * p.variance + noise**2", "unknown = noise**2 + 0 * p.variance",
+          "sampling/test_factors.py"),
+    fault("path of steps: the best of the wrong end", "sampling/timesteps/step_costs.py",
+          "self.ends[index[0]] + steps", "self.ends[index[-1]] + steps",
+          "sampling/test_timesteps.py"),
+    # Training.
+    fault("running mean: no warm-up", "training/train_state.py",
+          "share = 1 - min(decay, (1 + self.step) / (10 + self.step))", "share = 1 - decay",
+          "training/test_training.py -k recurrence"),
+    fault("the last weights kept and not the best", "training/train_state.py",
+          "_assign(model, self.mean if self.best is None else self.best)",
+          "_assign(model, self.mean)", "training/test_training.py -k best_weights"),
+    fault("patience ends one validation late", "training/train_state.py",
+          "0 < patience <= self.since_best", "0 < patience < self.since_best",
+          "training/test_training.py"),
+    # Coding.
+    fault("blocks: batches of another size", "coding/blocks.py",
+          "min(16 * done // growth, together)) if done",
+          "min(8 * done // growth, together)) if done",
+          "coding/test_golden.py"),
+    fault("initial bits are not compared", "coding/blocks.py",
+          "if not stack.holds_only(block.initial_words) or arithmetic.unfinished:", "if False:",
+          "coding/test_coding.py", "coding/test_forged.py -k flipped"),
+    fault("digest of weights not compared", "_utils/files.py",
+          "if DIGEST in metadata and metadata[DIGEST] != _digest(tensors, text):", "if False:",
+          "utils/test_digest.py"),
+    fault("metadata in any order", "_utils/files.py",
+          "dict(sorted(header[\"__metadata__\"].items()))",
+          "dict(sorted(header[\"__metadata__\"].items(), reverse=True))",
+          "utils/test_digest.py"),
+    # Estimators.
+    fault("a network kept without being sure", "estimators/model_selection.py",
+          "return gain, gain > SURE * error", "return gain, True",
+          "estimators/test_promises.py", "estimators/test_estimators.py"),
+    fault("p-values without the row itself", "estimators/outliers.py",
+          "(1 + below) / (len(ordinary) + 1)", "below / (len(ordinary) + 1)",
+          "estimators/test_choices.py -k ties"),
+    fault("outliers: those at the offset too", "estimators/outliers.py",
+          "return self.log_prob < self.offset", "return self.log_prob <= self.offset",
+          "estimators/test_choices.py -k offset"),
+]  # fmt: skip
+
+
+def run_tests(fault: Fault, source: Path, limit: float) -> tuple[str, float]:
+    """What came of the tests of a fault ("killed", "survived" or "out of time") with the library
+    in a folder, and the seconds they took."""
+    environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    started = time.monotonic()
+    for path, words in fault.tests:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        command += ["-p", "no:randomly", str(HERE / "tests" / path), *(["-k", words] * bool(words))]
+        try:
+            done = subprocess.run(
+                command, env=environment, cwd=HERE, capture_output=True, timeout=limit, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "out of time", time.monotonic() - started
+        if done.returncode not in (0, 1):
+            text = done.stdout.decode(errors="replace")[-800:]
+            raise RuntimeError(f"the tests of {fault.name!r} could not be run: {text}")
+        if done.returncode:
+            return "killed", time.monotonic() - started
+    return "survived", time.monotonic() - started
+
+
+def altered(fault: Fault, place: Path) -> Path:
+    """A copy of src with the fault.
+
+    Raises:
+        ValueError: if the text that it replaces does not stand in the file exactly once.
+    """
+    source = place / "src"
+    shutil.copytree(HERE / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    path = source / "quasistatic" / fault.file
+    text = path.read_text()
+    if text.count(fault.before) != 1:
+        raise ValueError(
+            f"{fault.name!r}: {fault.before!r} stands {text.count(fault.before)} times in "
+            f"{fault.file}: write the fault anew for what the file says now"
+        )
+    path.write_text(text.replace(fault.before, fault.after))
+    return source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=[], help="parts of the names of faults")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds for the tests of one")
+    parser.add_argument("--check", action="store_true", help="whether all texts stand in the files")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    chosen = [f for f in FAULTS if not asked.only or any(word in f.name for word in asked.only)]
+    started = time.monotonic()
+    if asked.check:
+        for each in chosen:
+            with tempfile.TemporaryDirectory() as place:
+                altered(each, Path(place))
+        print(f"{len(chosen)} faults can be made")
+        return
+    found = json.loads(asked.results.read_text())["faults"] if asked.results.exists() else {}
+    for each in chosen:
+        if time.monotonic() - started > asked.seconds:
+            break
+        with tempfile.TemporaryDirectory() as place:
+            outcome, seconds = run_tests(each, altered(each, Path(place)), asked.limit)
+        found[each.name] = {"file": each.file, "outcome": outcome, "seconds": round(seconds)}
+        print(f"{outcome:<12}{seconds:6.0f} s  {each.name}", flush=True)
+        keep(asked.results, found)
+    share = keep(asked.results, found)
+    print(f"{share:.1%} of {len(found)} faults killed, of {len(FAULTS)} on the list")
+    sys.exit(share < ENOUGH)
+
+
+def keep(path: Path, found: dict[str, dict]) -> float:
+    """Writes the results; the share of faults that were killed."""
+    survivors = [name for name, each in found.items() if each["outcome"] == "survived"]
+    killed = sum(each["outcome"] == "killed" for each in found.values())
+    share = killed / max(killed + len(survivors), 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"listed": len(FAULTS), "run": len(found), "share": share, "survivors": survivors}
+    path.write_text(json.dumps(facts | {"faults": found}, indent=2) + "\n")
+    return share
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What an estimator decides by held-out rows and calibration rows, by known answers."""
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import quasistatic as qs
+from quasistatic.estimators import closed_form
+from quasistatic.estimators.fitted import FitPlan
+from quasistatic.estimators.outliers import Judged
+from quasistatic.spaces import Table
+from quasistatic.training.loop import Fit
+
+
+def test_ties_with_calibration_rows_count_as_just_as_unlikely():
+    """p = (1 + #{calibration <= score}) / (n + 1), by a table of nine different rows."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (400, 2)).astype(float)
+    detector = qs.DiffusionOutliers(level=0.1, steps=0, random_state=0).fit(x)
+    ordinary, scores = detector.calibration_, detector.score_samples(x)
+    assert len(np.unique(ordinary)) <= 9
+    below = (ordinary[None] <= scores[:, None]).sum(1)
+    expected = (1 + below) / (len(ordinary) + 1)
+    assert np.allclose(detector.p_values(x), expected)
+    # A row is called exactly where its p-value is at most the level.
+    assert np.array_equal(detector.predict(x) == -1, expected <= 0.1)
+
+
+def test_a_row_at_the_offset_is_no_outlier():
+    at = np.array([-3.0, -2.0, -1.0])
+    judged = Judged(at, np.array([0.01, 0.2, 0.5]), np.full(3, -2.0), np.full(3, -9.0))
+    assert judged.outlier.tolist() == [True, False, False]
+    assert judged.decision.tolist() == [-1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_spaces_are_compared_by_densities_of_raw_values(scale):
+    """The held-out density of a space counts its Jacobian: in units a thousand times smaller, a
+    column has a density that is lower by log 1000, whatever its standardised law."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "b": rng.normal(size=300)})
+    table = Table.infer(frame * scale)
+    rows = table.read(frame * scale)
+    x_0, held = table.encode(rows), np.arange(0, 300, 3)
+    law = torch.distributions.Normal(0.0, 1.0)
+    log_p = law.log_prob(x_0[held]).sum(1).double()
+    found = closed_form._judged(table, x_0, SimpleNamespace(held_out=log_p.numpy(), rows=held))
+    spread = [float((rows[1, k] - rows[0, k]) / (x_0[1, k] - x_0[0, k])) for k in range(2)]
+    assert found == pytest.approx(log_p.mean().item() - np.log(spread).sum(), rel=1e-5)
+
+
+def test_measuring_the_pace_leaves_the_model_as_it_was():
+    torch.manual_seed(0)
+    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(20, 4.0, -6.0))
+    model = qs.Diffusion(qs.Continuous(2), kernel, qs.Velocity(), qs.networks.MLP(2, 8, 1))
+    before = copy.deepcopy(model.state_dict())
+    x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    assert FitPlan().steps_in(1.0, model, x, Fit(steps=100, batch=16)) >= 1
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("name", ["estimator.json", "config.json"])
+@pytest.mark.parametrize("change", ["name", "value", "deep"])
+def test_a_damaged_folder_of_an_estimator_is_named(name, change, tmp_path):
+    x = np.random.default_rng(0).integers(0, 3, (60, 2)).astype(float)
+    qs.DiffusionDensity(steps=0).fit(x).save(tmp_path)
+    path = tmp_path / name
+    text = path.read_text()
+    for part in ('"summary"', '"FittedLaw"', '"parameters"', '"model"', '"space"'):
+        if part not in text:
+            continue
+        altered = {
+            "name": text.replace(part, part[:-2] + '?"'),
+            "value": text.replace(part + ": ", part + ": 3, " + part[:-1] + '2": '),
+            "deep": "[" * 100_000,
+        }[change]
+        if altered == text:
+            continue
+        path.write_text(altered)
+        with pytest.raises((ValueError, TypeError), match=r"damaged|lacks"):
+            qs.DiffusionDensity.load(tmp_path)
