@@ -452,7 +452,7 @@ def test_what_x_0_does_not_say_has_no_code():
     """Levels that are spread at random over their cells; and no layers of reals."""
     oracle = GaussianOracle((0.0, 1.0), (1.0, 0.5))
     parts = oracle.parts(qs.GaussianKernel(qs.schedules.cosine(10)))
-    with pytest.raises(TypeError, match=r"Binary and Quantized"):
+    with pytest.raises(TypeError, match="Binary or Quantized"):
         qs.Codec(qs.Diffusion(**parts | {"space": qs.spaces.Dequantized(2)}))
     with pytest.raises(TypeError, match="in one piece"):
         qs.LayeredCodec(qs.Diffusion(**parts))

@@ -3,6 +3,7 @@
 __all__ = ["AT_REST", "VERBS"]
 
 import tempfile
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ ERRORS = 4.0
 def _mode(subject: Subject) -> Finding:
     model = subject.model
     before = {name: part.training for name, part in model.named_modules()}
-    model.score(subject.raw[:2], 1, rng=subject.rng)
+    with suppress(ValueError):  # a score that is NaN is refused, and the mode is restored too
+        model.score(subject.raw[:2], 1, rng=subject.rng)
     changed = [name for name, part in model.named_modules() if part.training != before[name]]
     return Finding(len(changed), 0.0, f"first {changed[0] or 'the model'}" if changed else "")
 
