@@ -382,7 +382,7 @@ def test_files_that_are_no_arrays_are_named(run, refused, tmp_path):
     assert "it holds no real numbers but <U3: save numbers alone" in refused(*words)
     np.savez(tmp_path / "many.npz", a=np.zeros(2), b=np.zeros(2))
     said = refused("score", run, "--data", tmp_path / "many.npz")
-    assert "holds no single array of real numbers" in said
+    assert "it holds 2 arrays: save one alone with numpy.save" in said
     np.save(path, np.zeros((0, 20)))
     assert "x is empty: pass at least one example" in refused(*words)
     np.save(path, np.zeros((2, 4, 5)))
