@@ -384,7 +384,7 @@ def test_files_that_are_no_arrays_are_named(run, refused, tmp_path):
     said = refused("score", run, "--data", tmp_path / "many.npz")
     assert "it holds 2 arrays: save one alone with numpy.save" in said
     np.save(path, np.zeros((0, 20)))
-    assert "x is empty: pass at least one example" in refused(*words)
+    assert "its array has shape (0, 20), and no values" in refused(*words)
     np.save(path, np.zeros((2, 4, 5)))
     assert "x must have shape (examples, 20), got (2, 4, 5)" in refused(*words)
 

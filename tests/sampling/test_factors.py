@@ -338,9 +338,7 @@ def test_a_method_out_of_range_is_refused(method, says):
 
 @pytest.mark.parametrize("name", ["draws", "together"])
 def test_a_count_below_one_is_refused(model, name):
-    with pytest.raises(
-        ValueError, match=rf"{name} must be .*(1 or more|at least 1), got 0"
-    ):
+    with pytest.raises(ValueError, match=rf"{name} must be .*(1 or more|at least 1), got 0"):
         model.posterior(Anything(), times=20, **{name: 0})
 
 
