@@ -50,7 +50,7 @@ FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
 """Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
 more, that judge them, by mixtures of so many components at most."""
 
-CLEAR = 1.5
+CLEAR = 1.0
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
 
 TIED = 0.9
