@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...distributions import Family
 from ...heads import DenoisingHead
-from ...kernels import SignalNoise
+from ...kernels import Kernel, SignalNoise
 from ...model import Model
 from .limits import Limits
 from .stepper import State, Stepper, clock
@@ -56,7 +56,8 @@ class Kept(Stepper):
         if self._ancestral:
             return State(model.reverse(x, early, late).sample(rng), s)
         assert isinstance(model.head, DenoisingHead)  # by require
-        law = self._limited(model.head.denoise(model.kernel, model.output(x, late), x, late))
+        law = model.head.denoise(model.kernel, model.output(x, late), x, late)
+        law = self._limited(model.kernel, law)
         return State(model.kernel.kept(x, law, early, late, self.eta).sample(rng), s)
 
     def last(self, model: Model, state: State, rng: torch.Generator | None) -> State:
@@ -67,7 +68,7 @@ class Kept(Stepper):
         assert isinstance(model.head, DenoisingHead)  # by require
         kernel, x, at = model.kernel, state.x, clock(state.x, state.t)
         output = model.output(x, at)
-        law = self._limited(model.head.denoise(kernel, output, x, at))
+        law = self._limited(kernel, model.head.denoise(kernel, output, x, at))
         p = model.space.last(kernel, x, at, lambda: model.head.last(kernel, output, x, at))
         ended = kernel.kept(x, law, torch.zeros_like(at), at, self.eta).sample(rng)
         return State(torch.where(_reals(model).to(x.device), ended, p.sample(rng)), 0)
@@ -76,8 +77,8 @@ class Kept(Stepper):
     def _ancestral(self) -> bool:
         return self.eta == 1 and self.limits is None
 
-    def _limited(self, law: Family) -> Family:
-        return law if self.limits is None else self.limits.law(law)
+    def _limited(self, kernel: Kernel, law: Family) -> Family:
+        return law if self.limits is None else self.limits.law(kernel, law)
 
 
 def _reals(model: Model) -> Tensor:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...distributions import Family, Gaussian
-from ...kernels import SignalNoise
+from ...distributions import Family
+from ...kernels import Kernel, SignalNoise
 from ...model import Model
 
 
@@ -24,9 +24,9 @@ class Limits(abc.ABC):
     def __call__(self, x_0: Tensor) -> Tensor:
         """Estimates with shape (n, *) within the limits."""
 
-    def law(self, denoised: Family) -> Family:
+    def law(self, kernel: Kernel, denoised: Family) -> Family:
         """A law of x_0 whose mean is within the limits."""
-        return Gaussian(self(denoised.mean), denoised.variance)
+        return kernel.from_moments(self(denoised.mean), denoised.variance)
 
     def require(self, model: Model) -> None:
         """Checks that a limit has a meaning for a model, and warns that it changes the draws.
