@@ -537,9 +537,23 @@ class Fit:
         ),
         OfTables,
     ] = None
+    id: Annotated[
+        tuple[str, ...] | None,
+        option(
+            "Columns that identify rows, which the model leaves out and the outputs keep "
+            "(tables only).",
+            "by the values",
+            "COLUMN",
+        ),
+        OfTables,
+    ] = None
     leave_out: Annotated[
         tuple[str, ...] | None,
-        option("Columns that the model leaves out (tables only).", "none", "COLUMN"),
+        option(
+            "Other columns that the model leaves out and the outputs keep (tables only).",
+            "none",
+            "COLUMN",
+        ),
         OfTables,
     ] = None
     header: Annotated[
