@@ -126,7 +126,7 @@ def test_two_wrong_columns_are_both_named_and_a_right_one_is_not(detector):
 
 
 def test_a_model_of_small_whole_numbers_says_that_it_has_no_reasons():
-    rows = np.random.default_rng(0).integers(0, 4, (600, 3))
+    rows = np.random.default_rng(0).integers(0, 4, (800, 3))
     detector = qs.DiffusionOutliers(steps=0).fit(rows)
     with pytest.raises(ValueError, match=r"has no closed form.*types="):
         detector.explain(rows[:2])
