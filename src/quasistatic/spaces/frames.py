@@ -14,6 +14,9 @@ import numpy as np
 DECLARED = "Categorical:"
 """What the type of a column starts with if it lists the classes, as JSON."""
 
+CLOCK = "Clock:"
+"""What the type of a column of dates, times or durations starts with; the rest is JSON."""
+
 ARRAY, RECORDS = "array", "records"
 """The names of NumPy data in :attr:`Frame.source`; a data frame has the name of its library."""
 
@@ -55,6 +58,11 @@ class Series:
         if number != number:
             return None
         return int(number) if number == round(number) and abs(number) < 2**53 else number
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether the column holds dates, times or durations."""
+        return self.dtype.startswith(CLOCK)
 
     def take(self, index: np.ndarray) -> "Series":
         """The values of that index (n,), whole numbers."""
