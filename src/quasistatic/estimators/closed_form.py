@@ -111,6 +111,10 @@ class FittedLaw(Fitted):
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
     @property
+    def closed_form(self) -> Mixture:
+        return self.network.denoiser.law
+
+    @property
     def network(self) -> ResidualDenoiser:
         """The law and its correction."""
         network = self.model.network

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._utils.naming import counted
 from ..diffusion import Diffusion
-from ..distributions.mixtures import RowDraws
+from ..distributions.mixtures import Mixture, RowDraws
 from ..reporting.console import Display
 from ..sampling import SMC
 from ..spaces import Space, Table
@@ -157,6 +157,11 @@ class Fitted(abc.ABC):
             particles: that walk together, where a network corrects the law.
             distinct: whether equal rows get different draws.
         """
+
+    @property
+    def closed_form(self) -> Mixture | None:
+        """The law of x_0 in closed form, without the network's correction; None if it has none."""
+        return None
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""

@@ -4,6 +4,7 @@ __all__ = [
     "AtomBlock",
     "Block",
     "CategoricalBlock",
+    "ClassLaw",
     "Conditional",
     "Draws",
     "Evidence",
@@ -11,7 +12,9 @@ __all__ = [
     "Mixture",
     "Moments",
     "NoiseLevel",
+    "RealLaw",
     "RowDraws",
+    "RowsGivenOthers",
     "SharedDraws",
 ]
 
@@ -19,5 +22,6 @@ from .atom_block import AtomBlock
 from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
 from .gaussian_block import GaussianBlock
+from .given_others import ClassLaw, RealLaw, RowsGivenOthers
 from .mixture import Conditional, Mixture
 from .row_draws import Draws, RowDraws, SharedDraws
