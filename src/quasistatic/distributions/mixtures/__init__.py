@@ -5,6 +5,7 @@ __all__ = [
     "Block",
     "CategoricalBlock",
     "Conditional",
+    "CosineBasis",
     "Draws",
     "Evidence",
     "GaussianBlock",
@@ -13,11 +14,14 @@ __all__ = [
     "NoiseLevel",
     "RowDraws",
     "SharedDraws",
+    "SpectralBlock",
 ]
 
 from .atom_block import AtomBlock
 from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
+from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
 from .mixture import Conditional, Mixture
 from .row_draws import Draws, RowDraws, SharedDraws
+from .spectral_block import SpectralBlock
