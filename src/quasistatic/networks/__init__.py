@@ -5,9 +5,12 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "CorrectsLaw",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
+    "SpectralDenoiser",
+    "SpectralResidual",
     "UNet",
 ]
 
@@ -17,4 +20,5 @@ from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
+from .spectral import CorrectsLaw, SpectralDenoiser, SpectralResidual
 from .unet import UNet

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 
+FEW = 4
+"""Channels up to which they are mixed one by one, and not as a product of matrices."""
+
+
 def cosines(n: int) -> Tensor:
     """The orthonormal DCT-II of n values, with shape (n, n), in float64: row f is frequency f."""
     k = torch.arange(n, dtype=torch.float64)
@@ -90,42 +94,51 @@ class CosineBasis:
         return CosineBasis(self.shape, self.axes, self.directions.to(like))
 
     def turn(self, x: Tensor) -> Tensor:
-        """Examples (*, D) as coefficients (*, D): for each frequency, its directions."""
-        z = self._along_axes(x.reshape(-1, self.channels, *self.sizes), forward=True)
-        z = z.reshape(-1, self.channels, self.frequencies)
-        if self.channels > 1:
-            # As a batch of matrix products over frequencies.
-            z = torch.bmm(z.permute(2, 0, 1), self.directions).permute(1, 0, 2)
-        return z.reshape(x.shape)
+        """Examples (*, D) as coefficients (*, D), the directions one after the other."""
+        z = self._to_frequencies(x.reshape(-1, self.channels, *self.sizes))
+        return self._mixed(z, self._into).reshape(x.shape)
 
     def back(self, z: Tensor) -> Tensor:
         """Coefficients (*, D) as examples (*, D); the inverse of :meth:`turn`."""
-        x = z.reshape(-1, self.frequencies, self.channels)
-        if self.channels > 1:
-            x = torch.bmm(x.permute(1, 0, 2), self.directions.mT).permute(1, 0, 2)
-        x = x.transpose(1, 2).reshape(-1, self.channels, *self.sizes)
-        return self._along_axes(x, forward=False).reshape(z.shape)
+        mixed = self._mixed(z.reshape(-1, self.channels, self.frequencies), self._out_of)
+        return self._to_places(mixed, self._tables).reshape(z.shape)
 
     def value_variance(self, variance: Tensor) -> Tensor:
         """The variance of each value (*, D) where the coefficients are independent and have these
         variances (*, D)."""
-        v = variance.reshape(-1, self.frequencies, self.channels)
-        if self.channels > 1:
-            v = torch.bmm(v.permute(1, 0, 2), self._squares.mT).permute(1, 0, 2)
-        v = v.transpose(1, 2).reshape(-1, self.channels, *self.sizes)
-        return self._along_axes(v, forward=False, squared=True).reshape(variance.shape)
+        v = variance.reshape(-1, self.channels, self.frequencies)
+        mixed = self._mixed(v, self._out_of.square())
+        squared = [table.square() for table in self._tables]
+        return self._to_places(mixed, squared).reshape(variance.shape)
 
     def matrix(self) -> Tensor:
         """The basis as an orthogonal matrix (D, D): row i is the i-th basis vector."""
         eye = torch.eye(self.width, dtype=self.directions.dtype, device=self.directions.device)
         return self.back(eye)
 
-    def _along_axes(self, x: Tensor, forward: bool, squared: bool = False) -> Tensor:
-        """Multiplies each axis of places of x (N, C, *sizes) by the table of its cosines."""
-        tables = self._squared_tables if squared else self._tables
-        for axis, table in enumerate(tables, 2):
-            matrix = table if forward else table.mT
-            x = x @ matrix.mT if axis == x.ndim - 1 else matrix @ x
+    def _mixed(self, z: Tensor, matrices: Tensor) -> Tensor:
+        """The channels of z (N, C, F), mixed at each frequency by matrices (C, C, F)."""
+        channels = self.channels
+        if channels == 1:
+            return z * matrices[0, 0]
+        if channels <= FEW:  # vectors along the frequencies
+            out = z[:, :1] * matrices[0]
+            for channel in range(1, channels):
+                out = torch.addcmul(out, z[:, channel, None], matrices[channel])
+            return out
+        return torch.bmm(z.permute(2, 0, 1), matrices.permute(2, 0, 1)).permute(1, 2, 0)
+
+    def _to_frequencies(self, x: Tensor) -> Tensor:
+        """x (N, C, *sizes) as cosines (N, C, F), frequencies in the order of the places."""
+        for table in reversed(self._tables):
+            x = (x @ table.mT).movedim(-1, 2)
+        return x.reshape(len(x), self.channels, self.frequencies)
+
+    def _to_places(self, z: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """Cosines (N, C, F) as values (N, C, *sizes); with the squares of the tables, variances."""
+        x = z.reshape(len(z), self.channels, *self.sizes)
+        for table in tables:
+            x = x.movedim(2, -1) @ table
         return x
 
     @cached_property
@@ -133,9 +146,11 @@ class CosineBasis:
         return [cosines(size).to(self.directions) for size in self.sizes]
 
     @cached_property
-    def _squared_tables(self) -> list[Tensor]:
-        return [table.square() for table in self._tables]
+    def _into(self) -> Tensor:
+        """The directions with the frequencies last, (C, C, F)."""
+        return self.directions.permute(1, 2, 0).contiguous()
 
     @cached_property
-    def _squares(self) -> Tensor:
-        return self.directions.square()
+    def _out_of(self) -> Tensor:
+        """The transposed directions with the frequencies last, (C, C, F)."""
+        return self.directions.permute(2, 1, 0).contiguous()

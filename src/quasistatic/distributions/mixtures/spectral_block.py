@@ -150,11 +150,11 @@ class SpectralEvidence(Evidence):
         if self.level is None:
             nothing = torch.zeros_like(self.x)
             return Moments(self.x, nothing, nothing)
-        block, basis = self.block, self.block.basis
-        signal, noise = self.level.signal, self.level.noise
-        share = log_joint.softmax(0)[..., None]
-        gain = block.variance[:, None] / self.spread
-        each = torch.addcmul(block.mean[:, None], signal * gain, self.off)
+        basis, signal, noise = self.block.basis, self.level.signal, self.level.noise
+        share, kept = self._shares(log_joint)
+        center, variance = self.block.mean[kept, None], self.block.variance[kept, None]
+        off, gain = self.off[kept], variance / self.spread[kept]
+        each = torch.addcmul(center, signal * gain, off)
         mean = (share * each).sum(0)
         within = basis.value_variance((share * gain).sum(0) * noise**2)
         # About the mean, for at high SNR the variance has none of the mean square's digits.
@@ -163,11 +163,21 @@ class SpectralEvidence(Evidence):
 
     def whitened(self, log_joint: Tensor) -> Tensor:
         """x_t in deviations of the law at its noise level, as an example (B, D): standard normal
-        for each component that the rows may come from, in the mean over components."""
+        where the law is one normal, and else the mean over components."""
         if self.level is None:
             raise ValueError("only rows at a noise level are whitened")
+        share, kept = self._shares(log_joint)
+        scaled = self.off[kept] * self.spread[kept].rsqrt()
+        return self.block.basis.back((share * scaled).sum(0))
+
+    def _shares(self, log_joint: Tensor) -> tuple[Tensor, Any]:
+        """p(k | x_t), with shape (K', B, 1), of an index of components: on a CPU, of those that
+        have a share in any row; elsewhere of all, so that shapes do not depend on values."""
         share = log_joint.softmax(0)[..., None]
-        return self.block.basis.back((share * self.off * self.spread.rsqrt()).sum(0))
+        if share.device.type != "cpu":
+            return share, slice(None)
+        kept = (share > torch.finfo(share.dtype).eps).any(1).nonzero()[:, 0]
+        return share[kept], kept
 
 
 class _PartlyHoled(Evidence):

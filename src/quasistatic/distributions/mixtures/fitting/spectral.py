@@ -287,7 +287,7 @@ class _Prepared:
 def _directed(x: Tensor, basis: CosineBasis) -> CosineBasis:
     """The basis whose directions are, for each frequency, the principal ones of examples x (N, D)
     without their mean."""
-    z = basis.turn(x).reshape(len(x), basis.frequencies, basis.channels).permute(1, 0, 2)
+    z = basis.turn(x).reshape(len(x), basis.channels, basis.frequencies).permute(2, 0, 1)
     covariance = torch.bmm(z.mT, z).double() / len(x)
     # Where all directions are alike, the axes themselves.
     tiny = 1e-9 * covariance.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-30)
