@@ -76,6 +76,4 @@ class CorrectedLevels(DenoisingHead):
         least = torch.full_like(log_scale, math.log(SHARPEST * cell))
         log_scale = torch.logaddexp(log_scale, least)
         logits = torch.zeros_like(loc)
-        return LogisticMixture(
-            logits[..., None], loc[..., None], log_scale[..., None], values
-        )
+        return LogisticMixture(logits[..., None], loc[..., None], log_scale[..., None], values)

@@ -13,7 +13,7 @@ from ..distributions.mixtures import RowDraws
 from ..heads import Correcting, ProductHead
 from ..kernels import SignalNoise
 from ..model import Model
-from ..networks import CorrectsLaw
+from ..networks.corrects_law import CorrectsLaw
 from .row_noise import times_and_noise
 from .score import ContinuousScore
 from .strata import paired_error
@@ -37,7 +37,7 @@ def continuous(
     corrects nothing. Classes add the difference of the divergences of the chain's own steps.
 
     Args:
-        model: whose network corrects a law (`ResidualDenoiser`, `SpectralResidual`) and whose head is
+        model: whose network corrects a law (`ResidualDenoiser`, `SpectralResidual`), with the head
             `Corrected`.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each example.
@@ -94,8 +94,8 @@ def _checked(model: Model, evaluations: int) -> tuple[CorrectsLaw, Correcting]:
     if not isinstance(network, CorrectsLaw) or not corrects:
         raise TypeError(
             f"the bound in continuous time needs a ResidualDenoiser network with a Corrected head, "
-            f"or a SpectralResidual, which know a closed-form law, got {type(network).__name__} with "
-            f"{type(head).__name__}: score by the bound of the chain"
+            f"or a SpectralResidual, which know a closed-form law, got {type(network).__name__} "
+            f"with {type(head).__name__}: score by the bound of the chain"
         )
     assert isinstance(head, Correcting)  # as it corrects
     if evaluations < 1:

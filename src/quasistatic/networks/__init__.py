@@ -5,7 +5,6 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
-    "CorrectsLaw",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
@@ -20,5 +19,5 @@ from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
-from .spectral import CorrectsLaw, SpectralDenoiser, SpectralResidual
+from .spectral import SpectralDenoiser, SpectralResidual
 from .unet import UNet

@@ -1,10 +1,10 @@
 r"""A spectral law of pictures and signals as a denoiser, and a network that corrects one."""
 
-__all__ = ["CorrectsLaw", "SpectralDenoiser", "SpectralResidual"]
+__all__ = ["Denoised", "SpectralDenoiser", "SpectralResidual"]
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,24 +23,6 @@ WINDOW, LEAST_ENERGY = 5, 0.1
 that energy before its logarithm."""
 
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d}
-
-
-class LawDenoiser(Protocol):
-    """The exact denoiser of a law of x_0."""
-
-    def log_prob(self, x_0: Tensor) -> Tensor:
-        """log p of x_0 (B, *), with shape (B,), in nats."""
-
-
-@runtime_checkable
-class CorrectsLaw(Protocol):
-    """A network that knows a law of x_0 and corrects its denoiser."""
-
-    denoiser: LawDenoiser
-
-    @property
-    def corrects(self) -> bool:
-        """Whether the correction can be anything but zero."""
 
 
 class Denoised(NamedTuple):
@@ -222,20 +204,22 @@ class SpectralResidual(nn.Module):
         self.components, self.steps, self.network = components, steps, network
         if not isinstance(network, nn.Module) or not hasattr(network, "shape"):
             raise TypeError(
-                f"a network with a field `shape` is needed, such as UNet or DiT, got {network!r:.80}"
+                "a network with a field `shape` is needed, such as UNet or DiT, got "
+                f"{network!r:.80}"
             )
         if not isinstance(getattr(_inner(network), "read_out", None), nn.Module):
             raise TypeError(
-                f"{type(network).__name__} has no last layer `read_out` to start at zero: use UNet, "
-                "DiT or MLP"
+                f"{type(network).__name__} has no last layer `read_out` to start at zero: use UNet "
+                "or DiT"
             )
-        self.places = len(whole_numbers("the network's shape", network.shape)) - 1
+        inner = whole_numbers("the network's shape", network.shape)
+        self.places = len(inner) - 1
         own = self.shape[: len(self.shape) - self.places]
         needed = (4 * math.prod(own), *self.shape[len(self.shape) - self.places :])
-        if self.places not in _POOL or tuple(network.shape) != needed:
+        if self.places not in _POOL or inner != needed:
             raise ValueError(
                 f"a network that corrects a law of shape {self.shape} is for examples of shape "
-                f"{needed}, got {tuple(network.shape)}"
+                f"{needed}, got {inner}"
             )
         self.silence()
 
@@ -264,9 +248,7 @@ class SpectralResidual(nn.Module):
         seen = [each.reshape(own) for each in (mean, (x - signal * mean) / noise, white)]
         out = self.network(torch.cat([*seen, energy], 1), time)[..., 0]
         shift, widening, *_ = out.to(x).chunk(4, 1)
-        return torch.stack(
-            [mean, variance, shift.reshape(x.shape), widening.reshape(x.shape)], -1
-        )
+        return torch.stack([mean, variance, shift.reshape(x.shape), widening.reshape(x.shape)], -1)
 
     def _last_weights(self) -> list[Tensor]:
         inner = _inner(self.network)

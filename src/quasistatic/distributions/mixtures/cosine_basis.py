@@ -11,7 +11,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-
 FEW = 4
 """Channels up to which they are mixed one by one, and not as a product of matrices."""
 

@@ -56,6 +56,9 @@ class SpectralBlock(Block):
     def to(self, like: Tensor) -> "SpectralBlock":
         return SpectralBlock(self.basis.to(like), self.mean.to(like), self.variance.to(like))
 
+    def picked(self, index: Tensor) -> "SpectralBlock":
+        return SpectralBlock(self.basis, self.mean[index], self.variance[index])
+
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "SpectralBlock":
         """One block with the components of several, which must share a basis.
