@@ -81,6 +81,7 @@ HEADS = [
     heads.Exact(heads.Levels()),
     heads.Corrected(),
     heads.CorrectedClasses(),
+    heads.CorrectedLevels(),
     heads.Spread(heads.Clean(), variances.Analytic((1, 7), ((0.1, 0.2), (0.5, 1 / 3)))),
 ]
 
@@ -129,6 +130,8 @@ NETWORKS = [
     networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
     networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
     networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
+    networks.SpectralDenoiser((2, 3, 4), 2, 5, 7),
+    networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ())),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
     networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),

@@ -12,6 +12,7 @@ __all__ = [
     "Clean",
     "Corrected",
     "CorrectedClasses",
+    "CorrectedLevels",
     "Correcting",
     "Equilibrium",
     "Exact",
@@ -29,6 +30,7 @@ __all__ = [
 
 from .classes import Classes
 from .corrected import Corrected, CorrectedClasses, Correcting
+from .corrected_levels import CorrectedLevels
 from .estimates import Clean, Noise, Velocity
 from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels

@@ -8,6 +8,8 @@ __all__ = [
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
+    "SpectralDenoiser",
+    "SpectralResidual",
     "UNet",
 ]
 
@@ -17,4 +19,5 @@ from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
+from .spectral import SpectralDenoiser, SpectralResidual
 from .unet import UNet
