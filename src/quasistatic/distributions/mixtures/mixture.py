@@ -57,8 +57,7 @@ class Mixture:
         counts = [block.components for block in self.blocks]
         if not self.blocks or set(counts) != {self.components}:
             raise ValueError(
-                f"a mixture of {self.components} components needs blocks of as many, got "
-                f"{counts}"
+                f"a mixture of {self.components} components needs blocks of as many, got {counts}"
             )
 
     @property

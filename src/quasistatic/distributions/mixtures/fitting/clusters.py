@@ -108,4 +108,3 @@ def _seeds(points: Tensor, components: int, weight: Tensor, rng: torch.Generator
         nearest = now.take_along_dim(best[..., None], 1)[:, 0]
         found.append(tried.take_along_dim(best, 1)[:, 0])
     return points[torch.stack(found, 1)]
-
