@@ -10,6 +10,7 @@ __all__ = [
     "DenoisingHead",
     "Classes",
     "Clean",
+    "Clipped",
     "Corrected",
     "CorrectedClasses",
     "Correcting",
@@ -34,4 +35,4 @@ from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural
-from .wrapped import Exact, Spread
+from .wrapped import Clipped, Exact, Spread
