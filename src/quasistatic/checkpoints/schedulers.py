@@ -119,8 +119,9 @@ def training_of_config(
     if config.get("thresholding"):
         warnings.warn(
             "the scheduler limits x_0 by a quantile of each image (thresholding), which is a part "
-            "of its sampler and not of the model: it is left out",
-            stacklevel=3,
+            "of its sampler and not of the model: draw with a stepper that has "
+            "limits=DynamicThreshold() for the same draws",
+            stacklevel=4,
         )
     clips = config.get("clip_sample", name in CLIPPING) and not config.get("thresholding")
     return Training(schedule, head, float(config.get("clip_sample_range", 1.0)) if clips else None)

@@ -19,30 +19,26 @@ _EARLIER = re.compile(r"(attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, floating-point ones in the default type.
 
+    Those that have it already are views of the file: they take memory when they are first used.
+
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no safetensors file, cut short, or holds NaN.
+        ValueError: if it is no safetensors file or cut short.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            found = {name: _owned(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged or no safetensors file ({error}): restore a copy"
         ) from None
-    for name, tensor in found.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"{path} holds NaN or infinite values in {name}: restore a copy")
-    return found
-
-
-def _owned(tensor: Tensor) -> Tensor:
-    """The tensor in memory of its own and in the default type: what was read may be a view of the
-    file, which can change."""
-    dtype = torch.get_default_dtype() if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(dtype, copy=True)
+    dtype = torch.get_default_dtype()
+    return {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }
 
 
 def present_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

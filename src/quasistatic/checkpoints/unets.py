@@ -1,6 +1,6 @@
 """`UNet2DModel`'s configuration as a network of this library, and back."""
 
-__all__ = ["config_of_unet", "unet_of_config"]
+__all__ = ["config_of_unet", "shape_of_config", "unet_of_config"]
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +49,32 @@ DEFAULTS: dict[str, Any] = {
 """The arguments of `UNet2DModel` and their defaults, diffusers 0.42."""
 
 
+def shape_of_config(
+    config: Mapping[str, Any], size: int | tuple[int, int] | None = None
+) -> tuple[tuple[int, ...], int]:
+    """The shape of an image, (H, W) or (C, H, W), and the outputs for each of its values.
+
+    Args:
+        config: of a `UNet2DModel`.
+        size: height and width of the images; None for those of the configuration.
+
+    Raises:
+        ValueError: if the configuration has a part that is not supported: which.
+    """
+    c = _whole(config)
+    _require_supported(c)
+    height, width = _size(c["sample_size"] if size is None else size)
+    channels, out = c["in_channels"], c["out_channels"]
+    if out not in (channels, 2 * channels):
+        raise ValueError(
+            f"the network reads {channels} channels and returns {out}: a law of images needs as "
+            "many, or twice as many with a learned variance. A network that also reads another "
+            "image draws images given that one"
+        )
+    shape = (height, width) if channels == 1 else (channels, height, width)
+    return shape, out // channels
+
+
 def unet_of_config(
     config: Mapping[str, Any], steps: int, size: int | tuple[int, int] | None = None
 ) -> DiffusersUNet:
@@ -62,30 +88,21 @@ def unet_of_config(
     Raises:
         ValueError: if the configuration has a part that is not supported: which.
     """
-    c = DEFAULTS | {key: value for key, value in config.items() if key in DEFAULTS}
-    _require_supported(c)
-    height, width = _size(c["sample_size"] if size is None else size)
-    channels, out = c["in_channels"], c["out_channels"]
-    if out not in (channels, 2 * channels):
-        raise ValueError(
-            f"the network reads {channels} channels and returns {out}: a law of images needs as "
-            "many, or twice as many with a learned variance. A network that also reads another "
-            "image draws images given that one"
-        )
+    c, (shape, outputs) = _whole(config), shape_of_config(config, size)
     scale_shift = c["resnet_time_scale_shift"] == "scale_shift"
     middle_groups = c["attn_norm_num_groups"]
     if middle_groups is None and not scale_shift:
         middle_groups = c["norm_num_groups"]
     down, up = list(c["down_block_types"]), list(reversed(c["up_block_types"]))
     return DiffusersUNet(
-        (height, width) if channels == 1 else (channels, height, width),
+        shape,
         steps,
         tuple(c["block_out_channels"]),
         c["layers_per_block"],
         _levels(down, "AttnDownBlock2D"),
         _levels(up, "AttnUpBlock2D"),
         c["attention_head_dim"],
-        out // channels,
+        outputs,
         c["norm_num_groups"],
         c["norm_eps"],
         scale_shift,
@@ -149,6 +166,11 @@ def config_of_unet(network: DiffusersUNet) -> dict[str, Any]:
         "resnet_time_scale_shift": "scale_shift" if n.scale_shift else "default",
         "add_attention": n.middle_attention,
     }
+
+
+def _whole(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the defaults of what it does not say."""
+    return DEFAULTS | {key: value for key, value in config.items() if key in DEFAULTS}
 
 
 def _require_supported(c: Mapping[str, Any]) -> None:
