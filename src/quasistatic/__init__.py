@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers
+    from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
@@ -193,6 +193,7 @@ __all__ = [
     "StreamError",
     "Table",
     "tabular",
+    "to_diffusers",
     "training",
     "Velocity",
     "YeoJohnson",
@@ -217,7 +218,7 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers",
+    ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",

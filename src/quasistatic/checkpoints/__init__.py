@@ -11,13 +11,15 @@ from .._utils.lazy import lazy_names
 if TYPE_CHECKING:
     from .folders import is_diffusers
     from .reading import from_diffusers
+    from .writing import to_diffusers
 
-__all__ = ["from_diffusers", "is_diffusers"]
+__all__ = ["from_diffusers", "is_diffusers", "to_diffusers"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "folders": "is_diffusers",
         "reading": "from_diffusers",
+        "writing": "to_diffusers",
     },
 )
