@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
+        checkpoints,
         coding,
         data,
         diagnostics,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
+    from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .heads import (
         Classes,
         Clean,
+        Clipped,
         Corrected,
         Equilibrium,
         Exact,
@@ -57,7 +60,14 @@ if TYPE_CHECKING:
         Spread,
         Velocity,
     )
-    from .heads.variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+    from .heads.variances import (
+        Analytic,
+        FixedLarge,
+        FixedSmall,
+        Interpolated,
+        LearnedRange,
+        Sigmoid,
+    )
     from .kernels import (
         BinomialKernel,
         CategoricalKernel,
@@ -99,9 +109,11 @@ __all__ = [
     "Bound",
     "CategoricalKernel",
     "check",
+    "checkpoints",
     "cite",
     "Classes",
     "Clean",
+    "Clipped",
     "Codec",
     "coding",
     "Continuous",
@@ -125,6 +137,7 @@ __all__ = [
     "FixedLarge",
     "FixedSmall",
     "Flow",
+    "from_diffusers",
     "GaussianKernel",
     "Guided",
     "Head",
@@ -136,6 +149,7 @@ __all__ = [
     "kernels",
     "Label",
     "LayeredCodec",
+    "LearnedRange",
     "Levels",
     "likelihood",
     "Linear",
@@ -179,12 +193,14 @@ __all__ = [
     "StreamError",
     "Table",
     "tabular",
+    "to_diffusers",
     "training",
     "Velocity",
     "YeoJohnson",
 ]
 
 _PACKAGES = (
+    "checkpoints",
     "coding",
     "data",
     "diagnostics",
@@ -202,14 +218,15 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
+    ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load",
     ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
-    ".heads": "Classes Clean Corrected Equilibrium Exact Head Levels Mean Natural Noise "
+    ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",
-    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
+    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
     ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",
