@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import (
         coding,
+        conditions,
         data,
         diagnostics,
         distributions,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     )
     from ._utils.references import cite
     from .coding import Codec, LayeredCodec, StreamError
+    from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
     from .diffusion import Diffusion, load
@@ -104,6 +106,8 @@ __all__ = [
     "Clean",
     "Codec",
     "coding",
+    "Condition",
+    "conditions",
     "Continuous",
     "ContinuousTime",
     "Corrected",
@@ -186,6 +190,7 @@ __all__ = [
 
 _PACKAGES = (
     "coding",
+    "conditions",
     "data",
     "diagnostics",
     "distributions",
@@ -203,6 +208,7 @@ _PACKAGES = (
 _HOMES = {
     "._utils.references": "cite",
     ".coding": "Codec LayeredCodec StreamError",
+    ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load",
