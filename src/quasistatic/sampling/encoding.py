@@ -71,13 +71,19 @@ def encode(
 
     Raises:
         TypeError: if the model has no probability flow.
-        ValueError: if the stepper corrects, or the steps are too long to be solved for.
+        ValueError: if the stepper corrects, draws noise or limits estimates, or the steps are too
+            long to be solved for.
     """
     stepper = stepper or FLOW
     if stepper.corrected:
         raise ValueError(
             f"{stepper} corrects its steps, which have no inverse that is known: give one without "
             "correction, such as Multistep(2, corrected=False) or DPMSolver(2)"
+        )
+    if stepper.eta or stepper.limits is not None:
+        raise ValueError(
+            f"{stepper} draws noise or limits the estimates, which cannot be undone: give a "
+            "stepper with eta = 0 and without limits"
         )
     grid = resolve_times(model, 50 if times is None else times, stepper)
     stepper.require(model, grid)
