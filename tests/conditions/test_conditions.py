@@ -336,9 +336,9 @@ def test_completion_keeps_known_values_and_its_evidence_follows_the_condition(mo
 
 
 def test_a_stream_is_read_with_the_same_condition_and_no_other(model):
-    y = [k % 3 for k in range(20)]
-    x = model.sample(20, given=y, rng=0).numpy()
-    stream = model.compress(x, given=y, block=8, workers=1)
+    y = [k % 3 for k in range(6)]
+    x = model.sample(6, given=y, rng=0).numpy()
+    stream = model.compress(x, given=y, block=4, workers=1)
     assert (model.decompress(stream, given=y) == x).all()
     for wrong in (None, 0, y[::-1]):
         with pytest.raises(qs.StreamError, match="condition"):
@@ -469,3 +469,23 @@ def test_several_conditions_by_name_are_stored_and_read(tmp_path):
     assert torch.equal(again.sample(2, given=given, rng=0), model.sample(2, given=given, rng=0))
     one, none = again.sample(2, given={"kind": "a"}, rng=0), again.sample(2, rng=0)
     assert (one - none).abs().max() > 1e-4
+
+
+# --- the command line
+
+
+def test_commands_take_the_condition(tmp_path, say, refused):
+    run, out = tmp_path / "run", tmp_path / "out.npy"
+    size = "--width 16 --depth 1 --steps 20 --fit.steps 4 --fit.validations 1".split()
+    say("train", "digits", "--given", "label", *size, "-o", run)
+    assert say("sample", run, "--given", "0,1,2", "-n", 6, "-o", out)["shape"] == [6, 64]
+    by_command, model = np.load(out), qs.load(run)
+    assert (by_command == model.sample(6, given=[0, 1, 2, 0, 1, 2], rng=0).numpy()).all()
+    labels = qs.data.split(qs.data.digits_labels(), valid=0.1, test=0.2)
+    test = qs.data.split(qs.data.digits(), valid=0.1, test=0.2).test
+    found = say("score", run, "--given", "label", "--evaluations", "all")["nats"]
+    expected = model.score(test, None, given=labels.test, rng=0).nats.mean()
+    assert found == pytest.approx(float(expected), rel=1e-6)
+    assert "no class '12'" in refused("sample", run, "--given", "12")
+    assert "one condition" in refused("sample", run, "--given", "1", "--given", "2")
+    assert "no condition" in refused("sample", "digits", "--given", "1")
