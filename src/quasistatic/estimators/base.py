@@ -25,6 +25,7 @@ from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
+from ..spaces.roles import Roles
 from .closed_form import FittedLaw, fit_law, plan_law
 from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels
@@ -139,7 +140,7 @@ class TableEstimator(BaseEstimator):
                 table = serialization.build(stored["table"], KNOWN)
                 kind, summary = FITTED[stored["fitted"]], FitSummary(**stored["summary"])
                 made.fitted_ = kind.restored(Diffusion.load(folder), table, summary)
-            made.n_features_in_ = len(made.table_.columns)
+            made.n_features_in_ = len(stored["names"] or made.table_.columns)
             if stored["names"]:
                 made.feature_names_in_ = np.array(stored["names"], dtype=object)
         return made
@@ -153,11 +154,11 @@ class TableEstimator(BaseEstimator):
         Returns:
             The name, the type, the values and the share of missing values of each column, as text.
         """
-        return Table.infer(self._frame(X), self.types).described()
+        return Table.infer(self._modelled(self._frame(X)), self.types).described()
 
     def planned(self, X: Any) -> str:
         """Describes in a sentence what :meth:`fit` would do with a table."""
-        frame, plan = self._frame(X), self._plan()
+        frame, plan = self._modelled(self._frame(X)), self._plan()
         table, count = self._table(frame)
         how = plan_law(frame.rows, plan, table) if count is None else plan_levels(plan, count)
         varying = sum(column.space is not None for column in table.columns)
@@ -195,7 +196,7 @@ class TableEstimator(BaseEstimator):
     def _fit(self, frame: Frame, rows: np.ndarray | None = None) -> None:
         """Fits the rows of a table, or those of an index; columns and classes are inferred from
         these alone."""
-        plan = self._plan()
+        plan, frame = self._plan(), self._modelled(frame)
         chosen = frame if rows is None else frame.take(rows)
         table, count = self._table(chosen)
         x = table.read(chosen).numpy()
@@ -204,6 +205,10 @@ class TableEstimator(BaseEstimator):
             return
         tables = [table] if self.space is not None else in_spaces(table, x, self.types)
         self.fitted_ = fit_law(x, plan, tables)
+
+    def _modelled(self, frame: Frame) -> Frame:
+        """The columns that are modelled: identities of rows are not."""
+        return Roles.infer(frame, modelled=dict(self.types or {})).select(frame)
 
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole
@@ -302,8 +307,9 @@ class TableEstimator(BaseEstimator):
         return frame if by_name and "feature_names_in_" in vars(self) else frame.named(names)
 
     def _as_user_has(self, numbers: np.ndarray, X: Any) -> Any:
-        order = not getattr(self, "_sklearn_output_config", {}).get("transform")
-        return as_user_has(self.table_, numbers, unmasked(X), order)
+        renamed = getattr(self, "_sklearn_output_config", {}).get("transform")
+        fitted = list(getattr(self, "feature_names_in_", ()))
+        return as_user_has(self.table_, numbers, unmasked(X), fitted if renamed else None)
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
         """log p of the observed values of rows (N, C), with shape (N,), in nats. A new class has

@@ -14,6 +14,9 @@ import numpy as np
 DECLARED = "Categorical:"
 """What the type of a column starts with if it lists the classes, as JSON."""
 
+CLOCK = "Clock:"
+"""What the type of a column of dates, times or durations starts with; the rest is JSON."""
+
 ARRAY, RECORDS = "array", "records"
 """The names of NumPy data in :attr:`Frame.source`; a data frame has the name of its library."""
 
@@ -46,6 +49,11 @@ class Series:
     def is_category(self) -> bool:
         """Whether the data frame declares the column as one of categories, also of numbers."""
         return self.dtype in ("Categorical", "Enum") or self.dtype.startswith(DECLARED)
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether the column holds dates, times or durations."""
+        return self.dtype.startswith(CLOCK)
 
     def take(self, index: np.ndarray) -> "Series":
         """The values of that index (n,), whole numbers."""

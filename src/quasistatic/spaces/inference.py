@@ -18,7 +18,7 @@ from .columns import (
     PowerColumn,
 )
 from .frames import Series
-from .yeo_johnson import YeoJohnson
+from .yeo_johnson import YeoJohnson, likeliest_power
 
 FAR = 10.0
 """A standard deviation over so many times that of the middle half comes from a few numbers far out,
@@ -217,19 +217,11 @@ def powered(column: NumericColumn, numbers: np.ndarray) -> PowerColumn:
     seen = numbers[~np.isnan(numbers)]
     shift, scale = _standard(seen)
     u = (seen - shift) / scale
-    power = _power(u[:: max(1, -(-len(u) // LOOKED_AT))])
+    power = likeliest_power(torch.from_numpy(u[:: max(1, -(-len(u) // LOOKED_AT))]))
     bent = YeoJohnson(1, (power,)).encode(torch.from_numpy(u)[:, None])[:, 0].numpy()
     after = _standard(bent)
     common = column.name, column.missing, column.dtype
     return PowerColumn(*common, power, shift, scale, *after, column.low, column.high)
-
-
-def _power(u: np.ndarray) -> float:
-    """The power from 0 to 2 under which numbers of about unit scale are likeliest normal."""
-    from sklearn.preprocessing import PowerTransformer  # it takes long to import
-
-    found = PowerTransformer(standardize=False).fit(u[:, None]).lambdas_[0]
-    return float(np.clip(found, 0.0, 2.0))
 
 
 def standardized(column: NumericColumn, numbers: np.ndarray) -> NumericColumn:

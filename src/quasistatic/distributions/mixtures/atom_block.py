@@ -44,6 +44,9 @@ class AtomBlock(Block):
     def to(self, like: Tensor) -> "AtomBlock":
         return AtomBlock(self.places.to(like), self.log_p.to(like))
 
+    def picked(self, index: Tensor) -> "AtomBlock":
+        return AtomBlock(self.places, self.log_p[index])
+
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "AtomBlock":
         return cls(blocks[0].places, torch.cat([block.log_p for block in blocks]))

@@ -108,6 +108,10 @@ class Block(abc.ABC):
     def to(self, like: Tensor) -> Self:
         """The same numbers in the type and on the device of a tensor."""
 
+    @abc.abstractmethod
+    def picked(self, index: Tensor) -> Self:
+        """The block with the components of an index (k,) only."""
+
     @classmethod
     @abc.abstractmethod
     def joined(cls, blocks: Sequence[Any]) -> Self:

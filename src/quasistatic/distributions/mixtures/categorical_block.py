@@ -50,6 +50,9 @@ class CategoricalBlock(Block):
     def to(self, like: Tensor) -> "CategoricalBlock":
         return CategoricalBlock(self.log_p.to(like), self.sizes)
 
+    def picked(self, index: Tensor) -> "CategoricalBlock":
+        return CategoricalBlock(self.log_p[index], self.sizes)
+
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "CategoricalBlock":
         return cls(torch.cat([block.log_p for block in blocks]), blocks[0].sizes)

@@ -88,6 +88,10 @@ class GaussianBlock(Block):
             vars(block)["eigen"] = tuple(each.to(like) for each in self.eigen)
         return block
 
+    def picked(self, index: Tensor) -> "GaussianBlock":
+        used, of = torch.unique(self.of[index], return_inverse=True)
+        return GaussianBlock(self.mean[index], self.matrix[used], of, self.scale[index])
+
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "GaussianBlock":
         counts = [0, *torch.tensor([len(block.matrix) for block in blocks]).cumsum(0).tolist()]

@@ -80,6 +80,10 @@ class Mixture:
         """The same numbers in the type and on the device of a tensor."""
         return Mixture(self.log_weight.to(like), tuple(block.to(like) for block in self.blocks))
 
+    def picked(self, index: Tensor) -> "Mixture":
+        """The components of an index (k,), with the weights that they have here."""
+        return Mixture(self.log_weight[index], tuple(block.picked(index) for block in self.blocks))
+
     @classmethod
     def joined(cls, laws: Sequence["Mixture"], shares: Sequence[float]) -> "Mixture":
         """The mixture of several laws with these shares, which sum to 1."""
