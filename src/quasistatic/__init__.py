@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from . import (
         checkpoints,
         coding,
+        conditions,
         data,
         diagnostics,
         distributions,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ._utils.references import cite
     from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
+    from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
     from .diffusion import Diffusion, load
@@ -116,6 +118,8 @@ __all__ = [
     "Clipped",
     "Codec",
     "coding",
+    "Condition",
+    "conditions",
     "Continuous",
     "ContinuousTime",
     "Corrected",
@@ -202,6 +206,7 @@ __all__ = [
 _PACKAGES = (
     "checkpoints",
     "coding",
+    "conditions",
     "data",
     "diagnostics",
     "distributions",
@@ -220,6 +225,7 @@ _HOMES = {
     "._utils.references": "cite",
     ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
+    ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load",

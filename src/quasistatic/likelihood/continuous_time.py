@@ -56,13 +56,13 @@ def continuous(
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in model.chunks(checked, max(spent, 1)):
+        for part, batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
             known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
-            parts.append((known, *_correction(model, head, x_0, spent, draws), null))
+            parts.append((known, *_correction(part, head, x_0, spent, draws), null))
     known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
     terms = {"mixture": known, "correction": added}
     return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
@@ -82,7 +82,7 @@ def _correction(
         return nothing, nothing, nothing
     t, x_t = times_and_noise(model, x_0, count, rng)
     dtype, again = model.blank(1).dtype, x_0.repeat_interleave(count, 0)
-    output = model.output(x_t.to(dtype), t).to(x_0)
+    output = model.repeated(count).output(x_t.to(dtype), t).to(x_0)
     found = head.gain(model.kernel, output, x_t, again, t)
     terms = total(found).reshape(len(x_0), count) * (model.steps / count)
     return terms.sum(1), *paired_error(terms.T)

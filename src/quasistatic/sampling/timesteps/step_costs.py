@@ -124,11 +124,11 @@ def measure_costs(
     sums = torch.zeros(len(times) + 1, len(times), dtype=torch.float64)
     prior = 0.0
     with evaluating(model):
-        for rows in model.chunks(checked):
+        for part, rows in model.chunks(checked):
             x_0 = model.space.encode(rows, rng)
             prior -= fixed_terms(model, x_0, times)["prior"].double().sum().item()
             for j in range(len(times)):
-                sums[: j + 1, j] += _steps_from(model, head, x_0, times[: j + 1], rng)
+                sums[: j + 1, j] += _steps_from(part, head, x_0, times[: j + 1], rng)
     means = sums / len(checked)
     earlier = torch.ones(len(times), len(times), dtype=torch.bool).triu(1)
     between = torch.where(earlier, means[1:], torch.inf)
@@ -174,12 +174,12 @@ def analytic_variance(
     checked = model.space.check(raw).to(model.blank(1))
     table = torch.zeros(len(times), *model.space.state, dtype=torch.float64)
     with evaluating(model):
-        for rows in model.chunks(checked):
+        for part, rows in model.chunks(checked):
             x_0 = model.space.encode(rows, rng)
             for j, t in enumerate(times.tolist()):
                 at = torch.full((len(x_0),), t, device=x_0.device)
                 x_t = model.kernel.marginal(x_0, at).sample(rng)
-                estimate = head.estimate(model.kernel, model.output(x_t, at), x_t, at)
+                estimate = head.estimate(model.kernel, part.output(x_t, at), x_t, at)
                 table[j] += ((x_0 - estimate) ** 2).double().sum(0).cpu() / len(checked)
     return Analytic(tuple(times.tolist()), _nested(table.tolist()))
 
