@@ -184,7 +184,9 @@ class GaussianFit(BlockFit):
         shift = first / n[:, None]
         scatter = square - n[:, None, None] * (shift[:, :, None] * shift[:, None])
         scatter = (scatter + scatter.mT) / 2
-        pooled = self._pooled(n.view(mixtures, size), scatter.unflatten(0, (mixtures, size)))
+        pooled = self._pooled(
+            n.view(mixtures, size), scatter.view(mixtures, size, *scatter.shape[1:])
+        )
         least = self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
         of = torch.arange(size * mixtures)
         if math.isinf(self.nu):
