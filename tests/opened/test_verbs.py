@@ -45,23 +45,12 @@ def test_a_verb_takes_the_options_that_the_command_line_describes(verb, kind):
 @pytest.mark.parametrize(("verb", "kind"), CASES)
 def test_help_states_the_default_that_the_verb_has(verb, kind):
     """Where the default is a number or a word, it stands in the help text."""
-    hints = {
-        name: each.help_behavior_hint
-        for name, metadata in verbs_metadata(describes(verb)).items()
-        for each in metadata
-        if hasattr(each, "help_behavior_hint")
-    }
+    options = known_options(describes(verb), KINDS[kind])
     for name, parameter in inspect.signature(asked_of(verb, kind)).parameters.items():
         option = {"rng": "seed"}.get(name, name)
         default = parameter.default
         if isinstance(default, int | float | str) and not isinstance(default, bool) and default:
-            assert str(default) in hints[option], (option, default)
-
-
-def verbs_metadata(described: type):
-    from quasistatic.cli.arguments import _metadata
-
-    return _metadata(described)
+            assert str(default) in options[option].hint, (option, default)
 
 
 @pytest.mark.parametrize("verb", commands.VERBS[1:])

@@ -1,11 +1,15 @@
-"""How a verb describes its options: their help, unit, default, range, and the kinds of model that
-have them."""
+"""How a command declares its options, and how they are read from the command line.
 
-__all__ = ["EVERY", "Kinds", "OnlyFor", "Range", "given", "known_options", "option", "parse"]
+A command is a dataclass. Each of its fields is one `option`, which states the help text, the unit,
+the default, the range and the kinds of model that have it. Everything else is derived from that
+declaration: the parser, the help page, the check of the range and the list of known options.
+"""
+
+__all__ = ["EVERY", "Kinds", "Option", "Range", "given", "known_options", "option", "parse"]
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -14,14 +18,14 @@ from ..opened import ARRAYS, IMAGES, TABLE, Kind
 Kinds = tuple[Kind, ...]
 EVERY: Kinds = (ARRAYS, IMAGES, TABLE)
 
+NOTES: dict[Kinds, str] = {
+    (ARRAYS, IMAGES): "runs only",
+    (IMAGES,): "images only",
+    (TABLE,): "tables only",
+}
+"""What the help text adds to an option that only some kinds of model have."""
+
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True)
-class OnlyFor:
-    """Marks an option that only some kinds of model have."""
-
-    kinds: Kinds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,33 +56,96 @@ class Range:
             raise ValueError(f"--{name} {self.about or f'must be {limits}'}, got {value}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """The declaration of one option.
+
+    Args:
+        help: what the option is, with its unit, as a sentence.
+        default: the value that applies where the option is not given, as the help text shows it.
+        metavar: the type, for the help text.
+        aliases: short forms, as "-o".
+        only: the kinds of model that have the option.
+        within: the values that it may have.
+        positional: whether it is given by its position and not by its name.
+    """
+
+    help: str
+    default: object = None
+    metavar: str | None = None
+    aliases: tuple[str, ...] = ()
+    only: Kinds = EVERY
+    within: Range | None = None
+    positional: bool = False
+
+    @property
+    def text(self) -> str:
+        """The help text: `help`, and the kinds of model unless every kind has the option."""
+        note = NOTES.get(self.only)
+        return f"{self.help.removesuffix('.')} ({note})." if note else self.help
+
+    @property
+    def hint(self) -> str:
+        """The default, as it stands behind the help text."""
+        if self.default is None:
+            return "(optional)"
+        if self.default == "required":
+            return "(required)"
+        if isinstance(self.default, bool):
+            return "(default: yes)" if self.default else "(default: no)"
+        return f"(default: {self.default})"
+
+    def typed(self, hint: Any) -> Any:
+        """The type of the option with what tyro needs to know of it."""
+        described = tyro.conf.arg(
+            help=self.text,
+            help_behavior_hint=self.hint,
+            metavar=self.metavar,
+            aliases=self.aliases or None,
+        )
+        typed = Annotated[hint, described]
+        positional: Any = tyro.conf.Positional
+        return positional[typed] if self.positional else typed
+
+
 def option(
     help: str,
     default: object = None,
     metavar: str | None = None,
-    aliases: Sequence[str] = (),
+    *aliases: str,
+    value: object = None,
+    only: Kinds = EVERY,
+    within: Range | None = None,
+    positional: bool = False,
 ) -> Any:
-    """Describes an option that is None where it is not given.
+    """A field of a command's dataclass that is one option.
+
+    An option that is not given is None, so that the function that answers applies its own default.
+    A `default` of "required" is an option that must be given, and True or False is a flag.
 
     Args:
-        help: what it is, with its unit.
-        default: the value that applies where it is not given, for the help text.
+        help: what the option is, with its unit, as a sentence.
+        default: the value that applies where the option is not given, as the help text shows it.
         metavar: the type, for the help text.
-        aliases: short forms, as "-o".
+        *aliases: short forms, as "-o".
+        value: what the field holds where the option is not given, if not None.
+        only: the kinds of model that have the option. By default all.
+        within: the values that it may have. By default any.
+        positional: whether it is given by its position and not by its name.
     """
-    hint = "(optional)" if default is None else f"(default: {default})"
-    hint = "(required)" if default == "required" else hint
-    return tyro.conf.arg(
-        help=help, help_behavior_hint=hint, metavar=metavar, aliases=tuple(aliases) or None
-    )
+    described = {"option": Option(help, default, metavar, aliases, only, within, positional)}
+    if default == "required":
+        return dataclasses.field(metadata=described)
+    value = default if isinstance(default, bool) else value
+    return dataclasses.field(default=value, metadata=described)
 
 
-def parse(kind: type[T], verb: str, words: Sequence[str]) -> T:
+def parse(command: type[T], name: str, words: Sequence[str]) -> T:
     """The options of a command line.
 
     Args:
-        kind: the dataclass that describes them.
-        verb: the command, for messages.
+        command: the dataclass that declares them.
+        name: the command as it is typed, for messages.
         words: the arguments after the command.
 
     Raises:
@@ -86,15 +153,14 @@ def parse(kind: type[T], verb: str, words: Sequence[str]) -> T:
         ValueError: if a number is out of its range.
     """
     asked = tyro.cli(
-        kind,
-        prog=f"quasistatic {verb}",
+        _typed(command),
+        prog=f"quasistatic {name}",
         args=list(words),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    for field, metadata in _metadata(kind).items():
-        for each in metadata:
-            if isinstance(each, Range):
-                each.check(field.replace("_", "-"), getattr(asked, field))
+    for field, each in _options(command).items():
+        if each.within is not None:
+            each.within.check(field.replace("_", "-"), getattr(asked, field))
     return asked
 
 
@@ -108,19 +174,32 @@ def given(asked: Any) -> dict[str, Any]:
     return found
 
 
-def known_options(verb: type, kind: Kind) -> list[str]:
-    """The names of the options that a verb has for a kind of model."""
-    found = []
-    for name, metadata in _metadata(verb).items():
-        only = next((each.kinds for each in metadata if isinstance(each, OnlyFor)), EVERY)
-        if kind in only:
-            found.append(name)
+def known_options(command: Any, kind: Kind) -> dict[str, Option]:
+    """The options that a command has for a kind of model, by name."""
+    return {name: each for name, each in _options(command).items() if kind in each.only}
+
+
+def _options(command: Any) -> dict[str, Option]:
+    found = {field.name: field.metadata.get("option") for field in dataclasses.fields(command)}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _typed(command: type[T]) -> type[T]:
+    """The dataclass with types that tyro reads the options' declarations from."""
+    hints, declared = get_type_hints(command, include_extras=True), _options(command)
+    typed: Any = dataclasses.make_dataclass(
+        command.__name__,
+        [
+            (
+                each.name,
+                declared[each.name].typed(hints[each.name]),
+                dataclasses.field(default=each.default, metadata=each.metadata),
+            )
+            for each in dataclasses.fields(command)  # type: ignore[arg-type]
+            if each.name in declared
+        ],
+        bases=(command,),
+    )
+    typed.__doc__ = command.__doc__
+    found: type[T] = typed
     return found
-
-
-def _metadata(kind: type) -> dict[str, tuple[Any, ...]]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        field.name: getattr(hints[field.name], "__metadata__", ())
-        for field in dataclasses.fields(kind)
-    }

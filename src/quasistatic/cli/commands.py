@@ -105,7 +105,7 @@ def _require(name: str, subject: str, kind: Kind, asked: dict[str, Any]) -> None
     if "rng" in asked and "seed" not in known:
         unknown.append("--seed")
     if unknown:
-        have = [_flag(each) for each in known if each not in described.positional]
+        have = [_flag(each) for each, declared in known.items() if not declared.positional]
         raise ValueError(
             f"{subject} {kind.name}, for which {name} has no {', '.join(unknown)}; it has "
             f"{', '.join(have)}"

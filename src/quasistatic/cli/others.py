@@ -1,17 +1,54 @@
-"""The commands that open no run: schedule, demo, cite."""
+"""The commands that are no verb of a run: convert, schedule, demo, cite."""
 
-__all__ = ["Cite", "Demo", "Schedule", "cite", "demo", "schedule"]
+__all__ = ["Cite", "Convert", "Demo", "Schedule", "cite", "convert", "demo", "schedule"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-from tyro.conf import Positional
+from typing import Literal
 
 from .arguments import option, parse
+from .verbs import shared
 
-Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
+
+@dataclass
+class Convert:
+    """Convert a model that diffusers saved to a run folder.
+
+    Every command also opens such a folder itself. Weights must be safetensors: a pickle can run any
+    code when it is read, and is refused with the way to convert it."""
+
+    source: Path = option(
+        "A folder that diffusers saved, of a UNet2DModel and a scheduler.",
+        "required",
+        "FOLDER",
+        positional=True,
+    )
+    out: Path | None = option(
+        "The run folder to write.", "runs/ and the name of the source", "FOLDER", "-o"
+    )
+    size: int | tuple[int, int] | None = option(
+        "Height and width of the images in pixels; one number for a square.",
+        "those of the network's configuration",
+        "INT [INT]",
+    )
+    json: bool = shared.json()
+
+
+def convert(words: Sequence[str]) -> None:
+    """Converts a model that diffusers saved to a run folder."""
+    asked = parse(Convert, "convert", words)
+    from ..checkpoints import from_diffusers
+    from ..reporting.answer import Answer
+    from ..reporting.console import Display
+
+    out = asked.out or Path("runs") / asked.source.resolve().name
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} holds a model already: give another folder by --out")
+    model = from_diffusers(asked.source, size=asked.size)
+    model.save(out)
+    facts = {"run": str(out), "model": model.describe()}
+    Display(asked.json).show(Answer(facts, [f"wrote {out}:", repr(model)]))
 
 
 @dataclass
@@ -20,25 +57,22 @@ class Schedule:
 
     A name may have its numbers behind it: linear:1e-4,0.02 or linear_log_snr:7,-7."""
 
-    names: Positional[
-        Annotated[
-            tuple[str, ...],
-            option("Schedules to compare.", "linear cosine quadratic", "NAME [NAME ...]"),
-        ]
-    ] = ("linear", "cosine", "quadratic")
-    steps: Annotated[int, option("T, the number of time steps.", 1000, "INT")] = 1000
-    law: Annotated[
-        Literal["normal", "bit", "levels"],
-        option(
-            "Distribution of x_0: N(0, 1), a fair bit, or uniform on 256 levels.",
-            "normal",
-            "normal|bit|levels",
-        ),
-    ] = "normal"
-    out: Annotated[Path | None, option("A PNG file to draw them into.", None, "PATH", ("-o",))] = (
-        None
+    names: tuple[str, ...] = option(
+        "Schedules to compare.",
+        "linear cosine quadratic",
+        "NAME [NAME ...]",
+        value=("linear", "cosine", "quadratic"),
+        positional=True,
     )
-    json: Json = False
+    steps: int = option("T, the number of time steps.", 1000, "INT", value=1000)
+    law: Literal["normal", "bit", "levels"] = option(
+        "Distribution of x_0: N(0, 1), a fair bit, or uniform on 256 levels.",
+        "normal",
+        "normal|bit|levels",
+        value="normal",
+    )
+    out: Path | None = option("A PNG file to draw them into.", None, "PATH", "-o")
+    json: bool = shared.json()
 
 
 def schedule(words: Sequence[str]) -> None:
@@ -68,12 +102,10 @@ def schedule(words: Sequence[str]) -> None:
 
 @dataclass
 class Demo:
-    """Train digits, heartbeat and swiss roll; score and complete; write report.html."""
+    """Train digits, heartbeat and swiss roll, score and complete test rows, write report.html."""
 
-    out: Annotated[Path, option("The folder to write.", "runs/demo", "FOLDER", ("-o",))] = Path(
-        "runs/demo"
-    )
-    json: Json = False
+    out: Path = option("The folder to write.", "runs/demo", "FOLDER", "-o", value=Path("runs/demo"))
+    json: bool = shared.json()
 
 
 def demo(words: Sequence[str]) -> None:
@@ -90,10 +122,8 @@ def demo(words: Sequence[str]) -> None:
 class Cite:
     """List the papers that docstrings cite, by their keys."""
 
-    key: Positional[
-        Annotated[str | None, option("One paper only, by its key.", "all papers", "KEY")]
-    ] = None
-    bibtex: Annotated[bool, option("Print BibTeX entries.", "no")] = False
+    key: str | None = option("Key of one paper.", "all papers", "KEY", positional=True)
+    bibtex: bool = option("Print BibTeX entries.", False)
 
 
 def cite(words: Sequence[str]) -> None:

@@ -12,21 +12,21 @@ import tyro
 from .._utils.naming import counted, nearest
 from ..recipes import RECIPES, Recipe
 from .arguments import option, parse
+from .verbs import shared
 
 if TYPE_CHECKING:
     from ..reporting.console import Display
 
-Out = Annotated[Path | None, option("The run folder to write.", "runs/RECIPE", "FOLDER", ("-o",))]
-Device = Annotated[
-    str | None,
-    option(
-        "Where to train: `auto` for a GPU if there is one, or cpu, cuda, cuda:1, xpu.",
-        "auto",
-        "NAME",
-    ),
-]
-DryRun = Annotated[bool, option("Only describe what would be trained.", "no")]
-Json = Annotated[bool, option("Print one JSON object to standard output.", "no")]
+
+@dataclasses.dataclass
+class Train:
+    """The options that every recipe has."""
+
+    recipe: Any
+    out: Path | None = option("The run folder to write.", "runs/RECIPE", "FOLDER", "-o")
+    device: str | None = shared.device("Device that trains")
+    dry_run: bool = option("Only describe what would be trained.", False)
+    json: bool = shared.json()
 
 
 def train(words: Sequence[str]) -> None:
@@ -50,13 +50,8 @@ def _request(name: str) -> type[Any]:
     """The dataclass of the command's options: those of the recipe, and where to write."""
     kind: Any = dataclasses.make_dataclass(
         "Train",
-        [
-            ("recipe", Annotated[RECIPES[name], tyro.conf.arg(name="")], RECIPES[name]()),
-            ("out", Out, None),
-            ("device", Device, None),
-            ("dry_run", DryRun, False),
-            ("json", Json, False),
-        ],
+        [("recipe", Annotated[RECIPES[name], tyro.conf.arg(name="")], RECIPES[name]())],
+        bases=(Train,),
     )
     kind.__doc__ = _summary(RECIPES[name])
     found: type[Any] = kind

@@ -1,0 +1,100 @@
+"""The options of fit."""
+
+__all__ = ["Fit"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from ...opened import IMAGES, TABLE
+from ..arguments import Kinds, Range, option
+from . import shared
+from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE
+
+
+@dataclass
+class Fit:
+    """Fit a model to a table in a file, or to images in a folder or an array.
+
+    Tables are CSV, TSV, NPY, NPZ or Parquet files; images are a folder of image files, or a .npy or
+    .npz file of bytes with three or four axes. Some of the data are held back to calibrate
+    `quasistatic outliers`. For images, the same command resumes a fit that was stopped."""
+
+    kinds: ClassVar[Kinds] = (IMAGES, TABLE)
+
+    data: Path = option(
+        "A table file, a folder of images, or an array.", "required", "DATA", positional=True
+    )
+    out: Path | None = option(
+        "The run folder to write.", "runs/ and the name of the data", "FOLDER", "-o"
+    )
+    types: tuple[str, ...] | None = option(
+        "Types of columns that the values do not show, as sex=binary year=categorical. The types "
+        "are binary, categorical, numeric, standardized, quantiles and integer.",
+        "by the values",
+        "COLUMN=TYPE",
+        only=ONLY_TABLES,
+    )
+    id: tuple[str, ...] | None = option(
+        "Columns that identify rows, which the model leaves out and the outputs keep.",
+        "by the values",
+        "COLUMN",
+        only=ONLY_TABLES,
+    )
+    leave_out: tuple[str, ...] | None = option(
+        "Other columns that the model leaves out and the outputs keep.",
+        "none",
+        "COLUMN",
+        only=ONLY_TABLES,
+    )
+    header: Literal["yes", "no"] | None = option(
+        "Whether the first row of a text file holds names.",
+        "by the rows",
+        "yes|no",
+        only=ONLY_TABLES,
+    )
+    missing: tuple[str, ...] | None = option(
+        "More words for a missing value in a text file.", "none", "WORD", only=ONLY_TABLES
+    )
+    rows: int | None = option(
+        "Maximum number of rows to use, a random sample.",
+        1_000_000,
+        "INT",
+        only=ONLY_TABLES,
+        within=ONE_OR_MORE,
+    )
+    size: int | tuple[int, int] | None = option(
+        "Height and width in pixels that image files are cropped and resized to; one number for a "
+        "square.",
+        "as they are",
+        "INT [INT]",
+        only=ONLY_IMAGES,
+    )
+    mode: Literal["1", "L", "RGB"] | None = option(
+        "What image files are converted to: `1` black and white, `L` grey, `RGB` colour.",
+        "as they are",
+        "1|L|RGB",
+        only=ONLY_IMAGES,
+    )
+    minutes: float | None = option(
+        "Maximum training time, in minutes.",
+        "10 for images; no limit for a table",
+        "FLOAT",
+        within=POSITIVE,
+    )
+    steps: int | None = option(
+        "Number of gradient steps. For a table, 0 trains no network.",
+        "3000 at most for a table; as many as fit into the minutes for images",
+        "INT",
+        within=Range(0),
+    )
+    calibration: float | None = option(
+        "Share of the data that is held back to calibrate outliers.",
+        0.1,
+        "FLOAT",
+        within=Range(0, 1 - 1e-12, about="is a share of the rows, from 0 to less than 1"),
+    )
+    seed: int | None = shared.seed()
+    dry_run: bool = option("Only describe what would be fitted.", False)
+    device: str | None = shared.device("Device that trains", ONLY_IMAGES)
+    json: bool = shared.json()

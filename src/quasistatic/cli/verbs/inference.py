@@ -1,0 +1,212 @@
+"""The options of sample, score, complete, impute and outliers."""
+
+__all__ = ["Complete", "Impute", "Outliers", "Sample", "Score"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from ...opened import IMAGES, TABLE
+from ..arguments import EVERY, Kinds, Range, option
+from . import shared
+from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE, RUNS
+
+
+@dataclass
+class Sample:
+    """Draw from a model and write the draws.
+
+    The ending of --out chooses the format: .npy for arrays; images also as one sheet (.png) or as a
+    folder of PNG files (no ending); tables as .csv, .tsv, .parquet, .npy or .npz."""
+
+    kinds: ClassVar[Kinds] = EVERY
+
+    run: Path = shared.folder()
+    n: int | None = option(
+        "Number of examples or rows to draw.", 16, "INT", "-n", within=Range(1, 10**9)
+    )
+    stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None = option(
+        "Algorithm of the steps: `ancestral` draws exactly from the chain; the others solve the "
+        "probability flow in few steps.",
+        "ancestral",
+        "ancestral|ddim|dpm|unipc|heun",
+        only=RUNS,
+    )
+    steps: int | None = option(
+        "Number of time steps, spread as the stepper needs them.",
+        "all T",
+        "INT",
+        only=RUNS,
+        within=ONE_OR_MORE,
+    )
+    times: int | None = shared.times()
+    path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the draws: a class (`3`), or several that are taken in turn (`0,1,2`)."
+    )
+    out: Path | None = shared.out()
+    seed: int | None = shared.seed()
+    device: str | None = shared.device()
+    json: bool = shared.json()
+
+
+@dataclass
+class Score:
+    """Estimate the log-likelihood of data, in nats and bits.
+
+    Without --data, a run scores its own test rows and compares them with simple baselines."""
+
+    kinds: ClassVar[Kinds] = EVERY
+
+    run: Path = shared.folder()
+    data: Path | None = option(
+        "Data to score: a .npy file, a folder of images, or a table file.",
+        "the run's test rows",
+        "PATH",
+    )
+    evaluations: int | Literal["all"] | None = option(
+        "Network evaluations for each example; `all` evaluates every time step. With --stderr, the "
+        "largest number that may be spent.",
+        64,
+        "INT|all",
+        only=RUNS,
+        within=ONE_OR_MORE,
+    )
+    stderr: float | None = option(
+        "Standard error of the mean to reach, in bits per dimension.",
+        None,
+        "FLOAT",
+        only=RUNS,
+        within=POSITIVE,
+    )
+    method: Literal["bound", "importance", "flow"] | None = option(
+        "Estimator: `bound` is a lower bound, `importance` a tighter one by weighted paths, `flow` "
+        "the density of the probability flow.",
+        "bound",
+        "bound|importance|flow",
+        only=RUNS,
+    )
+    paths: int | None = option(
+        "Paths for each example, with --method importance.",
+        16,
+        "INT",
+        only=RUNS,
+        within=ONE_OR_MORE,
+    )
+    times: int | None = shared.times()
+    path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the examples: `label` for the labels of the run's test rows, a class, or a "
+        ".npy file with one for each example."
+    )
+    out: Path | None = shared.out(
+        "File for the score of each example, in nats: .npy or .csv.", "none"
+    )
+    seed: int | None = shared.seed(RUNS)
+    device: str | None = shared.device()
+    json: bool = shared.json()
+
+
+@dataclass
+class Complete:
+    """Draw missing values of arrays or images from their posterior given the known values.
+
+    Without --data, the second half of the last axis of some test rows is hidden."""
+
+    kinds: ClassVar[Kinds] = RUNS
+
+    run: Path = shared.folder()
+    data: Path | None = option(
+        "A .npy file with NaN where a value is missing.", "some of the test rows", "PATH"
+    )
+    mask: Path | None = option(
+        "A .npy file that is True where a value is missing.", "where data are NaN", "PATH"
+    )
+    rows: int | None = option(
+        "Number of test rows to complete, without --data.", 8, "INT", within=ONE_OR_MORE
+    )
+    draws: int | None = option("Completed copies of each example.", 16, "INT", within=ONE_OR_MORE)
+    particles: int | None = option(
+        "Particles of the sequential Monte Carlo for each example.",
+        64,
+        "INT",
+        within=ONE_OR_MORE,
+    )
+    repeats: int | None = option(
+        "Independent sets of particles.",
+        "8, or as many as the draws need",
+        "INT",
+        within=ONE_OR_MORE,
+    )
+    times: int | None = shared.times()
+    path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the examples: a class, or a .npy file with one for each example."
+    )
+    out: Path | None = shared.out()
+    seed: int | None = shared.seed()
+    device: str | None = shared.device()
+    json: bool = shared.json()
+
+
+@dataclass
+class Impute:
+    """Fill missing values of images or of a table. Known values keep their value.
+
+    In a table, a number is filled by the mean of several draws, a whole number by their median, and
+    a class by the most frequent one. In images, transparent pixels of PNG files or NaN of an array
+    are missing."""
+
+    kinds: ClassVar[Kinds] = (IMAGES, TABLE)
+
+    run: Path = shared.folder()
+    data: Path = shared.table_or_images()
+    by: Literal["draw", "mean", "median"] | None = option(
+        "Fill by one draw, or by the mean or the median of --draws draws.",
+        "draw",
+        "draw|mean|median",
+        only=ONLY_IMAGES,
+    )
+    one: bool = option("Fill by a single draw.", False, only=ONLY_TABLES)
+    draws: int | None = option(
+        "Number of draws that a filled value summarises.",
+        "64 for a table, 16 for images",
+        "INT",
+        within=ONE_OR_MORE,
+    )
+    particles: int | None = option(
+        "Particles of the sequential Monte Carlo.",
+        8,
+        "INT",
+        only=ONLY_IMAGES,
+        within=ONE_OR_MORE,
+    )
+    times: int | None = option(
+        "Number of time steps, evenly spread.", 50, "INT", only=ONLY_IMAGES, within=ONE_OR_MORE
+    )
+    out: Path | None = shared.out()
+    seed: int | None = shared.seed()
+    device: str | None = shared.device()
+    json: bool = shared.json()
+
+
+@dataclass
+class Outliers:
+    """Find rows of a table, or images, that are unlike those that the model was fitted to.
+
+    Writes the score, the p-value and the verdict of each. Of ordinary data, at most a share of
+    --level is called an outlier on average."""
+
+    kinds: ClassVar[Kinds] = (IMAGES, TABLE)
+
+    run: Path = shared.folder()
+    data: Path = shared.table_or_images()
+    level: float | None = option(
+        "Share of ordinary data that may be called outliers.",
+        0.05,
+        "FLOAT",
+        within=Range(0, 1, open=True, about="must be a share between 0 and 1"),
+    )
+    out: Path | None = shared.out()
+    device: str | None = shared.device()
+    json: bool = shared.json()
