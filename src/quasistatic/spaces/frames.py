@@ -56,6 +56,15 @@ class Series:
         """Whether the data frame declares the column as one of categories, also of numbers."""
         return self.dtype in ("Categorical", "Enum") or self.dtype.startswith(DECLARED)
 
+    def value(self, row: int) -> Any:
+        """The value of a row as a Python object: whole numbers as int, None if it is missing."""
+        if self.numbers is None:
+            return (self.names or [])[row]
+        number = float(self.numbers[row])
+        if number != number:
+            return None
+        return int(number) if number == round(number) and abs(number) < 2**53 else number
+
     @property
     def is_temporal(self) -> bool:
         """Whether the column holds dates, times or durations."""
