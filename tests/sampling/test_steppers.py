@@ -14,13 +14,15 @@ from quasistatic.diffusion import Diffusion
 from quasistatic.distributions import Bernoulli, Categorical, Gaussian
 from quasistatic.heads import Classes, Clean, Levels, Natural, Velocity
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, schedules
-from quasistatic.kernels.flow import Angle, LogSNR, flow_step
+from quasistatic.kernels.flow import Angle, LogSNR, flow_step, new_noise
 from quasistatic.model import Model
 from quasistatic.sampling import (
     DDIM,
     Adaptive,
     Ancestral,
+    Clip,
     DPMSolver,
+    DynamicThreshold,
     EvenLogSNR,
     EvenTimes,
     Heun,
@@ -33,7 +35,7 @@ from quasistatic.sampling import (
     sample,
     walk,
 )
-from quasistatic.sampling.steppers import State
+from quasistatic.sampling.steppers import State, multistep
 from quasistatic.spaces import Binary, Continuous, OneHot, Quantized
 
 FINE = GaussianKernel(schedules.linear_log_snr(1281, 8, -8))
@@ -129,6 +131,124 @@ def test_a_flow_step_is_exact_for_estimates_that_are_polynomials_of_the_coordina
     u = [(0.5 * FINE.schedule.log_snr[k]).exp().atan() for k in (s, t)]
     share = (math.pi / 2 - u[0]) / (u[1] - u[0])
     assert close(ended, x_t + share)
+
+
+# With noise.
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0, 1.5])
+def test_a_step_with_noise_has_the_marginals_of_the_chain(eta, rng):
+    """Mean and variance of x_s given x_0, where the step is linear in x_t; DDPM's at eta = 1."""
+    kernel = KERNELS["gaussian"]
+    s, t = random_times(kernel, 6, rng)
+    x_0 = torch.randn(6, 3, generator=rng)
+    q_t = kernel.marginal(x_0, t)
+    zero, one = (
+        flow_step(kernel, LogSNR(), x, t, s, [t], [x_0], eta) for x in (0 * x_0, 0 * x_0 + 1)
+    )
+    drawn = new_noise(kernel, x_0, t, s, eta)
+    expected = kernel.marginal(x_0, s)
+    assert close(zero + (one - zero) * q_t.mean, expected.mean)
+    assert close((one - zero) ** 2 * q_t.variance + drawn**2, expected.variance.expand(6, 3))
+    if eta == 1:
+        ddpm = kernel.posterior(0 * x_0, x_0, s, t)
+        assert close(zero, ddpm.mean)
+        assert close((drawn**2).expand(6, 3), ddpm.variance.expand(6, 3))
+
+
+def spread(law, stepper, n: int, monkeypatch) -> torch.Tensor:
+    """Var[x_1 | x_T] of a walk along n times for a normal law. The walk is linear, so that row k of
+    a batch finds the weight of the noise of step k."""
+    calls = iter(range(n))
+
+    def impulse(shape, rng, like):
+        only = torch.zeros_like(like)
+        only[next(calls)] = 1
+        return only
+
+    monkeypatch.setattr(multistep, "normal", impulse)
+    x = flown(law, stepper, torch.linspace(1, 1281, n).round().long(), torch.zeros(n, 2))
+    return ((x[:-1] - x[-1]) ** 2).sum(0)
+
+
+@pytest.mark.parametrize(
+    ("stepper", "order"),
+    [
+        (DPMSolver(1, eta=1.0), 1),
+        (DPMSolver(2, eta=1.0), 2),
+        (Multistep(2, corrected=False, eta=1.0), 2),
+        (Multistep(1, eta=1.0), 2),
+    ],
+    ids=str,
+)
+def test_the_order_of_a_walk_with_noise(stepper, order, monkeypatch):
+    """By Var[x_1 | x_T], which the chain itself has at eta = 1; the mean is exact at any order."""
+    law, table = LAWS["gaussian"], FINE.schedule
+    wide = [table.alpha_bar[t] * law.mixture.variance + table.log_noise[t].exp() for t in (1, 1281)]
+    shared = (table.alpha_bar[1281] / table.alpha_bar[1]).sqrt() * wide[0]
+    truth = wide[0] - shared**2 / wide[1]
+    errors = [(spread(law, stepper, n, monkeypatch) - truth).abs().max() for n in (41, 81, 161)]
+    slope = math.log(errors[-2] / errors[-1]) / math.log(2)
+    assert slope == pytest.approx(order, abs=0.15)
+
+
+def test_a_correction_keeps_the_noise_of_its_step():
+    """With estimates that never change a correction changes nothing."""
+    law = GaussianOracle((0.5, -1.0), (1e-20, 1e-20))
+    model = Model(**law.parts(FINE))
+    plain, corrected = (
+        [state.x for state in walk(model, 5, EvenLogSNR(9), 0, Multistep(1, kind, eta=0.7))]
+        for kind in (False, True)
+    )
+    for a, b in zip(plain, corrected, strict=True):
+        assert close(a, b, atol=1e-9)
+
+
+# Limits.
+
+
+@pytest.mark.parametrize(
+    "stepper",
+    [DDIM(limits=Clip(-0.5, 0.5)), Kept(1.0, Clip(-0.5, 0.5)), UniPC(limits=Clip(-0.5, 0.5))],
+    ids=str,
+)
+def test_limits_hold_where_the_law_leaves_them(stepper):
+    """Of a normal law beyond the limits: all estimates are at one end, and so are the draws."""
+    model = Diffusion(**GaussianOracle((3.0, -3.0), (0.01, 0.01)).parts(FINE))
+    with pytest.warns(UserWarning, match="do not have the law that score bounds"):
+        x = model.sample(16, 20, 0, stepper=stepper)
+    assert close(x, torch.tensor([0.5, -0.5]).expand(16, 2), atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*law that score bounds")
+@pytest.mark.parametrize("stepper", [DDIM, UniPC, DPMSolver, Heun])
+def test_wide_limits_change_nothing(stepper):
+    model = Diffusion(**LAWS["mixture"].parts(FINE))
+    wide = model.sample(8, 20, 0, stepper=stepper(limits=Clip(-100, 100)))
+    assert torch.equal(wide, model.sample(8, 20, 0, stepper=stepper()))
+
+
+def test_a_dynamic_threshold_divides_by_a_quantile_of_each_example():
+    x_0 = torch.tensor([[4.0, -2.0, 1.0, 0.5, 0.0], [0.5, -0.5, 0.1, 0.0, 0.2]])
+    limited = DynamicThreshold(0.75)(x_0)
+    assert close(limited, torch.tensor([[1.0, -1.0, 0.5, 0.25, 0.0], x_0[1].tolist()]))
+
+
+def test_diffusers_clips_the_same(float32):
+    """Its DDIM with `clip_sample`, where the noise is what the clipped estimate leaves of x_t."""
+    schedulers = pytest.importorskip("diffusers.schedulers")
+    kernel = GaussianKernel(schedules.linear(1000, 1e-4, 0.02))
+    model = Model(**LAWS["mixture"].parts(kernel))
+    theirs = schedulers.DDIMScheduler(
+        beta_start=1e-4, beta_end=0.02, clip_sample=True, clip_sample_range=0.4
+    )
+    theirs.set_timesteps(20)
+    x_T = start(16).float()
+    times = theirs.timesteps.long().flip(0) + 1
+    found = diffusers_answer(theirs, model, x_T, times, use_clipped_model_output=True)
+    stepper = DDIM(limits=Clip(-0.4, 0.4))
+    expected = flown(LAWS["mixture"], stepper, times, x_T, kernel, until=0)
+    assert (found - expected).abs().max() < 1e-4
 
 
 # What is kept.
@@ -255,14 +375,14 @@ class OfBits(torch.nn.Module):
 # What others compute.
 
 
-def diffusers_answer(scheduler, model, x_T, times):
+def diffusers_answer(scheduler, model, x_T, times, **options):
     """x_0 by one of diffusers' schedulers, from the same noise and network."""
     x = x_T
     for t in times.flip(0).tolist():
         at = torch.full((len(x),), t)
         signal, noise = model.kernel.signal(at, x), model.kernel.noise(at, x)
         eps = (x - signal * model.estimate(x, at)) / noise
-        x = scheduler.step(eps, t - 1, x, return_dict=False)[0]
+        x = scheduler.step(eps, t - 1, x, return_dict=False, **options)[0]
     return x
 
 

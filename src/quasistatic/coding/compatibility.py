@@ -1,7 +1,8 @@
 r"""Checks whether this model wrote a stream, and whether this machine can read it."""
 
-__all__ = ["chain_of", "check_header"]
+__all__ = ["chain_of", "check_header", "given_digest"]
 
+import hashlib
 from typing import Literal
 
 from ..model import Model
@@ -52,6 +53,8 @@ def check_header(
             f"the stream was written by another model ({header.space}, fingerprint "
             f"{header.model[:12]}) than this one ({space}, {mine[:12]}): use that one"
         )
+    if header.given != given_digest(model):
+        raise StreamError(_other_condition(header, model))
     if tuple(header.shape) != tuple(model.space.shape):
         raise StreamError(
             f"the stream claims examples of shape {header.shape}, which this model ({space}) did "
@@ -75,6 +78,32 @@ def check_header(
 def _has_closed_form(model: Model) -> bool:
     """Whether the model has a closed-form law, which earlier releases computed in another way."""
     return isinstance(model.network, ClosedFormDenoiser | ResidualDenoiser)
+
+
+def given_digest(model: Model) -> str:
+    """The digest of the values of y that a model was given, in hexadecimal; "" for none."""
+    codes = model.codes
+    if codes is None:
+        return ""
+    rows = codes.detach().cpu().double().contiguous()
+    found = hashlib.blake2b(repr(tuple(rows.shape)).encode(), digest_size=16)
+    found.update(rows.numpy().tobytes())
+    return found.hexdigest()
+
+
+def _other_condition(header: Header, model: Model) -> str:
+    """Why a stream cannot be read with what the model was given."""
+    if not header.given:
+        return "the stream was written without a condition: read it without `given`"
+    if not model.given_rows:
+        return (
+            "the stream was written for a given condition, which it does not hold: pass the same "
+            "values, as decompress(stream, given=y)"
+        )
+    return (
+        f"the stream was written for other values of the condition (digest {header.given[:12]}) "
+        f"than those given now ({given_digest(model)[:12]}): pass those that it was written with"
+    )
 
 
 def chain_of(header: Header, model: Model) -> Chain:

@@ -39,8 +39,8 @@ def decode(
     grid = resolve_times(model, 50 if times is None else times, stepper)
     stepper.require(model, grid)
     drawn = []
-    for part in torch.split(noise.to(model.blank(1)), model.chunk_size):
-        for state in stepper.walk(model, State(part, int(grid[-1])), grid.tolist()):
+    for part, rows in model.chunks(noise.to(model.blank(1))):
+        for state in stepper.walk(part, State(rows, int(grid[-1])), grid.tolist()):
             x_0 = state.x
         drawn.append(model.space.decode(x_0))
     return torch.cat(drawn)
@@ -71,7 +71,8 @@ def encode(
 
     Raises:
         TypeError: if the model has no probability flow.
-        ValueError: if the stepper corrects, or the steps are too long to be solved for.
+        ValueError: if the stepper corrects, draws noise or limits estimates, or the steps are too
+            long to be solved for.
     """
     stepper = stepper or FLOW
     if stepper.corrected:
@@ -79,12 +80,17 @@ def encode(
             f"{stepper} corrects its steps, which have no inverse that is known: give one without "
             "correction, such as Multistep(2, corrected=False) or DPMSolver(2)"
         )
+    if stepper.eta or stepper.limits is not None:
+        raise ValueError(
+            f"{stepper} draws noise or limits the estimates, which cannot be undone: give a "
+            "stepper with eta = 0 and without limits"
+        )
     grid = resolve_times(model, 50 if times is None else times, stepper)
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
-        rows = max(1, model.chunk_size // len(grid))
-        parts = [_encoded(model, x, grid, stepper, tolerance) for x in torch.split(x_0, rows)]
+        pieces = model.chunks(x_0, len(grid))
+        parts = [_encoded(part, x, grid, stepper, tolerance) for part, x in pieces]
     return torch.cat(parts)
 
 

@@ -4,10 +4,13 @@ __all__ = [
     "DDIM",
     "Adaptive",
     "Ancestral",
+    "Clip",
     "DPMSolver",
+    "DynamicThreshold",
     "Estimate",
     "Heun",
     "Kept",
+    "Limits",
     "Multistep",
     "Parallel",
     "State",
@@ -19,6 +22,7 @@ __all__ = [
 from .adaptive import Adaptive
 from .ancestral import Ancestral
 from .kept import Kept
+from .limits import Clip, DynamicThreshold, Limits
 from .multistep import DDIM, DPMSolver, Heun, Multistep, UniPC
 from .parallel import Parallel
 from .stepper import Estimate, State, Stepper, clock

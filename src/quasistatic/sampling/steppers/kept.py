@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...distributions import Family
 from ...heads import DenoisingHead
-from ...kernels import SignalNoise
+from ...kernels import Kernel, SignalNoise
 from ...model import Model
+from .limits import Limits
 from .stepper import State, Stepper, clock
 
 
@@ -24,12 +26,15 @@ class Kept(Stepper):
     Args:
         eta: from 0, where as much of x_t is kept as may be (no noise is drawn for reals), to 1,
             which is ancestral sampling.
+        limits: of the estimates of x_0, for real values: `Clip(-1, 1)` for example. With it the
+            draws leave the model's law.
 
     Raises:
         ValueError: if eta is not from 0 to 1.
     """
 
     eta: float = 0.0
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
@@ -37,7 +42,9 @@ class Kept(Stepper):
 
     def require(self, model: Model, times: Tensor) -> None:
         head = model.head
-        if self.eta < 1 and not (isinstance(head, DenoisingHead) and head.jumps):
+        if self.limits is not None:
+            self.limits.require(model)
+        if not self._ancestral and not (isinstance(head, DenoisingHead) and head.jumps):
             raise TypeError(
                 f"{type(head).__name__} defines the step between neighbours only, and Kept needs a "
                 "law of x_0: use Ancestral(), or train a head that states one (Clean, Noise, "
@@ -46,24 +53,32 @@ class Kept(Stepper):
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
         x, early, late = state.x, clock(state.x, s), clock(state.x, state.t)
-        if self.eta == 1:
+        if self._ancestral:
             return State(model.reverse(x, early, late).sample(rng), s)
         assert isinstance(model.head, DenoisingHead)  # by require
         law = model.head.denoise(model.kernel, model.output(x, late), x, late)
+        law = self._limited(model.kernel, law)
         return State(model.kernel.kept(x, law, early, late, self.eta).sample(rng), s)
 
     def last(self, model: Model, state: State, rng: torch.Generator | None) -> State:
         # Where the last step of real values is fixed in advance it adds noise: DDIM ends by the
         # estimate instead. Levels, bits and classes are drawn by the last step.
-        if self.eta == 1 or not _reals(model).any():
+        if self._ancestral or not _reals(model).any():
             return super().last(model, state, rng)
         assert isinstance(model.head, DenoisingHead)  # by require
         kernel, x, at = model.kernel, state.x, clock(state.x, state.t)
         output = model.output(x, at)
-        law = model.head.denoise(kernel, output, x, at)
+        law = self._limited(kernel, model.head.denoise(kernel, output, x, at))
         p = model.space.last(kernel, x, at, lambda: model.head.last(kernel, output, x, at))
         ended = kernel.kept(x, law, torch.zeros_like(at), at, self.eta).sample(rng)
         return State(torch.where(_reals(model).to(x.device), ended, p.sample(rng)), 0)
+
+    @property
+    def _ancestral(self) -> bool:
+        return self.eta == 1 and self.limits is None
+
+    def _limited(self, kernel: Kernel, law: Family) -> Family:
+        return law if self.limits is None else self.limits.law(kernel, law)
 
 
 def _reals(model: Model) -> Tensor:

@@ -9,11 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..._utils.randomness import normal
 from ...kernels import SignalNoise
-from ...kernels.flow import Angle, Coordinate, LogSNR, flow_step, half_log_snr
+from ...kernels.flow import (
+    Angle,
+    Coordinate,
+    LogSNR,
+    flow_step,
+    half_log_snr,
+    new_noise,
+)
 from ...model import Model
 from ..time_grids import EvenLogSNR
 from .kept import Kept
+from .limits import Limits
 from .stepper import Estimate, State, Stepper, clock
 
 LONGEST = 3.0
@@ -22,8 +31,8 @@ LONGEST = 3.0
 
 @dataclass(frozen=True)
 class Multistep(Stepper):
-    r"""The flow's step with its estimates interpolated (:func:`flow_step`): no noise is drawn after
-    x_T, and one evaluation is made for each time, two with `again`.
+    r"""The flow's step with its estimates interpolated (:func:`flow_step`). One evaluation is made
+    for each time, two with `again`. No noise is drawn after x_T unless `eta` asks for it.
 
     The names that people look for are constructors of it: :func:`DPMSolver`, :func:`UniPC`,
     :func:`Heun`. `DDIM()` is the case of order 1.
@@ -34,17 +43,27 @@ class Multistep(Stepper):
             more; the next step needs this estimate anyway (UniPC).
         again: whether the estimate is made again at the corrected x_s.
         coordinate: in which the estimates are interpolated.
+        eta: 0 for the flow; above it noise is drawn in each step, at the same marginals. Order 1
+            at 1 is DDPM's step of the least variance, order 2 is SDE-DPM-Solver++(2M), and with
+            correction SA-Solver (Xue et al. 2023).
+        limits: of the estimates of x_0: `Clip(-1, 1)` for example. With it the draws leave the
+            model's law.
 
     Raises:
-        ValueError: if the order is below 1, or `again` is asked for without `corrected`.
+        ValueError: if the order is below 1, eta is negative, or `again` is asked for without
+            `corrected`.
     """
 
     order: int = 2
     corrected: bool = True
     again: bool = False
     coordinate: Coordinate = Angle()
+    eta: float = 0.0
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
+        if not self.eta >= 0:
+            raise ValueError(f"eta is 0 (no noise is drawn) or more, got {self.eta}")
         if self.order < 1:
             raise ValueError(f"the order of a stepper is 1 or more, got {self.order}")
         if self.again and not self.corrected:
@@ -52,6 +71,8 @@ class Multistep(Stepper):
 
     def require(self, model: Model, times: Tensor) -> None:
         require_flow(model, type(self).__name__)
+        if self.limits is not None:
+            self.limits.require(model)
         if self.order + self.corrected - self.again < 2:
             return
         steps = half_log_snr(model.kernel, times).diff().abs()
@@ -80,7 +101,13 @@ class Multistep(Stepper):
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
         x, seen = self.arrive(model, state)
-        return State(self.move(model, x, state.t, s, seen[: self.order]), s, seen)
+        x_s = self.move(model, x, state.t, s, seen[: self.order])
+        if not self.eta:
+            return State(x_s, s, seen)
+        assert isinstance(model.kernel, SignalNoise)  # by require
+        at, to = (torch.tensor([each], device=x.device) for each in (state.t, s))
+        drawn = new_noise(model.kernel, x, at, to, self.eta) * normal(x.shape, rng, x)
+        return State(x_s + drawn, s, seen, drawn)
 
     def last(self, model: Model, state: State, rng: torch.Generator | None) -> State:
         x, seen = self.arrive(model, state)
@@ -88,13 +115,14 @@ class Multistep(Stepper):
 
     def arrive(self, model: Model, state: State) -> tuple[Tensor, tuple[Estimate, ...]]:
         """Where the walk is once the estimate there is made and used, and the estimates so far."""
-        here = estimate(model, state.x, state.t)
+        here = estimate(model, state.x, state.t, self.limits)
         x, seen = state.x, state.seen
         if self.corrected and seen:
             before = seen[0]
             known = (here, *seen[: self.order])
             x = self.move(model, before.x, int(before.t), state.t, known)
-            again = estimate(model, x, state.t).x_0 if self.again else here.x_0
+            x = x if state.drawn is None else x + state.drawn
+            again = estimate(model, x, state.t, self.limits).x_0 if self.again else here.x_0
             here = Estimate(here.t, x, again)
         return x, (here, *seen)[: self.order + 1]
 
@@ -103,7 +131,7 @@ class Multistep(Stepper):
         assert isinstance(model.kernel, SignalNoise)  # by require
         start, end = (torch.tensor([each], device=x.device) for each in (t, s))
         times, values = [each.t for each in seen], [each.x_0 for each in seen]
-        return flow_step(model.kernel, self.coordinate, x, start, end, times, values)
+        return flow_step(model.kernel, self.coordinate, x, start, end, times, values, self.eta)
 
 
 DEFAULT, LOW, HIGH = 20, -2.0, 4.2
@@ -112,10 +140,11 @@ chosen on a ring of eight normals (`benchmarks/steppers.py`). Without correction
 would be too long, and they are spread from T on."""
 
 
-def estimate(model: Model, x: Tensor, t: int) -> Estimate:
-    """The model's estimate of x_0 at x (n, *) and time t."""
+def estimate(model: Model, x: Tensor, t: int, limits: Limits | None = None) -> Estimate:
+    """The model's estimate of x_0 at x (n, *) and time t, within limits."""
     at = clock(x, t)
-    return Estimate(at[:1], x, model.estimate(x, at))
+    x_0 = model.estimate(x, at)
+    return Estimate(at[:1], x, x_0 if limits is None else limits(x_0))
 
 
 def require_flow(model: Model, name: str) -> None:
@@ -138,22 +167,23 @@ def require_flow(model: Model, name: str) -> None:
         )
 
 
-def DDIM(eta: float = 0.0) -> Kept:
+def DDIM(eta: float = 0.0, limits: Limits | None = None) -> Kept:
     """DDIM (DDIM Eq. 12): deterministic at eta = 0, ancestral at eta = 1. For bits and
     classes it is the kin of it that keeps x_t as long as it may."""
-    return Kept(eta)
+    return Kept(eta, limits)
 
 
-def DPMSolver(order: int = 2) -> Multistep:
-    """DPM-Solver++, multistep (Lu et al. 2022), in log-SNR; order 2 is DPM-Solver++(2M)."""
-    return Multistep(order, corrected=False, coordinate=LogSNR())
+def DPMSolver(order: int = 2, eta: float = 0.0, limits: Limits | None = None) -> Multistep:
+    """DPM-Solver++, multistep (Lu et al. 2022), in log-SNR: order 2 is DPM-Solver++(2M), and with
+    eta = 1 SDE-DPM-Solver++(2M)."""
+    return Multistep(order, False, coordinate=LogSNR(), eta=eta, limits=limits)
 
 
-def UniPC(order: int = 2) -> Multistep:
+def UniPC(order: int = 2, limits: Limits | None = None) -> Multistep:
     """UniPC (Zhao et al. 2023, B_2), in log-SNR: of order `order` + 1."""
-    return Multistep(order, corrected=True, coordinate=LogSNR())
+    return Multistep(order, True, coordinate=LogSNR(), limits=limits)
 
 
-def Heun() -> Multistep:
+def Heun(limits: Limits | None = None) -> Multistep:
     """Heun's method (EDM22 Alg. 1) along the flow, in log-SNR: order 2, two evaluations a step."""
-    return Multistep(1, corrected=True, again=True, coordinate=LogSNR())
+    return Multistep(1, True, True, LogSNR(), limits=limits)

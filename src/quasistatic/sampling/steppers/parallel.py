@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
 from ...model import Model
+from .limits import Limits
 from .multistep import Multistep
 from .stepper import Estimate, State, Stepper
 
@@ -28,7 +29,7 @@ class Parallel(Stepper):
         tolerance: the largest change of a value of x, in units of x, that counts as none.
 
     Raises:
-        ValueError: if the stepper corrects, or a number is not positive.
+        ValueError: if the stepper corrects or draws noise, or a number is not positive.
     """
 
     stepper: Multistep = field(default_factory=lambda: Multistep(1, corrected=False))
@@ -40,6 +41,11 @@ class Parallel(Stepper):
             raise ValueError(
                 f"{self.stepper} corrects a step by the next estimate, which a sweep has not made "
                 "yet: give one without correction, such as DPMSolver(2)"
+            )
+        if self.stepper.eta:
+            raise ValueError(
+                f"{self.stepper} draws noise in each step, which a sweep would draw anew: give "
+                "one with eta = 0"
             )
         if self.window is not None and self.window < 1:
             raise ValueError(f"a window has 1 or more times, got {self.window}")
@@ -80,7 +86,7 @@ class Parallel(Stepper):
         with evaluating(model):
             while first < last:
                 stop = min(first + window, last)
-                fresh = together(model, points[first:stop], down[first:stop])
+                fresh = together(model, points[first:stop], down[first:stop], self.stepper.limits)
                 estimates[first:stop] = fresh
                 moved, x = [], points[first]
                 for k in range(first, stop):
@@ -100,10 +106,14 @@ class Parallel(Stepper):
         yield State(points[last], 0)
 
 
-def together(model: Model, points: Sequence[Tensor], times: Sequence[int]) -> list[Estimate]:
-    """The estimates of x_0 at several times by one round of the network."""
+def together(
+    model: Model, points: Sequence[Tensor], times: Sequence[int], limits: Limits | None = None
+) -> list[Estimate]:
+    """The estimates of x_0 at several times by one round of the network, within limits."""
     x = torch.cat(list(points))
     t = torch.tensor(list(times), device=x.device)
-    each = model.estimate(x, t.repeat_interleave(len(points[0])))
+    rows = torch.arange(model.given_rows).repeat(len(points))
+    each = model.take(rows).estimate(x, t.repeat_interleave(len(points[0])))
+    each = each if limits is None else limits(each)
     parts = torch.split(each, len(points[0]))
     return [Estimate(t[k : k + 1], points[k], part) for k, part in enumerate(parts)]

@@ -37,11 +37,14 @@ class State:
         t: the time, from T down to 0.
         seen: the estimates that the walk has made, the latest first, as far as its stepper keeps
             them.
+        drawn: the noise that the last step added to x, with shape (n, *), if its stepper needs it
+            again.
     """
 
     x: Tensor
     t: int
     seen: tuple[Estimate, ...] = ()
+    drawn: Tensor | None = None
 
 
 class Stepper(abc.ABC):
