@@ -52,7 +52,7 @@ class TableModel(OpenedModel):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-        """Writes rows to a file by the ending of its name; returns how many."""
+        """Writes rows to a file by the ending of its name. Returns the number of rows."""
         return write_table(path, pieces)
 
     def sample(self, n: int = 16, *, out: Path | None = None, rng: Rng = 0) -> Answer:
@@ -64,7 +64,7 @@ class TableModel(OpenedModel):
             rng: a seed, a generator, or None for a random seed.
         """
         if n < 1:
-            raise ValueError(f"--n is how many rows to draw, 1 or more, got {n}")
+            raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
         drawn = (self.table.draw(size, seed + number) for number, size in enumerate(sizes))
@@ -84,7 +84,7 @@ class TableModel(OpenedModel):
             out: the file to write the score of each row to; by default none.
         """
         if data is None:
-            raise ValueError("a fitted table holds no test rows: give some by --data")
+            raise ValueError("a fitted table holds no test rows: name a file with --data")
         moments = np.zeros(3)  # the number of rows, their sum, and the sum of their squares
         impossible = 0
 
@@ -110,7 +110,8 @@ class TableModel(OpenedModel):
             error = (max(moments[2] / count - mean**2, 0.0) / (count - 1)) ** 0.5
         if impossible:
             shown.append(
-                f"{impossible} rows have probability 0: they hold a value that is new to the model"
+                f"{impossible} rows have probability 0: they hold a value that the model does not "
+                "know"
             )
         per_dim = np.log(2) * len(self.table.types)
         rows = [
@@ -131,12 +132,12 @@ class TableModel(OpenedModel):
         out: Path | None = None,
         rng: Rng = 0,
     ) -> Answer:
-        """Fills missing values by the rest of each row: the mean of numbers, the median of whole
-        numbers, the most frequent class. Known values keep their value.
+        """Fills missing values given the other values of the row: by the mean of draws of a number,
+        the median of a whole number, the most frequent class. Known values keep their value.
 
         Args:
             data: the file to fill.
-            draws: draws of each row that the filled values summarise.
+            draws: the number of draws of each row that a filled value summarises.
             one: fill with a single draw instead.
             out: the file to write; by default `imputed` in the run's folder, with the same ending.
             rng: a seed, a generator, or None for a random seed.
@@ -214,12 +215,13 @@ class TableModel(OpenedModel):
             file: the table.
             out: where to write; by default the file's name with .qs.
             times: evenly spread time steps of the chain, 50 by default.
-            block: rows that can be decoded by themselves.
-            together: rows that the network processes at once.
-            workers: blocks that are coded in parallel; by default the number of cores.
+            block: the number of rows in a block. Each block is decoded by itself.
+            together: the number of rows that the network processes at once.
+            workers: the number of blocks that are coded in parallel; by default the number of
+                cores.
             verify: decode each block before it is written.
-            portable: any machine reads the stream; False is faster, and only a machine with the
-                same arithmetic reads it.
+            portable: write a stream that any machine can read. False is faster, but then only a
+                machine with the same floating-point arithmetic can read the stream.
         """
         if file is None:
             raise ValueError("a fitted table holds no test rows: name the file to compress")
@@ -245,8 +247,10 @@ class TableModel(OpenedModel):
             file: the stream.
             out: the file to write, by the ending of its name; by default the stream's name without
                 .qs.
-            anyway: read it even if a machine wrote it whose arithmetic may differ.
-            workers: blocks that are decoded in parallel; by default the number of cores.
+            anyway: read it even if the floating-point arithmetic of its writer may differ from this
+                machine's.
+            workers: the number of blocks that are decoded in parallel; by default the number of
+                cores.
         """
         source = Path(file)
         path = Path(out or source.name.removesuffix(".qs"))
