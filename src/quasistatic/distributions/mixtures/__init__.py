@@ -6,11 +6,13 @@ __all__ = [
     "CategoricalBlock",
     "Conditional",
     "Draws",
+    "Event",
     "Evidence",
     "GaussianBlock",
     "Mixture",
     "Moments",
     "NoiseLevel",
+    "RestrictedMixture",
     "RowDraws",
     "SharedDraws",
 ]
@@ -20,4 +22,5 @@ from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
 from .gaussian_block import GaussianBlock
 from .mixture import Conditional, Mixture
+from .restricted import Event, RestrictedMixture
 from .row_draws import Draws, RowDraws, SharedDraws

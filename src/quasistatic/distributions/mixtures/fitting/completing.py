@@ -49,4 +49,3 @@ def _work(real: Tensor) -> int:
     if not holed.any():
         return 0
     return len(torch.unique(real[holed].isnan(), dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
-

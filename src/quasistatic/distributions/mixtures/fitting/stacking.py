@@ -296,7 +296,9 @@ def _candidates(
             if last:
                 chains[white] = NUS[: max(last) + 1]
         of_size = _of_size(rows, seen, k, seed, chains)
-        found = [a | {n: b[n] for n in wanted if n in b} for a, b in zip(found, of_size, strict=True)]
+        found = [
+            a | {n: b[n] for n in wanted if n in b} for a, b in zip(found, of_size, strict=True)
+        ]
     return found
 
 
