@@ -6,7 +6,7 @@ The estimators are used here and nowhere else in this package.
 __all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan", "unused"]
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -178,9 +178,15 @@ class FittedTable:
         """log p of each row in nats, with shape (n,)."""
         return self.density.score_samples(piece)
 
-    def draw(self, count: int, seed: int) -> pl.DataFrame:
-        """Rows drawn from the model, with the names and types of the columns."""
-        return self.frame(self.density.sample(count, seed))
+    def draw(self, count: int, seed: int, given: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Rows drawn from the model, with the names and types of the columns.
+
+        Args:
+            count: how many.
+            seed: of the draws.
+            given: of some columns, see :meth:`DiffusionDensity.sample`.
+        """
+        return self.frame(self.density.sample(count, seed, given=given))
 
     def impute(self, piece: pl.DataFrame, draws: int, seed: int) -> pl.DataFrame:
         """The rows with their missing values filled by the mean, median or mode of `draws`

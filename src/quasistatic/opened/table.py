@@ -2,7 +2,7 @@
 
 __all__ = ["TableModel"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +18,7 @@ from ..reporting.console import Display
 from ..reporting.html import Section
 from .coding import coding_answer
 from .fitted_table import PIECE, FittedTable
+from .given import columns_given
 from .model import OpenedModel, placed, seed_of
 from .table_coding import compress_table, decompress_table
 from .table_report import table_sections
@@ -55,11 +56,19 @@ class TableModel(OpenedModel):
         """Writes rows to a file by the ending of its name. Returns the number of rows."""
         return write_table(path, pieces)
 
-    def sample(self, n: int = 16, *, out: Path | None = None, rng: Rng = 0) -> Answer:
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        given: Sequence[str] = (),
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
         """Draws rows from the model, and writes them with the names and types of the columns.
 
         Args:
             n: how many rows to draw.
+            given: of some columns: ["species=Gentoo", "age=18..30"]; see :func:`.columns_given`.
             out: the file to write; by default `samples.csv` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
@@ -67,14 +76,18 @@ class TableModel(OpenedModel):
             raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
-        drawn = (self.table.draw(size, seed + number) for number, size in enumerate(sizes))
+        columns = columns_given(given) or None
+        evidence = self.table.density.log_evidence(columns) if columns else None
+        drawn = (self.table.draw(size, seed + number, columns) for number, size in enumerate(sizes))
         path = Path(out or self.result("samples.csv"))
         self.write(path, drawn)
         width = len(self.table.types)
-        return Answer(
-            {"samples": str(path), "shape": [n, width]},
-            [f"wrote {path}: {n} rows of {width} columns"],
-        )
+        facts: dict[str, Any] = {"samples": str(path), "shape": [n, width]}
+        lines = [f"wrote {path}: {n} rows of {width} columns"]
+        if evidence is not None:
+            facts["log_evidence"] = evidence
+            lines.append(f"log-probability of what was given: {evidence:.4f} nats")
+        return Answer(facts, lines)
 
     def score(self, data: str | Path | None = None, *, out: Path | None = None) -> Answer:
         """Computes the log-density of each row, in nats of the table's own units.
