@@ -7,13 +7,13 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import heads, kernels, networks, spaces
+from . import conditions, heads, kernels, networks, spaces
 from ._utils import files, serialization
 from ._utils.allocation import Misfit, require_weights
 from ._utils.naming import as_path
@@ -48,14 +48,14 @@ EVALUATIONS = 64
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, columns, yeo_johnson, kernels, variances, heads, networks)
+    for room in (conditions, spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
 
 
 class Diffusion(Model):
     r"""A diffusion model that answers as a probability distribution; see :class:`Model` for its
-    four parts.
+    parts.
 
     The verbs take NumPy arrays or tensors of raw data and return tensors on the model's device.
     `rng` is a seed, a `torch.Generator`, which moves on, or None for PyTorch's global generator.
@@ -73,9 +73,10 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stepper: Stepper | None = None,
     ) -> Tensor:
-        """n draws from the model.
+        """n draws from the model, or from p(x | y) with `given`.
 
         Args:
             n: how many draws.
@@ -85,6 +86,8 @@ class Diffusion(Model):
                 its noise depends on the seed and on i only. `sample(4, rng=0)[:2]` equals
                 `sample(2, rng=0)` bit for bit on a CPU, for examples of up to 1024 values; beyond,
                 and on a GPU, to within the rounding of batches of different sizes.
+            given: y of p(x | y), for a model with a condition: one value, or one for each draw;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: how a walk goes from x_t to x_s, by default `Ancestral()`, which draws from the
                 law that `score` bounds.
 
@@ -92,10 +95,12 @@ class Diffusion(Model):
             Raw data with shape (n, *).
 
         Raises:
-            TypeError: if the stepper cannot serve the model: which can.
-            ValueError: if n < 1, or the times make no chain.
+            TypeError: if the stepper cannot serve the model: which can; or a condition is given and
+                the model has none.
+            ValueError: if n < 1, or the times make no chain; or `given` is no value of the
+                condition, or has another number of values.
         """
-        return sample(self, n, times, rng, stepper)
+        return sample(self.given_each(given, n), n, times, rng, stepper)
 
     def encode(
         self,
@@ -103,6 +108,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stepper: Multistep | None = None,
         tolerance: float = 1e-5,
     ) -> Tensor:
@@ -112,6 +118,8 @@ class Diffusion(Model):
             x: raw data with shape (N, *).
             times: the times to visit; by default 50, even in log-SNR.
             rng: for spaces whose map is random (`Dequantized`).
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: without correction, by default `Multistep(2, corrected=False)`.
             tolerance: the largest change of a value of the noise that counts as none.
 
@@ -122,22 +130,29 @@ class Diffusion(Model):
             TypeError: if the model's kernel has no flow (bits and classes jump).
             ValueError: if the steps are too long to be solved for.
         """
-        return encode(self, x, times, rng, stepper, tolerance)
+        return encode(self._for(given, x), x, times, rng, stepper, tolerance)
 
     def decode(
-        self, noise: Tensor, times: Times = None, *, stepper: Multistep | None = None
+        self,
+        noise: Tensor,
+        times: Times = None,
+        *,
+        given: object = None,
+        stepper: Multistep | None = None,
     ) -> Tensor:
         """Where the probability flow carries noise, as raw data: the same for the same noise.
 
         Args:
             noise: x_T with the shape of x_0, (N, *).
             times: the times to visit; by default 50, even in log-SNR.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: by default `Multistep(2, corrected=False)`.
 
         Raises:
             TypeError: if the model's kernel has no flow (bits and classes jump).
         """
-        return decode(self, noise, times, stepper)
+        return decode(self.given_each(given, len(noise)), noise, times, stepper)
 
     def score(
         self,
@@ -146,12 +161,14 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stderr: float | None = None,
         each: bool = False,
         most: int | None = None,
         method: Method | None = None,
     ) -> Score:
-        """log p(x) for each example, with its terms, units, standard error and cost.
+        """log p(x) for each example, or log p(x | y) with `given`, with its terms, units, standard
+        error and cost.
 
         By default it is the bound, from below: `evaluations` of the network are spent on each
         example, spread evenly over the steps; the standard error holds what they leave open.
@@ -162,6 +179,8 @@ class Diffusion(Model):
                 every term.
             times: the chain to score, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stderr: the standard error to reach of the mean over the examples, in bits a value, by
                 as few evaluations as it takes; they are allotted to where the noise is
                 (:func:`likelihood.bound_to`).
@@ -180,23 +199,24 @@ class Diffusion(Model):
         """
         source = as_generator(rng)
         self._require_precision("score")
+        model = self._for(given, x)
         if method is not None:
             if stderr is not None or most is not None or evaluations != EVALUATIONS:
                 raise ValueError(
                     f"evaluations and stderr are for the bound, and {method} has a cost of its "
                     "own: leave them out, or leave the method out"
                 )
-            return method(self, x, self._listed(times), source)
+            return method(model, x, self._listed(times), source)
         if (stderr is not None and evaluations != EVALUATIONS) or (most and stderr is None):
             raise ValueError(
                 "evaluations is a fixed budget, and stderr one as large as it takes, at most "
                 "`most`: give evaluations alone, or stderr and most"
             )
         if stderr is not None:
-            return bound_to(self, x, stderr, each, most, self.times(times), source)
+            return bound_to(model, x, stderr, each, most, self.times(times), source)
         terms = count_terms(self, self.times(times))
         shares = None if evaluations is None or evaluations >= terms else evaluations
-        return bound(self, x, shares, self.times(times), source)
+        return bound(model, x, shares, self.times(times), source)
 
     def sandwich(
         self,
@@ -204,6 +224,8 @@ class Diffusion(Model):
         paths: int = 1,
         times: Times = None,
         rng: Rng = None,
+        *,
+        given: object = None,
     ) -> Sandwich:
         """log p from below and from above for draws of the model: how far its bound can be from the
         truth.
@@ -213,8 +235,11 @@ class Diffusion(Model):
             paths: weighted paths for each.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each draw;
+                None (the default) for p(x), or what :meth:`given` gave.
         """
-        return sandwich(self, n, paths, self.times(times), as_generator(rng))
+        model = self.given_each(given, n)
+        return sandwich(model, n, paths, self.times(times), as_generator(rng))
 
     def posterior(
         self,
@@ -223,10 +248,12 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
-        r"""Draws from p(x) r(x) / Z for each example that a factor is about, and the evidence Z.
+        r"""Draws from p(x) r(x) / Z for each example that a factor is about, and the evidence Z;
+        with `given`, from p(x | y) r(x) / Z.
 
         Args:
             factor: r, about raw data: `Observed`, `Linear`, `Smooth`, `Label`, a product of them,
@@ -234,6 +261,8 @@ class Diffusion(Model):
             draws: how many to return for each example.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: by default `SMC()`, weighted particles, exact in the limit of many;
                 `SMC(particles=256, repeats=4)` says how many. `Guided("matched")` is one of SD15's
                 approximations: fast, and without evidence.
@@ -247,7 +276,8 @@ class Diffusion(Model):
             ValueError: if the factor does not fit the data, contradicts itself, or leaves no
                 particle a weight (at which time); or a number is below 1.
         """
-        return posterior(self, factor, draws, times, rng, method or SMC(), together)
+        model = self if given is None else self.given(given)
+        return posterior(model, factor, draws, times, rng, method or SMC(), together)
 
     def complete(
         self,
@@ -257,6 +287,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
@@ -269,6 +300,8 @@ class Diffusion(Model):
             draws: how many to return for each example.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: see :meth:`posterior`.
             together: see :meth:`posterior`.
 
@@ -282,7 +315,8 @@ class Diffusion(Model):
         known, y = self._known(x, mask)
         variance = torch.where(known, 0.0, torch.inf)
         observed = Observed(y, variance)
-        return self.posterior(observed, draws, times, rng, method=method, together=together)
+        options: Any = {"given": given, "method": method, "together": together}
+        return self.posterior(observed, draws, times, rng, **options)
 
     def impute(
         self,
@@ -291,6 +325,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
@@ -304,6 +339,8 @@ class Diffusion(Model):
             draws: how many to return for each row.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: see :meth:`posterior`.
             together: see :meth:`posterior`.
 
@@ -319,13 +356,15 @@ class Diffusion(Model):
                 "first: they are plain samples",
                 stacklevel=2,
             )
-        return self.complete(array, missing, draws, times, rng, method=method, together=together)
+        options: Any = {"given": given, "method": method, "together": together}
+        return self.complete(array, missing, draws, times, rng, **options)
 
     def compress(
         self,
         x: object,
         times: Times = 50,
         *,
+        given: object = None,
         block: int = 2048,
         together: int = 64,
         workers: int | None = None,
@@ -338,6 +377,8 @@ class Diffusion(Model):
             x: raw data with shape (N, *), an array or a tensor on any device.
             times: the chain. A number is that many even times at most: fewer where T is less, and
                 all where the head defines steps between neighbours only. None takes all T.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example.
+                It is not in the stream, only its digest: :meth:`decompress` needs it too.
             block: examples in a block. Larger ones make shorter streams and take more memory.
             together: examples that the network evaluates at once.
             workers: blocks at work at a time, a thread each; None takes one for each core.
@@ -356,7 +397,7 @@ class Diffusion(Model):
         elif isinstance(listed, int):
             listed = min(listed, self.steps)
         codec = Codec(
-            self,
+            self._for(given, x),
             listed,
             block=block,
             together=together,
@@ -366,18 +407,23 @@ class Diffusion(Model):
         )
         return codec.compress(x)
 
-    def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
+    def decompress(
+        self, stream: bytes, anyway: bool = False, *, given: object = None
+    ) -> np.ndarray:
         """The array of a stream that :meth:`compress` made.
 
         Args:
             stream: what :meth:`compress` gave.
             anyway: also read a stream that is not portable and was written with other arithmetic;
                 wrong values are found by their checksums.
+            given: y, as it was given to :meth:`compress`.
 
         Raises:
-            StreamError: if it was altered, written by another model, or cannot be read here.
+            StreamError: if it was altered, written by another model or for another y, or cannot be
+                read here.
         """
-        return Codec(self).decompress(stream, anyway)
+        model = self if given is None else self.given(given)
+        return Codec(model).decompress(stream, anyway)
 
     def resized(self, shape: int | tuple[int, ...]) -> "Diffusion":
         """This model for examples of another shape, with its weights: what a convolutional
@@ -412,6 +458,7 @@ class Diffusion(Model):
         class has to be given."""
         description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
+        kinds += ("condition",) * ("condition" in description)
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
@@ -463,6 +510,13 @@ class Diffusion(Model):
             raise TypeError(
                 f"{verb} needs weights in float32 or float64, got {dtype}: call model.float() first"
             )
+
+    def _for(self, given: object, x: object) -> Self:
+        """The model of p(x | y) for the examples x, for one value of y or as many as examples."""
+        if given is None:
+            return self
+        array = as_tensor(x, "x")
+        return self.given_each(given, len(array) if array.ndim else 1)
 
     def _listed(self, times: Times) -> int | Sequence[int] | Tensor | None:
         """The times of a grid; other times as they are."""
@@ -522,6 +576,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
+    if (folder / "model_index.json").is_file():
+        raise ValueError(
+            f"{folder} was saved by diffusers: open it by from_diffusers({str(folder)!r})"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
     try:

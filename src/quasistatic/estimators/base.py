@@ -26,6 +26,7 @@ from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
+from ..spaces.inference import clocked
 from ..spaces.roles import Roles
 from .closed_form import FittedLaw, fit_law, plan_law
 from .column_costs import columns_given_others
@@ -248,7 +249,7 @@ class TableEstimator(BaseEstimator):
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole
         numbers alone."""
-        columns = [each for each in frame.columns if not each.is_category]
+        columns = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = {each.name: each.numbers for each in columns if each.numbers is not None}
         plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
         if plain:
@@ -324,7 +325,9 @@ class TableEstimator(BaseEstimator):
             if odd.any() and (column.named or numbers is None):
                 self.table_.read(frame)  # which says what is wrong
             elif odd.any() and numbers is not None:
-                x[odd, k] = numbers[odd]
+                own_numbers = clocked(own[column.name], column.dtype).numbers
+                assert own_numbers is not None  # as they were numbers before
+                x[odd, k] = own_numbers[odd]
         return x
 
     def _named(self, X: Any) -> Frame:

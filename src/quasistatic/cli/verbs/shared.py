@@ -9,8 +9,10 @@ __all__ = [
     "SEEDS",
     "SHARE",
     "WORKERS",
+    "Given",
     "device",
     "folder",
+    "given",
     "held_out",
     "json",
     "out",
@@ -20,7 +22,9 @@ __all__ = [
     "table_or_images",
 ]
 
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from ...opened import ARRAYS, IMAGES, TABLE
 from ..arguments import EVERY, Kinds, Range, option
@@ -78,6 +82,15 @@ def saved_path() -> Any:
         only=RUNS,
         within=ONE_OR_MORE,
     )
+
+
+Given = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+"""The type of `--given`, which may be used several times."""
+
+
+def given(help: str, only: Kinds = RUNS) -> Any:
+    """The condition of a command."""
+    return option(help, None, "VALUE", value=(), only=only)
 
 
 def seed(only: Kinds = EVERY) -> Any:

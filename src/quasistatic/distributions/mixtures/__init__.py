@@ -6,6 +6,7 @@ __all__ = [
     "CategoricalBlock",
     "ClassLaw",
     "Conditional",
+    "CosineBasis",
     "Draws",
     "Evidence",
     "GaussianBlock",
@@ -16,12 +17,15 @@ __all__ = [
     "RowDraws",
     "RowsGivenOthers",
     "SharedDraws",
+    "SpectralBlock",
 ]
 
 from .atom_block import AtomBlock
 from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
+from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
 from .given_others import ClassLaw, RealLaw, RowsGivenOthers
 from .mixture import Conditional, Mixture
 from .row_draws import Draws, RowDraws, SharedDraws
+from .spectral_block import SpectralBlock

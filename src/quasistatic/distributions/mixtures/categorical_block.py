@@ -33,7 +33,7 @@ class CategoricalBlock(Block):
 
     @property
     def components(self) -> int:
-        return len(self.log_p)
+        return self.log_p.shape[0]
 
     @property
     def width(self) -> int:

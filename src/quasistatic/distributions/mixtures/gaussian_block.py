@@ -54,7 +54,7 @@ class GaussianBlock(Block):
 
     @property
     def components(self) -> int:
-        return len(self.mean)
+        return self.mean.shape[0]
 
     @property
     def width(self) -> int:
