@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ...data import Split
 from ...diffusion import Diffusion
 from ...training.objectives import Bound, Objective
+from ..spectral import SpectralChoice
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 """Draws a figure of a trained model beside its test data."""
@@ -35,6 +36,7 @@ class Experiment:
         truth: log p of each test row under the distribution that made it, in nats, with shape
             (N,); None if it is not known.
         objective: the loss that training minimises.
+        law: the closed-form law that the model starts at; None if it starts at none.
     """
 
     model: Diffusion
@@ -43,6 +45,7 @@ class Experiment:
     baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
     objective: Objective = Bound()
+    law: SpectralChoice | None = None
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]
