@@ -15,6 +15,7 @@ from ..kernels import BinomialKernel, GaussianKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
 from ..networks import Padded, UNet
 from ..spaces import Binary, Quantized
+from .spectral import spectral_law, spectral_model
 
 FIRST, LAST, SPREAD = 12.0, -6.0, 2.0
 """Log-SNR at both ends of the chain of grey levels, and half the range of x_0."""
@@ -34,24 +35,40 @@ def pictorial(
     shape: tuple[int, ...],
     levels: int = 256,
     *,
+    images: object | None = None,
     share: Tensor | None = None,
     steps: int = 1000,
     width: int = WIDTH,
 ) -> Diffusion:
     """A model of images, to be trained with :func:`fit` on their bytes (N, *shape).
 
+<<<<<<< HEAD
     Levels of grey or of a colour diffuse to a standard normal, and the network predicts a logistic
     distribution for each. Black-and-white pixels are erased step by step, and the network predicts
     a probability for each. The head multiplies the prediction by the exact likelihood of x_t at the
     pixel. The network is a U-Net on patches of pixels, whose size follows from that of the images.
     Inside the network, sides that do not divide evenly are padded.
+=======
+    Levels of grey or of a colour diffuse to a standard normal, and the network gives a logistic law
+    for each; black and white are erased step by step. The likelihood of x_t at each pixel
+    multiplies that in closed form. The network is a U-Net on patches of pixels. Its size follows
+    from that of the images; sides that do not divide are padded where it looks.
+>>>>>>> h/pictures
 
     Args:
         shape: (H, W), or (C, H, W) with the colours first.
         levels: how many values a pixel can have, from 0; 2 for black and white.
+<<<<<<< HEAD
         share: for black-and-white images, the share of white of each pixel, with shape `shape`: the
             network starts with it as its prediction. By default 0.5.
         steps: T, the number of time steps of the chain.
+=======
+        images: training images (N, *shape). With them, the model of grey levels or colours starts
+            as their spectral law (:func:`spectral_law`), which is fitted in seconds, and the
+            network learns corrections to it.
+        share: how often each pixel is white, with `shape`, where black-and-white images start.
+        steps: T, the steps of the chain.
+>>>>>>> h/pictures
         width: channels of the network at the finest resolution.
 
     Raises:
@@ -64,6 +81,9 @@ def pictorial(
     if levels == 2:
         return _of_bits(shape, share, steps, width)
     space = Quantized(shape, levels, spread=SPREAD)
+    if images is not None:
+        law = spectral_law(space, images).law
+        return spectral_model(space, law, steps=steps, width=width)
     kernel = GaussianKernel(linear_log_snr(steps, FIRST, LAST))
     return Diffusion(space, kernel, Levels(mixtures=1), _network(shape, width, 3))
 
