@@ -42,33 +42,21 @@ def pictorial(
 ) -> Diffusion:
     """A model of images, to be trained with :func:`fit` on their bytes (N, *shape).
 
-<<<<<<< HEAD
     Levels of grey or of a colour diffuse to a standard normal, and the network predicts a logistic
     distribution for each. Black-and-white pixels are erased step by step, and the network predicts
     a probability for each. The head multiplies the prediction by the exact likelihood of x_t at the
     pixel. The network is a U-Net on patches of pixels, whose size follows from that of the images.
     Inside the network, sides that do not divide evenly are padded.
-=======
-    Levels of grey or of a colour diffuse to a standard normal, and the network gives a logistic law
-    for each; black and white are erased step by step. The likelihood of x_t at each pixel
-    multiplies that in closed form. The network is a U-Net on patches of pixels. Its size follows
-    from that of the images; sides that do not divide are padded where it looks.
->>>>>>> h/pictures
 
     Args:
         shape: (H, W), or (C, H, W) with the colours first.
         levels: how many values a pixel can have, from 0; 2 for black and white.
-<<<<<<< HEAD
-        share: for black-and-white images, the share of white of each pixel, with shape `shape`: the
-            network starts with it as its prediction. By default 0.5.
-        steps: T, the number of time steps of the chain.
-=======
         images: training images (N, *shape). With them, the model of grey levels or colours starts
             as their spectral law (:func:`spectral_law`), which is fitted in seconds, and the
             network learns corrections to it.
-        share: how often each pixel is white, with `shape`, where black-and-white images start.
-        steps: T, the steps of the chain.
->>>>>>> h/pictures
+        share: for black-and-white images, the share of white of each pixel, with shape `shape`: the
+            network starts with it as its prediction. By default 0.5.
+        steps: T, the number of time steps of the chain.
         width: channels of the network at the finest resolution.
 
     Raises:

@@ -36,11 +36,8 @@ class Experiment:
         truth: log p of each test row under the distribution that made it, in nats, with shape
             (N,); None if it is not known.
         objective: the loss that training minimises.
-<<<<<<< HEAD
         given: the label of each row of the data, for a model with a condition.
-=======
         law: the closed-form law that the model starts at; None if it starts at none.
->>>>>>> h/pictures
     """
 
     model: Diffusion
@@ -49,11 +46,8 @@ class Experiment:
     baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
     objective: Objective = Bound()
-<<<<<<< HEAD
     given: Split[np.ndarray] | None = None
-=======
     law: SpectralChoice | None = None
->>>>>>> h/pictures
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]
