@@ -14,10 +14,11 @@ from .._utils.validation import instance_of
 from ..diffusion import Diffusion
 from ..heads import Clipped, Head
 from ..heads.variances import Variance
+from ..hub import Repository
 from ..kernels import GaussianKernel
 from ..networks import DiffusersUNet
 from ..spaces import Quantized, Space
-from .folders import DiffusersFolder
+from .folders import DiffusersFolder, fetched
 from .schedulers import training_of_config
 from .unets import shape_of_config, unet_of_config
 
@@ -26,8 +27,9 @@ BYTE_SPREAD = 256 / 255
 
 
 def from_diffusers(
-    folder: str | Path,
+    source: str | Path,
     *,
+    revision: str | None = None,
     size: int | tuple[int, int] | None = None,
     space: Space | None = None,
     variance: Variance | None = None,
@@ -40,8 +42,10 @@ def from_diffusers(
     :mod:`quasistatic.sampling` for steppers.
 
     Args:
-        folder: what `save_pretrained` of a pipeline wrote, with `model_index.json`, `unet` and
-            `scheduler`.
+        source: what `save_pretrained` of a pipeline wrote, a folder with `model_index.json`, `unet`
+            and `scheduler`; or a repository of the hub, as "google/ddpm-cifar10-32", which is
+            fetched into the hub's cache (needs huggingface_hub).
+        revision: of the repository: a branch, a tag or a commit.
         size: height and width of the images; None for those of the network's configuration.
         space: what the raw data are; by default bytes, as images have them:
             `Quantized((3, 32, 32), 256, spread=256/255)`, or `(32, 32)` where there is one channel.
@@ -55,15 +59,18 @@ def from_diffusers(
         The model in evaluation mode, with weights in the default type.
 
     Raises:
-        TypeError: if `folder` is no path, or `variance` no variance.
-        FileNotFoundError: if a file is missing: which.
+        TypeError: if `source` is no path, or `variance` no variance.
+        FileNotFoundError: if a file is missing: which; or there is no such repository, or the hub
+            cannot be reached and its cache has no copy.
         ValueError: if the pipeline has no law of pixels, the scheduler is no forward process of
             this library, a part of the network is not supported, the weights are a pickle (how to
             convert them) or do not fit (which).
     """
     if variance is not None:
         instance_of("variance", variance, Variance, "FixedLarge()")
-    stored = DiffusersFolder(_existing(as_path("folder", folder)))
+    repository = Repository.parse(source, revision)
+    folder = as_path("source", source)
+    stored = DiffusersFolder(_existing(folder) if repository is None else fetched(repository))
     unet, scheduler = stored.unet, stored.scheduler
     with naming(stored.path):
         shape, outputs = shape_of_config(unet, size)
