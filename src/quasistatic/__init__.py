@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from . import (
         checkpoints,
         coding,
+        conditions,
         data,
         diagnostics,
         distributions,
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
     from ._utils.references import cite
     from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
+    from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
-    from .diffusion import Diffusion, load
+    from .diffusion import Diffusion, load, register
     from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
     from .heads import (
         Classes,
@@ -116,6 +118,8 @@ __all__ = [
     "Clipped",
     "Codec",
     "coding",
+    "Condition",
+    "conditions",
     "Continuous",
     "ContinuousTime",
     "Corrected",
@@ -175,6 +179,7 @@ __all__ = [
     "ProductHead",
     "ProductKernel",
     "Quantized",
+    "register",
     "Report",
     "reporting",
     "sampling",
@@ -202,6 +207,7 @@ __all__ = [
 _PACKAGES = (
     "checkpoints",
     "coding",
+    "conditions",
     "data",
     "diagnostics",
     "distributions",
@@ -220,9 +226,10 @@ _HOMES = {
     "._utils.references": "cite",
     ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
+    ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
-    ".diffusion": "Diffusion load",
+    ".diffusion": "Diffusion load register",
     ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
     ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",

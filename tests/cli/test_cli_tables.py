@@ -65,7 +65,7 @@ def test_scores_are_the_estimator_s_holes_and_all(fitted, say, tmp_path):
     write_table(tmp_path / "new.csv", [table])
     told = say("score", fitted, "--data", tmp_path / "new.csv", "--out", tmp_path / "scores.csv")
     each = read(tmp_path / "scores.csv")
-    assert each.columns == ["log_prob"]
+    assert each.columns == ["row", "log_prob"]
     exact = qs.DiffusionDensity.load(fitted).score_samples(table)
     assert np.isfinite(exact).all()
     assert np.array_equal(each["log_prob"].to_numpy(), exact)
@@ -105,7 +105,7 @@ def test_strange_rows_are_found(fitted, say, tmp_path):
     write_table(tmp_path / "new.csv", [strange, without(table, "height", [1])])
     told = say("outliers", fitted, tmp_path / "new.csv", "--out", tmp_path / "found.csv")
     found = read(tmp_path / "found.csv")
-    assert found.columns == ["log_prob", "p_value", "outlier"]
+    assert found.columns == ["row", "log_prob", "p_value", "outlier"]
     assert found["outlier"][0] == 1
     assert found["outlier"][2] == 0
     assert told["found"] == found["outlier"].sum() < 40

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .._utils.allocation import Misfit, require_weights
 from .._utils.naming import as_path
 from .._utils.validation import instance_of
+from ..conditions import ClassLabel
 from ..diffusion import Diffusion
 from ..heads import Clipped, Head
 from ..heads.variances import Variance
@@ -40,6 +41,10 @@ def from_diffusers(
     The diffusers library is not needed. Of the scheduler the facts about the training are read: the
     noise, what the network predicts, the variance. Its sampler is not; see
     :mod:`quasistatic.sampling` for steppers.
+
+    A network of classes (`num_class_embeds`) becomes a model with the condition `ClassLabel`: give
+    the class to every verb, as `model.score(x, given=3)`. Such a network was trained with a class
+    for every image, or with a number of its own for none.
 
     Args:
         source: what `save_pretrained` of a pipeline wrote, a folder with `model_index.json`, `unet`
@@ -131,7 +136,7 @@ class _Zeros(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         return x.new_zeros(*x.shape, self.outputs)
 
 
@@ -145,7 +150,8 @@ def _unchecked(
             f"the network is of images of shape {network.shape}, and {space!r} has examples of "
             f"shape {tuple(space.state)}: give a space of that shape"
         )
-    model = Diffusion(space, kernel, head, _Zeros(network.outputs))
+    condition = ClassLabel(network.condition) if network.condition else None
+    model = Diffusion(space, kernel, head, _Zeros(network.outputs), condition)
     found = model.with_network(network)
     assert isinstance(found, Diffusion)  # as the model is one
     return found

@@ -93,8 +93,8 @@ def band_costs(
     drawn = [_drawn(bounds[k], bounds[k + 1], draws, seed + k) for k in range(bands)]
     with evaluating(model):
         parts = [
-            _costs(model, rows, grid, ends, drawn, bounds[0] == 0, seed)
-            for rows in model.chunks(checked)
+            _costs(part, rows, grid, ends, drawn, bounds[0] == 0, seed)
+            for part, rows in model.chunks(checked)
         ]
     every, fixed = (torch.cat(part) for part in zip(*parts, strict=True))
     log_snr = model.kernel.schedule.log_snr[ends[torch.tensor(bounds)]]

@@ -9,7 +9,7 @@ likelier; otherwise the model is the mixture alone.
 __all__ = ["FittedLaw", "fit_law", "plan_law"]
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,14 +34,24 @@ from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
 from ..spaces import Table
-from .fitted import FitPlan, FitSummary, Fitted, completed_by_row
+from .fitted import FitPlan, FitSummary, Fitted, Method
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
+from .network_completion import (
+    PILOT,
+    PILOT_DRAWS,
+    completed_by_row,
+    informative_times,
+    network_fills_better,
+)
 
 STEPS = 1000
 """T, the steps of the chain."""
 
 LOOKED_AT, PAIRS = 10_000, 2**31
 """The law is fitted to at most this many rows, and rows times pairs of values."""
+
+SAMPLED = 100
+"""Time steps of the model's own rows that show whether the network fills missing values better."""
 
 LOOKS = 64
 """Evaluations of the network for each validation row that decides whether it is kept."""
@@ -100,15 +110,61 @@ class FittedLaw(Fitted):
         return self.table.decode(self.network.denoiser.law.sample(n, rng)).numpy()
 
     def complete(
-        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        by_network: bool = True,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
+        if by_network and self.network.corrects:
+            return self._by_network(x, draws, particles, seed, distinct, done)
+        found = self._by_law(x, draws, seed, distinct)
+        if done is not None:
+            done(len(x))
+        return found
+
+    def fills_by_network(self, method: Method, mean: bool) -> bool:
+        if method == "fast" or not self.network.corrects:
+            return False
+        return method == "network" or self._network_fills_better[mean]
+
+    def _by_law(self, x: np.ndarray, draws: int, seed: int, distinct: bool) -> np.ndarray:
         rows = torch.from_numpy(x)
-        if self.network.corrects:
-            return completed_by_row(self.model, x, draws, particles, seed, distinct)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
+
+    def _by_network(
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        done: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        times = informative_times(self.model)
+        return completed_by_row(self.model, x, draws, particles, seed, distinct, times, done)
+
+    @cached_property
+    def _network_fills_better(self) -> tuple[bool, bool]:
+        """Whether the network's draws of missing values are better, and whether their means are: by
+        rows of the model's own law, so that a fitted model needs no data to decide."""
+        rows = self.model.sample(PILOT, SAMPLED, 0).double().numpy()
+        return network_fills_better(
+            rows,
+            np.where((spread := rows.std(0)) > 0, spread, 1.0),
+            lambda x: self._by_law(x, PILOT_DRAWS, 0, False),
+            lambda x: self._by_network(x, PILOT_DRAWS, PILOT_DRAWS, 0, False),
+        )
+
+    @property
+    def closed_form(self) -> Mixture:
+        return self.network.denoiser.law
 
     @property
     def network(self) -> ResidualDenoiser:

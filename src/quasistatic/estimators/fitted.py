@@ -1,25 +1,24 @@
 """The settings of a fit, its summary, and the interface of a fitted model of a table."""
 
-__all__ = ["FitPlan", "FitSummary", "Fitted", "WALKED", "completed_by_row", "particle_sets"]
+__all__ = ["FitPlan", "FitSummary", "Fitted", "Method"]
 
 import abc
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from .._utils.naming import counted
 from ..diffusion import Diffusion
-from ..distributions.mixtures import RowDraws
+from ..distributions.mixtures import Mixture
 from ..reporting.console import Display
-from ..sampling import SMC
 from ..spaces import Space, Table
 from ..training.loop import Fit, fit
 
-WALKED = 100
-"""Times of the chain that draws of missing values visit."""
+Method = Literal["auto", "fast", "network"]
+"""How missing values are drawn where a network corrects a closed-form law: by the network where
+that changes the answer, by the closed form alone, or always by the network."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,37 @@ class Fitted(abc.ABC):
 
     @abc.abstractmethod
     def complete(
-        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        by_network: bool = True,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         """Draws of what is NaN in each row given the rest, with shape (N, draws, C).
 
         Args:
-            particles: that walk together, where a network corrects the law.
+            particles: of each row, where a network draws.
             distinct: whether equal rows get different draws.
+            by_network: whether a network that corrects a closed form draws.
+            done: is called with the number of rows that are done.
         """
+
+    def fills_by_network(self, method: Method, mean: bool) -> bool:
+        """Whether a network draws missing values by a method, which takes far longer.
+
+        Args:
+            method: the user's choice.
+            mean: whether only a summary of the draws of each value is used.
+        """
+        return True
+
+    @property
+    def closed_form(self) -> Mixture | None:
+        """The law of x_0 in closed form, without the network's correction; None if it has none."""
+        return None
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""
@@ -165,24 +187,3 @@ class Fitted(abc.ABC):
     def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
         """Rows that :attr:`model` has, as (N, C)."""
         return rows
-
-
-def particle_sets(particles: int, draws: int) -> SMC:
-    """Two sets of particles, or as many as make two particles for each draw."""
-    return SMC(particles, max(2, math.ceil(2 * draws / particles)))
-
-
-def completed_by_row(
-    model: Diffusion, rows: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
-) -> np.ndarray:
-    """Draws of the missing values of rows (N, C), with shape (N, draws, C). Each row has particles
-    and a generator of its own, seeded by `seed` and by its values, so that its draws do not depend
-    on the rows beside it.
-
-    Args:
-        distinct: whether equal rows get different draws.
-    """
-    method = particle_sets(particles, draws)
-    pairs = enumerate(RowDraws.of(rows, seed, distinct).generators)
-    each = [model.impute(rows[k : k + 1], draws, WALKED, rng, method=method) for k, rng in pairs]
-    return np.concatenate([found.draws.double().cpu().numpy() for found in each])

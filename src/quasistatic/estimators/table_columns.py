@@ -2,7 +2,7 @@
 
 __all__ = ["as_user_has", "in_spaces", "is_frame", "numeric_values", "table_of", "unmasked"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     """
     types = {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
     if space is not None:
-        free = [each for each in frame.columns if not each.is_category]
+        free = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = [each.name for each in free if each.numbers is not None]
         types = dict.fromkeys(numbers, "standardized") | types
     table = Table.infer(frame, types)
@@ -60,7 +60,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
 def _is_real(series: Series) -> bool:
     """Whether a column has more than two numbers, not all of them whole, and is not declared as
     one of categories."""
-    if series.numbers is None or series.is_category:
+    if series.numbers is None or series.is_category or series.is_temporal:
         return False
     different = np.unique(series.numbers[~series.missing])
     return len(different) > 2 and not (different == np.round(different)).all()
@@ -117,23 +117,45 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     return found
 
 
-def as_user_has(table: Table, numbers: np.ndarray, X: Any, order: bool = True) -> Any:
-    """Rows of a table (N, C) as the kind of thing that X is: a frame of its library with its index
-    and, if `order`, the order of its columns; or an array."""
+def as_user_has(
+    table: Table, numbers: np.ndarray, X: Any, order: Sequence[str] | None = None
+) -> Any:
+    """Rows of a table (N, C) as the kind of thing that X is: an array, or a frame of its library
+    with its index. A frame has its own columns in its own order, or those of `order` where it has
+    them all; columns that the table leaves out are those of X."""
     if not Frame.has_names(X):
         return _as_array(table, numbers, X)
     native = nw.from_native(X, eager_only=True, pass_through=True)
+    raw, own = torch.from_numpy(numbers), [column.name for column in table.columns]
     if not isinstance(native, nw.DataFrame):
-        return table.write(torch.from_numpy(numbers), "records")
-    names = list(native.columns)
-    found = table.write(torch.from_numpy(numbers), native.implementation.name.lower())
-    own = [column.name for column in table.columns]
-    if order and set(own) <= set(names):
-        kept = [name for name in names if name in set(own)]
-        found = nw.from_native(found, eager_only=True).select(kept).to_native()
+        return _as_records(table.write(raw, "records"), X, own)
+    found = table.write(raw, native.implementation.name.lower())
     if native.implementation.is_pandas():
         found.index = X.index
-    return found
+    names = list(native.columns)
+    if order is not None and set(order) <= set(names):
+        names = list(order)
+    if not set(own) <= set(names):
+        return found
+    made, ours = nw.from_native(found, eager_only=True), set(own)
+    # Known values are those of the user, to the last digit.
+    whole = {name for name in ours if not native.get_column(name).is_null().any()}
+    each = [
+        (made if name in ours - whole else native).get_column(name).to_frame() for name in names
+    ]
+    return nw.concat(each, how="horizontal").to_native()
+
+
+def _as_records(found: np.ndarray, X: np.ndarray, own: list[str]) -> np.ndarray:
+    """Records of a table with the fields of X that the table leaves out, in the order of X."""
+    names = X.dtype.names or ()
+    if not set(own) <= set(names):
+        return found
+    source = {name: found if name in own else X for name in names}
+    whole = np.empty(len(X), dtype=[(name, source[name].dtype[name]) for name in names])
+    for name in names:
+        whole[name] = source[name][name]
+    return whole
 
 
 def _as_array(table: Table, numbers: np.ndarray, X: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ __all__ = [
     "Clipped",
     "Corrected",
     "CorrectedClasses",
+    "CorrectedLevels",
     "Correcting",
     "Equilibrium",
     "Exact",
@@ -30,6 +31,7 @@ __all__ = [
 
 from .classes import Classes
 from .corrected import Corrected, CorrectedClasses, Correcting
+from .corrected_levels import CorrectedLevels
 from .estimates import Clean, Noise, Velocity
 from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels

@@ -107,7 +107,9 @@ def _pilot(
     """The allocation for some of the examples, which are spread evenly among all."""
     some = torch.linspace(0, len(checked) - 1, min(PILOT, len(checked))).long()
     with evaluating(model):
-        return neyman_allocation(model, model.space.encode(checked[some], rng), ends, rng)
+        return neyman_allocation(
+            model.take(some), model.space.encode(checked[some], rng), ends, rng
+        )
 
 
 def _pooled(a: BoundScore, b: BoundScore) -> BoundScore:

@@ -13,7 +13,7 @@ from ..distributions.mixtures import RowDraws
 from ..heads import Correcting, ProductHead
 from ..kernels import SignalNoise
 from ..model import Model
-from ..networks import ResidualDenoiser
+from ..networks.corrects_law import CorrectsLaw
 from .row_noise import times_and_noise
 from .score import ContinuousScore
 from .strata import paired_error
@@ -37,7 +37,8 @@ def continuous(
     corrects nothing. Classes add the difference of the divergences of the chain's own steps.
 
     Args:
-        model: whose network is a `ResidualDenoiser` and whose head is `Corrected`.
+        model: whose network corrects a law (`ResidualDenoiser`, `SpectralResidual`), with the head
+            `Corrected`.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each example.
         rng: a seed, a generator or None; the same seed repeats the draws.
@@ -55,13 +56,13 @@ def continuous(
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in model.chunks(checked, max(spent, 1)):
+        for part, batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
             known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
-            parts.append((known, *_correction(model, head, x_0, spent, draws), null))
+            parts.append((known, *_correction(part, head, x_0, spent, draws), null))
     known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
     terms = {"mixture": known, "correction": added}
     return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
@@ -81,20 +82,20 @@ def _correction(
         return nothing, nothing, nothing
     t, x_t = times_and_noise(model, x_0, count, rng)
     dtype, again = model.blank(1).dtype, x_0.repeat_interleave(count, 0)
-    output = model.output(x_t.to(dtype), t).to(x_0)
+    output = model.repeated(count).output(x_t.to(dtype), t).to(x_0)
     found = head.gain(model.kernel, output, x_t, again, t)
     terms = total(found).reshape(len(x_0), count) * (model.steps / count)
     return terms.sum(1), *paired_error(terms.T)
 
 
-def _checked(model: Model, evaluations: int) -> tuple[ResidualDenoiser, Correcting]:
+def _checked(model: Model, evaluations: int) -> tuple[CorrectsLaw, Correcting]:
     network, head = model.network, model.head
     corrects = head.corrects if isinstance(head, ProductHead) else isinstance(head, Correcting)
-    if not isinstance(network, ResidualDenoiser) or not corrects:
+    if not isinstance(network, CorrectsLaw) or not corrects:
         raise TypeError(
             f"the bound in continuous time needs a ResidualDenoiser network with a Corrected head, "
-            f"which know a closed-form law, got {type(network).__name__} with "
-            f"{type(head).__name__}: score by the bound of the chain"
+            f"or a SpectralResidual, which know a closed-form law, got {type(network).__name__} "
+            f"with {type(head).__name__}: score by the bound of the chain"
         )
     assert isinstance(head, Correcting)  # as it corrects
     if evaluations < 1:

@@ -59,8 +59,8 @@ def bound(
     spread = allocation or _default_allocation(ends, count)
     with evaluating(model):
         parts = [
-            _bound(model, model.space.encode(rows, rng), grid, ends, count, spread, rng)
-            for rows in model.chunks(checked)
+            _bound(part, model.space.encode(rows, rng), grid, ends, count, spread, rng)
+            for part, rows in model.chunks(checked)
         ]
     terms, entropies, null, noise, freedom = zip(*parts, strict=True)
     return BoundScore(

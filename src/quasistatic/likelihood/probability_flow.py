@@ -58,7 +58,8 @@ def flow(
     grid = _even_times(model, times) if isinstance(times, int) else model.times(times)
     with evaluating(model):
         rows = checked.repeat_interleave(draws, 0)
-        parts = [_flow(model, each, grid, probes, rng) for each in model.chunks(rows)]
+        pieces = model.repeated(draws).chunks(rows)
+        parts = [_flow(part, each, grid, probes, rng) for part, each in pieces]
     density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
     weights = density + edge
     terms = {"density": density.mean(1), "edge": edge.mean(1)}

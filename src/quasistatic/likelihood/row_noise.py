@@ -58,12 +58,13 @@ def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tens
     terms, grid = count_terms(model), model.times()
     evaluations = min(evaluations, terms)
     with evaluating(model):
-        for batch in model.chunks(checked, evaluations):
+        for part, batch in model.chunks(checked, evaluations):
             x_0 = model.space.encode(batch)
             draws = RowDraws.of(batch.flatten(1).double().numpy(), seed)
             t, x_t = times_and_noise(model, x_0, evaluations, draws)
             again = x_0.repeat_interleave(evaluations, 0)
-            cost = term_of(model, model.output(x_t, t), again, x_t, t - 1, t)
+            output = part.repeated(evaluations).output(x_t, t)
+            cost = term_of(model, output, again, x_t, t - 1, t)
             fixed = fixed_terms(model, x_0, grid)
             learned = cost.reshape(len(x_0), evaluations).mean(1) * terms
             parts.append(fixed["prior"] + fixed["edge"] - learned)

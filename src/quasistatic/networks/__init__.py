@@ -9,6 +9,8 @@ __all__ = [
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
+    "SpectralDenoiser",
+    "SpectralResidual",
     "UNet",
 ]
 
@@ -19,4 +21,5 @@ from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
+from .spectral import SpectralDenoiser, SpectralResidual
 from .unet import UNet

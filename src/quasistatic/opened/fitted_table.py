@@ -3,10 +3,10 @@
 The estimators are used here and nowhere else in this package.
 """
 
-__all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan"]
+__all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan", "unused"]
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from ..data.table_files import Reading, open_table, write_table
 from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
 from ..recipes.locations import naming_damage, read_json
+from ..spaces.roles import Roles
 from . import TABLE_FILE
 
 HELD_BACK = "calibration.parquet"
@@ -40,27 +41,30 @@ class TablePlan:
         density: the estimator, with its settings.
         frame: the rows of the file that are used.
         reading: how the file was read.
+        roles: of the columns of the file; `frame` has the modelled ones.
     """
 
     density: DiffusionDensity
     frame: pl.DataFrame
     reading: Reading
+    roles: Roles
 
     @classmethod
     def of(
         cls,
         frame: pl.DataFrame,
         reading: Reading,
+        roles: Roles,
         types: dict[str, str],
         steps: int | None,
         minutes: float | None,
         seed: int,
     ) -> Self:
-        """The fit of a table with such settings."""
+        """The fit of a table with such settings. The frame has all columns of the file."""
         density = DiffusionDensity(
             steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
         )
-        return cls(density, frame, reading)
+        return cls(density, frame.select(roles.modelled), reading, roles)
 
     def columns(self) -> list[tuple[str, str, str, str]]:
         """Name, type, values and missing share of each column, as text."""
@@ -73,7 +77,7 @@ class TablePlan:
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
         """Fits the model to some rows, and saves it with the calibration rows."""
         self.density.fit(self.frame[np.sort(rows)])
-        table = FittedTable.of(folder, self.density, self.frame, self.reading)
+        table = FittedTable.of(folder, self.density, self.frame, self.reading, self.roles)
         table.save(self.frame[held_back])
         return table
 
@@ -89,6 +93,7 @@ class FittedTable:
         places: for columns whose numbers have few decimals, how many: numbers that are written are
             rounded to as many.
         reading: how text files were read when it was fitted.
+        roles: which columns of the file are modelled, identify rows, or are left out.
     """
 
     folder: Path
@@ -96,15 +101,21 @@ class FittedTable:
     types: dict[str, Any]
     places: dict[str, int]
     reading: Reading = Reading()
+    roles: Roles = Roles(())
 
     @classmethod
     def of(
-        cls, folder: Path, density: DiffusionDensity, rows: pl.DataFrame, reading: Reading
+        cls,
+        folder: Path,
+        density: DiffusionDensity,
+        rows: pl.DataFrame,
+        reading: Reading,
+        roles: Roles,
     ) -> Self:
-        """The table of an estimator that was fitted to such rows."""
+        """The table of an estimator that was fitted to such rows: the modelled columns alone."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         places = {name: count for name, count in found.items() if count is not None}
-        return cls(folder, density, dict(rows.schema), places, reading)
+        return cls(folder, density, dict(rows.schema), places, reading, roles)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -120,6 +131,9 @@ class FittedTable:
             places = {str(name): int(count) for name, count in about["places"].items()}
             words = tuple(map(str, about.get("missing", ())))
             reading = Reading(header=about.get("header"), missing=words)
+            identity, left_out = (
+                tuple(map(str, about.get(name, ()))) for name in ("identity", "left_out")
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error!r}): fit again") from None
         kept = folder / HELD_BACK
@@ -131,15 +145,18 @@ class FittedTable:
             Diffusion.build(read_config(folder)["model"])  # so that the error names this file
         with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
             density = DiffusionDensity.load(folder)
-        return cls(folder, density, dict(types), places, reading)
+        roles = Roles(tuple(types), identity, left_out)
+        return cls(folder, density, dict(types), places, reading, roles)
 
     def save(self, held_back: pl.DataFrame) -> None:
         """Saves the table with rows that were held back, which :meth:`detector` needs; their file
         also keeps the types of the columns."""
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
-        kept = {"places": self.places, "header": self.reading.header}
-        about = json.dumps(kept | {"missing": list(self.reading.missing)}, indent=2)
+        kept: dict[str, Any] = {"places": self.places, "header": self.reading.header}
+        kept |= {"missing": list(self.reading.missing)}
+        kept |= {"identity": list(self.roles.identity), "left_out": list(self.roles.left_out)}
+        about = json.dumps(kept, indent=2)
         files.write_text(self.folder / TABLE_FILE, about + "\n")
 
     @property
@@ -209,9 +226,22 @@ class FittedTable:
         """The fitted columns of some rows of a file, with their types and in their order."""
         return piece.select(self._widened(piece[name]) for name in self.types)
 
-    def left_out(self, piece: pl.DataFrame) -> list[pl.Series]:
-        """The columns of some rows of a file that were not fitted: names and keys of the rows."""
-        return [column for column in piece if column.name not in self.types]
+    def carried(self, piece: pl.DataFrame, first: int = 0) -> list[pl.Series]:
+        """The columns that each row of an output has beside it, so that it can be joined to the
+        file: identities, then the other columns that were not fitted. If there are none, the number
+        of the row in the file, counted from 1.
+
+        Args:
+            piece: some rows of a file, with all its columns.
+            first: the number of rows before the piece.
+        """
+        identity = [piece[name] for name in self.roles.identity if name in piece.columns]
+        own = {*self.types, *(each.name for each in identity)}
+        others = [column for column in piece if column.name not in own]
+        if not identity and not others:
+            name = unused("row", piece.columns)
+            identity = [pl.Series(name, np.arange(first + 1, first + 1 + len(piece)))]
+        return identity + others
 
     def numbers(self, piece: pl.DataFrame) -> np.ndarray:
         """Rows as numbers of the model, (n, C') in float64; NaN is missing.
@@ -251,6 +281,13 @@ class FittedTable:
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
+
+
+def unused(name: str, taken: Sequence[str]) -> str:
+    """A name for a new column: `name`, with underscores if a column has it already."""
+    while name in taken:
+        name = f"{name}_"
+    return name
 
 
 def _places(column: pl.Series) -> int | None:

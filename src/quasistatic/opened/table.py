@@ -92,9 +92,11 @@ class TableModel(OpenedModel):
             nonlocal impossible
             for piece in self.table.whole_pieces(Path(data)):
                 nats = self.table.score(self.table.fitted(piece))
+                first = int(moments[0])
                 moments[:] += len(nats), nats.sum(), (nats**2).sum()
                 impossible += int(np.isneginf(nats).sum())
-                yield pl.DataFrame([*self.table.left_out(piece), pl.Series("log_prob", nats)])
+                beside = self.table.carried(piece, first)
+                yield pl.DataFrame([*beside, pl.Series("log_prob", nats)])
 
         shown: list[object] = []
         if out is None:
@@ -171,10 +173,10 @@ class TableModel(OpenedModel):
         """
         if not 0 < level < 1:
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
-        detector, count = self.table.detector(level), 0
+        detector, count, first = self.table.detector(level), 0, 0
 
         def judged() -> Iterator[pl.DataFrame]:
-            nonlocal count
+            nonlocal count, first
             for piece in self.table.whole_pieces(Path(data)):
                 found = detector.judged(self.table.fitted(piece))
                 count += int(found.outlier.sum())
@@ -183,7 +185,8 @@ class TableModel(OpenedModel):
                     pl.Series("p_value", found.p_value),
                     pl.Series("outlier", found.outlier.astype(np.int64)),
                 ]
-                yield pl.DataFrame([*self.table.left_out(piece), *columns])
+                yield pl.DataFrame([*self.table.carried(piece, first), *columns])
+                first += len(piece)
 
         path = Path(out or self.result("outliers.csv"))
         rows = self.write(path, judged())

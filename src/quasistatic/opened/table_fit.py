@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from .._utils.naming import nearest
 from .._utils.randomness import Rng
 from ..data.table_files import Reading, open_table
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
+from ..spaces.roles import Roles
 from .fitted_table import TablePlan
 from .model import seed_of
 
@@ -25,6 +25,7 @@ def fit_table(
     *,
     out: Path | None = None,
     types: Mapping[str, str] | None = None,
+    id: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     header: Literal["yes", "no"] | None = None,
     missing: Sequence[str] = (),
@@ -43,8 +44,9 @@ def fit_table(
         out: the folder to write; by default `runs/` and the file's name.
         types: of columns whose values do not show it, by name: "binary", "categorical", "numeric",
             "standardized", "quantiles" or "integer".
-        leave_out: columns that the model leaves out; they are kept in what the verbs score, impute
-            and outliers write.
+        id: columns that identify rows. The model leaves them out, and the verbs keep them beside
+            each row; columns whose values identify rows are found without it.
+        leave_out: other columns that the model leaves out; the verbs keep them beside each row too.
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
         rows: the most rows of the file to use, chosen at random.
@@ -64,35 +66,38 @@ def fit_table(
     named = _text_columns(types or {})
     reading = Reading(named, None if header is None else header == "yes", tuple(missing))
     file = open_table(source, named, header=reading.header, missing=reading.missing)
-    frame = _without(file.drawn(rows, seed), leave_out)
+    frame = file.drawn(rows, seed)
+    roles = Roles.infer(frame, id, leave_out, dict(types or {}))
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
-    plan = TablePlan.of(frame, reading, dict(types or {}), steps, minutes, seed)
+    plan = TablePlan.of(frame, reading, roles, dict(types or {}), steps, minutes, seed)
     columns = plan.columns()
     table = TextTable(f"{source}: {file.rows} rows{chosen}", HEADER, columns)
     order = np.random.default_rng(seed).permutation(len(frame))
     held_back, used = np.split(order, [round(calibration * len(order))])
+    remarks = [*file.remarks, *roles.remarks]
     if dry_run:
         about = plan.about(used)
+        facts: dict[str, Any] = {
+            "run": str(folder),
+            "columns": columns,
+            "plan": about,
+            "remarks": remarks,
+        }
+        facts |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
         return Answer(
-            {"run": str(folder), "columns": columns, "plan": about, "remarks": list(file.remarks)},
-            [*file.remarks, table, f"would fit {len(used)} rows, and write {folder}: {about}"],
+            facts,
+            [*remarks, table, f"would fit {len(used)} rows, and write {folder}: {about}"],
         )
     display = display or Display(quiet=True)
-    for remark in file.remarks:
+    for remark in remarks:
         display.say(remark)
     display.table(table.title, table.header, table.rows)
     summary = plan.fit(folder, used, held_back).summary
-    facts = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
-    return Answer(facts | summary.facts(), [f"wrote {folder}: {summary}"])
+    found: dict[str, Any] = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
+    found |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
+    return Answer(found | summary.facts(), [f"wrote {folder}: {summary}"])
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
     """Columns that the user calls names: they are read as text, whatever they look like."""
     return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
-
-
-def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    for name in names:
-        if name not in frame.columns:
-            raise ValueError(f"there is no column {name!r}: {nearest(name, frame.columns)}")
-    return frame.drop(*names)

@@ -72,11 +72,13 @@ def train(
     described["fit"] = (
         recipe.fit.decisive()
     )  # settings that change no result may differ on resuming
-    data = experiment.data
+    data, labels = experiment.data, experiment.given
     return fit(
         experiment.model,
         data.train,
         data.valid,
+        given=None if labels is None else labels.train,
+        valid_given=None if labels is None else labels.valid,
         objective=experiment.objective,
         run=folder,
         callbacks=callbacks,

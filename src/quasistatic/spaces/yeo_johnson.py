@@ -1,7 +1,8 @@
 """Real-valued data with skewed columns, made nearly normal by a power transform."""
 
-__all__ = ["YeoJohnson"]
+__all__ = ["YeoJohnson", "likeliest_power"]
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -144,6 +145,21 @@ class YeoJohnson(Space):
         side."""
         power = torch.as_tensor(self.power, dtype=torch.float64).to(like)
         return torch.where(like < 0, 2 - power, power.expand_as(like))
+
+
+def likeliest_power(u: Tensor) -> float:
+    """The power from 0 to 2 under which numbers u (N,) of about unit scale are likeliest to be
+    normal."""
+    far, below = u.abs().log1p()[:, None], (u < 0)[:, None]
+    sign = torch.where(below, -1.0, 1.0)
+    slope = (sign * far).mean()
+    middle, step = 1.0, 0.1
+    while step > 1e-4:  # the log-likelihood has one maximum
+        power = (middle + step * torch.arange(-10.0, 11.0, dtype=u.dtype)).clamp(0, 2)
+        bent = sign * _boxed(far, torch.where(below, 2 - power, power))
+        log_p = (power - 1) * slope - bent.var(0, correction=0).log() / 2
+        middle, step = power[log_p.nan_to_num(-math.inf).argmax()].item(), step / 10
+    return middle
 
 
 def _boxed(far: Tensor, exponent: Tensor) -> Tensor:

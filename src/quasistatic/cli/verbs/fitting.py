@@ -35,8 +35,17 @@ class Fit:
         "COLUMN=TYPE",
         only=ONLY_TABLES,
     )
+    id: tuple[str, ...] | None = option(
+        "Columns that identify rows, which the model leaves out and the outputs keep.",
+        "by the values",
+        "COLUMN",
+        only=ONLY_TABLES,
+    )
     leave_out: tuple[str, ...] | None = option(
-        "Columns that the model leaves out.", "none", "COLUMN", only=ONLY_TABLES
+        "Other columns that the model leaves out and the outputs keep.",
+        "none",
+        "COLUMN",
+        only=ONLY_TABLES,
     )
     header: Literal["yes", "no"] | None = option(
         "Whether the first row of a text file holds names.",

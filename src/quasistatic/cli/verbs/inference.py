@@ -41,6 +41,9 @@ class Sample:
     )
     times: int | None = shared.times()
     path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the draws: a class (`3`), or several that are taken in turn (`0,1,2`)."
+    )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
     device: str | None = shared.device()
@@ -92,6 +95,10 @@ class Score:
     )
     times: int | None = shared.times()
     path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the examples: `label` for the labels of the run's test rows, a class, or a "
+        ".npy file with one for each example."
+    )
     out: Path | None = shared.out(
         "File for the score of each example, in nats: .npy or .csv.", "none"
     )
@@ -133,6 +140,9 @@ class Complete:
     )
     times: int | None = shared.times()
     path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the examples: a class, or a .npy file with one for each example."
+    )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
     device: str | None = shared.device()

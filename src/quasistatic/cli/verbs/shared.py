@@ -8,8 +8,10 @@ __all__ = [
     "RUNS",
     "SEEDS",
     "WORKERS",
+    "Given",
     "device",
     "folder",
+    "given",
     "held_out",
     "json",
     "out",
@@ -19,7 +21,9 @@ __all__ = [
     "table_or_images",
 ]
 
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from ...opened import ARRAYS, IMAGES, TABLE
 from ..arguments import EVERY, Kinds, Range, option
@@ -76,6 +80,15 @@ def saved_path() -> Any:
         only=RUNS,
         within=ONE_OR_MORE,
     )
+
+
+Given = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+"""The type of `--given`, which may be used several times."""
+
+
+def given(help: str, only: Kinds = RUNS) -> Any:
+    """The condition of a command."""
+    return option(help, None, "VALUE", value=(), only=only)
 
 
 def seed(only: Kinds = EVERY) -> Any:

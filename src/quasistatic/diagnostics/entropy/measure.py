@@ -62,8 +62,8 @@ def entropy_budget(
     seed = int(below(2**62, 1, rng, torch.empty(0)))
     with evaluating(model):
         parts = [
-            _rows(model, rows, grid, draws, rng, oracle, seed)
-            for rows in model.chunks(checked, draws)
+            _rows(part, rows, grid, draws, rng, oracle, seed)
+            for part, rows in model.chunks(checked, draws)
         ]
     rows = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     ends = term_times(model, grid)

@@ -10,6 +10,7 @@ __all__ = [
     "GaussianOracle",
     "HeartbeatOracle",
     "IsingOracle",
+    "LabelledMixtureOracle",
     "MixtureOracle",
     "Moments",
     "Oracle",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 from .bits import HeartbeatOracle, IsingOracle
+from .labelled import LabelledMixtureOracle
 from .mixtures import GaussianOracle, MixtureOracle
 from .oracle import Moments, Oracle
 from .plane import CheckerboardOracle, PinwheelOracle, RingOracle, SwissRollOracle

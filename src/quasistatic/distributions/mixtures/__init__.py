@@ -4,20 +4,28 @@ __all__ = [
     "AtomBlock",
     "Block",
     "CategoricalBlock",
+    "ClassLaw",
     "Conditional",
+    "CosineBasis",
     "Draws",
     "Evidence",
     "GaussianBlock",
     "Mixture",
     "Moments",
     "NoiseLevel",
+    "RealLaw",
     "RowDraws",
+    "RowsGivenOthers",
     "SharedDraws",
+    "SpectralBlock",
 ]
 
 from .atom_block import AtomBlock
 from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
+from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
+from .given_others import ClassLaw, RealLaw, RowsGivenOthers
 from .mixture import Conditional, Mixture
 from .row_draws import Draws, RowDraws, SharedDraws
+from .spectral_block import SpectralBlock

@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from .given_others import UnitLaws
 from .row_draws import Draws
 
 
@@ -108,6 +109,10 @@ class Block(abc.ABC):
     def to(self, like: Tensor) -> Self:
         """The same numbers in the type and on the device of a tensor."""
 
+    @abc.abstractmethod
+    def picked(self, index: Tensor) -> Self:
+        """The block with the components of an index (k,) only."""
+
     @classmethod
     @abc.abstractmethod
     def joined(cls, blocks: Sequence[Any]) -> Self:
@@ -128,6 +133,10 @@ class Block(abc.ABC):
             level: the noise level of x_t.
             arranged: the result of :meth:`arranged` for these rows; None computes it.
         """
+
+    @abc.abstractmethod
+    def given_others(self, x: Tensor) -> UnitLaws:
+        """Each unit of rows x (B, W) of x_0 given the component and the other observed units."""
 
     @abc.abstractmethod
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:

@@ -55,16 +55,15 @@ class Mixture:
 
     def __post_init__(self) -> None:
         counts = [block.components for block in self.blocks]
-        if not self.blocks or set(counts) != {len(self.log_weight)}:
+        if not self.blocks or set(counts) != {self.components}:
             raise ValueError(
-                f"a mixture of {len(self.log_weight)} components needs blocks of as many, got "
-                f"{counts}"
+                f"a mixture of {self.components} components needs blocks of as many, got {counts}"
             )
 
     @property
     def components(self) -> int:
         """K, the number of components."""
-        return len(self.log_weight)
+        return self.log_weight.shape[0]
 
     @property
     def width(self) -> int:
@@ -79,6 +78,10 @@ class Mixture:
     def to(self, like: Tensor) -> "Mixture":
         """The same numbers in the type and on the device of a tensor."""
         return Mixture(self.log_weight.to(like), tuple(block.to(like) for block in self.blocks))
+
+    def picked(self, index: Tensor) -> "Mixture":
+        """The components of an index (k,), with the weights that they have here."""
+        return Mixture(self.log_weight[index], tuple(block.picked(index) for block in self.blocks))
 
     @classmethod
     def joined(cls, laws: Sequence["Mixture"], shares: Sequence[float]) -> "Mixture":

@@ -35,6 +35,7 @@ class Experiment:
         truth: log p of each test row under the distribution that made it, in nats, with shape
             (N,); None if it is not known.
         objective: the loss that training minimises.
+        given: the label of each row of the data, for a model with a condition.
     """
 
     model: Diffusion
@@ -43,6 +44,7 @@ class Experiment:
     baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
     objective: Objective = Bound()
+    given: Split[np.ndarray] | None = None
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]

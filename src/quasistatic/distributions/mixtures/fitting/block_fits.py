@@ -1,10 +1,12 @@
 """The M-step of each kind of block."""
 
-__all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "at_least", "oas"]
+__all__ = ["BlockFit", "CategoricalFit", "GaussianFit", "Sums", "at_least", "oas", "parts_of"]
 
 import abc
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,8 +23,8 @@ FAR, RARE = 1e3, 0.1
 """The pooled covariance leaves out components with fewer than the share RARE of the rows and, in
 some column, a variance over FAR times that of the median component."""
 
-NEAR = 1e4
-"""Values below it, in deviations, keep the digits of their scatter in sums about a common mean."""
+LOOKED_AT, QUARTERS = 5000, torch.tensor([0.25, 0.5, 0.75])
+"""Rows, about, that the quartiles of a column are taken from."""
 
 RIDGE = 1e-9
 """The least variance of a value given all others, in units of the pooled one."""
@@ -41,6 +43,11 @@ class BlockFit(abc.ABC):
         """A block of one component for rows x (N, W), each column by itself."""
 
     @abc.abstractmethod
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows x (N, W) in units that suit clusters, a hole at the middle of its column; and
+        without the correlations that all rows share."""
+
+    @abc.abstractmethod
     def sums(self, block: Any, evidence: Any, x: Tensor, share: Tensor) -> Sums:
         """Sufficient statistics of rows.
 
@@ -52,8 +59,28 @@ class BlockFit(abc.ABC):
         """
 
     @abc.abstractmethod
-    def likeliest(self, sums: Sums, block: Any) -> Block:
-        """The most likely block for such statistics, shrunk towards the pooled one."""
+    def features(self, x: Tensor) -> Tensor:
+        """The sufficient statistics of rows x (n, W) in which no real value is missing, (n, F)."""
+
+    @abc.abstractmethod
+    def coefficients(self, block: Any) -> tuple[Tensor, Tensor]:
+        """c (K,) and A (K, F), so that log p(x | k) = c_k + A_k features(x)."""
+
+    @abc.abstractmethod
+    def sums_of_features(self, block: Any, count: Tensor, found: Tensor) -> Sums:
+        """As :meth:`sums`, from the weight (K,) of each component and the sums of features by these
+        weights (K, F)."""
+
+    @abc.abstractmethod
+    def likeliest(self, sums: Sums, block: Any, mixtures: int = 1) -> Block:
+        """The most likely block for such statistics, shrunk towards the pooled one.
+
+        Args:
+            sums: of all components.
+            block: the one that the sums belong to.
+            mixtures: how many mixtures the components form, those of one next to each other. Each
+                has a pooled block of its own.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +106,20 @@ class GaussianFit(BlockFit):
         variance = (x - mean).square().nanmean(0).nan_to_num(1.0)
         return GaussianBlock.full(mean[None], torch.diag(variance + self.floor + 1e-12)[None])
 
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """In robust units, so that a value far out cannot squash the others."""
+        if not self.width:
+            return x, x
+        some = x[:: max(1, x.shape[0] // LOOKED_AT)]
+        low, middle, high = some.nanquantile(QUARTERS.to(x), 0).nan_to_num()
+        deviation = (x - x.nanmean(0)).square().nanmean(0).sqrt().nan_to_num() + 1e-12
+        scale = torch.where(high > low, (high - low) / 1.35, deviation)
+        y = ((x - middle) / scale).asinh().nan_to_num()
+        centred = y - y.mean(0)
+        variance, basis = torch.linalg.eigh(centred.T @ centred / x.shape[0])
+        least = 1e-4 * variance[-1] + 1e-12
+        return y, centred @ basis / variance.clamp(min=least).sqrt()
+
     def sums(
         self, block: GaussianBlock, evidence: GaussianEvidence, x: Tensor, share: Tensor
     ) -> Sums:
@@ -88,10 +129,6 @@ class GaussianFit(BlockFit):
         for given in evidence.given:
             batch = given.batch
             s = share[:, batch.rows] * batch.real  # (K, P, n)
-            if batch.whole and dims <= 2 * len(share) and x.nan_to_num().abs().max() < NEAR:
-                found = _moments(x[batch.rows[0]], s[:, 0], block.mean)
-                first, square = first + found[0], square + found[1]
-                continue
             # About the last means, which keeps the digits of components far from zero.
             off = given.off_mean(x).flatten(1, 2)
             weighted = s.flatten(1)[:, None] * off.mT  # (K, D, P n)
@@ -104,69 +141,112 @@ class GaussianFit(BlockFit):
                 )
         return count, first, square
 
-    def likeliest(self, sums: Sums, block: GaussianBlock) -> GaussianBlock:
+    @cached_property
+    def _pairs(self) -> Tensor:
+        """The pairs of values d <= e, with shape (2, pairs)."""
+        return torch.triu_indices(self.width, self.width)
+
+    @cached_property
+    def _of_pair(self) -> Tensor:
+        """The place of each pair of values in a list of pairs, with shape (D * D,)."""
+        (d, e), place = self._pairs, torch.empty(self.width, self.width, dtype=torch.long)
+        place[d, e] = place[e, d] = torch.arange(len(d))
+        return place.flatten()
+
+    def features(self, x: Tensor) -> Tensor:
+        """The values, and the products of two of them."""
+        d, e = self._pairs
+        return torch.cat([x, x[:, d] * x[:, e]], 1)
+
+    def coefficients(self, block: GaussianBlock) -> tuple[Tensor, Tensor]:
+        root = torch.linalg.cholesky(block.matrix)
+        precision = torch.cholesky_inverse(root)[block.of] / block.scale[:, None, None]
+        volume = 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)[block.of]
+        volume = volume + self.width * (block.scale.log() + math.log(2 * math.pi))
+        linear = (precision @ block.mean[..., None])[..., 0]
+        constant = -((linear * block.mean).sum(1) + volume) / 2
+        d, e = self._pairs
+        twice = torch.where(d == e, -0.5, -1.0).to(precision)
+        return constant, torch.cat([linear, precision[:, d, e] * twice], 1)
+
+    def sums_of_features(self, block: GaussianBlock, count: Tensor, found: Tensor) -> Sums:
+        raw, pairs = found[:, : self.width], found[:, self.width :]
+        square = pairs[:, self._of_pair].view(len(raw), self.width, self.width)
+        mean, n = block.mean, count[:, None]
+        across = raw[:, :, None] * mean[:, None]
+        outer = n[..., None] * (mean[:, :, None] * mean[:, None])
+        return count, raw - n * mean, square - across - across.mT + outer
+
+    def likeliest(self, sums: Sums, block: GaussianBlock, mixtures: int = 1) -> GaussianBlock:
         count, first, square = sums
         n = count + 1e-9
+        size = n.shape[0] // mixtures
         shift = first / n[:, None]
-        scatter = square - n[:, None, None] * shift[:, :, None] * shift[:, None]
-        pooled = self._pooled(n, scatter)
+        scatter = square - n[:, None, None] * (shift[:, :, None] * shift[:, None])
+        scatter = (scatter + scatter.mT) / 2
+        pooled = self._pooled(
+            n.view(mixtures, size), scatter.view(mixtures, size, *scatter.shape[1:])
+        )
+        least = self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
+        of = torch.arange(size * mixtures)
         if math.isinf(self.nu):
-            matrix = pooled[None]
+            matrix, of = pooled, of // size
         else:
-            matrix = (scatter + self.nu * pooled) / (n + self.nu)[:, None, None]
-        matrix = at_least((matrix + matrix.mT) / 2, self.floor + RIDGE * pooled.diagonal())
-        of = torch.zeros(len(n), dtype=torch.long)
-        of = of if math.isinf(self.nu) else torch.arange(len(n))
-        return GaussianBlock(block.mean + shift, matrix, of, torch.ones_like(n))
+            each, least = (part.repeat_interleave(size, 0) for part in (pooled, least))
+            matrix = (scatter + self.nu * each) / (n + self.nu)[:, None, None]
+        return GaussianBlock(block.mean + shift, at_least(matrix, least), of, torch.ones_like(n))
 
     def _pooled(self, n: Tensor, scatter: Tensor) -> Tensor:
-        """The covariance within components, of those that are not far wider than the others."""
-        own = scatter.diagonal(dim1=1, dim2=2).clamp(min=0) / n[:, None]
-        order = own.sum(1).argsort()
-        place = (n[order].cumsum(0) < n.sum() / 2).sum().clamp(max=len(n) - 1)
-        middle = own[order[place]]  # the component at the weighted median
-        fair = (own <= FAR * middle + 1e-12).all(1) | (n > RARE * n.sum())
-        return oas(scatter[fair].sum(0) / n[fair].sum(), n[fair].sum().item())
+        """The covariance within components (E, D, D) of each of E mixtures, of those components
+        that are not far wider than the others, for counts (E, K) and scatters (E, K, D, D)."""
+        if n.shape[1] == 1:
+            return oas(scatter[:, 0] / n[..., None], n[:, 0])
+        own = scatter.diagonal(dim1=2, dim2=3).clamp(min=0) / n[..., None]
+        order = own.sum(2).argsort(1)
+        whole = n.sum(1, keepdim=True)
+        place = (n.take_along_dim(order, 1).cumsum(1) < whole / 2).sum(1, keepdim=True)
+        median = order.take_along_dim(place.clamp(max=n.shape[1] - 1), 1)
+        middle = own.take_along_dim(median[..., None], 1)  # the component at the weighted median
+        fair = (own <= FAR * middle + 1e-12).all(2) | (n > RARE * whole)
+        rows = (n * fair).sum(1)
+        kept = (scatter * fair[..., None, None]).sum(1)
+        return oas(kept / rows[:, None, None], rows)
 
 
-def _moments(x: Tensor, share: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over rows x (n, D) of x - m_k and of its outer product, by shares (K, n) and means
-    (K, D) or (1, D): (K, D) and (K, D, D). One product with the squares of rows serves all k."""
-    middle = x.mean(0)
-    y, m, n = x - middle, mean - middle, share.sum(1)[:, None]
-    raw = share @ y
-    products = (y[:, :, None] * y[:, None]).flatten(1)
-    pairs = (share @ products).reshape(len(share), y.shape[1], -1)
-    across = raw[:, :, None] * m[:, None]
-    return raw - n * m, pairs - across - across.mT + n[..., None] * m[:, :, None] * m[:, None]
+def parts_of(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
+    """The values of each block, of rows x (N, W)."""
+    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))
 
 
 def at_least(matrix: Tensor, floor: Tensor) -> Tensor:
-    """Covariances (K, D, D) raised to the smallest that are diag(floor) or more, (D,) positive, in
-    the order of positive definite matrices. So the variance of each value given all others is its
-    floor or more, and a covariance that is large enough stays as it is."""
-    small = torch.linalg.cholesky_ex(matrix - torch.diag(floor))[1] > 0
+    """Covariances (K, D, D) raised to the smallest that are diag(floor) or more, (D,) or (K, D) and
+    positive, in the order of positive definite matrices. So the variance of each value given all
+    others is its floor or more, and a covariance that is large enough stays as it is."""
+    small = torch.linalg.cholesky_ex(matrix - torch.diag_embed(floor))[1] > 0
     if not small.any():
         return matrix
-    scale = floor.sqrt()
-    value, vector = torch.linalg.eigh(matrix[small] / scale[:, None] / scale)
+    scale = floor.expand(matrix.shape[:2])[small].sqrt()
+    both = scale[:, :, None] * scale[:, None]
+    value, vector = torch.linalg.eigh(matrix[small] / both)
     raised = (vector * value.clamp(min=1.0)[:, None]) @ vector.mT
     matrix = matrix.clone()
-    matrix[small] = raised * scale[:, None] * scale
+    matrix[small] = raised * both
     return matrix
 
 
-def oas(covariance: Tensor, rows: float) -> Tensor:
-    """The oracle-approximating shrinkage of a covariance (D, D) of so many rows to its diagonal
-    (Chen et al., IEEE Trans. Signal Process., 2010), by correlations."""
-    deviation = covariance.diagonal().clamp(min=1e-12).sqrt()
-    R, p = covariance / deviation[:, None] / deviation, len(covariance)
-    square, trace = R.square().sum(), R.diagonal().sum()
+def oas(covariance: Tensor, rows: Tensor | float) -> Tensor:
+    """The oracle-approximating shrinkage of covariances (*, D, D), each of so many rows (*), to
+    their diagonals (Chen et al., IEEE Trans. Signal Process., 2010), by correlations."""
+    variance = covariance.diagonal(dim1=-2, dim2=-1)
+    deviation = variance.clamp(min=1e-12).sqrt()
+    both = deviation[..., :, None] * deviation[..., None, :]
+    R, p = covariance / both, covariance.shape[-1]
+    own = R.diagonal(dim1=-2, dim2=-1)
+    square, trace = R.square().sum((-2, -1)), own.sum(-1)
     below = (rows + 1 - 2 / p) * (square - trace**2 / p)
     above = (1 - 2 / p) * square + trace**2
-    share = float((above / below).clamp(0, 1)) if below > 0 else 1.0
-    shrunk = (1 - share) * R + share * torch.diag(R.diagonal())
-    return shrunk * deviation[:, None] * deviation
+    share = torch.where(below > 0, (above / below).clamp(0, 1), 1.0)[..., None, None]
+    return ((1 - share) * R + share * torch.diag_embed(own)) * both
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,10 +268,24 @@ class CategoricalFit(BlockFit):
     def alone(self, x: Tensor) -> CategoricalBlock:
         return CategoricalBlock(self.log_pi[None], self.sizes)
 
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        known = x.nan_to_num()
+        return known, known
+
     def sums(self, block: CategoricalBlock, evidence: Evidence, x: Tensor, share: Tensor) -> Sums:
         return (share @ x.nan_to_num(),)
 
-    def likeliest(self, sums: Sums, block: CategoricalBlock) -> CategoricalBlock:
+    def features(self, x: Tensor) -> Tensor:
+        """The one-hot values, zero where a class is missing."""
+        return x.nan_to_num()
+
+    def coefficients(self, block: CategoricalBlock) -> tuple[Tensor, Tensor]:
+        return block.log_p.new_zeros(len(block.log_p)), block.log_p
+
+    def sums_of_features(self, block: CategoricalBlock, count: Tensor, found: Tensor) -> Sums:
+        return (found,)
+
+    def likeliest(self, sums: Sums, block: CategoricalBlock, mixtures: int = 1) -> CategoricalBlock:
         counts = sums[0] + self.log_pi.exp()
         groups = block.groups
         return replace(block, log_p=(counts / groups.expand(groups.sum(counts))).log())

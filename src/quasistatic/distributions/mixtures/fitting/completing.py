@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from ..row_draws import SharedDraws
-from .block_fits import BlockFit, GaussianFit
-from .em import clustered, maximised
+from .block_fits import BlockFit, GaussianFit, parts_of
+from .clusters import clustered
+from .em import maximised
+from .learning_rows import LearningRows
 from .stacking import Trial
 
 WORK, OVERHEAD = 2**22, 2000
@@ -27,11 +29,13 @@ def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Te
     integrates holes out exactly. Otherwise holes are drawn given the rest of their row (stochastic
     expectation maximisation): first by one Gaussian, then by a stacked law.
     """
-    real = [part for fit, part in _parts(x, fits) if isinstance(fit, GaussianFit)]
+    real = [part for fit, part in parts_of(x, fits) if isinstance(fit, GaussianFit)]
     if not real or _work(torch.cat(real, 1)) <= WORK:
         return x
     draws = SharedDraws(torch.Generator().manual_seed(seed))
-    law = maximised(x, clustered(x, fits, 1, False, seed), fits)
+    rows = LearningRows.of(x, fits)
+    one = clustered(rows, 1, [False], x.new_ones(1, len(x)), seed)
+    law = maximised(rows, one, fits).law
     whole = law.complete(x, 1, draws)[:, 0]
     for k in range(ROUNDS):
         law = Trial.of(whole, fits, seed + k).finished().law
@@ -45,7 +49,3 @@ def _work(real: Tensor) -> int:
     if not holed.any():
         return 0
     return len(torch.unique(real[holed].isnan(), dim=0)) * (real.shape[1] ** 3 + OVERHEAD)
-
-
-def _parts(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
-    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))

@@ -1,133 +1,143 @@
-"""Mixtures fitted to rows with holes by expectation maximisation, exactly."""
+"""Mixtures fitted to rows with holes by expectation maximisation, several side by side."""
 
-__all__ = ["clustered", "maximised"]
+__all__ = ["Batch", "log_p_each", "maximised", "most_likely"]
 
 import math
-import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from ..mixture import Conditional, Mixture, Piece
+from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
+from .learning_rows import LearningRows, TableSums
 
 ROUNDS, ENOUGH = 20, 2e-3
 """The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
-def maximised(
-    x: Tensor,
-    law: Mixture,
-    fits: Sequence[BlockFit],
-    pieces: Sequence[Piece] | None = None,
-    rounds: int = ROUNDS,
-) -> Mixture:
-    """Where expectation maximisation takes a law from there, by rows x (N, W).
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Several mixtures with as many components each. A small table leaves too little work for one
+    mixture at a time, so that those of one size are fitted together.
 
     Args:
-        pieces: of the rows, as `law.pieces(x)` gives them; they serve all laws of one size.
+        law: all E K components, those of one mixture next to each other. The weights of each
+            mixture add up to 1.
+        count: E, the number of mixtures.
+    """
+
+    law: Mixture
+    count: int
+
+    @property
+    def size(self) -> int:
+        """K, the components of each mixture."""
+        return self.law.components // self.count
+
+    @classmethod
+    def of(cls, laws: Sequence[Mixture]) -> "Batch":
+        """The mixtures side by side."""
+        law = laws[0] if len(laws) == 1 else Mixture.joined(laws, [1.0] * len(laws))
+        return cls(law, len(laws))
+
+    def picked(self, index: Tensor) -> "Batch":
+        """Some of the mixtures."""
+        components = (index[:, None] * self.size + torch.arange(self.size)).flatten()
+        return Batch(self.law.picked(components), len(index))
+
+    def each(self) -> list[Mixture]:
+        """The mixtures."""
+        if self.count == 1:
+            return [self.law]
+        return [self.picked(torch.tensor([e])).law for e in range(self.count)]
+
+
+def maximised(
+    rows: LearningRows,
+    batch: Batch,
+    fits: Sequence[BlockFit],
+    weight: Tensor | None = None,
+    rounds: int = ROUNDS,
+) -> Batch:
+    """Where expectation maximisation takes mixtures from there.
+
+    Args:
+        rows: N of them.
+        batch: E mixtures.
+        fits: the M-step of each block.
+        weight: the weight of each row for each mixture, with shape (E, N); 1 by default. Rows of
+            weight 0 have no influence.
         rounds: at most.
     """
     dims = sum(fit.width for fit in fits if isinstance(fit, GaussianFit))
     enough = ENOUGH * max(1.0, dims**0.5 / 3)
-    pieces, before = law.pieces(x) if pieces is None else pieces, -math.inf
-    for _ in range(rounds):
-        law, now = _round(law, pieces, fits)
-        now /= len(x)
-        if abs(now - before) < enough:
-            break
+    weight = rows.x.new_ones(batch.count, len(rows)) if weight is None else weight
+    done: list[Mixture | None] = [None] * batch.count
+    place = torch.arange(batch.count)
+    before = rows.x.new_full((batch.count,), -math.inf)
+    for left in range(rounds, 0, -1):
+        batch, now = _round(rows, batch, fits, weight)
+        moving = ((now - before).abs() >= enough) & (left > 1)
         before = now
-    return law
+        if moving.all():
+            continue
+        ended = (~moving).nonzero()[:, 0]
+        for e, law in zip(place[ended].tolist(), batch.picked(ended).each(), strict=True):
+            done[e] = law
+        if not moving.any():
+            break
+        kept = moving.nonzero()[:, 0]
+        batch, weight, place, before = batch.picked(kept), weight[kept], place[kept], before[kept]
+    return Batch.of([law for law in done if law is not None])
 
 
 def _round(
-    law: Mixture, pieces: Sequence[Piece], fits: Sequence[BlockFit]
-) -> tuple[Mixture, float]:
-    """The next law, and the sum of log p of the rows by this one."""
-    total, log_p = None, 0.0
-    for piece in pieces:
-        given = law.of_piece(piece)
-        log_p += given.log_prob.sum().item()
-        found = _sums(given, given.share, fits)
-        total = found if total is None else _added(total, found)
+    rows: LearningRows, batch: Batch, fits: Sequence[BlockFit], weight: Tensor
+) -> tuple[Batch, Tensor]:
+    """The next mixtures, and the mean log p (E,) of the rows by each of these."""
+    total, log_p = None, weight.new_zeros(batch.count)
+    for each in rows.expectations(batch.law, fits):
+        joint = each.log_joint.view(batch.count, batch.size, -1)
+        of_rows = weight if each.index.shape[0] == weight.shape[1] else weight[:, each.index]
+        top = joint.amax(1, keepdim=True)
+        share = (joint - top).exp_()
+        whole = share.sum(1, keepdim=True)
+        log_p += ((top + whole.log())[:, 0] * of_rows).sum(1)
+        share *= of_rows[:, None] / whole
+        found = each.sums(share.flatten(0, 1))
+        total = found if total is None else total + found
     assert total is not None  # there is at least one row
-    return _likeliest(law, total, fits), log_p
+    return _likeliest(batch.law, total, fits, batch.count), log_p / weight.sum(1)
 
 
-Sums = tuple[Tensor, list[tuple[Tensor, ...]]]
+def log_p_each(rows: LearningRows, batch: Batch) -> Tensor:
+    """log p of each row by each mixture, with shape (N, E), in nats."""
+    out = rows.x.new_empty(len(rows), batch.count)
+    for each in rows.expectations(batch.law, rows.fits):
+        joint = each.log_joint.view(batch.count, batch.size, -1)
+        out[each.index] = joint.logsumexp(1).T
+    return out
 
 
-def _sums(given: Conditional, share: Tensor, fits: Sequence[BlockFit]) -> Sums:
-    """Sufficient statistics of rows: the count of each component, and the sums of each block."""
-    parts = torch.split(given.x, list(given.law.widths), 1)
-    each = zip(fits, given.law.blocks, given.evidence, parts, strict=True)
-    return share.sum(1), [fit.sums(block, says, x, share) for fit, block, says, x in each]
-
-
-def _added(a: Sums, b: Sums) -> Sums:
-    pairs = zip(a[1], b[1], strict=True)
-    return a[0] + b[0], [tuple(p + q for p, q in zip(x, y, strict=True)) for x, y in pairs]
-
-
-def _likeliest(law: Mixture, sums: Sums, fits: Sequence[BlockFit]) -> Mixture:
-    count, each = sums
-    pairs = zip(fits, each, law.blocks, strict=True)
-    blocks = tuple(fit.likeliest(found, block) for fit, found, block in pairs)
-    return Mixture(((count + 1) / (count + 1).sum()).log(), blocks)
-
-
-def clustered(
-    x: Tensor, fits: Sequence[BlockFit], components: int, white: bool, seed: int
-) -> Mixture:
-    """An initial mixture, from clusters of the rows x (N, W).
+def most_likely(rows: LearningRows, alone: Mixture, share: Tensor) -> Batch:
+    """The mixtures whose components have these shares of the rows.
 
     Args:
-        white: whether real values are whitened first, so that clusters do not follow correlations
-            that all rows share.
-        seed: of the clusters' centres.
+        alone: a law of one component, which completes holes.
+        share: with shape (E, K, N).
     """
-    alone = Mixture(x.new_zeros(1), tuple(fit.alone(part) for fit, part in _parts(x, fits)))
-    if components == 1:
-        label = np.zeros(len(x), dtype=np.int64)
-    else:
-        each = [_coordinates(part, fit, white) for fit, part in _parts(x, fits)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # rows that are alike
-            means = KMeans(
-                components,
-                n_init=1,  # pyright: ignore[reportArgumentType]
-                max_iter=30,
-                random_state=seed,
-            )
-            label = means.fit_predict(np.concatenate(each, 1))
-    share = torch.from_numpy(np.eye(components)[label].T)
-    total = None
-    for piece in alone.pieces(x):
-        found = _sums(alone.of_piece(piece), share[:, piece.index], fits)
-        total = found if total is None else _added(total, found)
+    flat, total = share.flatten(0, 1), None
+    for each in rows.expectations(alone, rows.fits):
+        found = each.sums(flat[:, each.index])
+        total = found if total is None else total + found
     assert total is not None  # there is at least one row
-    return _likeliest(alone, total, fits)
+    return _likeliest(alone, total, rows.fits, len(share))
 
 
-def _parts(x: Tensor, fits: Sequence[BlockFit]) -> list[tuple[BlockFit, Tensor]]:
-    return list(zip(fits, torch.split(x, [fit.width for fit in fits], 1), strict=True))
-
-
-def _coordinates(x: Tensor, fit: BlockFit, white: bool) -> np.ndarray:
-    """Values (N, W) as clusters see them, a hole at the middle of its column. Real values are in
-    robust units: a value far out cannot squash the others."""
-    if not isinstance(fit, GaussianFit) or not fit.width:
-        return x.nan_to_num().numpy()
-    y = x.numpy()
-    low, middle, high = np.nanquantile(y, [0.25, 0.5, 0.75], axis=0)
-    scale = np.where(high > low, (high - low) / 1.35, np.nanstd(y, 0) + 1e-12)
-    y = np.nan_to_num(np.arcsinh((y - middle) / scale))
-    if not white:
-        return np.asarray(y)
-    variance, basis = np.linalg.eigh(np.cov(y.T).reshape(fit.width, fit.width))
-    scale = np.sqrt(np.maximum(variance, 1e-4 * variance[-1] + 1e-12))
-    return np.asarray((y - y.mean(0)) @ basis / scale)
+def _likeliest(law: Mixture, sums: TableSums, fits: Sequence[BlockFit], count: int) -> Batch:
+    pairs = zip(fits, sums.each, law.blocks, strict=True)
+    blocks = tuple(fit.likeliest(found, block, count) for fit, found, block in pairs)
+    weight = (sums.count + 1).view(count, -1)
+    return Batch(Mixture((weight / weight.sum(1, keepdim=True)).log().flatten(), blocks), count)

@@ -22,7 +22,9 @@ from torch import Tensor
 from ..gaussian_block import GaussianBlock
 from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
-from .em import clustered, maximised
+from .clusters import clustered
+from .em import Batch, log_p_each, maximised
+from .learning_rows import LearningRows
 
 FOLDS, FEW, SMALL, WORK = 5, 500, 1500, 2e6
 """Parts of the rows, each of which is held out once where there are few rows. Two parts are held
@@ -48,6 +50,10 @@ PATIENCE = 2
 NARROWED, WORTH = 8, 0.01
 """Of tables that are not small: the size from which the starts and the amounts of shrinkage are
 tried alone that were best at half the size; and the nats a row that a size must bring."""
+
+FEW_HOLES, ADDED = 0.1, 2
+"""If at most this share of the rows have holes in real values, candidates are fitted without these
+rows, which takes a third of the time; so many rounds with all rows follow."""
 
 LARGEST_LAW, REFINED = 256, 5
 """Of tables that are not small: components of the whole law at most, scales apart; and rounds by
@@ -123,7 +129,8 @@ class Trial:
         is :data:`MOST_COMPONENTS` by default, or until it brings nothing."""
         most = MOST_COMPONENTS if most is None else min(most, MOST_COMPONENTS)
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
-        laws, log_p = _climbed(x[fold != 0], x[fold == 0], fits, seed, most)
+        rows, seen = _to_learn(LearningRows.of(x, fits), (fold != 0)[None])
+        laws, log_p = _climbed(rows, seen, LearningRows.of(x[fold == 0], fits), seed, most)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
 
     @property
@@ -148,20 +155,21 @@ class Trial:
         count = _folds(len(self.x), self.fits)
         if count == 1:
             return self._continued()
-        x, fold = self.x, self.fold
         pairs = zip(self.names, shares_of(self.log_p), strict=True)
         chains = {(name.components, name.white) for name, share in pairs if share > TRIED}
         chosen = [i for i, n in enumerate(self.names) if (n.components, n.white) in chains]
-        names, tables = [self.names[i] for i in chosen], [self.log_p[:, chosen]]
-        for k in range(1, count):
-            laws = _candidates(x[fold != k], self.fits, self.seed, names)
-            tables.append(_log_p(x[fold == k], [laws[name] for name in names]))
+        names, fold = [self.names[i] for i in chosen], self.fold
+        rows = LearningRows.of(self.x, self.fits)
+        parts = torch.stack([fold != k for k in (*range(1, count), FOLDS)])  # all rows at the end
+        laws = _candidates(*_to_learn(rows, parts), self.seed, names)
+        tables = [self.log_p[:, chosen]]
+        tables += [_log_p(self.x[fold == k], self.fits, laws[k - 1]) for k in range(1, count)]
         table = torch.cat(tables)
         judged = torch.cat([(fold == k).nonzero()[:, 0] for k in range(count)])
         weights = zip(names, shares_of(table), strict=True)
         kept = {name: weight.item() for name, weight in weights if weight > LEAST}
         shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
-        law = fitted_again(x, self.fits, shares, self.seed)
+        law = _refined(rows, laws[-1], shares, 0 if _are_learned(rows) else ADDED)
         return StackedLaw(law, shares, nested(table), judged.numpy(), None)
 
     def _continued(self) -> "StackedLaw":
@@ -172,12 +180,8 @@ class Trial:
         kept = {name: weight.item() for name, weight in weights if weight > LEAST}
         shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
         apart = Mixture.joined([self.laws[name] for name in shares], list(shares.values()))
-        whole: dict[Candidate, Mixture] = {}
-        for name in {each._replace(scale=1.0) for each in shares}:
-            shrunk = _shrunk(self.fits, name.nu)
-            whole[name] = maximised(self.x, self.laws[name], shrunk, rounds=REFINED)
-        laws = [_scaled(whole[name._replace(scale=1.0)], name.scale) for name in shares]
-        law = Mixture.joined(laws, list(shares.values()))
+        rows = LearningRows.of(self.x, self.fits)
+        law = _refined(rows, self.laws, shares, REFINED)
         return StackedLaw(law, shares, nested(table), self.rows, apart)
 
 
@@ -185,8 +189,42 @@ def fitted_again(
     x: Tensor, fits: Sequence[BlockFit], shares: Mapping[Candidate, float], seed: int
 ) -> Mixture:
     """The mixture of candidates with these shares, fitted to rows x (N, W)."""
-    laws = _candidates(x, fits, seed, shares)
+    every = torch.ones(1, len(x), dtype=torch.bool)
+    laws = _candidates(LearningRows.of(x, fits), every, seed, shares)[0]
     return Mixture.joined([laws[name] for name in shares], list(shares.values()))
+
+
+def _are_learned(rows: LearningRows) -> bool:
+    """Whether candidates are fitted to all rows, and not to those without holes alone."""
+    holed = 1 - rows.whole.double().mean().item()
+    return not 0 < holed <= FEW_HOLES
+
+
+def _to_learn(rows: LearningRows, seen: Tensor) -> tuple[LearningRows, Tensor]:
+    """The rows that candidates are fitted to, and which of them each part has (F, N)."""
+    if _are_learned(rows):
+        return rows, seen
+    return LearningRows.of(rows.x[rows.whole], rows.fits), seen[:, rows.whole]
+
+
+def _refined(
+    rows: LearningRows,
+    laws: Mapping[Candidate, Mixture],
+    shares: Mapping[Candidate, float],
+    rounds: int,
+) -> Mixture:
+    """The mixture of candidates with these shares, taken by some more rounds from a part of the
+    rows to all of them."""
+    found: dict[Candidate, Mixture] = {}
+    plain = dict.fromkeys(name._replace(scale=1.0) for name in shares)
+    for size, nu in {(name.components, name.nu): None for name in plain}:
+        names = [name for name in plain if (name.components, name.nu) == (size, nu)]
+        batch = Batch.of([laws[name] for name in names])
+        if rounds:
+            batch = maximised(rows, batch, _shrunk(rows.fits, nu), rounds=rounds)
+        found |= dict(zip(names, batch.each(), strict=True))
+    each = [_scaled(found[name._replace(scale=1.0)], name.scale) for name in shares]
+    return Mixture.joined(each, list(shares.values()))
 
 
 def stacked(x: Tensor, fits: Sequence[BlockFit], seed: int = 0) -> StackedLaw:
@@ -218,17 +256,18 @@ def _affordable(names: Sequence[Candidate], shares: Tensor) -> list[Candidate]:
 
 
 def _climbed(
-    x: Tensor, out: Tensor, fits: Sequence[BlockFit], seed: int, most: int
+    rows: LearningRows, seen: Tensor, out: LearningRows, seed: int, most: int
 ) -> tuple[dict[Candidate, Mixture], Tensor]:
-    """Candidates fitted to x, and log p of other rows by each, (M, candidates). The number of
-    components doubles until it brings nothing on those rows."""
+    """Candidates fitted to the rows that are `seen` (1, N), and log p of others by each, (M,
+    candidates). The number of components doubles until it brings nothing on those."""
+    fits = rows.fits
     laws: dict[Candidate, Mixture] = {}
-    columns, best, idle = [], -math.inf, 0
-    dims, thorough = _dims(fits), _folds(len(x), fits) > 1
+    columns, best, idle, count = [], -math.inf, 0, int(seen.sum())
+    dims, thorough = _dims(fits), _folds(count, fits) > 1
     chains = _chains(dims)
-    for k in _counts(len(x), dims, most):
-        found = _of_size(x, fits, k, seed, chains if k > 1 else {False: NUS[:1]})
-        log_p = _log_p(out, list(found.values()))
+    for k in _counts(count, dims, most):
+        found = _of_size(rows, seen, k, seed, chains if k > 1 else {False: NUS[:1]})[0]
+        log_p = _log_p_of(out, found)
         laws |= found
         columns.append(log_p)
         plain = {name: log_p[:, i].mean().item() for i, name in enumerate(found) if name.scale == 1}
@@ -243,9 +282,20 @@ def _climbed(
     return laws, torch.cat(columns, 1)
 
 
-def _log_p(x: Tensor, laws: Sequence[Mixture]) -> Tensor:
+def _log_p(x: Tensor, fits: Sequence[BlockFit], laws: Mapping[Candidate, Mixture]) -> Tensor:
     """log p of rows x (N, W) by each law, with shape (N, laws)."""
-    return torch.stack([law.log_prob(x) for law in laws], 1)
+    return _log_p_of(LearningRows.of(x, fits), laws)
+
+
+def _log_p_of(rows: LearningRows, laws: Mapping[Candidate, Mixture]) -> Tensor:
+    """log p of rows by each law, with shape (N, laws)."""
+    by_size: dict[int, list[int]] = {}
+    for i, name in enumerate(laws):
+        by_size.setdefault(name.components, []).append(i)
+    each, out = list(laws.values()), rows.x.new_empty(len(rows), len(laws))
+    for index in by_size.values():
+        out[:, index] = log_p_each(rows, Batch.of([each[i] for i in index]))
+    return out
 
 
 def _chains(dims: int) -> dict[bool, tuple[float, ...]]:
@@ -255,17 +305,20 @@ def _chains(dims: int) -> dict[bool, tuple[float, ...]]:
 
 
 def _candidates(
-    x: Tensor, fits: Sequence[BlockFit], seed: int, wanted: Collection[Candidate]
-) -> dict[Candidate, Mixture]:
-    """Those candidates that are wanted, fitted to x."""
-    found: dict[Candidate, Mixture] = {}
-    for k in {name.components for name in wanted}:
+    rows: LearningRows, seen: Tensor, seed: int, wanted: Collection[Candidate]
+) -> list[dict[Candidate, Mixture]]:
+    """Those candidates that are wanted, fitted to the rows that are `seen` (F, N): F of each."""
+    found: list[dict[Candidate, Mixture]] = [{} for _ in seen]
+    for k in {name.components: None for name in wanted}:
         chains = {}
         for white in (False, True):
             last = [NUS.index(n.nu) for n in wanted if (n.components, n.white) == (k, white)]
             if last:
                 chains[white] = NUS[: max(last) + 1]
-        found |= _of_size(x, fits, k, seed, chains)
+        of_size = _of_size(rows, seen, k, seed, chains)
+        found = [
+            a | {n: b[n] for n in wanted if n in b} for a, b in zip(found, of_size, strict=True)
+        ]
     return found
 
 
@@ -279,23 +332,32 @@ def _counts(rows: int, dims: int, most: int) -> list[int]:
 
 
 def _of_size(
-    x: Tensor,
-    fits: Sequence[BlockFit],
+    rows: LearningRows,
+    seen: Tensor,
     components: int,
     seed: int,
     chains: Mapping[bool, Sequence[float]],
-) -> dict[Candidate, Mixture]:
+) -> list[dict[Candidate, Mixture]]:
     """All candidates of one size from these starts, whitened or not, with falling amounts of
-    shrinkage: each law starts where the one before has come to."""
-    dims, found = _dims(fits), {}
-    pieces = None
-    for white, nus in chains.items():
-        law = clustered(x, fits, components, white, seed)
-        pieces = law.pieces(x) if pieces is None else pieces
-        for nu in nus:
-            law = maximised(x, law, _shrunk(fits, nu), pieces)
+    shrinkage: each law starts where the one before has come to. They are fitted side by side to the
+    rows that are `seen` (F, N): F of each."""
+    fits, parts, dims = rows.fits, len(seen), _dims(rows.fits)
+    found: list[dict[Candidate, Mixture]] = [{} for _ in seen]
+    starts, weight = list(chains), seen.to(rows.x)
+    batch = clustered(rows, components, starts, weight, seed)
+    for nu in NUS:
+        going = [white for white in starts if nu in chains[white]]
+        if not going:
+            continue
+        if len(going) < len(starts):
+            index = [starts.index(white) * parts + k for white in going for k in range(parts)]
+            batch, starts = batch.picked(torch.tensor(index)), going
+        each = weight.repeat(len(starts), 1)
+        batch = maximised(rows, batch, _shrunk(fits, nu), each)
+        for i, law in enumerate(batch.each()):
             for scale in SCALES if dims else SCALES[:1]:
-                found[Candidate(components, white, nu, scale)] = _scaled(law, scale)
+                name = Candidate(components, starts[i // parts], nu, scale)
+                found[i % parts][name] = _scaled(law, scale)
     return found
 
 
@@ -320,21 +382,25 @@ def _scaled(law: Mixture, scale: float) -> Mixture:
     return replace(law, blocks=tuple(blocks))
 
 
-def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
+def shares_of(log_p: Tensor, weight: Tensor | None = None, rounds: int = 300) -> Tensor:
     """The shares w (J,) that make sum over rows of log sum_j w_j p_j largest, for log p (N, J), by
-    expectation maximisation; the function is concave."""
-    p = (log_p - log_p.max(1, keepdim=True)[0]).exp()
-    share = torch.full_like(p[0], 1 / p.shape[1])
+    expectation maximisation; the function is concave.
+
+    Args:
+        weight: of the rows, for several problems at once, with shape (P, N); shares are (P, J).
+    """
+    each = log_p.new_ones(1, len(log_p)) if weight is None else weight
+    p, total = (log_p - log_p.max(1, keepdim=True)[0]).exp(), each.sum(1, keepdim=True)
+    share = log_p.new_full((len(each), p.shape[1]), 1 / p.shape[1])
     for _ in range(rounds):
-        share = (p * share / (p @ share)[:, None]).mean(0)
-    return share
+        share = share * ((each / (share @ p.T)) @ p) / total
+    return share[0] if weight is None else share
 
 
 def nested(log_p: Tensor) -> np.ndarray:
     """log p of each row (N,), with weights fitted to other rows."""
-    out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
-    for k in range(FOLDS):
-        if (part == k).any():
-            share = shares_of(log_p[part != k]) if (part != k).any() else shares_of(log_p)
-            out[part == k] = (log_p[part == k] + share.log()).logsumexp(1)
-    return out.numpy()
+    part = torch.arange(len(log_p)) % FOLDS
+    others = (part != torch.arange(FOLDS)[:, None]).to(log_p)
+    others[others.sum(1) == 0] = 1.0  # a single row judges by itself
+    share = shares_of(log_p, others)
+    return (log_p + share.log()[part]).logsumexp(1).numpy()
