@@ -9,8 +9,9 @@ names on one thread, and adds its answers for each row to the file. `compare` pr
 keeps it in benchmarks/results/one_law.json.
 
 - `scores`: held-out log-likelihood of the tables and splits of `density.py` and `mixed.py`, and
-  the CPU seconds of a fit, the least of three. `--inside 3` leaves the test rows alone: three times it splits the rows
-  that may be fitted, so that choices can be made by it; `compare --inside 3` keeps nothing.
+  the CPU seconds of a fit, the least of three. `--inside 3` leaves the test rows alone: three times
+  it splits the rows that may be fitted, so that choices can be made by it; `compare --inside 3`
+  keeps nothing.
 - `impute`: `DiffusionImputer` on the tables, splits and holes of `impute.py`. The RMSE of the mean
   of 64 draws and their CRPS, over the hidden values.
 - `outliers`: ROC-AUC of a class that was left out against held-out rows of the other classes, by

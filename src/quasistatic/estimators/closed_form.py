@@ -37,7 +37,7 @@ from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
 from .fitted import FitPlan, FitSummary, Fitted, Method
-from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
+from .model_selection import JUDGES, PILOT, TRAINED, is_kept, is_promising, is_tried, words
 from .network_completion import (
     PILOT,
     PILOT_DRAWS,
@@ -268,6 +268,7 @@ class _Start:
         described: the same by the candidates' descriptions.
         apart: a law that has not seen some of the rows; None if there is none at hand.
         held_out: which rows these are.
+        simple: a law of few components that has not seen them either; None as before.
     """
 
     table: Table
@@ -276,6 +277,7 @@ class _Start:
     described: dict[str, float]
     apart: Mixture | None
     held_out: np.ndarray
+    simple: StackedLaw | None
 
 
 _Tried = tuple[Table, Tensor, Trial]
@@ -307,31 +309,37 @@ def _width(table: Table, plan: FitPlan) -> int:
 
 
 def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
-    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
-    law took to fit, in seconds, decides whether the network is trained to its end."""
-    if start.apart is not None:
-        law, valid = start.apart, start.held_out
+    """A law of few components and a network that corrects it, both of some rows. The other rows
+    compare it with the closed-form law. A pilot as long as the law took to fit, in seconds, or
+    longer decides whether the network is trained to its end."""
+    if start.apart is not None and start.simple is not None:
+        valid, best = start.held_out, start.apart
         train = np.setdiff1d(np.arange(len(rows)), valid)
+        law, described = start.simple.law, start.simple.described
     else:
         train, valid = plan.split(len(rows))
         x_0, fits = _encoded(rows[train], start.table)
-        law = fitted_again(x_0, fits, start.shares, plan.seed)
+        law = best = fitted_again(x_0, fits, start.shares, plan.seed)
+        described = start.described
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
-    fitted = FittedLaw(model, start.table, FitSummary(start.described))
+    fitted = FittedLaw(model, start.table, FitSummary(described))
+    encoded = start.table.encode(torch.from_numpy(judges))
+    behind = (best.log_prob(encoded) - law.log_prob(encoded)).numpy()
     spent = 0
     if plan.steps is None and plan.minutes is None:
-        pilot = plan.steps_in(seconds, model, rows[train], TRAINED)
-        if pilot < TRAINED.steps:
+        steps = max(PILOT.steps, plan.steps_in(seconds, model, rows[train], TRAINED))
+        if steps < TRAINED.steps:
             before = deepcopy(model.state_dict())
-            spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
-            won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
-            if not is_promising(won):
-                return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent))
+            spent = plan.train(model, rows[train], judges, replace(PILOT, steps=steps))
+            gain = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
+            if not is_promising(gain, behind):
+                summary = FitSummary(start.described, *is_kept(gain - behind), spent)
+                return replace(fitted, summary=summary)
             model.load_state_dict(before)
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = replace(fitted, model=model.eval())
-    won = fitted.gain(judges, LOOKS, plan.seed)
-    return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent + steps))
+    won = fitted.gain(judges, LOOKS, plan.seed) - behind
+    return replace(fitted, summary=FitSummary(described, *is_kept(won), spent + steps))
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
@@ -345,7 +353,8 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
-    return _Start(table, best.law, best.shares, best.described, best.apart, looked_at[best.rows])
+    held_out = looked_at[best.rows]
+    return _Start(table, best.law, best.shares, best.described, best.apart, held_out, best.simple)
 
 
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
