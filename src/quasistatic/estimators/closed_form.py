@@ -37,7 +37,7 @@ from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
 from .fitted import FitPlan, FitSummary, Fitted, Method
-from .model_selection import JUDGES, PILOT, TRAINED, is_kept, is_promising, is_tried, words
+from .model_selection import JUDGES, PILOT_FIT, TRAINED, is_kept, is_promising, is_tried, words
 from .network_completion import (
     PILOT,
     PILOT_DRAWS,
@@ -327,10 +327,10 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
     behind = (best.log_prob(encoded) - law.log_prob(encoded)).numpy()
     spent = 0
     if plan.steps is None and plan.minutes is None:
-        steps = max(PILOT.steps, plan.steps_in(seconds, model, rows[train], TRAINED))
+        steps = max(PILOT_FIT.steps, plan.steps_in(seconds, model, rows[train], TRAINED))
         if steps < TRAINED.steps:
             before = deepcopy(model.state_dict())
-            spent = plan.train(model, rows[train], judges, replace(PILOT, steps=steps))
+            spent = plan.train(model, rows[train], judges, replace(PILOT_FIT, steps=steps))
             gain = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
             if not is_promising(gain, behind):
                 summary = FitSummary(start.described, *is_kept(gain - behind), spent)

@@ -1,6 +1,6 @@
 """When a network is tried on a closed form, and when what it says is kept."""
 
-__all__ = ["JUDGES", "PILOT", "TRAINED", "is_kept", "is_promising", "is_tried", "words"]
+__all__ = ["JUDGES", "PILOT_FIT", "TRAINED", "is_kept", "is_promising", "is_tried", "words"]
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience
 """How it is trained."""
 
 
-PILOT = replace(TRAINED, steps=400, ema=0.98, validations=0, patience=0)
+PILOT_FIT = replace(TRAINED, steps=400, ema=0.98, validations=0, patience=0)
 """How it is trained for a little while first, or for more steps."""
 
 RISEN = 0.15
