@@ -157,6 +157,17 @@ def test_a_few_rows_far_out_do_not_spoil_the_others():
     assert clean - found < 0.1
 
 
+def test_a_component_of_equal_rows_is_no_measure_of_the_others(rng):
+    """The pooled covariance is that of the 30 rows of three wide components, though a fourth one,
+    whose rows are equal in one column, has the median sum of variances."""
+    fit, spread = GaussianFit(torch.zeros(2)), torch.tensor([0.1, 0.03, 0.2])
+    scatter = 10 * torch.diag_embed(torch.stack([spread, spread], 1))
+    equal = torch.tensor([[[0.0, 0.0], [0.0, 0.9]]])
+    count = torch.tensor([10.0, 10.0, 10.0, 3.0])
+    found = fit._pooled(count[None], torch.cat([scatter, equal])[None])[0]
+    assert close(found.diagonal(), torch.tensor([3.3, 3.3 + 0.9]) / 33)
+
+
 def test_the_stack_is_likelier_than_a_normal_on_rows_that_it_has_not_seen():
     rng = torch.Generator().manual_seed(0)
     x, new = (truth().sample(n, rng)[:, :3] for n in (300, 4000))
