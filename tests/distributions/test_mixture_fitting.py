@@ -283,3 +283,14 @@ def test_nested_shares_do_not_see_the_rows_that_they_judge():
     assert found[first].max() < 0.1
     own = (log_p + module.shares_of(log_p).log()).logsumexp(1)
     assert own[first].min() > 2
+
+
+def test_a_row_that_one_candidate_alone_explains_has_a_score():
+    """Other rows leave that candidate no share at all, so that the row is divided by nothing."""
+    log_p = torch.zeros(60, 2, dtype=torch.float64)
+    log_p[:, 1] = -20.0
+    log_p[0] = torch.tensor([-2000.0, 0.0])
+    found = module.nested(log_p)
+    assert np.isfinite(found).all()
+    assert found[0] < -100
+    assert (np.abs(found[5::5]) < 0.1).all()

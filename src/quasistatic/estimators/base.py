@@ -28,6 +28,7 @@ from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
 from ..spaces.inference import clocked
 from ..spaces.roles import Roles
+from .atoms import OF, FittedAtoms, atoms_of, fit_atoms
 from .closed_form import FittedLaw, fit_law, plan_law
 from .column_costs import columns_given_others
 from .explanation import costs_with_unknowns
@@ -42,7 +43,9 @@ DIGITS = 9
 """Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
 rows have equal scores."""
 
-FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
+FITTED: dict[str, type[Fitted]] = {
+    each.__name__: each for each in (FittedLaw, FittedLevels, FittedAtoms)
+}
 
 
 class TableEstimator(BaseEstimator):
@@ -158,7 +161,7 @@ class TableEstimator(BaseEstimator):
         Returns:
             The name, the type, the values and the share of missing values of each column, as text.
         """
-        return Table.infer(self._modelled(self._frame(X)), self.types).described()
+        return Table.infer(self._modelled(self._frame(X)), self._types()).described()
 
     def planned(self, X: Any) -> str:
         """Describes in a sentence what :meth:`fit` would do with a table."""
@@ -239,8 +242,20 @@ class TableEstimator(BaseEstimator):
         if count is not None:
             self.fitted_: Fitted = fit_levels(x, plan, table, count)
             return
-        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        atoms = atoms_of(table, x, self._with_atoms())
+        if atoms:
+            self.fitted_ = fit_atoms(table, x, atoms, plan, self._types())
+            return
+        tables = [table] if self.space is not None else in_spaces(table, x, self._types())
         self.fitted_ = fit_law(x, plan, tables)
+
+    def _with_atoms(self) -> list[str]:
+        """The columns in which atoms are looked for."""
+        return [name for name, kind in (self.types or {}).items() if kind == OF]
+
+    def _types(self) -> dict[str, str]:
+        """The types of columns, without those in which atoms are looked for."""
+        return {name: kind for name, kind in (self.types or {}).items() if kind != OF}
 
     def _modelled(self, frame: Frame) -> Frame:
         """The columns that are modelled: identities of rows are not."""
@@ -259,7 +274,7 @@ class TableEstimator(BaseEstimator):
             if count is not None:
                 names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
                 return Table.infer(frame, dict.fromkeys(names, "integer")), count
-        return table_of(frame, self.types, self.space), None
+        return table_of(frame, self._types(), self.space), None
 
     def _plan(self) -> FitPlan:
         return FitPlan(
