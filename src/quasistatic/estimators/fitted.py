@@ -14,7 +14,8 @@ from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture
 from ..reporting.console import Display
 from ..spaces import Space, Table
-from ..training.loop import Fit, fit
+from ..training.config import Fit
+from ..training.fitting import fit
 
 Method = Literal["auto", "fast", "network"]
 """How missing values are drawn where a network corrects a closed-form law: by the network where

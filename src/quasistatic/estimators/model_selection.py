@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..training.loop import Fit
+from ..training.config import Fit
 from .fitted import FitPlan
 
 ENOUGH, FEWEST = 2000, 4
