@@ -1,6 +1,14 @@
 """Writes files whole or not at all: into a temporary file, which is then renamed."""
 
-__all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text", "writing"]
+__all__ = [
+    "load_tensors",
+    "save_tensors",
+    "sha256_of",
+    "sweep",
+    "write_bytes",
+    "write_text",
+    "writing",
+]
 
 import contextlib
 import hashlib
@@ -70,6 +78,12 @@ def sweep(folder: str | Path) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Writes text in UTF-8, whole or not at all, as :func:`write_bytes` does."""
     write_bytes(path, text.encode())
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

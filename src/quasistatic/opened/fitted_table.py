@@ -6,7 +6,7 @@ The estimators are used here and nowhere else in this package.
 __all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan", "unused"]
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from .._utils import files
 from .._utils.naming import nearest
 from ..data.table_files import Reading, open_table, write_table
 from ..diffusion import Diffusion, read_config
-from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage, read_json
 from ..spaces.roles import Roles
 from . import TABLE_FILE
@@ -178,15 +178,15 @@ class FittedTable:
         """log p of each row in nats, with shape (n,)."""
         return self.density.score_samples(piece)
 
-    def draw(self, count: int, seed: int) -> pl.DataFrame:
-        """Rows drawn from the model, with the names and types of the columns."""
-        return self.frame(self.density.sample(count, seed))
+    def draw(self, count: int, seed: int, given: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Rows drawn from the model, with the names and types of the columns.
 
-    def impute(self, piece: pl.DataFrame, draws: int, seed: int) -> pl.DataFrame:
-        """The rows with their missing values filled by the mean, median or mode of `draws`
-        draws."""
-        imputer = DiffusionImputer.of(self.density, draws=draws, random_state=seed)
-        return self.frame(imputer.transform(piece))
+        Args:
+            count: how many.
+            seed: of the draws.
+            given: of some columns, see :meth:`DiffusionDensity.sample`.
+        """
+        return self.frame(self.density.sample(count, seed, given=given))
 
     def detector(self, level: float) -> DiffusionOutliers:
         """The outlier detector that is calibrated by the rows that were held back.
@@ -224,6 +224,11 @@ class FittedTable:
             near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
             raise ValueError(f"there is no column {near}")
         return file.pieces(rows)
+
+    def rows_of(self, data: Path) -> int:
+        """How many rows a file has."""
+        header, missing = self.reading.header, self.reading.missing
+        return open_table(data, self.types, header=header, missing=missing).rows
 
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""

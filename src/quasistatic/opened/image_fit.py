@@ -3,21 +3,25 @@
 __all__ = ["fit_images"]
 
 import copy
-from dataclasses import replace
+import json
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from .._utils import serialization
+from .._utils import files, serialization
 from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
 from ..diffusion import read_config
 from ..recipes.experiments.experiment import Experiment
 from ..recipes.image import megaflops
+from ..recipes.locations import naming_damage, result_path
 from ..recipes.own_images import OwnImages
 from ..recipes.runs import train
+from ..recipes.spectral import Weighed, weighed
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..training.config import Fit
@@ -43,6 +47,7 @@ def fit_images(
     minutes: float | None = None,
     steps: int | None = None,
     calibration: float = 0.1,
+    network: Literal["unet", "dit"] = "unet",
     dry_run: bool = False,
     device: str = "auto",
     rng: Rng = 0,
@@ -59,6 +64,7 @@ def fit_images(
         minutes: minutes that training may take; 10 by default.
         steps: gradient steps, in place of minutes.
         calibration: share of the images that is held back, 20 to 400 images.
+        network: a U-Net, or a transformer over patches ("dit").
         dry_run: only describe what would be fitted.
         device: where to train: "auto" for a GPU if there is one, or the name of a device.
         rng: a seed, a generator, or None for a random seed.
@@ -74,6 +80,8 @@ def fit_images(
         mode=mode,
         held_back=calibration,
         fit=Fit(batch=BATCH, lr=2e-3, weight_decay=0.01, seed=seed),
+        law=True,
+        network=network,
     )
     images = recipe.read()
     if mode is None and source.is_dir() and (bits := images.bits()) is not None:
@@ -91,15 +99,40 @@ def fit_images(
         display.say(f"resumes the run in {folder}, of {how.steps} steps")
     how = how or _settings(recipe.fit, minutes, steps, experiment, device, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
+    began = time.process_time()
     with display.progress("fit") as show:
         run = train(recipe, folder, [show], experiment, device=device)
+    took = time.process_time() - began
     best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
     line = (
         f"wrote {folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept; "
         f"{best:.4f} bits per dimension of validation images"
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
-    return Answer(facts, [line])
+    if experiment.law is None:
+        return Answer(facts, [line])
+    found = _against_law(experiment, folder, how.evaluations, took)
+    facts |= {"law_bits_per_dim": found.law, "network_bits_per_dim": found.network}
+    facts["network_kept"] = found.kept
+    return Answer(facts, [line, str(found)])
+
+
+def _against_law(experiment: Experiment, folder: Path, evaluations: int, took: float) -> Weighed:
+    """Weighs the trained network against the law, on the validation images, once; the weights of
+    one that does not win are set to zero in the folder too."""
+    path = result_path(folder, "law.json")
+    if path.is_file():
+        with naming_damage(path, "delete it, and it is measured again"):
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return Weighed(**stored | {"seconds": tuple(stored["seconds"])})
+    assert experiment.law is not None
+    model, seconds = experiment.model, (experiment.law.seconds, took)
+    found = weighed(model, experiment.data.valid, evaluations, seconds=seconds)
+    if not found.kept:
+        weights = folder / "model.safetensors"
+        files.save_tensors(weights, model.state_dict(), files.load_tensors(weights)[1])
+    files.write_text(path, json.dumps(asdict(found), indent=2) + "\n")
+    return found
 
 
 def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
@@ -155,7 +188,8 @@ def _settings(
         warmup=min(100, steps // 10),
         ema=max(0.0, 1 - 10 / steps),  # the running mean covers about the last tenth
         validations=min(VALIDATIONS, steps),
-        patience=3,
+        # A model that starts at a law is good at once, and better again when the rate has fallen.
+        patience=3 if experiment.law is None else VALIDATIONS // 2,
         evaluations=looks,
     )
 

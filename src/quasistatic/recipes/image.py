@@ -15,6 +15,7 @@ from ..kernels import BinomialKernel, GaussianKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
 from ..networks import Padded, UNet
 from ..spaces import Binary, Quantized
+from .spectral import spectral_law, spectral_model
 
 FIRST, LAST, SPREAD = 12.0, -6.0, 2.0
 """Log-SNR at both ends of the chain of grey levels, and half the range of x_0."""
@@ -34,6 +35,7 @@ def pictorial(
     shape: tuple[int, ...],
     levels: int = 256,
     *,
+    images: object | None = None,
     share: Tensor | None = None,
     steps: int = 1000,
     width: int = WIDTH,
@@ -49,6 +51,9 @@ def pictorial(
     Args:
         shape: (H, W), or (C, H, W) with the colours first.
         levels: how many values a pixel can have, from 0; 2 for black and white.
+        images: training images (N, *shape). With them, the model of grey levels or colours starts
+            as their spectral law (:func:`spectral_law`), which is fitted in seconds, and the
+            network learns corrections to it.
         share: for black-and-white images, the share of white of each pixel, with shape `shape`: the
             network starts with it as its prediction. By default 0.5.
         steps: T, the number of time steps of the chain.
@@ -64,6 +69,9 @@ def pictorial(
     if levels == 2:
         return _of_bits(shape, share, steps, width)
     space = Quantized(shape, levels, spread=SPREAD)
+    if images is not None:
+        law = spectral_law(space, images).law
+        return spectral_model(space, law, steps=steps, width=width)
     kernel = GaussianKernel(linear_log_snr(steps, FIRST, LAST))
     return Diffusion(space, kernel, Levels(mixtures=1), _network(shape, width, 3))
 

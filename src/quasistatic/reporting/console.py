@@ -6,6 +6,7 @@ __all__ = ["Display"]
 import contextlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,34 @@ class Display:
                 bar.update(task, completed=now.step, total=now.steps, latest=latest)
 
             yield show
+
+    @contextlib.contextmanager
+    def counting(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A progress bar on standard error that counts rows, with their rate and the time left; the
+        function takes how many more are done."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[latest]}", markup=False),
+        )
+        console = Console(stderr=True, highlight=False, quiet=self.quiet)
+        begun = time.monotonic()
+        with Bar(*columns, console=console, refresh_per_second=5) as bar:
+            task, done = bar.add_task(name, total=total, latest=""), 0
+
+            def advance(count: int) -> None:
+                nonlocal done
+                done = min(done + count, total)
+                seconds = max(time.monotonic() - begun, 1e-9)
+                left = _clock(seconds * (total - done) / done) if done else "?"
+                latest = f"{done / seconds:,.0f} rows/s  {left} left"
+                bar.update(task, completed=done, latest=latest)
+
+            yield advance
 
 
 _SHOWN = {
