@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from .cells import COMMA, GROUPED, MISSING, PLAIN
 
@@ -17,12 +17,6 @@ SEPARATORS = ",;\t|"
 
 PROBED = 100
 """Lines by which the separator is chosen."""
-
-LONGEST = 2**24
-"""Characters of a line, at most: a file with longer ones is no table."""
-
-LEADING_ZERO = re.compile(r"(?:^|\0)0[0-9]")
-"""In the cells of a row, joined by the character that none of them holds."""
 
 SAMPLE = 1000
 """Rows after the first one that decide whether the first one holds names."""
@@ -64,7 +58,7 @@ class Layout:
         """
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
-                separator = _separator(_first_lines(path, file))
+                separator = _separator(list(itertools.islice(file, PROBED)))
                 file.seek(0)
                 rows = csv.reader(file, delimiter=separator)
                 head = next(rows, [])
@@ -87,25 +81,10 @@ class Layout:
         )
 
 
-def _first_lines(path: Path, file: TextIO) -> list[str]:
-    """The lines by which the separator is chosen."""
-    lines: list[str] = []
-    while len(lines) < PROBED and (line := file.readline(LONGEST + 1)):
-        if len(line) > LONGEST:
-            raise ValueError(
-                f"line {len(lines) + 1} of {path} has more than {LONGEST:,} characters: a table has "
-                "one row in a line"
-            )
-        lines.append(line)
-    return lines
-
-
 def _separator(lines: Sequence[str]) -> str:
     """The separator by which the first rows have one width; else the one that is most frequent in
     the first line. The comma comes last, because numbers may hold it too."""
     for separator in sorted(SEPARATORS, key=",".__eq__):
-        if separator not in lines[0] if lines else True:
-            continue
         widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
         # The last row may be cut off within a quoted cell.
         if widths and widths[0] > 1 and len(set(widths[:-1] or widths)) == 1:
@@ -191,8 +170,7 @@ def _checked(path: Path, rows: Any, width: int) -> tuple[int, set[int]]:
                 f"line {blank or rows.line_num} of {path} has {0 if blank else len(row)} values, "
                 f"and line 1 {width}: each row has one for each column, empty where it is missing"
             )
-        if LEADING_ZERO.search("\0".join(row)):
-            codes.update(i for i, cell in enumerate(row) if cell[:1] == "0" and cell[1:2].isdigit())
+        codes.update(i for i, cell in enumerate(row) if cell[:1] == "0" and cell[1:2].isdigit())
         count += 1
     return count, codes
 
