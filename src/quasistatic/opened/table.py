@@ -53,7 +53,7 @@ class TableModel(OpenedModel):
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
         """Writes rows to a file by the ending of its name; returns how many."""
-        return write_table(path, pieces)
+        return write_table(path, pieces, self.table.style)
 
     def sample(self, n: int = 16, *, out: Path | None = None, rng: Rng = 0) -> Answer:
         """Draws rows from the model, and writes them with the names and types of the columns.
