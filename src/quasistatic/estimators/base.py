@@ -39,6 +39,9 @@ from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 
 FORMAT = 2
 
+WIDEST = 2000
+"""The largest number of columns that are modelled together: a law holds their covariances."""
+
 DIGITS = 9
 """Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
 rows have equal scores."""
@@ -286,6 +289,12 @@ class TableEstimator(BaseEstimator):
 
     def _roles(self, frame: Frame) -> Roles:
         """Which columns are modelled; the others identify rows, or are left out."""
+        if len(frame.columns) > WIDEST:
+            raise ValueError(
+                f"the table has {len(frame.columns):,} columns, and {WIDEST:,} are modelled at "
+                "most: leave some out, transpose the table if its rows are the columns, or reduce "
+                "the columns first"
+            )
         if self.identity is None:
             return Roles.infer(frame, modelled=dict(self.types or {}))
         names = [each.name for each in frame.columns]

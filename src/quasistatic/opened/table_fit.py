@@ -2,7 +2,7 @@
 
 __all__ = ["fit_table"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ import polars as pl
 
 from .._utils.naming import nearest
 from .._utils.randomness import Rng
-from ..data.table_files import Notation, Reading, listed, moment, open_table
+from ..data.table_files import Notation, Reading, TableFile, listed, moment, open_table
+from ..estimators.base import WIDEST
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..spaces.roles import Roles
@@ -51,18 +52,20 @@ def fit_table(
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
         encoding: of the characters of a text file, by Python's name; by default UTF-8.
-        rows: the most rows of the file to use, chosen at random.
-        steps: gradient steps at most; 0 for none.
-        minutes: minutes that training may take at most.
+        rows: the maximum number of rows of the file to use; a random sample if there are more.
+        steps: the maximum number of gradient steps; 0 trains no network.
+        minutes: the maximum training time in minutes.
         calibration: share of the rows that is held back to calibrate the verb `outliers`.
         dry_run: only describe what would be fitted.
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
     if not 0 <= calibration < 1:
-        raise ValueError(f"--calibration is a share of the rows, got {calibration}")
+        raise ValueError(
+            f"--calibration is a share of the rows, from 0 to less than 1, got {calibration}"
+        )
     if rows < 1:
-        raise ValueError(f"--rows is the most rows to use, 1 or more, got {rows}")
+        raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
     kinds, formats = _parted(types or {})
@@ -83,6 +86,7 @@ def fit_table(
         lenient=True,
     )
     _known_columns(kinds, file.names)
+    _not_too_wide(file, {*leave_out, *id})
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
     roles = Roles.infer(frame, _expanded(id, frame.columns), left, kinds)
@@ -123,7 +127,8 @@ def _parted(types: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Notatio
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
-    """Columns that the user calls names: they are read as text, whatever they look like."""
+    """Columns that the user declares categorical. They are read as text, even if they look like
+    numbers."""
     return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
 
 
@@ -131,6 +136,18 @@ def _known_columns(types: Mapping[str, str], names: Sequence[str]) -> None:
     for name in types:
         if name not in names:
             raise ValueError(f"there is no column {name!r}: {nearest(name, names)}")
+
+
+def _not_too_wide(file: TableFile, left: Collection[str]) -> None:
+    """Raises ValueError if a file has more columns than can be modelled, before it is read."""
+    count = len(set(file.names) - set(left))
+    if count > WIDEST:
+        raise ValueError(
+            f"{file.path} has {count:,} columns ({file.rows:,} rows), and {WIDEST:,} are modelled "
+            "at most: transpose the file if its rows are the columns, keep the columns that matter "
+            "(--leave-out names the others), or reduce them first, by principal components for "
+            "example"
+        )
 
 
 def _expanded(words: Sequence[str], names: Sequence[str]) -> list[str]:
