@@ -6,7 +6,7 @@ a network is then trained to correct it. The correction is kept only if it makes
 likelier; otherwise the model is the mixture alone.
 """
 
-__all__ = ["FittedLaw", "fit_law", "plan_law"]
+__all__ = ["FittedLaw", "fit_law", "plan_law", "seconds_of_law"]
 
 import time
 from collections.abc import Callable, Sequence
@@ -65,6 +65,9 @@ more, that judge them, by mixtures of so many components at most."""
 
 CLEAR = 1.0
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
+
+TIMED = 300
+"""Rows that are fitted to estimate the time of a fit."""
 
 TIED = 0.9
 """A column whose share of distinct numbers is at most this is taken to be rounded."""
@@ -296,6 +299,20 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
             return learned
         summary = learned.summary  # the network is dropped, and the law is that of all rows
     return FittedLaw(_model(start, plan), start.table, summary)
+
+
+def seconds_of_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> float:
+    """About how long :func:`fit_law` takes: as long as a few rows need, times the number of rows,
+    and the steps of a network at the pace of a few."""
+    order = np.random.default_rng(plan.seed).permutation(len(rows))
+    few, begun = rows[order[:TIMED]], time.perf_counter()
+    start = _start(few, plan, tables)
+    seconds = (time.perf_counter() - begun) * max(1.0, len(_some(rows, plan)) / len(few))
+    if is_tried(plan, len(rows)):
+        steps = TRAINED.steps if plan.steps is None else plan.steps
+        training = steps / plan.steps_in(10.0, _model(start, plan), rows, TRAINED) * 10.0
+        seconds += training if plan.minutes is None else min(training, 60 * plan.minutes)
+    return seconds
 
 
 def plan_law(rows: int, plan: FitPlan, table: Table) -> str:

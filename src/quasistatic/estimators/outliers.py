@@ -4,7 +4,7 @@ __all__ = ["DiffusionOutliers", "Judged"]
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -46,8 +46,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     Args:
         level: the share of ordinary rows that may be called outliers.
         calibration: share of the rows that are set aside for p-values.
-        steps, minutes, width, validation, evaluations, space, types, random_state, verbose: of
-            :class:`DiffusionDensity`.
+        steps, minutes, width, validation, evaluations, space, types, identity, random_state,
+            verbose: of :class:`DiffusionDensity`.
 
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
@@ -79,6 +79,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         evaluations: int = 64,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -91,6 +92,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.evaluations = evaluations
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 
