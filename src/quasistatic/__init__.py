@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
-    from .diffusion import Diffusion, load
+    from .diffusion import Diffusion, load, register
     from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
     from .heads import (
         Classes,
@@ -179,6 +179,7 @@ __all__ = [
     "ProductHead",
     "ProductKernel",
     "Quantized",
+    "register",
     "Report",
     "reporting",
     "sampling",
@@ -228,7 +229,7 @@ _HOMES = {
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
-    ".diffusion": "Diffusion load",
+    ".diffusion": "Diffusion load register",
     ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
     ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",

@@ -222,7 +222,7 @@ def test_mistakes_are_told(fitted, refused, tmp_path):
     write_table(other, [people(2).rename({"height": "hight"})])
     said = refused("impute", fitted, other)
     assert "there is no column 'height': did you mean hight" in said
-    assert "give some by --data" in refused("score", fitted)
+    assert "name a file with --data" in refused("score", fitted)
     assert "is a share of the rows" in refused("fit", other, "--calibration", 1)
     assert "`quasistatic fit` writes" in refused("impute", tmp_path, other)
     assert "words like sex=binary" in refused("fit", other, "--types", "sex")

@@ -119,6 +119,7 @@ def unet_of_config(
         c["act_fn"],
         c["center_input_sample"],
         c["dropout"],
+        c["num_class_embeds"] or 0,
     )
 
 
@@ -129,6 +130,11 @@ def config_of_unet(network: DiffusersUNet) -> dict[str, Any]:
         ValueError: if `UNet2DModel` has no such function: why.
     """
     n, depth = network, len(network.widths)
+    if n.condition:
+        raise ValueError(
+            "the network draws images of a class, and DDPMPipeline draws without one: write the "
+            "network itself by save()"
+        )
     channels = n.shape[0] if len(n.shape) == 3 else 1
     if len(n.shape) > 3:
         raise ValueError(f"UNet2DModel is of images (H, W) or (C, H, W), got shape {n.shape}")
@@ -186,11 +192,10 @@ def _require_supported(c: Mapping[str, Any]) -> None:
                 f"the configuration has {len(c[key])} {key} for "
                 f"{len(c['block_out_channels'])} block_out_channels: it is damaged"
             )
-    if c["class_embed_type"] is not None or c["num_class_embeds"] is not None:
+    if c["class_embed_type"] is not None:
         raise ValueError(
-            "the network draws images of a class (num_class_embeds="
-            f"{c['num_class_embeds']}, class_embed_type={c['class_embed_type']!r}): its law is one "
-            "of images given a class, which from_diffusers does not read yet"
+            f"the network has class_embed_type={c['class_embed_type']!r}, and from_diffusers knows "
+            "None, with num_class_embeds for a network of classes"
         )
     if c["time_embedding_type"] != "positional":
         raise ValueError(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._utils.validation import number_within, whole_number, whole_numbers
+from .given import condition_field
 from .image_layout import Grid
 from .norms import NormSiLU
 from .time import sinusoids_of_steps
@@ -239,6 +240,8 @@ class DiffusersUNet(nn.Module):
         activation: of residual blocks: silu, swish, mish, gelu or relu. Default silu.
         centred: whether x is mapped to 2 x - 1 first. Default False.
         dropout: the share of hidden channels that training drops. Default 0.
+        condition: the classes of a condition, each with an embedding that is added to that of the
+            time; 0 for no condition. Default 0.
 
     Raises:
         ValueError: if the sizes cannot be halved so often (the message names sizes that fit), or an
@@ -269,6 +272,7 @@ class DiffusersUNet(nn.Module):
     activation: str = "silu"
     centred: bool = False
     dropout: float = 0.0
+    condition: int = condition_field()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -293,6 +297,8 @@ class DiffusersUNet(nn.Module):
                 "linear_2": nn.Linear(time_width, time_width),
             }
         )
+        if self.condition:
+            self.class_embedding = nn.Embedding(self.condition, time_width)
         self.down_blocks = nn.ModuleList(self._down(parts))
         self.mid_block = (
             _Middle(parts, widths[-1], self.middle_attention, self.middle_groups, self.middle_scale)
@@ -324,6 +330,7 @@ class DiffusersUNet(nn.Module):
         for name in ("steps", "blocks", "outputs", "groups"):
             whole_number(name, getattr(self, name))
         whole_number("padding", self.padding, 0, 1)
+        whole_number("condition", self.condition, 0)
         number_within("dropout", self.dropout, 0, 1, "[)")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
@@ -375,13 +382,20 @@ class DiffusersUNet(nn.Module):
             assert isinstance(level, _Level)
             yield level
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.grid.gather(2 * x - 1 if self.centred else x)
         features = sinusoids_of_steps(
             time, self.steps, self.widths[0], self.cosine_first, self.frequency_shift
         )
         first, second = self.time_embedding["linear_1"], self.time_embedding["linear_2"]
         embedding = second(F.silu(first(features.to(h.dtype))))
+        if given is not None:
+            if not self.condition:
+                raise TypeError(
+                    "codes of a condition are given to a network without one: build it with "
+                    f"condition={given.shape[-1]}"
+                )
+            embedding = embedding + given @ self.class_embedding.weight
         h = self.conv_in(h)
         skipped = [h]
         for level in self._levels(self.down_blocks):

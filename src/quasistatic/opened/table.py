@@ -2,7 +2,7 @@
 
 __all__ = ["TableModel"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from ..reporting.console import Display
 from ..reporting.html import Section
 from .coding import coding_answer
 from .fitted_table import PIECE, FittedTable
+from .given import columns_given
 from .model import placed, seed_of
 from .table_coding import compress_table, decompress_table
 from .table_report import table_sections
@@ -52,29 +53,41 @@ class TableModel(RowVerbs):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-        """Writes rows to a file by the ending of its name; returns how many."""
+        """Writes rows to a file by the ending of its name. Returns the number of rows."""
         return write_table(path, pieces)
 
-    def sample(self, n: int = 16, *, out: Path | None = None, rng: Rng = 0) -> Answer:
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        given: Sequence[str] = (),
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
         """Draws rows from the model, and writes them with the names and types of the columns.
 
         Args:
             n: how many rows to draw.
+            given: of some columns: ["species=Gentoo", "age=18..30"]; see :func:`.columns_given`.
             out: the file to write; by default `samples.csv` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         if n < 1:
-            raise ValueError(f"--n is how many rows to draw, 1 or more, got {n}")
+            raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
-        drawn = (self.table.draw(size, seed + number) for number, size in enumerate(sizes))
+        columns = columns_given(given) or None
+        evidence = self.table.density.log_evidence(columns) if columns else None
+        drawn = (self.table.draw(size, seed + number, columns) for number, size in enumerate(sizes))
         path = Path(out or self.result("samples.csv"))
         self.write(path, drawn)
         width = len(self.table.types)
-        return Answer(
-            {"samples": str(path), "shape": [n, width]},
-            [f"wrote {path}: {n} rows of {width} columns"],
-        )
+        facts: dict[str, Any] = {"samples": str(path), "shape": [n, width]}
+        lines = [f"wrote {path}: {n} rows of {width} columns"]
+        if evidence is not None:
+            facts["log_evidence"] = evidence
+            lines.append(f"log-probability of what was given: {evidence:.4f} nats")
+        return Answer(facts, lines)
 
     def compress(
         self,
@@ -94,12 +107,13 @@ class TableModel(RowVerbs):
             file: the table.
             out: where to write; by default the file's name with .qs.
             times: evenly spread time steps of the chain, 50 by default.
-            block: rows that can be decoded by themselves.
-            together: rows that the network processes at once.
-            workers: blocks that are coded in parallel; by default the number of cores.
+            block: the number of rows in a block. Each block is decoded by itself.
+            together: the number of rows that the network processes at once.
+            workers: the number of blocks that are coded in parallel; by default the number of
+                cores.
             verify: decode each block before it is written.
-            portable: any machine reads the stream; False is faster, and only a machine with the
-                same arithmetic reads it.
+            portable: write a stream that any machine can read. False is faster, but then only a
+                machine with the same floating-point arithmetic can read the stream.
         """
         if file is None:
             raise ValueError("a fitted table holds no test rows: name the file to compress")
@@ -125,8 +139,10 @@ class TableModel(RowVerbs):
             file: the stream.
             out: the file to write, by the ending of its name; by default the stream's name without
                 .qs.
-            anyway: read it even if a machine wrote it whose arithmetic may differ.
-            workers: blocks that are decoded in parallel; by default the number of cores.
+            anyway: read it even if the floating-point arithmetic of its writer may differ from this
+                machine's.
+            workers: the number of blocks that are decoded in parallel; by default the number of
+                cores.
         """
         source = Path(file)
         path = Path(out or source.name.removesuffix(".qs"))

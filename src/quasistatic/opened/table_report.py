@@ -13,7 +13,7 @@ from .fitted_table import FittedTable
 from .table_page import data_section, draws_sections, filled_section, known_section, rows_section
 
 DRAWS = 10_000
-"""Draws that are shown, and the most rows of data beside them."""
+"""The number of draws that are shown, and the maximum number of rows of data beside them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def table_sections(table: FittedTable, data: Path | None, seed: int) -> list[Sec
     Args:
         table: the fitted table.
         data: a file of rows to show beside draws; None takes the rows that were held back.
-        seed: of the draws.
+        seed: the seed of the draws.
 
     Raises:
         ValueError: if there are no rows to show.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """The console.
+    """Prints to the console: for a person, for a script, or not at all.
 
     Args:
         script: whether a script reads standard output.
@@ -37,7 +37,7 @@ class Display:
         self.console.print(_printable(text), markup=False)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Prints a table for a person; the first column is a name, the others are figures."""
+        """Prints a table for a person. The first column holds names, the others numbers."""
         table = Table(title=Text(_printable(title)), title_justify="left", title_style="bold")
         for i, name in enumerate(header):
             table.add_column(Text(_printable(name)), justify="right" if i else "left")
@@ -129,7 +129,7 @@ _SHOWN = {
 
 
 def _finite(value: object) -> object:
-    """JSON values with null for numbers that JSON does not have: NaN and infinity."""
+    """JSON values with null in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -42,7 +42,9 @@ class Sample:
     times: int | None = shared.times()
     path: int | None = shared.saved_path()
     given: shared.Given = shared.given(
-        "Condition of the draws: a class (`3`), or several that are taken in turn (`0,1,2`)."
+        "Condition of the draws. Runs: a class (`3`), or several that are taken in turn (`0,1,2`). "
+        "Tables, several times: `COLUMN=VALUE`, `COLUMN=ONE,OTHER` or `COLUMN=18..30`.",
+        EVERY,
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
