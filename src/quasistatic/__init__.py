@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
+        checkpoints,
         coding,
         conditions,
         data,
@@ -38,15 +39,23 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
+    from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
     from .diffusion import Diffusion, load
-    from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+    from .estimators import (
+        DiffusionClassifier,
+        DiffusionDensity,
+        DiffusionImputer,
+        DiffusionOutliers,
+        DiffusionRegressor,
+    )
     from .heads import (
         Classes,
         Clean,
+        Clipped,
         Corrected,
         Equilibrium,
         Exact,
@@ -59,7 +68,14 @@ if TYPE_CHECKING:
         Spread,
         Velocity,
     )
-    from .heads.variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+    from .heads.variances import (
+        Analytic,
+        FixedLarge,
+        FixedSmall,
+        Interpolated,
+        LearnedRange,
+        Sigmoid,
+    )
     from .kernels import (
         BinomialKernel,
         CategoricalKernel,
@@ -101,9 +117,11 @@ __all__ = [
     "Bound",
     "CategoricalKernel",
     "check",
+    "checkpoints",
     "cite",
     "Classes",
     "Clean",
+    "Clipped",
     "Codec",
     "coding",
     "Condition",
@@ -115,9 +133,11 @@ __all__ = [
     "Dequantized",
     "diagnostics",
     "Diffusion",
+    "DiffusionClassifier",
     "DiffusionDensity",
     "DiffusionImputer",
     "DiffusionOutliers",
+    "DiffusionRegressor",
     "distributions",
     "Elbo",
     "Equilibrium",
@@ -129,6 +149,7 @@ __all__ = [
     "FixedLarge",
     "FixedSmall",
     "Flow",
+    "from_diffusers",
     "GaussianKernel",
     "Guided",
     "Head",
@@ -140,6 +161,7 @@ __all__ = [
     "kernels",
     "Label",
     "LayeredCodec",
+    "LearnedRange",
     "Levels",
     "likelihood",
     "Linear",
@@ -183,12 +205,14 @@ __all__ = [
     "StreamError",
     "Table",
     "tabular",
+    "to_diffusers",
     "training",
     "Velocity",
     "YeoJohnson",
 ]
 
 _PACKAGES = (
+    "checkpoints",
     "coding",
     "conditions",
     "data",
@@ -207,15 +231,17 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
+    ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load",
-    ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
-    ".heads": "Classes Clean Corrected Equilibrium Exact Head Levels Mean Natural Noise "
+    ".estimators": "DiffusionClassifier DiffusionDensity DiffusionImputer DiffusionOutliers "
+    "DiffusionRegressor",
+    ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",
-    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
+    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
     ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",

@@ -576,6 +576,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
+    if (folder / "model_index.json").is_file():
+        raise ValueError(
+            f"{folder} was saved by diffusers: open it by from_diffusers({str(folder)!r})"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
     try:

@@ -12,16 +12,19 @@ from quasistatic.distributions.mixtures import (
     AtomBlock,
     Block,
     CategoricalBlock,
+    CosineBasis,
     GaussianBlock,
     Mixture,
     NoiseLevel,
     RowDraws,
     SharedDraws,
+    SpectralBlock,
 )
 
 K = 3
 WEIGHT = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
 SIZES = (2, 3)
+REAL = (GaussianBlock, SpectralBlock)
 PLACES = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64)
 
 
@@ -46,6 +49,17 @@ def normals(kind: str) -> GaussianBlock:
     return GaussianBlock.full(mean, full)
 
 
+def spectra(axes: int) -> SpectralBlock:
+    """Three components in two dimensions, in cosines or in directions of whole examples."""
+    rng = generator(7)
+    basis = CosineBasis.plain((2,), axes)
+    if axes == 0:
+        turned = torch.linalg.qr(torch.randn(1, 2, 2, generator=rng).double())[0]
+        basis = CosineBasis((2,), 0, turned)
+    mean = 1.5 * torch.randn(K, 2, generator=rng)
+    return SpectralBlock(basis.to(mean), mean, 0.1 + torch.rand(K, 2, generator=rng))
+
+
 def classes() -> CategoricalBlock:
     logits = torch.randn(K, 5, generator=generator(1)).split(SIZES, 1)
     return CategoricalBlock(torch.cat([each.log_softmax(1) for each in logits], 1), SIZES)
@@ -60,9 +74,12 @@ LAWS: dict[str, Callable[[], list[Block]]] = {
     "shared": lambda: [normals("shared")],
     "scaled": lambda: [normals("scaled")],
     "low rank": lambda: [normals("low rank")],
+    "cosines": lambda: [spectra(1)],
+    "whole examples": lambda: [spectra(0)],
     "classes": lambda: [classes()],
     "atoms": lambda: [atoms()],
     "normals and classes": lambda: [normals("full"), classes()],
+    "cosines and classes": lambda: [spectra(1), classes()],
     "all": lambda: [normals("scaled"), classes(), atoms()],
 }
 every_law = pytest.mark.parametrize("name", LAWS)
@@ -81,7 +98,7 @@ def level(rows: int, signal: float, noise: float, keep: float) -> NoiseLevel:
 
 def support(block: Block, points: int = 161) -> tuple[Tensor, float]:
     """All values of a block, on a grid where it is continuous, and the size of a grid's cell."""
-    if isinstance(block, GaussianBlock):
+    if isinstance(block, REAL):
         line = torch.linspace(-11, 11, points)
         return torch.cartesian_prod(line, line), ((line[1] - line[0]) ** 2).item()
     if isinstance(block, CategoricalBlock):
@@ -132,7 +149,7 @@ def test_a_hole_is_the_sum_over_what_may_stand_there(name):
         if not hidden.any():
             continue
         whole = torch.where(hidden, grid, row).unique(dim=0)
-        reals = hidden[:2].sum().item() if isinstance(of.blocks[0], GaussianBlock) else 0
+        reals = hidden[:2].sum().item() if isinstance(of.blocks[0], REAL) else 0
         total = of.log_prob(whole).exp().sum() * cell**reals
         assert of.log_prob(row[None]).exp().item() == pytest.approx(total.item(), rel=1e-3)
 
@@ -224,7 +241,7 @@ def test_real_values_are_denoised_as_tweedie_has_it(name, scales, holes):
         assert close(found.variance[i, free], variance, atol=1e-8, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["classes", "normals and classes", "all"])
+@pytest.mark.parametrize("name", ["classes", "normals and classes", "cosines and classes", "all"])
 @every_level
 @pytest.mark.parametrize("holes", [0.0, 0.4])
 def test_classes_are_denoised_as_bayes_has_it(name, scales, holes):

@@ -5,6 +5,8 @@ __all__ = [
     "Player",
     "Recorder",
     "Rng",
+    "RowStreams",
+    "Streams",
     "Tape",
     "as_generator",
     "below",
@@ -55,7 +57,41 @@ BLOCK = 16
 that a larger block wastes more on a few examples, and a smaller one takes more calls for many."""
 
 
-class ExampleStreams(torch.Generator):
+class Streams(torch.Generator):
+    """A generator whose draws for an example do not depend on the examples beside it.
+
+    :func:`uniform` and :func:`normal` take it for tensors whose first axis is the examples."""
+
+    def draw(self, shape: Sequence[int], draw: Callable[..., Tensor]) -> Tensor:
+        """Draws of `shape`, where draw(shape, generator=...) makes those of one generator."""
+        raise NotImplementedError
+
+
+class RowStreams(Streams):
+    """A generator for each of some rows. The first axis of a draw holds equally many numbers for
+    each row, one row after the other: its particles, say.
+
+    Args:
+        generators: one for each row, on the CPU.
+    """
+
+    def __new__(cls, generators: Sequence[torch.Generator]) -> "RowStreams":
+        return super().__new__(cls, "cpu")  # type: ignore[call-arg]
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        self._generators = tuple(generators)
+
+    def draw(self, shape: Sequence[int], draw: Callable[..., Tensor]) -> Tensor:
+        each, rest = divmod(shape[0], len(self._generators))
+        if rest:
+            raise ValueError(
+                f"these streams are for {len(self._generators)} rows, got shape {tuple(shape)}"
+            )
+        own = [draw((each, *shape[1:]), generator=generator) for generator in self._generators]
+        return torch.cat(own)
+
+
+class ExampleStreams(Streams):
     """A generator whose draws for an example depend on the seed and the example's number only.
 
     :func:`uniform` and :func:`normal` take it for tensors whose first axis is the examples. Ten
@@ -171,7 +207,7 @@ def uniform(
         blank, dtype = like.new_empty(0), dtype or like.dtype
         return rng.take(lambda source: uniform(shape, source, blank, dtype))
     at, dtype = _device(rng, like), dtype or like.dtype
-    if isinstance(rng, ExampleStreams):
+    if isinstance(rng, Streams):
         return rng.draw(shape, partial(torch.rand, dtype=dtype, device=at)).to(like.device)
     return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=at).to(like.device)
 
@@ -182,7 +218,7 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
         blank = like.new_empty(0)
         return rng.take(lambda source: normal(shape, source, blank))
     at = _device(rng, like)
-    if isinstance(rng, ExampleStreams):
+    if isinstance(rng, Streams):
         return rng.draw(shape, partial(torch.randn, dtype=like.dtype, device=at)).to(like.device)
     return torch.randn(tuple(shape), generator=rng, dtype=like.dtype, device=at).to(like.device)
 

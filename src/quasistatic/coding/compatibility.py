@@ -1,4 +1,4 @@
-r"""Whether a stream is by this model and can be read here."""
+r"""Checks whether this model wrote a stream, and whether this machine can read it."""
 
 __all__ = ["chain_of", "check_header", "given_digest"]
 
@@ -6,6 +6,7 @@ import hashlib
 from typing import Literal
 
 from ..model import Model
+from ..networks import ClosedFormDenoiser, ResidualDenoiser
 from .chain import BINS, Chain
 from .errors import StreamError
 from .float_reproducibility import fingerprint, platform_facts
@@ -15,20 +16,23 @@ from .values import values_of
 
 READERS = {"examples": "Codec", "layers": "LayeredCodec"}
 
+FIRST_WITH_THIS_LAW = 3
+"""The first version of the format that was written when tables had the closed-form law of today."""
+
 
 def check_header(
     header: Header, model: Model, order: Literal["examples", "layers"], anyway: bool
 ) -> None:
-    """Checks that a stream is by this model, in that order, and can be read here.
+    """Checks that this model wrote a stream, in that order, and that this machine can read it.
 
     Args:
-        header: of the stream.
-        model: which is to read it.
-        order: which the reader reads.
-        anyway: accept a stream that was written with other arithmetic.
+        header: the stream's header.
+        model: the model that shall read it.
+        order: the order that the reader expects.
+        anyway: accept a stream that was written with other floating-point arithmetic.
 
     Raises:
-        StreamError: why not.
+        StreamError: if it cannot be read: the reason, and what to do.
     """
     if header.order != order:
         raise StreamError(
@@ -37,6 +41,14 @@ def check_header(
         )
     space = values_of(model.space).describe(model.space)
     if header.model != (mine := fingerprint(model)):
+        if header.version < FIRST_WITH_THIS_LAW and _has_closed_form(model):
+            raise StreamError(
+                f"the stream has format {header.version}. It was written before the closed-form "
+                "law of tables changed, and depends on the last bits of that law's floats, which "
+                "this release does not compute. Decompress it with the release that wrote it "
+                f"(the last one that writes format {header.version} is commit 5a09a48), and "
+                "compress the result again with this release"
+            )
         raise StreamError(
             f"the stream was written by another model ({header.space}, fingerprint "
             f"{header.model[:12]}) than this one ({space}, {mine[:12]}): use that one"
@@ -61,6 +73,11 @@ def check_header(
             "last bits. Read it where it was written, or try with anyway: wrong values are found "
             "by their checksums"
         )
+
+
+def _has_closed_form(model: Model) -> bool:
+    """Whether the model has a closed-form law, which earlier releases computed in another way."""
+    return isinstance(model.network, ClosedFormDenoiser | ResidualDenoiser)
 
 
 def given_digest(model: Model) -> str:
@@ -91,6 +108,10 @@ def _other_condition(header: Header, model: Model) -> str:
 
 def chain_of(header: Header, model: Model) -> Chain:
     """The chain that reads a stream.
+
+    Args:
+        header: the stream's header.
+        model: the model that shall read it.
 
     Raises:
         StreamError: if the header does not fit the model.

@@ -6,10 +6,10 @@ a network is then trained to correct it. The correction is kept only if it makes
 likelier; otherwise the model is the mixture alone.
 """
 
-__all__ = ["FittedLaw", "fit_law", "plan_law"]
+__all__ = ["FittedLaw", "encoded", "fit_law", "fitted_from_law", "law_of", "plan_law"]
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,8 +36,15 @@ from ..recipes.tabular import tabular_from_law
 from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
-from .fitted import FitPlan, FitSummary, Fitted, completed_by_row
+from .fitted import FitPlan, FitSummary, Fitted, Method
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
+from .network_completion import (
+    PILOT,
+    PILOT_DRAWS,
+    completed_by_row,
+    informative_times,
+    network_fills_better,
+)
 from .row_events import Given
 
 STEPS = 1000
@@ -45,6 +52,9 @@ STEPS = 1000
 
 LOOKED_AT, PAIRS = 10_000, 2**31
 """The law is fitted to at most this many rows, and rows times pairs of values."""
+
+SAMPLED = 100
+"""Time steps of the model's own rows that show whether the network fills missing values better."""
 
 LOOKS = 64
 """Evaluations of the network for each validation row that decides whether it is kept."""
@@ -103,11 +113,29 @@ class FittedLaw(Fitted):
         return self.table.decode(self.network.denoiser.law.sample(n, rng)).numpy()
 
     def complete(
-        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        by_network: bool = True,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
+        if by_network and self.network.corrects:
+            return self._by_network(x, draws, particles, seed, distinct, done)
+        found = self._by_law(x, draws, seed, distinct)
+        if done is not None:
+            done(len(x))
+        return found
+
+    def fills_by_network(self, method: Method, mean: bool) -> bool:
+        if method == "fast" or not self.network.corrects:
+            return False
+        return method == "network" or self._network_fills_better[mean]
+
+    def _by_law(self, x: np.ndarray, draws: int, seed: int, distinct: bool) -> np.ndarray:
         rows = torch.from_numpy(x)
-        if self.network.corrects:
-            return completed_by_row(self.model, x, draws, particles, seed, distinct)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
@@ -117,13 +145,13 @@ class FittedLaw(Fitted):
         if self.network.corrects:
             return super().log_evidence(given, seed)
         event, rng = given.event(), torch.Generator().manual_seed(seed)
-        found, error = RestrictedMixture(self._law, event).log_evidence(rng)
+        found, error = RestrictedMixture(law_of(self), event).log_evidence(rng)
         return float((found + given.log_volume(event.known)).logsumexp(0)), error
 
     def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
         if self.network.corrects:
             return super().sample_given(given, n, seed)
-        law = RestrictedMixture(self._law, given.event())
+        law = RestrictedMixture(law_of(self), given.event())
         rng, found, count = torch.Generator().manual_seed(seed), [], 0
         while count < n:  # rounding may move a value out of its interval
             rows = self.table.decode(law.sample(n - count, rng)).numpy()
@@ -154,7 +182,7 @@ class FittedLaw(Fitted):
                 found[rows] = self.known(torch.from_numpy(x[rows])).numpy()
                 continue
             event = Given(given.table, tuple(left)).event(known)
-            joint, _ = RestrictedMixture(self._law, event).log_evidence(rng)
+            joint, _ = RestrictedMixture(law_of(self), event).log_evidence(rng)
             joint = joint + given.log_volume(event.known)
             found[rows] = joint.reshape(len(rows), -1).logsumexp(1).numpy()
         return found, self.log_evidence(given, seed)[0]
@@ -172,10 +200,33 @@ class FittedLaw(Fitted):
             )
         return Within(torch.from_numpy(rows), event.allowed, event.low, event.high)
 
+    def _by_network(
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        done: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        times = informative_times(self.model)
+        return completed_by_row(self.model, x, draws, particles, seed, distinct, times, done)
+
+    @cached_property
+    def _network_fills_better(self) -> tuple[bool, bool]:
+        """Whether the network's draws of missing values are better, and whether their means are: by
+        rows of the model's own law, so that a fitted model needs no data to decide."""
+        rows = self.model.sample(PILOT, SAMPLED, 0).double().numpy()
+        return network_fills_better(
+            rows,
+            np.where((spread := rows.std(0)) > 0, spread, 1.0),
+            lambda x: self._by_law(x, PILOT_DRAWS, 0, False),
+            lambda x: self._by_network(x, PILOT_DRAWS, PILOT_DRAWS, 0, False),
+        )
+
     @property
-    def _law(self) -> Mixture:
-        """The law of x_0 in float64."""
-        return self.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
+    def closed_form(self) -> Mixture:
+        return self.network.denoiser.law
 
     @property
     def network(self) -> ResidualDenoiser:
@@ -188,6 +239,17 @@ class FittedLaw(Fitted):
     def _exact(self) -> Diffusion:
         """The model in float64, where a score has the same digits in every batch."""
         return deepcopy(self.model).double()
+
+
+def law_of(fitted: FittedLaw) -> Mixture:
+    """The law of x_0 in float64, without a network's correction."""
+    return fitted.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
+
+
+def fitted_from_law(table: Table, law: Mixture, seed: int) -> FittedLaw:
+    """The model of the rows of a table with a law that is known, and no correction."""
+    start = _Start(table, law, {}, {}, None, np.arange(0))
+    return FittedLaw(_model(start, FitPlan(width=8, seed=seed)), table, FitSummary())
 
 
 def _with_listed(given: Given, rows: np.ndarray) -> np.ndarray:
@@ -258,7 +320,7 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
         train = np.setdiff1d(np.arange(len(rows)), valid)
     else:
         train, valid = plan.split(len(rows))
-        x_0, fits = _encoded(rows[train], start.table)
+        x_0, fits = encoded(rows[train], start.table)
         law = fitted_again(x_0, fits, start.shares, plan.seed)
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(start.described))
@@ -294,7 +356,7 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
 
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
     """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
-    x_0, fits = _encoded(rows, table)
+    x_0, fits = encoded(rows, table)
     whole = completed_for_learning(x_0, fits, plan.seed)
     return table, x_0, Trial.of(whole, fits, plan.seed, most)
 
@@ -327,7 +389,7 @@ def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:
     return np.sort(np.random.default_rng(plan.seed).permutation(len(rows))[:most])
 
 
-def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
+def encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
     """x_0 of rows, and how each of its blocks is fitted."""
     x_0 = table.encode(torch.from_numpy(rows))
     blocks = table.blocks

@@ -1,19 +1,19 @@
 """The settings of a fit, its summary, and the interface of a fitted model of a table."""
 
-__all__ = ["FitPlan", "FitSummary", "Fitted", "WALKED", "completed_by_row", "particle_sets"]
+__all__ = ["FitPlan", "FitSummary", "Fitted", "Method"]
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from .._utils.naming import counted
 from ..diffusion import Diffusion
-from ..distributions.mixtures import RowDraws
+from ..distributions.mixtures import Mixture
 from ..reporting.console import Display
 from ..sampling import SMC, Posterior
 from ..sampling.factors import Factor
@@ -21,11 +21,13 @@ from ..spaces import Space, Table
 from ..training.loop import Fit, fit
 from .row_events import Given
 
-WALKED = 100
-"""Times of the chain that draws of missing values visit."""
+Method = Literal["auto", "fast", "network"]
+"""How missing values are drawn where a network corrects a closed-form law: by the network where
+that changes the answer, by the closed form alone, or always by the network."""
 
-PARTICLES, WALKERS = 64, 1024
-"""Particles of a set, and draws that are made at once, where a network corrects the law."""
+WALKED, PARTICLES, WALKERS = 100, 64, 1024
+"""Times of the chain that rows with a condition visit, particles of a set, and draws that are made
+at once, where a network corrects the law."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,22 @@ class Fitted(abc.ABC):
 
     @abc.abstractmethod
     def complete(
-        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        by_network: bool = True,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         """Draws of what is NaN in each row given the rest, with shape (N, draws, C).
 
         Args:
-            particles: that walk together, where a network corrects the law.
+            particles: of each row, where a network draws.
             distinct: whether equal rows get different draws.
+            by_network: whether a network that corrects a closed form draws.
+            done: is called with the number of rows that are done.
         """
 
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
@@ -210,7 +221,8 @@ class Fitted(abc.ABC):
     def _walked(self, given: Given, draws: int, seed: int) -> Posterior:
         """Weighted particles of the model given an event."""
         rng = torch.Generator().manual_seed(seed)
-        method = particle_sets(PARTICLES, max(draws, 4 * PARTICLES))
+        repeats = max(8, math.ceil(2 * draws / PARTICLES))
+        method = SMC(PARTICLES, repeats)
         return self.model.posterior(self._factor(given), draws, WALKED, rng, method=method)
 
     def _factor(self, given: Given) -> Factor:
@@ -220,6 +232,20 @@ class Fitted(abc.ABC):
             "rows: fit with types={column: 'integer'} for one of its columns"
         )
 
+    def fills_by_network(self, method: Method, mean: bool) -> bool:
+        """Whether a network draws missing values by a method, which takes far longer.
+
+        Args:
+            method: the user's choice.
+            mean: whether only a summary of the draws of each value is used.
+        """
+        return True
+
+    @property
+    def closed_form(self) -> Mixture | None:
+        """The law of x_0 in closed form, without the network's correction; None if it has none."""
+        return None
+
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""
         return x
@@ -227,24 +253,3 @@ class Fitted(abc.ABC):
     def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
         """Rows that :attr:`model` has, as (N, C)."""
         return rows
-
-
-def particle_sets(particles: int, draws: int) -> SMC:
-    """Two sets of particles, or as many as make two particles for each draw."""
-    return SMC(particles, max(2, math.ceil(2 * draws / particles)))
-
-
-def completed_by_row(
-    model: Diffusion, rows: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
-) -> np.ndarray:
-    """Draws of the missing values of rows (N, C), with shape (N, draws, C). Each row has particles
-    and a generator of its own, seeded by `seed` and by its values, so that its draws do not depend
-    on the rows beside it.
-
-    Args:
-        distinct: whether equal rows get different draws.
-    """
-    method = particle_sets(particles, draws)
-    pairs = enumerate(RowDraws.of(rows, seed, distinct).generators)
-    each = [model.impute(rows[k : k + 1], draws, WALKED, rng, method=method) for k, rng in pairs]
-    return np.concatenate([found.draws.double().cpu().numpy() for found in each])

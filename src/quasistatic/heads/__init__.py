@@ -10,8 +10,10 @@ __all__ = [
     "DenoisingHead",
     "Classes",
     "Clean",
+    "Clipped",
     "Corrected",
     "CorrectedClasses",
+    "CorrectedLevels",
     "Correcting",
     "Equilibrium",
     "Exact",
@@ -29,9 +31,10 @@ __all__ = [
 
 from .classes import Classes
 from .corrected import Corrected, CorrectedClasses, Correcting
+from .corrected_levels import CorrectedLevels
 from .estimates import Clean, Noise, Velocity
 from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural
-from .wrapped import Exact, Spread
+from .wrapped import Clipped, Exact, Spread

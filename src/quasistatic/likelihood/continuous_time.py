@@ -13,7 +13,7 @@ from ..distributions.mixtures import RowDraws
 from ..heads import Correcting, ProductHead
 from ..kernels import SignalNoise
 from ..model import Model
-from ..networks import ResidualDenoiser
+from ..networks.corrects_law import CorrectsLaw
 from .row_noise import times_and_noise
 from .score import ContinuousScore
 from .strata import paired_error
@@ -37,7 +37,8 @@ def continuous(
     corrects nothing. Classes add the difference of the divergences of the chain's own steps.
 
     Args:
-        model: whose network is a `ResidualDenoiser` and whose head is `Corrected`.
+        model: whose network corrects a law (`ResidualDenoiser`, `SpectralResidual`), with the head
+            `Corrected`.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each example.
         rng: a seed, a generator or None; the same seed repeats the draws.
@@ -87,14 +88,14 @@ def _correction(
     return terms.sum(1), *paired_error(terms.T)
 
 
-def _checked(model: Model, evaluations: int) -> tuple[ResidualDenoiser, Correcting]:
+def _checked(model: Model, evaluations: int) -> tuple[CorrectsLaw, Correcting]:
     network, head = model.network, model.head
     corrects = head.corrects if isinstance(head, ProductHead) else isinstance(head, Correcting)
-    if not isinstance(network, ResidualDenoiser) or not corrects:
+    if not isinstance(network, CorrectsLaw) or not corrects:
         raise TypeError(
             f"the bound in continuous time needs a ResidualDenoiser network with a Corrected head, "
-            f"which know a closed-form law, got {type(network).__name__} with "
-            f"{type(head).__name__}: score by the bound of the chain"
+            f"or a SpectralResidual, which know a closed-form law, got {type(network).__name__} "
+            f"with {type(head).__name__}: score by the bound of the chain"
         )
     assert isinstance(head, Correcting)  # as it corrects
     if evaluations < 1:

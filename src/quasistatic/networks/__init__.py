@@ -5,16 +5,21 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "DiffusersUNet",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
+    "SpectralDenoiser",
+    "SpectralResidual",
     "UNet",
 ]
 
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .diffusers_unet import DiffusersUNet
 from .dit import DiT
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
+from .spectral import SpectralDenoiser, SpectralResidual
 from .unet import UNet

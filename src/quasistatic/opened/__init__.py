@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.folders import is_diffusers
 from ..data.file_kinds import are_images
 from ..recipes.locations import locate, read_json
 
@@ -79,6 +80,8 @@ def kind_of(folder: Path) -> Kind:
     """
     if (folder / TABLE_FILE).is_file():
         return TABLE
+    if is_diffusers(folder):
+        return IMAGES
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
@@ -133,7 +136,7 @@ def open(
 
     Args:
         run: the folder that `quasistatic fit`, `quasistatic train` or :func:`quasistatic.fit`
-            wrote, or the name of a pretrained model.
+            wrote, one that diffusers saved, or the name of a pretrained model.
         device: where the model computes: "auto" for a GPU if there is one, or the name of a device,
             "cuda:1" for example; None leaves it on the CPU.
         display: where progress is shown; None shows nothing.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from .._utils.randomness import Rng, as_generator, uniform
+from .._utils.randomness import Rng, Streams, as_generator, uniform
 from ..distributions import Family, total
 from ..kernels import SignalNoise
 from ..model import Model
@@ -217,7 +217,8 @@ class Particles:
         proportion to their weights; the mean weight is kept."""
         log_weight = self.log_weight.reshape(-1, group)
         poor = effective(log_weight) < threshold * group
-        if not poor.any():
+        # Streams of rows go on by the same steps in every batch, also where no row needs them.
+        if not poor.any() and not isinstance(rng, Streams):
             return self
         chosen = _systematic(log_weight.softmax(1), group, rng)
         itself = torch.arange(group, device=chosen.device).expand_as(chosen)

@@ -17,6 +17,7 @@ from ...heads import DenoisingHead
 from ...heads.variances import Analytic
 from ...likelihood.terms import each_ending_term, fixed_terms
 from ...model import Model
+from ..time_grids import TimeGrid
 
 CANDIDATES = 128
 
@@ -99,7 +100,7 @@ class StepCosts:
 
 @torch.no_grad()
 def measure_costs(
-    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
+    model: Model, raw: object, candidates: int | TimeGrid = CANDIDATES, rng: Rng = None
 ) -> StepCosts:
     """The cost of the model's steps between any two of some evenly spread times, on data.
 
@@ -109,7 +110,8 @@ def measure_costs(
     Args:
         model: whose steps are measured.
         raw: raw data, with shape (N, *).
-        candidates: the number of times; all T if there are fewer.
+        candidates: the number of times, evenly spread, all T if there are fewer; or a grid such as
+            `EvenLogSNR(128)`.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
@@ -152,7 +154,7 @@ def _steps_from(
 
 @torch.no_grad()
 def analytic_variance(
-    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
+    model: Model, raw: object, candidates: int | TimeGrid = CANDIDATES, rng: Rng = None
 ) -> Analytic:
     """The best Var[x_0 | x_t] of each coordinate that is the same for all examples (BLZZ22), for
     `heads.Spread(model.head, analytic_variance(model, x))`.
@@ -160,7 +162,7 @@ def analytic_variance(
     Args:
         model: whose estimates are compared with the data.
         raw: raw data, with shape (N, *).
-        candidates: the number of evenly spread times at which it is measured.
+        candidates: the number of evenly spread times at which it is measured, or a grid.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
@@ -197,7 +199,9 @@ def _belief_head(model: Model) -> DenoisingHead:
     return head
 
 
-def _candidates(model: Model, count: int) -> Tensor:
-    if not count >= 2:
-        raise ValueError(f"a path needs at least 2 candidates, got {count}")
-    return model.times(min(count, model.steps))
+def _candidates(model: Model, candidates: int | TimeGrid) -> Tensor:
+    if isinstance(candidates, TimeGrid):
+        return candidates(model)
+    if not candidates >= 2:
+        raise ValueError(f"a path needs at least 2 candidates, got {candidates}")
+    return model.times(min(candidates, model.steps))

@@ -2,9 +2,15 @@
 
 __all__ = [
     "BlockFit",
+    "ByClusters",
+    "ByEnergy",
     "Candidate",
     "CategoricalFit",
     "GaussianFit",
+    "Groups",
+    "SpectralCandidate",
+    "SpectralChoice",
+    "SpectralFit",
     "StackedLaw",
     "Trial",
     "completed_for_learning",
@@ -14,4 +20,12 @@ __all__ = [
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
 from .completing import completed_for_learning
+from .spectral import (
+    ByClusters,
+    ByEnergy,
+    Groups,
+    SpectralCandidate,
+    SpectralChoice,
+    SpectralFit,
+)
 from .stacking import Candidate, StackedLaw, Trial, fitted_again, stacked

@@ -100,7 +100,7 @@ def _round(
     total, log_p = None, weight.new_zeros(batch.count)
     for each in rows.expectations(batch.law, fits):
         joint = each.log_joint.view(batch.count, batch.size, -1)
-        of_rows = weight if len(each.index) == len(rows) else weight[:, each.index]
+        of_rows = weight if each.index.shape[0] == weight.shape[1] else weight[:, each.index]
         top = joint.amax(1, keepdim=True)
         share = (joint - top).exp_()
         whole = share.sum(1, keepdim=True)

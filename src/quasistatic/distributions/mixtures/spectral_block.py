@@ -1,0 +1,208 @@
+"""Pictures and signals as a block of a mixture: normal with independent coefficients."""
+
+__all__ = ["SpectralBlock", "SpectralEvidence"]
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .block import Block, Evidence, Moments, NoiseLevel
+from .cosine_basis import CosineBasis
+from .gaussian_block import GaussianBlock
+from .given_others import UnitLaws
+from .row_draws import Draws
+
+LOG_2PI = math.log(2 * math.pi)
+
+MOST_DENSE = 2**27
+"""Numbers of the covariance matrices of all components, up to which values can be missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralBlock(Block):
+    r"""D real values x with the law N(m_k, Q' diag(v_k) Q) given component k, where Q is an
+    orthonormal basis of cosines that all components share.
+
+    The log-density, the denoiser and draws cost a cosine transform and K D operations an example.
+    Where some values are missing (NaN), the law of the others is not diagonal in Q: such rows use
+    full covariance matrices, which small examples allow.
+
+    Args:
+        basis: Q.
+        mean: the coefficients of m_k, with shape (K, D).
+        variance: v_k, with shape (K, D), positive.
+    """
+
+    basis: CosineBasis
+    mean: Tensor
+    variance: Tensor
+
+    @property
+    def components(self) -> int:
+        return len(self.mean)
+
+    @property
+    def width(self) -> int:
+        return self.mean.shape[1]
+
+    @property
+    def columns(self) -> int:
+        return 1
+
+    def to(self, like: Tensor) -> "SpectralBlock":
+        return SpectralBlock(self.basis.to(like), self.mean.to(like), self.variance.to(like))
+
+    def picked(self, index: Tensor) -> "SpectralBlock":
+        return SpectralBlock(self.basis, self.mean[index], self.variance[index])
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Any]) -> "SpectralBlock":
+        """One block with the components of several, which must share a basis.
+
+        Raises:
+            ValueError: if they do not.
+        """
+        first = blocks[0].basis
+        for block in blocks[1:]:
+            other = block.basis
+            alike = (other.shape, other.axes) == (first.shape, first.axes)
+            if not alike or not torch.equal(other.directions, first.directions):
+                raise ValueError("spectral blocks can be joined where they share one basis")
+        names = ("mean", "variance")
+        return cls(first, *(torch.cat([getattr(b, name) for b in blocks]) for name in names))
+
+    @cached_property
+    def dense(self) -> GaussianBlock:
+        """The same law with full covariance matrices.
+
+        Raises:
+            ValueError: if they would be too large.
+        """
+        numbers = self.components * self.width**2
+        if numbers > MOST_DENSE:
+            raise ValueError(
+                f"{self.components} components of {self.width} values have too large covariance "
+                "matrices to condition on some values alone: use smaller examples, fewer "
+                "components, or `complete` of a model that stands on this law"
+            )
+        basis = self.basis.matrix()
+        matrix = (basis.T * self.variance[:, None]) @ basis
+        return GaussianBlock.full(self.basis.back(self.mean), (matrix + matrix.mT) / 2)
+
+    def evidence(
+        self, x: Tensor, level: NoiseLevel | None = None, arranged: Any = None
+    ) -> Evidence:
+        if not x.isnan().any():
+            return SpectralEvidence(self, x, level)
+        holed = x.isnan().any(1)
+        if level is None:
+            level_of_holed, level_of_whole = None, None
+        else:
+            level_of_holed, level_of_whole = level.rows(holed), level.rows(~holed)
+        return _PartlyHoled(
+            holed,
+            self.dense.evidence(x[holed], level_of_holed),
+            SpectralEvidence(self, x[~holed], level_of_whole),
+        )
+
+    def given_others(self, x: Tensor) -> UnitLaws:
+        return self.dense.given_others(x)
+
+    def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
+        hidden = x.isnan()
+        if hidden.any() and not hidden.all():
+            return self.dense.complete(x, k, draws)
+        z = draws.normal((*k.shape, self.width), x)
+        drawn = self.basis.back(self.mean[k] + self.variance[k].sqrt() * z)
+        return torch.where(hidden[:, None], drawn, x[:, None])
+
+    @staticmethod
+    def log_p_of_coefficients(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """log p(z | k) of coefficients z (B, D), with shape (K, B), in float64: as products of
+        matrices, whose cancelling terms need the digits."""
+        middle = mean.mean(0).double()
+        z, mean, precision = z.double() - middle, mean.double() - middle, 1 / variance.double()
+        square = precision @ z.square().T - 2 * (mean * precision) @ z.T
+        constant = (mean.square() * precision - precision.log()).sum(1) + z.shape[1] * LOG_2PI
+        return -(square + constant[:, None]) / 2
+
+    def table_size(self, x: Tensor) -> Tensor:
+        """K D numbers for each row, and K D^2 for a row with holes."""
+        per_row = torch.full((len(x),), self.mean.numel(), dtype=torch.long)
+        return per_row + x.isnan().any(1).cpu() * (self.components * self.width**2) // 4
+
+
+class SpectralEvidence(Evidence):
+    """The likelihood of each component by rows without holes: x_0, or x_t at a noise level."""
+
+    def __init__(self, block: SpectralBlock, x: Tensor, level: NoiseLevel | None) -> None:
+        self.block, self.x, self.level = block, x, level
+        z = block.basis.turn(x)
+        if level is None:
+            found = block.log_p_of_coefficients(z, block.mean, block.variance)
+            self.log_p = found[..., None].to(x)
+            return
+        # x_t has the coefficients' laws N(signal m, signal^2 v + noise^2).
+        self.off = z - level.signal * block.mean[:, None]  # (K, B, D)
+        self.spread = torch.addcmul(level.noise**2, level.signal**2, block.variance[:, None])
+        square = (self.off.square() / self.spread).sum(-1)
+        self.log_p = -(square + self.spread.log().sum(-1) + z.shape[1] * LOG_2PI)[..., None] / 2
+
+    def moments(self, log_joint: Tensor) -> Moments:
+        if self.level is None:
+            nothing = torch.zeros_like(self.x)
+            return Moments(self.x, nothing, nothing)
+        basis, signal, noise = self.block.basis, self.level.signal, self.level.noise
+        share, kept = self._shares(log_joint)
+        center, variance = self.block.mean[kept, None], self.block.variance[kept, None]
+        off, gain = self.off[kept], variance / self.spread[kept]
+        each = torch.addcmul(center, signal * gain, off)
+        mean = (share * each).sum(0)
+        within = basis.value_variance((share * gain).sum(0) * noise**2)
+        # About the mean, for at high SNR the variance has none of the mean square's digits.
+        between = (share * basis.back(each - mean).square()).sum(0)
+        return Moments(basis.back(mean), within + between, torch.zeros_like(self.x))
+
+    def whitened(self, log_joint: Tensor) -> Tensor:
+        """x_t in deviations of the law at its noise level, as an example (B, D): standard normal
+        where the law is one normal, and else the mean over components."""
+        if self.level is None:
+            raise ValueError("only rows at a noise level are whitened")
+        share, kept = self._shares(log_joint)
+        scaled = self.off[kept] * self.spread[kept].rsqrt()
+        return self.block.basis.back((share * scaled).sum(0))
+
+    def _shares(self, log_joint: Tensor) -> tuple[Tensor, Any]:
+        """p(k | x_t), with shape (K', B, 1), of an index of components: on a CPU, of those that
+        have a share in any row; elsewhere of all, so that shapes do not depend on values."""
+        share = log_joint.softmax(0)[..., None]
+        if share.device.type != "cpu":
+            return share, slice(None)
+        kept = (share > torch.finfo(share.dtype).eps).any(1).nonzero()[:, 0]
+        return share[kept], kept
+
+
+class _PartlyHoled(Evidence):
+    """Rows of which some have holes, those by full covariance matrices."""
+
+    def __init__(self, holed: Tensor, some: Evidence, others: Evidence) -> None:
+        self.holed, self.some, self.others = holed, some, others
+        log_p = some.log_p
+        self.log_p = log_p.new_empty(len(log_p), len(holed), 1)
+        self.log_p[:, holed], self.log_p[:, ~holed] = log_p, others.log_p
+
+    def moments(self, log_joint: Tensor) -> Moments:
+        some = self.some.moments(log_joint[:, self.holed])
+        others = self.others.moments(log_joint[:, ~self.holed])
+        found = []
+        for name in Moments.__dataclass_fields__:
+            first, second = getattr(some, name), getattr(others, name)
+            both = first.new_empty(len(self.holed), first.shape[1])
+            both[self.holed], both[~self.holed] = first, second
+            found.append(both)
+        return Moments(*found)
