@@ -100,7 +100,15 @@ if TYPE_CHECKING:
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
     from .recipes.tabular import tabular
-    from .sampling import SMC, Guided, Posterior, PosteriorMethod, Stepper
+    from .sampling import (
+        SMC,
+        CorrectedGuidance,
+        Guidance,
+        Guided,
+        Posterior,
+        PosteriorMethod,
+        Stepper,
+    )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
     from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
@@ -129,6 +137,7 @@ __all__ = [
     "Continuous",
     "ContinuousTime",
     "Corrected",
+    "CorrectedGuidance",
     "data",
     "Dequantized",
     "diagnostics",
@@ -151,6 +160,7 @@ __all__ = [
     "Flow",
     "from_diffusers",
     "GaussianKernel",
+    "Guidance",
     "Guided",
     "Head",
     "heads",
@@ -250,7 +260,7 @@ _HOMES = {
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
     ".recipes.tabular": "tabular",
-    ".sampling": "Guided Posterior PosteriorMethod SMC Stepper",
+    ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
     ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",
