@@ -45,7 +45,13 @@ if TYPE_CHECKING:
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
     from .diffusion import Diffusion, load, register
-    from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+    from .estimators import (
+        DiffusionClassifier,
+        DiffusionDensity,
+        DiffusionImputer,
+        DiffusionOutliers,
+        DiffusionRegressor,
+    )
     from .heads import (
         Classes,
         Clean,
@@ -94,7 +100,15 @@ if TYPE_CHECKING:
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
     from .recipes.tabular import tabular
-    from .sampling import SMC, Guided, Posterior, PosteriorMethod, Stepper
+    from .sampling import (
+        SMC,
+        CorrectedGuidance,
+        Guidance,
+        Guided,
+        Posterior,
+        PosteriorMethod,
+        Stepper,
+    )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
     from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
@@ -123,13 +137,16 @@ __all__ = [
     "Continuous",
     "ContinuousTime",
     "Corrected",
+    "CorrectedGuidance",
     "data",
     "Dequantized",
     "diagnostics",
     "Diffusion",
+    "DiffusionClassifier",
     "DiffusionDensity",
     "DiffusionImputer",
     "DiffusionOutliers",
+    "DiffusionRegressor",
     "distributions",
     "Elbo",
     "Equilibrium",
@@ -143,6 +160,7 @@ __all__ = [
     "Flow",
     "from_diffusers",
     "GaussianKernel",
+    "Guidance",
     "Guided",
     "Head",
     "heads",
@@ -230,7 +248,8 @@ _HOMES = {
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load register",
-    ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
+    ".estimators": "DiffusionClassifier DiffusionDensity DiffusionImputer DiffusionOutliers "
+    "DiffusionRegressor",
     ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
@@ -242,7 +261,7 @@ _HOMES = {
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
     ".recipes.tabular": "tabular",
-    ".sampling": "Guided Posterior PosteriorMethod SMC Stepper",
+    ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
     ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",

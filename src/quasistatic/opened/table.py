@@ -53,13 +53,8 @@ class TableModel(RowVerbs):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-<<<<<<< HEAD
-        """Writes rows to a file by the ending of its name; returns how many."""
-        return write_table(path, pieces, self.table.style)
-=======
         """Writes rows to a file by the ending of its name. Returns the number of rows."""
-        return write_table(path, pieces)
->>>>>>> main
+        return write_table(path, pieces, self.table.style)
 
     def sample(
         self,
