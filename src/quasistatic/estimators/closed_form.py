@@ -264,7 +264,7 @@ def law_of(fitted: FittedLaw) -> Mixture:
 
 def fitted_from_law(table: Table, law: Mixture, seed: int) -> FittedLaw:
     """The model of the rows of a table with a law that is known, and no correction."""
-    start = _Start(table, law, {}, {}, None, np.arange(0))
+    start = _Start(table, law, {}, {}, None, np.arange(0), None)
     return FittedLaw(_model(start, FitPlan(width=8, seed=seed)), table, FitSummary())
 
 
