@@ -107,7 +107,8 @@ def spectral_model(
         head, first = Corrected(), _first_log_snr(block)
     schedule = linear_log_snr(steps, first, LAST)
     inner = _network(shape, places, width, network)
-    whole = SpectralResidual(shape, block.basis.axes, law.components, steps, inner)
+    leave_out = isinstance(head, CorrectedLevels)
+    whole = SpectralResidual(shape, block.basis.axes, law.components, steps, inner, leave_out)
     whole.denoiser.start_at(law, schedule.log_snr[1:])
     return Diffusion(space, GaussianKernel(schedule), head, whole)
 
