@@ -26,8 +26,8 @@ from conftest import (
 )
 from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
 from quasistatic.distributions import Lattice, total
-from quasistatic.heads import Clean, Equilibrium, Levels, Mean, Natural, Noise, Velocity
-from quasistatic.heads.variances import FixedLarge, FixedSmall, Sigmoid
+from quasistatic.heads import Clean, Clipped, Equilibrium, Levels, Mean, Natural, Noise, Velocity
+from quasistatic.heads.variances import FixedLarge, FixedSmall, LearnedRange, Sigmoid
 from quasistatic.kernels import GaussianKernel
 from quasistatic.kernels.schedules import custom, erase_evenly, linear, linear_log_snr
 from quasistatic.likelihood import bound
@@ -343,6 +343,8 @@ EVERY_HEAD = {
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (FixedSmall(),)),
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (Sigmoid(),)),
         *(Equilibrium(v) for v in (FixedLarge(), FixedSmall(), Sigmoid())),
+        *(Noise(v) for v in (LearnedRange(),)),
+        *(Clipped(head(FixedLarge()), 0.5) for head in (Noise, Clean, Velocity)),
         Levels(values=torch.tensor([-1.0, 0.0, 0.5, 2.0])),
     ],
     "bits-each": [Clean(), Mean(), Natural(), Levels(values=torch.tensor([0.0, 1.0]))],

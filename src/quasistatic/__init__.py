@@ -21,7 +21,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
+        checkpoints,
         coding,
+        conditions,
         data,
         diagnostics,
         distributions,
@@ -37,14 +39,17 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
+    from .checkpoints import from_diffusers, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
+    from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
-    from .diffusion import Diffusion, load
+    from .diffusion import Diffusion, load, register
     from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
     from .heads import (
         Classes,
         Clean,
+        Clipped,
         Corrected,
         Equilibrium,
         Exact,
@@ -57,7 +62,14 @@ if TYPE_CHECKING:
         Spread,
         Velocity,
     )
-    from .heads.variances import Analytic, FixedLarge, FixedSmall, Interpolated, Sigmoid
+    from .heads.variances import (
+        Analytic,
+        FixedLarge,
+        FixedSmall,
+        Interpolated,
+        LearnedRange,
+        Sigmoid,
+    )
     from .kernels import (
         BinomialKernel,
         CategoricalKernel,
@@ -100,11 +112,15 @@ __all__ = [
     "Bound",
     "CategoricalKernel",
     "check",
+    "checkpoints",
     "cite",
     "Classes",
     "Clean",
+    "Clipped",
     "Codec",
     "coding",
+    "Condition",
+    "conditions",
     "Continuous",
     "ContinuousTime",
     "Corrected",
@@ -126,6 +142,7 @@ __all__ = [
     "FixedLarge",
     "FixedSmall",
     "Flow",
+    "from_diffusers",
     "GaussianKernel",
     "Guided",
     "Head",
@@ -137,6 +154,7 @@ __all__ = [
     "kernels",
     "Label",
     "LayeredCodec",
+    "LearnedRange",
     "Levels",
     "likelihood",
     "Linear",
@@ -162,6 +180,7 @@ __all__ = [
     "ProductHead",
     "ProductKernel",
     "Quantized",
+    "register",
     "Report",
     "reporting",
     "sampling",
@@ -182,13 +201,16 @@ __all__ = [
     "StreamError",
     "Table",
     "tabular",
+    "to_diffusers",
     "training",
     "Velocity",
     "YeoJohnson",
 ]
 
 _PACKAGES = (
+    "checkpoints",
     "coding",
+    "conditions",
     "data",
     "diagnostics",
     "distributions",
@@ -205,14 +227,16 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
+    ".checkpoints": "from_diffusers to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
+    ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
-    ".diffusion": "Diffusion load",
+    ".diffusion": "Diffusion load register",
     ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
-    ".heads": "Classes Clean Corrected Equilibrium Exact Head Levels Mean Natural Noise "
+    ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",
-    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated Sigmoid",
+    ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
     ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",

@@ -1,19 +1,20 @@
 """A trained chain as a distribution, with the verbs sample, score, posterior, complete, impute and
 compress; save and load it as two files."""
 
-__all__ = ["Diffusion", "load"]
+__all__ = ["Diffusion", "load", "register"]
 
+import dataclasses
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import heads, kernels, networks, spaces
+from . import conditions, heads, kernels, networks, spaces
 from ._utils import files, serialization
 from ._utils.allocation import Misfit, require_weights
 from ._utils.naming import as_path
@@ -22,6 +23,7 @@ from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor
 from .coding import Codec
 from .heads import variances
+from .hub import Card, Repository, publish, write_pretrained
 from .kernels import schedules
 from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
 from .likelihood.terms import count_terms
@@ -48,14 +50,54 @@ EVALUATIONS = 64
 
 KNOWN = {
     name: getattr(room, name)
-    for room in (spaces, columns, yeo_johnson, kernels, variances, heads, networks)
+    for room in (conditions, spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
+"""The classes that a stored description may name."""
+
+OWN: dict[str, type] = {}
+"""Those of them that :func:`register` added."""
+
+C = TypeVar("C")
+
+
+def register(kind: type[C]) -> type[C]:
+    """Lets :func:`load` build a class of your own by its name: a network, a head, a kernel, a space
+    or a variance. Also a decorator.
+
+    Args:
+        kind: a dataclass whose fields are the arguments of the constructor, as numbers, texts,
+            tuples of them, or other such classes.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        TypeError: if it is no dataclass.
+        ValueError: if the library, or another module of yours, has a class of that name.
+    """
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise TypeError(
+            f"register takes a dataclass, whose fields are stored as its arguments, got {kind!r}: "
+            "write @dataclass(eq=False) above a network and call super().__init__() in "
+            "__post_init__, or pass an instance to load(folder, network=...)"
+        )
+    name = kind.__name__
+    before = OWN.get(name)
+    again = before is not None and (before.__module__, before.__qualname__) == (
+        kind.__module__,
+        kind.__qualname__,
+    )
+    if name in KNOWN and not again:
+        whose = "quasistatic" if before is None else before.__module__
+        raise ValueError(f"{whose} has a class {name} already: give yours another name")
+    KNOWN[name] = OWN[name] = kind
+    return kind
 
 
 class Diffusion(Model):
     r"""A diffusion model that answers as a probability distribution; see :class:`Model` for its
-    four parts.
+    parts.
 
     The verbs take NumPy arrays or tensors of raw data and return tensors on the model's device.
     `rng` is a seed, a `torch.Generator`, which moves on, or None for PyTorch's global generator.
@@ -73,9 +115,10 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stepper: Stepper | None = None,
     ) -> Tensor:
-        """n draws from the model.
+        """n draws from the model, or from p(x | y) with `given`.
 
         Args:
             n: how many draws.
@@ -85,6 +128,8 @@ class Diffusion(Model):
                 its noise depends on the seed and on i only. `sample(4, rng=0)[:2]` equals
                 `sample(2, rng=0)` bit for bit on a CPU, for examples of up to 1024 values; beyond,
                 and on a GPU, to within the rounding of batches of different sizes.
+            given: y of p(x | y), for a model with a condition: one value, or one for each draw;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: how a walk goes from x_t to x_s, by default `Ancestral()`, which draws from the
                 law that `score` bounds.
 
@@ -92,10 +137,12 @@ class Diffusion(Model):
             Raw data with shape (n, *).
 
         Raises:
-            TypeError: if the stepper cannot serve the model: which can.
-            ValueError: if n < 1, or the times make no chain.
+            TypeError: if the stepper cannot serve the model: which can; or a condition is given and
+                the model has none.
+            ValueError: if n < 1, or the times make no chain; or `given` is no value of the
+                condition, or has another number of values.
         """
-        return sample(self, n, times, rng, stepper)
+        return sample(self.given_each(given, n), n, times, rng, stepper)
 
     def encode(
         self,
@@ -103,6 +150,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stepper: Multistep | None = None,
         tolerance: float = 1e-5,
     ) -> Tensor:
@@ -112,6 +160,8 @@ class Diffusion(Model):
             x: raw data with shape (N, *).
             times: the times to visit; by default 50, even in log-SNR.
             rng: for spaces whose map is random (`Dequantized`).
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: without correction, by default `Multistep(2, corrected=False)`.
             tolerance: the largest change of a value of the noise that counts as none.
 
@@ -122,22 +172,29 @@ class Diffusion(Model):
             TypeError: if the model's kernel has no flow (bits and classes jump).
             ValueError: if the steps are too long to be solved for.
         """
-        return encode(self, x, times, rng, stepper, tolerance)
+        return encode(self._for(given, x), x, times, rng, stepper, tolerance)
 
     def decode(
-        self, noise: Tensor, times: Times = None, *, stepper: Multistep | None = None
+        self,
+        noise: Tensor,
+        times: Times = None,
+        *,
+        given: object = None,
+        stepper: Multistep | None = None,
     ) -> Tensor:
         """Where the probability flow carries noise, as raw data: the same for the same noise.
 
         Args:
             noise: x_T with the shape of x_0, (N, *).
             times: the times to visit; by default 50, even in log-SNR.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stepper: by default `Multistep(2, corrected=False)`.
 
         Raises:
             TypeError: if the model's kernel has no flow (bits and classes jump).
         """
-        return decode(self, noise, times, stepper)
+        return decode(self.given_each(given, len(noise)), noise, times, stepper)
 
     def score(
         self,
@@ -146,12 +203,14 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         stderr: float | None = None,
         each: bool = False,
         most: int | None = None,
         method: Method | None = None,
     ) -> Score:
-        """log p(x) for each example, with its terms, units, standard error and cost.
+        """log p(x) for each example, or log p(x | y) with `given`, with its terms, units, standard
+        error and cost.
 
         By default it is the bound, from below: `evaluations` of the network are spent on each
         example, spread evenly over the steps; the standard error holds what they leave open.
@@ -162,6 +221,8 @@ class Diffusion(Model):
                 every term.
             times: the chain to score, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             stderr: the standard error to reach of the mean over the examples, in bits a value, by
                 as few evaluations as it takes; they are allotted to where the noise is
                 (:func:`likelihood.bound_to`).
@@ -180,23 +241,24 @@ class Diffusion(Model):
         """
         source = as_generator(rng)
         self._require_precision("score")
+        model = self._for(given, x)
         if method is not None:
             if stderr is not None or most is not None or evaluations != EVALUATIONS:
                 raise ValueError(
                     f"evaluations and stderr are for the bound, and {method} has a cost of its "
                     "own: leave them out, or leave the method out"
                 )
-            return method(self, x, self._listed(times), source)
+            return method(model, x, self._listed(times), source)
         if (stderr is not None and evaluations != EVALUATIONS) or (most and stderr is None):
             raise ValueError(
                 "evaluations is a fixed budget, and stderr one as large as it takes, at most "
                 "`most`: give evaluations alone, or stderr and most"
             )
         if stderr is not None:
-            return bound_to(self, x, stderr, each, most, self.times(times), source)
+            return bound_to(model, x, stderr, each, most, self.times(times), source)
         terms = count_terms(self, self.times(times))
         shares = None if evaluations is None or evaluations >= terms else evaluations
-        return bound(self, x, shares, self.times(times), source)
+        return bound(model, x, shares, self.times(times), source)
 
     def sandwich(
         self,
@@ -204,6 +266,8 @@ class Diffusion(Model):
         paths: int = 1,
         times: Times = None,
         rng: Rng = None,
+        *,
+        given: object = None,
     ) -> Sandwich:
         """log p from below and from above for draws of the model: how far its bound can be from the
         truth.
@@ -213,8 +277,11 @@ class Diffusion(Model):
             paths: weighted paths for each.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each draw;
+                None (the default) for p(x), or what :meth:`given` gave.
         """
-        return sandwich(self, n, paths, self.times(times), as_generator(rng))
+        model = self.given_each(given, n)
+        return sandwich(model, n, paths, self.times(times), as_generator(rng))
 
     def posterior(
         self,
@@ -223,10 +290,12 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
-        r"""Draws from p(x) r(x) / Z for each example that a factor is about, and the evidence Z.
+        r"""Draws from p(x) r(x) / Z for each example that a factor is about, and the evidence Z;
+        with `given`, from p(x | y) r(x) / Z.
 
         Args:
             factor: r, about raw data: `Observed`, `Linear`, `Smooth`, `Label`, a product of them,
@@ -234,6 +303,8 @@ class Diffusion(Model):
             draws: how many to return for each example.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: by default `SMC()`, weighted particles, exact in the limit of many;
                 `SMC(particles=256, repeats=4)` says how many. `Guided("matched")` is one of SD15's
                 approximations: fast, and without evidence.
@@ -247,7 +318,8 @@ class Diffusion(Model):
             ValueError: if the factor does not fit the data, contradicts itself, or leaves no
                 particle a weight (at which time); or a number is below 1.
         """
-        return posterior(self, factor, draws, times, rng, method or SMC(), together)
+        model = self if given is None else self.given(given)
+        return posterior(model, factor, draws, times, rng, method or SMC(), together)
 
     def complete(
         self,
@@ -257,6 +329,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
@@ -269,6 +342,8 @@ class Diffusion(Model):
             draws: how many to return for each example.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: see :meth:`posterior`.
             together: see :meth:`posterior`.
 
@@ -282,7 +357,8 @@ class Diffusion(Model):
         known, y = self._known(x, mask)
         variance = torch.where(known, 0.0, torch.inf)
         observed = Observed(y, variance)
-        return self.posterior(observed, draws, times, rng, method=method, together=together)
+        options: Any = {"given": given, "method": method, "together": together}
+        return self.posterior(observed, draws, times, rng, **options)
 
     def impute(
         self,
@@ -291,6 +367,7 @@ class Diffusion(Model):
         times: Times = None,
         rng: Rng = None,
         *,
+        given: object = None,
         method: PosteriorMethod | None = None,
         together: int | None = None,
     ) -> Posterior:
@@ -304,6 +381,8 @@ class Diffusion(Model):
             draws: how many to return for each row.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example;
+                None (the default) for p(x), or what :meth:`given` gave.
             method: see :meth:`posterior`.
             together: see :meth:`posterior`.
 
@@ -319,13 +398,15 @@ class Diffusion(Model):
                 "first: they are plain samples",
                 stacklevel=2,
             )
-        return self.complete(array, missing, draws, times, rng, method=method, together=together)
+        options: Any = {"given": given, "method": method, "together": together}
+        return self.complete(array, missing, draws, times, rng, **options)
 
     def compress(
         self,
         x: object,
         times: Times = 50,
         *,
+        given: object = None,
         block: int = 2048,
         together: int = 64,
         workers: int | None = None,
@@ -338,6 +419,8 @@ class Diffusion(Model):
             x: raw data with shape (N, *), an array or a tensor on any device.
             times: the chain. A number is that many even times at most: fewer where T is less, and
                 all where the head defines steps between neighbours only. None takes all T.
+            given: y of p(x | y), for a model with a condition: one value, or one for each example.
+                It is not in the stream, only its digest: :meth:`decompress` needs it too.
             block: examples in a block. Larger ones make shorter streams and take more memory.
             together: examples that the network evaluates at once.
             workers: blocks at work at a time, a thread each; None takes one for each core.
@@ -356,7 +439,7 @@ class Diffusion(Model):
         elif isinstance(listed, int):
             listed = min(listed, self.steps)
         codec = Codec(
-            self,
+            self._for(given, x),
             listed,
             block=block,
             together=together,
@@ -366,18 +449,23 @@ class Diffusion(Model):
         )
         return codec.compress(x)
 
-    def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
+    def decompress(
+        self, stream: bytes, anyway: bool = False, *, given: object = None
+    ) -> np.ndarray:
         """The array of a stream that :meth:`compress` made.
 
         Args:
             stream: what :meth:`compress` gave.
             anyway: also read a stream that is not portable and was written with other arithmetic;
                 wrong values are found by their checksums.
+            given: y, as it was given to :meth:`compress`.
 
         Raises:
-            StreamError: if it was altered, written by another model, or cannot be read here.
+            StreamError: if it was altered, written by another model or for another y, or cannot be
+                read here.
         """
-        return Codec(self).decompress(stream, anyway)
+        model = self if given is None else self.given(given)
+        return Codec(model).decompress(stream, anyway)
 
     def resized(self, shape: int | tuple[int, ...]) -> "Diffusion":
         """This model for examples of another shape, with its weights: what a convolutional
@@ -412,6 +500,7 @@ class Diffusion(Model):
         class has to be given."""
         description = converted_description(description)
         kinds = ("space", "kernel", "head") + (() if network is not None else ("network",))
+        kinds += ("condition",) * ("condition" in description)
         missing = [name for name in kinds if name not in description]
         if missing:
             raise ValueError(f"the description of a model lacks {', '.join(missing)}")
@@ -456,6 +545,135 @@ class Diffusion(Model):
             ) from None
         return model.eval()
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        network: nn.Module | None = None,
+    ) -> "Diffusion":
+        """Loads a model from the hub, or from a folder; see :meth:`push_to_hub`.
+
+        Args:
+            source: a repository, as "user/model" or "user/model@revision", or a folder.
+            revision: of the repository: a branch, a tag or a commit.
+            network: see :meth:`load`.
+
+        Returns:
+            The model, in evaluation mode. Its files stay in the hub's cache, from which they are
+            read where there is no network; a warning says so.
+
+        Raises:
+            ModuleNotFoundError: if huggingface_hub is not installed.
+            FileNotFoundError: if there is no such folder, repository or revision, or the hub
+                cannot be reached and the cache has no copy.
+            ValueError: if a file came damaged, or holds another kind of model.
+        """
+        repository = Repository.parse(source, revision)
+        if repository is None:
+            return cls.load(source, network)
+        return cls.load(repository.fetch(), network)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        run: str | Path | None = None,
+        score: Score | None = None,
+        license: str | None = None,
+        command: str | None = None,
+        name: str | None = None,
+    ) -> Path:
+        """Writes the model and a card, `README.md`, as :meth:`push_to_hub` uploads them.
+
+        Args:
+            folder: where.
+            run: the model's own run, whose configuration and metrics go into the card: the data
+                and their digests, the settings, the last validation.
+            score: of test data, for the card: the bound with its error, units and cost.
+            license: the identifier of the licence, "apache-2.0" for example.
+            command: the command that trained the model, for the card.
+            name: of the model, for the card; by default the folder's.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if `run` holds another model.
+        """
+        path = as_path("folder", folder)
+        own = None if run is None else as_path("run", run)
+        if own is not None:
+            self._require_same(own)
+        lines = () if score is None else (*str(score).splitlines(),)
+        images = len(self.space.shape) > 1
+        card = Card(repr(self), license, lines, command, images)
+        return write_pretrained(path, self.save, own, card, name or path.resolve().name)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        run: str | Path | None = None,
+        score: Score | None = None,
+        license: str | None = None,
+        command: str | None = None,
+        private: bool = False,
+        message: str = "Upload a model of quasistatic",
+    ) -> str:
+        """Uploads the model with a card to the hub: `config.json`, `model.safetensors` with its
+        digest, and `README.md`. Anybody then opens it by :meth:`from_pretrained`, and the command
+        line takes its name where it takes a run.
+
+        Args:
+            repo: "user/model"; the repository is created if there is none. "user/model@branch"
+                writes to a branch.
+            run: see :meth:`save_pretrained`.
+            score: see :meth:`save_pretrained`.
+            license: see :meth:`save_pretrained`.
+            command: see :meth:`save_pretrained`.
+            private: whether a new repository is private.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ModuleNotFoundError: if huggingface_hub is not installed.
+            PermissionError: if nobody is logged in, or may not write there.
+            ConnectionError: if the hub cannot be reached.
+            ValueError: if `repo` is no name of a repository, or `run` holds another model.
+        """
+        repository = Repository.parse(repo)
+        if repository is None:
+            raise ValueError(f"a repository is named as user/model, got {repo!r}")
+
+        def write(folder: Path) -> object:
+            return self.save_pretrained(
+                folder,
+                run=run,
+                score=score,
+                license=license,
+                command=command,
+                name=repository.name,
+            )
+
+        return publish(repository, write, private, message)
+
+    def _require_same(self, run: Path) -> None:
+        """ValueError unless a run's folder holds this model."""
+        tensors, _ = files.load_tensors(run / "model.safetensors")
+        own = {name: tensor.cpu() for name, tensor in self.state_dict().items()}
+        same = tensors.keys() == own.keys() and all(
+            torch.equal(tensor.to(own[name].dtype), own[name]) for name, tensor in tensors.items()
+        )
+        if not same:
+            raise ValueError(
+                f"{run} holds other weights than this model: give the run that this model was "
+                "loaded from, or leave run out"
+            )
+
     def _require_precision(self, verb: str) -> None:
         """TypeError if the weights are of 16 bits: log-probabilities need more digits."""
         dtype = self.blank(1).dtype
@@ -463,6 +681,13 @@ class Diffusion(Model):
             raise TypeError(
                 f"{verb} needs weights in float32 or float64, got {dtype}: call model.float() first"
             )
+
+    def _for(self, given: object, x: object) -> Self:
+        """The model of p(x | y) for the examples x, for one value of y or as many as examples."""
+        if given is None:
+            return self
+        array = as_tensor(x, "x")
+        return self.given_each(given, len(array) if array.ndim else 1)
 
     def _listed(self, times: Times) -> int | Sequence[int] | Tensor | None:
         """The times of a grid; other times as they are."""
@@ -508,12 +733,16 @@ def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) ->
 
 def _require_known_network(folder: Path, description: dict[str, Any]) -> None:
     """ValueError if the network in a folder is of a user's own class, which has to be passed."""
-    stored = description.get("network")
+    stored = converted_description(description).get("network")
     name = stored.get("is") if isinstance(stored, dict) else None
-    if isinstance(stored, dict) and len(stored) == 1 and name not in KNOWN:
+    if isinstance(name, str) and name not in KNOWN:
+        assert isinstance(stored, dict)  # as it has a name
+        given = ", ".join(f"{key}={value!r}" for key, value in stored.items() if key != "is")
+        instance = f"{name}({given or '...'})"
         raise ValueError(
             f"the network in {folder} is of the class {name}, which is not one of quasistatic's: "
-            f"pass an instance of it, as load(folder, network={name}(...))"
+            f"pass an instance of it, as load(folder, network={instance:.200}), or make the class "
+            f"known before, as register({name}) does for a dataclass"
         )
 
 
@@ -522,6 +751,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
+    if (folder / "model_index.json").is_file():
+        raise ValueError(
+            f"{folder} was saved by diffusers: open it by from_diffusers({str(folder)!r})"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json: it is not a run, or was cut short")
     try:

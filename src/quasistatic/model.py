@@ -1,4 +1,5 @@
-"""The chain: a space, a kernel, a head and a network define p(x_s | x_t)."""
+"""The chain: a space, a kernel, a head and a network define p(x_s | x_t), or p(x_s | x_t, y) with a
+condition y."""
 
 __all__ = ["Model"]
 
@@ -6,8 +7,8 @@ import copy
 import dataclasses
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from ._utils import serialization
 from ._utils.eval_mode import evaluating
 from ._utils.printing import ShortRepr
 from ._utils.validation import instance_of
+from .conditions import Condition
+from .conditions.named import as_condition
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
@@ -37,14 +40,24 @@ class Model(nn.Module):
         head: the meaning of the network's output.
         network: a module that is called with x_t of shape (B, *) and t / T of shape (B,) and
             returns (B, *, head.outputs). Where the space allows missing values, they are NaN in
-            x_t.
+            x_t. With a condition, it takes the condition's codes, shape (B, condition.width), as a
+            third argument.
+        condition: what y of p(x | y) is, such as `conditions.ClassLabel(10)`, or a dictionary of
+            several by name. None (the default) for a model of p(x) alone. :meth:`given` gives y.
 
     Raises:
-        TypeError: if the four parts do not fit together; the message says which, and what would
+        TypeError: if the parts do not fit together; the message says which, and what would
             fit.
     """
 
-    def __init__(self, space: Space, kernel: Kernel, head: Head, network: nn.Module) -> None:
+    def __init__(
+        self,
+        space: Space,
+        kernel: Kernel,
+        head: Head,
+        network: nn.Module,
+        condition: Condition | Mapping[str, Condition] | None = None,
+    ) -> None:
         super().__init__()
         instance_of("space", space, Space, "Binary(20)")
         instance_of("kernel", kernel, Kernel, "GaussianKernel(schedules.cosine(1000))")
@@ -54,6 +67,8 @@ class Model(nn.Module):
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
         self.head = head.bind(space, kernel)
+        self.condition = as_condition(condition)
+        self._codes: Tensor | None = None  # of y; None where y is not given
         self._fits = 0  # the most examples that fitted into memory; 0 if all did
         self._check_network()
 
@@ -80,12 +95,101 @@ class Model(nn.Module):
         """:attr:`chunk_size` on the CPU, the same on every machine."""
         return max(1, min(4096, VALUES_AT_ONCE // math.prod(self.space.state)))
 
-    def chunks(self, x: Tensor, copies: int = 1) -> Iterator[Tensor]:
-        """The rows of x (N, *) in pieces that fit in memory at once: :attr:`chunk_size` rows, or
-        fewer where `copies` of each row are made."""
+    def chunks(self, x: Tensor, copies: int = 1) -> Iterator[tuple[Self, Tensor]]:
+        """The rows of x (N, *) in pieces that fit in memory at once, each with the model for these
+        rows (:meth:`take`): :attr:`chunk_size` rows, or fewer where `copies` of each row are
+        made."""
         size = max(1, self.chunk_size // copies)
+        self.given_each(None, len(x))
         for start in range(0, len(x), size):
-            yield x[start : start + size]
+            piece = x[start : start + size]
+            yield self.take(slice(start, start + len(piece))), piece
+
+    def given(self, y: object) -> Self:
+        """The same chain for p(x | y): its verbs are those of the conditional distribution. It
+        shares all parts and weights with this model.
+
+        Args:
+            y: a value of the condition, which holds for every example; or N of them, one for each
+                example. None for p(x), where y is averaged out.
+
+        Raises:
+            TypeError: if the model has no condition.
+            ValueError: if a value is not one of the condition.
+        """
+        if y is None:
+            return self.with_codes(None)
+        return self.with_codes(self.require_condition().encode(y))
+
+    def require_condition(self) -> Condition:
+        """The condition.
+
+        Raises:
+            TypeError: if the model has none.
+        """
+        if self.condition is None:
+            raise TypeError(
+                "the model has no condition, so nothing can be given: build it with a condition, "
+                "as condition=conditions.ClassLabel(10), and a network with condition=10"
+            )
+        return self.condition
+
+    def given_each(self, y: object, count: int) -> Self:
+        """:meth:`given`, for one value of y or as many as there are examples.
+
+        Args:
+            y: see :meth:`given`.
+            count: the number of examples.
+
+        Raises:
+            ValueError: if there are several values, and not `count`.
+        """
+        model = self if y is None else self.given(y)
+        rows = model.given_rows
+        if rows not in (0, 1, count):
+            raise ValueError(
+                f"{rows} values were given for {count} example{'s' * (count > 1)}: give one for "
+                "each, or one for all"
+            )
+        return model
+
+    @property
+    def codes(self) -> Tensor | None:
+        """The codes of the given values, shape (1 or N, condition.width); None if none is given."""
+        return self._codes
+
+    @property
+    def given_rows(self) -> int:
+        """How many values are given: 0, 1 for all examples, or one for each."""
+        return 0 if self._codes is None else len(self._codes)
+
+    def with_codes(self, codes: Tensor | None) -> Self:
+        """The same chain for values that are encoded already, see :meth:`.Condition.encode`."""
+        if codes is self._codes:
+            return self
+        other = copy.copy(self)
+        other._codes = codes
+        return other
+
+    def take(self, rows: Tensor | slice) -> Self:
+        """The model for some of the examples that values were given for.
+
+        Args:
+            rows: which, (n,); they may repeat.
+
+        Returns:
+            The model itself where at most one value is given.
+        """
+        if self._codes is None or len(self._codes) == 1:
+            return self
+        return self.with_codes(
+            self._codes[rows if isinstance(rows, slice) else rows.to(self._codes.device)]
+        )
+
+    def repeated(self, copies: int) -> Self:
+        """The model for `copies` of each example, one after the other."""
+        rows = torch.arange(self.given_rows)
+        return self.take(rows.repeat_interleave(copies))
 
     def blank(self, n: int) -> Tensor:
         """Zeros with the shape, type and device of n examples of x."""
@@ -106,17 +210,17 @@ class Model(nn.Module):
             torch.OutOfMemoryError: if not even one example fits into the memory. Where a batch does
                 not fit and no gradient is needed, it is evaluated in parts, which a warning says.
         """
-        time = (t / self.steps).to(x_t.dtype)
+        inputs = x_t, (t / self.steps).to(x_t.dtype), *self._code_of(x_t)
         if torch.is_grad_enabled():  # parts would save nothing, as the gradient needs all of them
-            found: Tensor = self.network(x_t, time)
+            found: Tensor = self.network(*inputs)
             return found
         while True:
             size = min(self._fits or len(x_t), len(x_t))
             try:
                 if size == len(x_t):
-                    found = self.network(x_t, time)
+                    found = self.network(*inputs)
                     return found
-                pieces = zip(torch.split(x_t, size), torch.split(time, size), strict=True)
+                pieces = zip(*(torch.split(each, size) for each in inputs), strict=True)
                 return torch.cat([self.network(*piece) for piece in pieces])
             except torch.OutOfMemoryError as error:
                 if size <= 1:
@@ -132,6 +236,22 @@ class Model(nn.Module):
                 "programs that use the device may be the cause",
                 stacklevel=2,
             )
+
+    def _code_of(self, x_t: Tensor) -> tuple[Tensor, ...]:
+        """The code of each row of x_t (B, *), shape (B, condition.width), of a model that has a
+        condition; zeros where y is not given."""
+        if self.condition is None:
+            return ()
+        count = len(x_t)
+        if self._codes is None:
+            return (x_t.new_zeros(count, self.condition.width),)
+        if len(self._codes) not in (1, count):
+            raise ValueError(
+                f"values of y were given for {len(self._codes)} examples, and {count} are "
+                "evaluated at once: this function takes one value for all examples, so call it "
+                "for each value by itself"
+            )
+        return (self._codes.to(x_t).expand(count, -1),)
 
     def estimate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The model's E[x_0 | x_t].
@@ -214,12 +334,10 @@ class Model(nn.Module):
         return other
 
     def describe(self) -> dict[str, Any]:
-        """The four parts as JSON values. A network that is not a dataclass is described by its name
+        """The parts as JSON values. A network that is not a dataclass is described by its name
         only."""
-        parts = {
-            name: serialization.describe(getattr(self, name))
-            for name in ("space", "kernel", "head")
-        }
+        named = ["space", "kernel", "head"] + ["condition"] * (self.condition is not None)
+        parts = {name: serialization.describe(getattr(self, name)) for name in named}
         return parts | {"network": serialization.describe_or_name(self.network)}
 
     def __repr__(self) -> str:
@@ -236,20 +354,25 @@ class Model(nn.Module):
             f"  kernel:  {self.kernel!r}\n"
             f"  head:    {self.head!r}\n"
             f"  network: {described}"
+            + ("" if self.condition is None else f"\n  given:   {self.condition!r}")
         )
 
     @torch.no_grad()
     def _check_network(self) -> None:
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
         x[0] = torch.nan if self.space.holes else 0.0
+        code = self._code_of(x)
+        _check_widths(self.network, self.condition)
         with evaluating(self.network):
             try:
-                output = self.network(x, (t / self.steps).to(x))
+                output = self.network(x, (t / self.steps).to(x), *code)
             except (RuntimeError, IndexError, TypeError) as error:
+                codes = "".join(f", and codes of shape {tuple(each.shape)}" for each in code)
                 raise TypeError(
                     f"{type(self.network).__name__} cannot be applied to x of shape "
-                    f"{tuple(x.shape)} and times of shape {tuple(t.shape)} ({error}): build it "
-                    f"for data of shape {self.space.state}"
+                    f"{tuple(x.shape)} and times of shape {tuple(t.shape)}{codes} ({error}): build "
+                    f"it for data of shape {self.space.state}"
+                    + (", with the condition's codes as its third argument" if code else "")
                 ) from error
         if not isinstance(output, Tensor):
             raise TypeError(
@@ -269,3 +392,19 @@ class Model(nn.Module):
                 f"{type(self.network).__name__} returns NaN or infinity where a value of x is "
                 "missing (NaN): build it for missing values (MLP takes holes=True)"
             )
+
+
+def _check_widths(network: nn.Module, condition: Condition | None) -> None:
+    """TypeError if a network of this library was built for another condition."""
+    width, wanted = getattr(network, "condition", None), 0 if condition is None else condition.width
+    if not isinstance(width, int) or width == wanted:
+        return
+    if condition is None:
+        raise TypeError(
+            f"{type(network).__name__} was built with condition={width}, and the model has no "
+            "condition: give the model one, as condition=conditions.ClassLabel(...)"
+        )
+    raise TypeError(
+        f"{type(condition).__name__} has codes of {wanted} numbers, and {type(network).__name__} "
+        f"was built with condition={width}: build it with condition={wanted}"
+    )

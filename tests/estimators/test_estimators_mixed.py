@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 import quasistatic as qs
 from conftest import default_dtype
 from quasistatic.distributions.mixtures.fitting import stacking
-from quasistatic.estimators import closed_form, fitted, levels, model_selection
+from quasistatic.estimators import closed_form, levels, model_selection, network_completion
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=4), qs.DiffusionOutliers()]
 every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
@@ -111,7 +111,7 @@ def test_what_would_be_done_is_said_before_it_is_done():
     [
         (lambda f: f.assign(size=math.inf), ValueError, "column 'size' holds inf in row 0"),
         (lambda f: f.assign(id=[f"n{i % 260}" for i in range(300)]), ValueError, "tell rows apart"),
-        (lambda f: f.assign(day=pd.Timestamp(0)), TypeError, "column 'day' holds times"),
+        (lambda f: f.assign(day=pd.Period("2020")), TypeError, "column 'day' holds a Period"),
         (lambda f: f[:1], ValueError, "a minimum of 2 is required|columns are constant"),
         (lambda f: f[["kind"]].assign(kind="a"), ValueError, "all 1 columns are constant"),
     ],
@@ -299,7 +299,7 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
 def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     """Its word is hardly one: the answers are those of the closed form, step by step."""
     monkeypatch.setattr(closed_form, "STEPS", 30)
-    monkeypatch.setattr(fitted, "WALKED", 15)
+    monkeypatch.setattr(network_completion, "STEPS", 15)
     frame, new = shop(120), shop(20, 1)
     learned = qs.DiffusionDensity().fit(frame)
     exact = learned.score(frame)
@@ -310,7 +310,7 @@ def test_a_network_that_speaks_samples_and_completes(monkeypatch):
     assert (drawn.dtypes == frame.dtypes).all()
     assert (drawn["kind"] == "b").mean() == pytest.approx(0.6, abs=0.15)
     spoilt = new.assign(kind=None)
-    filled = qs.DiffusionImputer.of(learned, draws=8, particles=16).transform(spoilt)["kind"]
+    filled = qs.DiffusionImputer.of(learned, draws=8, method="network").transform(spoilt)["kind"]
     assert (filled == new["kind"]).mean() >= 0.6
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import quasistatic as qs
 from quasistatic.distributions.mixtures.fitting import stacking
-from quasistatic.estimators import closed_form, fitted
+from quasistatic.estimators import closed_form, levels, network_completion
 
 
 @pytest.fixture(autouse=True)
@@ -134,14 +134,15 @@ def test_what_is_filled_does_not_depend_on_the_rows_beside_it():
 @pytest.mark.parametrize("kind", ["levels", "corrected"])
 def test_what_a_network_fills_does_not_depend_on_the_rows_beside_it(kind, monkeypatch):
     """The particles of a row have noise of its own."""
-    monkeypatch.setattr(fitted, "WALKED", 5)
+    monkeypatch.setattr(network_completion, "STEPS", 5)
+    monkeypatch.setattr(levels, "FILLED_BY", 5)
     rng = np.random.default_rng(0)
     if kind == "levels":
         x = rng.integers(0, 3, (500, 3)).astype(float)
         imputer = qs.DiffusionImputer(draws=8, particles=8, steps=1, width=8).fit(x)
     else:
         x = rng.normal(size=(60, 3))
-        imputer = qs.DiffusionImputer(draws=8, particles=8).fit(x)
+        imputer = qs.DiffusionImputer(draws=8, particles=8, method="network").fit(x)
         with torch.no_grad():
             imputer.model_.network.correction.read_out.bias += 0.2
     new = x[:6].copy()

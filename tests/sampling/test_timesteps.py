@@ -1,18 +1,32 @@
 """Paths of least cost, and variances that are measured."""
 
 import itertools
+import warnings
 
 import pytest
 import torch
 
 from conftest import KERNELS, Silent, Wrong, assert_mean, close, mixed_model, mixed_rows
+from quasistatic.diagnostics import certificates
 from quasistatic.diagnostics.oracles import GaussianOracle, HeartbeatOracle, MixtureOracle
+from quasistatic.diffusion import Diffusion
 from quasistatic.heads import Clean, Exact, Levels, Natural, Spread, Velocity
 from quasistatic.heads.variances import FixedLarge, FixedSmall
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
-from quasistatic.sampling import sample, timesteps
+from quasistatic.sampling import (
+    DDIM,
+    DPMSolver,
+    EvenLogSNR,
+    EvenTimes,
+    Karras,
+    Quadratic,
+    UniPC,
+    sample,
+    timesteps,
+    walk,
+)
 from quasistatic.sampling.timesteps import StepCosts
 from quasistatic.spaces import Continuous, Quantized
 
@@ -180,3 +194,48 @@ def test_requests_that_cannot_be_served_say_so(rng):
             costs.path(count)
     with pytest.raises(ValueError, match="leaves them or does not end at T"):
         costs.nats(torch.tensor([3, 4, 15]))
+
+
+@pytest.mark.parametrize(
+    ("law", "stepper"),
+    [
+        (certificates.ring, UniPC(2)),
+        (certificates.ring, DDIM()),
+        (certificates.pinwheel, DPMSolver(2)),
+    ],
+    ids=["ring-unipc", "ring-ddim", "pinwheel-dpm"],
+)
+def test_a_searched_path_is_better_than_every_grid_on_other_noise(law, stepper):
+    model = Diffusion(**law().parts(GaussianKernel(schedules.linear(1000))))
+    found = timesteps.flow_path(model, 7, stepper, n=48, sweeps=2)
+    assert found.error < min(found.starts.values())
+    assert found.times[-1] == 1000
+    assert (found.times.diff() > 0).all()
+    x_T = next(iter(walk(model, 200, 2, 5))).x
+    truth = certificates.true_flow(law(), model.kernel, x_T)
+
+    def error(times: torch.Tensor) -> float:
+        x = sample(model, 200, times, 5, stepper)
+        return (x - truth).square().mean().sqrt().item()
+
+    grids = [EvenLogSNR(7), EvenTimes(7), Karras(7), Quadratic(7)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        others = [error(stepper.times(model, 7)), *(error(grid(model)) for grid in grids)]
+        assert error(found.times) < 1.05 * min(others)
+
+
+def test_a_searched_path_needs_a_flow():
+    model = Model(**HeartbeatOracle(6, 3).parts(KERNELS["bits-rare"]))
+    with pytest.raises(TypeError, match="flow_path follows the probability flow"):
+        timesteps.flow_path(model, 5)
+    model = Model(Continuous(3), KERNELS["gaussian"], Velocity(), Wrong())
+    with pytest.raises(ValueError, match="flow_path needs 3 to T = 40 times, got 2"):
+        timesteps.flow_path(model, 2)
+
+
+def test_candidates_may_be_a_grid(rng):
+    oracle = GaussianOracle((0.0, 1.0), (0.3, 1.5))
+    model = Model(**oracle.parts(KERNELS["gaussian"]))
+    costs = timesteps.measure_costs(model, oracle.sample(20, rng), EvenLogSNR(9), 0)
+    assert torch.equal(costs.times, EvenLogSNR(9)(model))

@@ -71,3 +71,13 @@ def test_a_seed_is_taken_from_a_generator_and_moves_it_on(rng):
     first, second = (randomness.seed_from(rng) for _ in range(2))
     assert first != second
     assert first == randomness.seed_from(torch.Generator().manual_seed(0))
+
+
+def test_streams_of_rows_do_not_depend_on_the_rows_beside_them():
+    """Three numbers for each of two rows, drawn together and alone."""
+    like, sources = torch.empty(0), [torch.Generator().manual_seed(k) for k in (3, 4)]
+    both = randomness.normal((6, 5), randomness.RowStreams(sources), like)
+    alone = randomness.RowStreams([torch.Generator().manual_seed(4)])
+    assert torch.equal(randomness.normal((3, 5), alone, like), both[3:])
+    with pytest.raises(ValueError, match="are for 2 rows"):
+        randomness.uniform((5, 2), randomness.RowStreams(sources), like)

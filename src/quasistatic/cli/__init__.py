@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "budget": ("Draw the entropy budget: which time steps carry the bits", _verb("budget")),
     "check": ("Test the identities that every model must satisfy", _verb("check")),
     "report": ("Write a page about one run or several", _in("commands:report_command")),
+    "convert": ("Convert a model of diffusers to a run folder", _in("others:convert")),
     "schedule": ("Compare noise schedules", _in("others:schedule")),
     "demo": ("Train three small recipes and write one page about them", _in("others:demo")),
     "cite": ("List the papers that docstrings cite", _in("others:cite")),
@@ -58,7 +59,7 @@ def main(arguments: Words | None = None) -> None:
     """Runs one command. Bad input ends with a message on standard error and exit status 2.
 
     Args:
-        arguments: of the command line; by default `sys.argv[1:]`.
+        arguments: the words after `quasistatic`; by default `sys.argv[1:]`.
 
     Raises:
         SystemExit: with status 2 for bad input, 130 after an interrupt, 141 after a broken pipe.

@@ -1,6 +1,6 @@
-"""The commands that open no run: schedule, demo, cite."""
+"""The commands that are no verb of a run: convert, schedule, demo, cite."""
 
-__all__ = ["Cite", "Demo", "Schedule", "cite", "demo", "schedule"]
+__all__ = ["Cite", "Convert", "Demo", "Schedule", "cite", "convert", "demo", "schedule"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,50 @@ from .verbs import shared
 
 
 @dataclass
+class Convert:
+    """Convert a model that diffusers saved to a run folder.
+
+    Every command also opens such a folder itself. Weights must be safetensors: a pickle can run any
+    code when it is read, and is refused with the way to convert it."""
+
+    source: Path = option(
+        "A folder that diffusers saved, of a UNet2DModel and a scheduler.",
+        "required",
+        "FOLDER",
+        positional=True,
+    )
+    out: Path | None = option(
+        "The run folder to write.", "runs/ and the name of the source", "FOLDER", "-o"
+    )
+    size: int | tuple[int, int] | None = option(
+        "Height and width of the images in pixels; one number for a square.",
+        "those of the network's configuration",
+        "INT [INT]",
+    )
+    json: bool = shared.json()
+
+
+def convert(words: Sequence[str]) -> None:
+    """Converts a model that diffusers saved to a run folder."""
+    asked = parse(Convert, "convert", words)
+    from ..checkpoints import from_diffusers
+    from ..reporting.answer import Answer
+    from ..reporting.console import Display
+
+    out = asked.out or Path("runs") / asked.source.resolve().name
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} holds a model already: give another folder by --out")
+    model = from_diffusers(asked.source, size=asked.size)
+    model.save(out)
+    facts = {"run": str(out), "model": model.describe()}
+    Display(asked.json).show(Answer(facts, [f"wrote {out}:", repr(model)]))
+
+
+@dataclass
 class Schedule:
     """Compare noise schedules: alpha_bar, log-SNR, and the information that each step loses.
 
-    A name may have its numbers behind it: linear:1e-4,0.02 or linear_log_snr:7,-7."""
+    Numbers after a colon are the schedule's parameters: linear:1e-4,0.02 or linear_log_snr:7,-7."""
 
     names: tuple[str, ...] = option(
         "Schedules to compare.",
@@ -31,7 +71,7 @@ class Schedule:
         "normal|bit|levels",
         value="normal",
     )
-    out: Path | None = option("A PNG file to draw them into.", None, "PATH", "-o")
+    out: Path | None = option("The PNG file to draw them into.", None, "PATH", "-o")
     json: bool = shared.json()
 
 

@@ -179,12 +179,12 @@ def _push_all(chain: Chain, raw: Tensor, together: int) -> Block:
         arithmetic = chain.portability.writer()
         stack = Stack.start(room, arithmetic)
         start = stack.bits
-        chain.push(stack, raw[:1])
+        chain.take(slice(0, 1)).push(stack, raw[:1])
         need, left = max(1, start - 32 * stack.lowest), max(1, stack.bits - start)
         least = max(1, min(AT_EASE // need, len(raw) // 16, together))
         growth = min(math.ceil(16 * MARGIN * need / left), NEVER)
         for batch in batch_slices(len(raw), least, growth, together)[1:]:
-            chain.push(stack, raw[batch])
+            chain.take(batch).push(stack, raw[batch])
         push_missing(stack, raw.isnan().flatten(1)[:, chain.values.holes].numpy())
         if stack.lowest > 0:
             payload = chain.portability.payload(arithmetic, stack.payload())
@@ -202,7 +202,7 @@ def _pop_all(chain: Chain, block: Block, together: int) -> Tensor:
     holes = chain.values.holes
     missing.flatten(1)[:, holes] = torch.from_numpy(pop_missing(stack, block.count, len(holes)))
     found = [
-        chain.pop(stack, missing[batch])
+        chain.take(batch).pop(stack, missing[batch])
         for batch in reversed(batch_slices(block.count, block.least, block.growth, together))
     ]
     if not stack.holds_only(block.initial_words) or arithmetic.unfinished:

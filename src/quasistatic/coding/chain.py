@@ -2,6 +2,7 @@ r"""Bits-back coding of a batch of examples along a chain: the code is about as 
 
 __all__ = ["BINS", "Chain", "each_at", "on_host"]
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
@@ -86,6 +87,15 @@ class Chain:
     def scan(self, x: np.ndarray) -> "Chain":
         """The same chain, for what is true of the values of x (N, *shape)."""
         return Chain(self.model, self.times, self.values.scan(x), self.portability)
+
+    def take(self, rows: slice) -> "Chain":
+        """The chain for some of the examples, by :meth:`Model.take`; itself where all examples have
+        the same condition, or none."""
+        if self.model.given_rows <= 1:
+            return self
+        other = copy.copy(self)
+        other.model = self.model.take(rows)
+        return other
 
     def push(self, stack: Stack, raw: Tensor) -> None:
         """Pushes a batch of raw values (B, *shape), float64, NaN where one is missing."""

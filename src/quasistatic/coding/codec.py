@@ -17,7 +17,7 @@ from torch import Tensor
 from ..model import Model
 from .blocks import Block, decode, encode
 from .chain import BINS, Chain
-from .compatibility import chain_of, check_header
+from .compatibility import chain_of, check_header, given_digest
 from .errors import DamagedValues
 from .float_reproducibility import fingerprint, platform_facts, reproducible_floats
 from .header import LARGEST, MOST_VALUES, Header
@@ -141,6 +141,7 @@ class Codec:
             ValueError: if it has another shape, or values that the space does not have.
         """
         x = self._checked(x)
+        self.model.given_each(None, len(x))
         chain = self.chain.scan(x)
         header = header_of(self.model, chain, x, self.together, self._block_of(x), "examples")
         start = header.pack()
@@ -173,7 +174,8 @@ class Codec:
         def decoded(numbered: tuple[int, Block]) -> np.ndarray:
             number, block = numbered
             try:
-                return decode(chain, block, dtype, header.together)
+                rows = slice((number - 1) * header.block, number * header.block)
+                return decode(chain.take(rows), block, dtype, header.together)
             except DamagedValues as error:
                 raise StreamError(f"block {number}: {error}") from None
 
@@ -240,18 +242,19 @@ class _Encoder:
 
     def __call__(self, number: int) -> Block:
         start = number * self.header.block
-        raw = np.ascontiguousarray(self.x[start : start + self.header.block])
+        rows = slice(start, start + self.header.block)
+        raw = np.ascontiguousarray(self.x[rows])
 
         def accept(block: Block) -> None:
             check_bounds(self.header, f"block {number + 1}", block)
             if self.verify:
                 written = io.BytesIO(pack_block(self.header, number, block))
                 read = read_block(written, self.header, number)
-                again = decode(self.reader, read, raw.dtype, self.header.together)
+                again = decode(self.reader.take(rows), read, raw.dtype, self.header.together)
                 if again.tobytes() != raw.tobytes():
                     raise DamagedValues("its values are not those that were written")
 
-        return encode(self.chain, raw, self.header.together, accept)
+        return encode(self.chain.take(rows), raw, self.header.together, accept)
 
 
 def header_of(
@@ -279,6 +282,7 @@ def header_of(
         values=chain.values.header_entry,
         epsilon=epsilon,
         rounded=chain.listed.hex(),
+        given=given_digest(model),
     ).with_identity(x)
 
 

@@ -44,6 +44,9 @@ AT_ONCE = 2**24
 _START = struct.Struct("<8sHI")
 _CRC = struct.Struct("<I")
 _TYPE = re.compile(r"[<>|][biuf]\d{1,2}")
+_OPTIONAL = ("values", "rounded", "noise", "given")
+"""Fields that are left out where they are empty."""
+
 _MALFORMED = "the header of the stream makes no sense"
 
 
@@ -69,6 +72,7 @@ class Header:
             is not portable.
         rounded: what is listed of the rounding of bin widths, in hexadecimal.
         noise: what is listed of the rounding of x_T in a layered stream, in hexadecimal.
+        given: the digest of y in p(x | y), in hexadecimal; "" if nothing is given.
         identity: the digest of the header and of all values, in hexadecimal; "" before version 3.
         version: of the format.
     """
@@ -88,6 +92,7 @@ class Header:
     epsilon: float | None = None
     rounded: str = ""
     noise: str = ""
+    given: str = ""
     identity: str = ""
     version: int = NEWEST
 
@@ -112,6 +117,8 @@ class Header:
         """The digest of this header, to which the bytes of all values are added in order."""
         facts = asdict(self)
         del facts["identity"]
+        if not self.given:  # as before there were conditions
+            del facts["given"]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8)
 
     def pack(self) -> bytes:
@@ -122,7 +129,7 @@ class Header:
         """
         facts = asdict(self)
         del facts["version"]
-        facts = {k: v for k, v in facts.items() if k not in ("values", "rounded", "noise") or v}
+        facts = {k: v for k, v in facts.items() if k not in _OPTIONAL or v}
         whole = json.dumps(facts, separators=(",", ":")).encode()
         text = zlib.compress(whole, 9)
         if len(whole) > _most_facts(math.prod(self.shape)) or len(text) > LONGEST_HEADER:
@@ -220,6 +227,7 @@ def _check(header: Header) -> None:
     for name in ("rounded", "noise"):
         _require(name, _is_text(getattr(header, name), 2**16))
         bytes.fromhex(getattr(header, name))
+    _require("given", _is_text(header.given, 32) and len(bytes.fromhex(header.given)) in (0, 16))
     identified = _is_text(header.identity, 16) and bytes.fromhex(header.identity)
     _require("identity", header.version < NEWEST or len(identified or b"") == 8)
     _require("block", header.largest <= LARGEST)

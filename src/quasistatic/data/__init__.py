@@ -14,6 +14,7 @@ __all__ = [
     "cifar10_labels",
     "dead_leaves",
     "digits",
+    "digits_labels",
     "heartbeat",
     "image_folder",
     "mnist",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from .leaves import dead_leaves, same_leaf
     from .sources import Rows, Some, Source
     from .synthetic import heartbeat, roll_noise, swiss_roll
-    from .tables import Split, digits, split
+    from .tables import Split, digits, digits_labels, split
     from .textures import bark, bark_images
 
 __getattr__ = lazy_names(
@@ -47,7 +48,7 @@ __getattr__ = lazy_names(
         "leaves": "dead_leaves same_leaf",
         "sources": "Rows Some Source",
         "synthetic": "heartbeat roll_noise swiss_roll",
-        "tables": "Split digits split",
+        "tables": "Split digits digits_labels split",
         "textures": "bark bark_images",
     },
 )

@@ -1,6 +1,6 @@
 """Real tables that come with scikit-learn, and a fixed split of any array."""
 
-__all__ = ["Split", "digits", "split"]
+__all__ = ["Split", "digits", "digits_labels", "split"]
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -50,3 +50,8 @@ def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -
 def digits() -> np.ndarray:
     """scikit-learn's 1797 handwritten digits of 8x8 pixels, (1797, 64), whole numbers 0 to 16."""
     return np.asarray(sklearn.datasets.load_digits(return_X_y=True)[0], np.float32)
+
+
+def digits_labels() -> np.ndarray:
+    """The digits that :func:`digits` shows, int64 (1797,) from 0 to 9."""
+    return np.asarray(sklearn.datasets.load_digits(return_X_y=True)[1], np.int64)

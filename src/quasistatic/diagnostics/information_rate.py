@@ -31,7 +31,7 @@ def information_rate(
     example and time.
 
     Args:
-        model: that is measured.
+        model: the model to measure.
         raw: raw data, with shape (N, *).
         times: the chain, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
@@ -47,12 +47,12 @@ def information_rate(
     lost = torch.zeros(len(grid), dtype=torch.float64)
     prior = 0.0
     with evaluating(model):
-        for batch in model.chunks(checked):
+        for part, batch in model.chunks(checked):
             x_0 = model.space.encode(batch, rng)
             prior -= fixed_terms(model, x_0, grid)["prior"].double().sum().item()
             for k in range(1, len(grid)):
                 index = torch.full((len(x_0),), k - 1, device=x_0.device)
-                lost[k] += learned_term(model, x_0, grid, index, rng).double().sum().item()
+                lost[k] += learned_term(part, x_0, grid, index, rng).double().sum().item()
     # The rate at a time: the term of the prior, and the terms of all later steps.
     above = lost[1:].flip(0).cumsum(0).flip(0)
     rate = (torch.cat([above, above.new_zeros(1)]) + prior) / len(checked)

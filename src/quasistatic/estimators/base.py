@@ -21,12 +21,16 @@ from sklearn.utils.validation import (
 
 from .._utils import files, serialization
 from ..diffusion import KNOWN, Diffusion
+from ..distributions.mixtures import Mixture
 from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
+from ..spaces.inference import clocked
 from ..spaces.roles import Roles
 from .closed_form import FittedLaw, fit_law, plan_law
+from .column_costs import columns_given_others
+from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels
 from .stored import restored_first_format
@@ -193,6 +197,38 @@ class TableEstimator(BaseEstimator):
         check_is_fitted(self)
         return self.table_.write(torch.from_numpy(self.fitted_.rows_of_table(numbers)))
 
+    def column_costs(self, X: Any) -> np.ndarray:
+        """The cost of each column given the other observed columns of its row:
+        -log p(value | the others), under the closed-form law, without a network's correction.
+
+        Args:
+            X: a table with the columns of the fitted one.
+
+        Returns:
+            Shape (N, C), in nats. 0 where a value is missing. Real columns have a density in their
+            own unit, so that costs may be negative and are compared within a column. Infinite for
+            a value that its column cannot hold.
+
+        Raises:
+            ValueError: if the model has no closed form: a table of small whole numbers.
+        """
+        check_is_fitted(self, "fitted_")
+        x = self._rows(X)
+        known = np.where(np.isinf(x), np.nan, x)
+        given = columns_given_others(self.table_, self._closed_form(), known)
+        return np.round(costs_with_unknowns(given, x), DIGITS)
+
+    def _closed_form(self) -> Mixture:
+        """The law of x_0 in closed form."""
+        law = self.fitted_.closed_form
+        if law is None:
+            raise ValueError(
+                "a model of small whole numbers has no closed form, so that its columns have no "
+                f"cost given the others: fit with types={{{self.table_.columns[0].name!r}: "
+                "'integer'}, which makes a model that has one"
+            )
+        return law
+
     def _fit(self, frame: Frame, rows: np.ndarray | None = None) -> None:
         """Fits the rows of a table, or those of an index; columns and classes are inferred from
         these alone."""
@@ -213,7 +249,7 @@ class TableEstimator(BaseEstimator):
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole
         numbers alone."""
-        columns = [each for each in frame.columns if not each.is_category]
+        columns = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = {each.name: each.numbers for each in columns if each.numbers is not None}
         plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
         if plain:
@@ -289,7 +325,9 @@ class TableEstimator(BaseEstimator):
             if odd.any() and (column.named or numbers is None):
                 self.table_.read(frame)  # which says what is wrong
             elif odd.any() and numbers is not None:
-                x[odd, k] = numbers[odd]
+                own_numbers = clocked(own[column.name], column.dtype).numbers
+                assert own_numbers is not None  # as they were numbers before
+                x[odd, k] = own_numbers[odd]
         return x
 
     def _named(self, X: Any) -> Frame:

@@ -1,23 +1,29 @@
 """Imputation: draws of missing values given the observed values of a row."""
 
-__all__ = ["DiffusionImputer"]
+__all__ = ["DiffusionImputer", "Filled"]
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
 from .base import TableEstimator
+from .fitted import Method
 from .table_columns import numeric_values
 
-TOGETHER = 1000
-"""Rows that are completed at once."""
+TOGETHER, TIMED = 1000, 32
+"""Rows that are completed at once, and rows by which the time is estimated."""
+
+INTERVAL_DRAWS = 200
+"""The fewest draws of an interval where the closed form draws."""
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
@@ -33,8 +39,13 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
 
     Args:
         draws: the number of draws of each hole.
-        particles: the number of particles of sequential Monte Carlo, used if a network corrects
-            the law.
+        particles: the number of particles of sequential Monte Carlo for each row, used where a
+            network draws.
+        method: how holes are drawn where a network corrects the closed-form law. "auto" draws by
+            the network if its draws of hidden values of the model's own rows are better than those
+            of the closed form by more than a standard error (for :meth:`transform`: if their means
+            are). "fast" draws by the closed form, and "network" by
+            the network, which takes some hundred times as long.
         steps, minutes, width, validation, space, types, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
@@ -43,13 +54,15 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         **TableEstimator._parameter_constraints,
         "draws": [Interval(Integral, 1, None, closed="left")],
         "particles": [Interval(Integral, 1, None, closed="left")],
+        "method": [StrOptions({"auto", "fast", "network"})],
     }
 
     def __init__(
         self,
         *,
         draws: int = 64,
-        particles: int = 64,
+        particles: int = 32,
+        method: Method = "auto",
         steps: int | None = None,
         minutes: float | None = None,
         width: int | None = None,
@@ -61,6 +74,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     ) -> None:
         self.draws = draws
         self.particles = particles
+        self.method = method
         self.steps = steps
         self.minutes = minutes
         self.width = width
@@ -94,18 +108,91 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         Raises:
             ValueError: if a column has a class that the fitted table did not have.
         """
+        return self.fill(X).table
+
+    def fill(
+        self, X: Any, share: float | None = None, done: Callable[[int], None] | None = None
+    ) -> "Filled":
+        """Fills the holes of a table, with intervals if asked.
+
+        Args:
+            X: a table with the columns of the fitted one.
+            share: the probability that an interval of a number holds; None makes none. Intervals
+                are quantiles of the draws, of at least 200 where the closed form draws.
+            done: is called with the number of rows with holes that are done.
+
+        Raises:
+            ValueError: if a column has a class that the fitted table did not have, or `share` is
+                not between 0 and 1.
+        """
+        check_is_fitted(self)
+        if share is not None and not 0 < share < 1:
+            raise ValueError(f"an interval's share is a number between 0 and 1, got {share}")
+        x = self._rows_to_complete(X)
+        holed = np.flatnonzero(np.isnan(x).any(1))
+        out, low, high = x.copy(), np.full_like(x, np.nan), np.full_like(x, np.nan)
+        draws = self.draws
+        by_network = self.fitted_.fills_by_network(self.method, mean=share is None)
+        if share is not None and not by_network:
+            draws = max(draws, INTERVAL_DRAWS)
+        for i, rows in enumerate(np.array_split(holed, -(-len(holed) // TOGETHER) or 1)):
+            if not len(rows):
+                continue
+            drawn = self._drawn(x[rows], draws, by_network, i, done=done)
+            hidden = np.isnan(x[rows])
+            typical = self.table_.typical(torch.from_numpy(drawn)).numpy()
+            out[rows] = np.where(hidden, typical, x[rows])
+            if share is not None:
+                ends = (1 - share) / 2, (1 + share) / 2
+                found = np.quantile(drawn, ends, axis=1, method="weibull")
+                low[rows], high[rows] = (np.where(hidden, each, np.nan) for each in found)
+        for k, column in enumerate(self.table_.columns):
+            if column.kind == "integer":
+                low[:, k], high[:, k] = np.floor(low[:, k]), np.ceil(high[:, k])
+            elif column.named or column.space is None:
+                low[:, k] = high[:, k] = np.nan
+        return Filled(self._as_user_has(out, X), low, high)
+
+    def copies(self, X: Any, draws: int, done: Callable[[int], None] | None = None) -> list[Any]:
+        """Completed copies of a table, for multiple imputation: each hole is filled with a single
+        draw, another one in each copy. Equal rows get different draws.
+
+        Args:
+            X: a table with the columns of the fitted one.
+            draws: how many copies to make.
+            done: is called with the number of rows with holes that are done.
+
+        Returns:
+            Tables of the same type as X.
+        """
         check_is_fitted(self)
         x = self._rows_to_complete(X)
-        holed = np.isnan(x).any(1)
-        out = x.copy()
-        if holed.any():
-            pieces = np.array_split(x[holed], -(-int(holed.sum()) // TOGETHER))
-            found = [
-                self.table_.typical(torch.from_numpy(self._drawn(piece, self.draws, i))).numpy()
-                for i, piece in enumerate(pieces)
-            ]
-            out[holed] = np.where(np.isnan(x[holed]), np.concatenate(found), x[holed])
-        return self._as_user_has(out, X)
+        holed = np.flatnonzero(np.isnan(x).any(1))
+        found = np.repeat(x[None], draws, 0)
+        if len(holed):
+            by_network = self.fitted_.fills_by_network(self.method, mean=False)
+            drawn = self._drawn(x[holed], draws, by_network, distinct=True, done=done)
+            found[:, holed] = drawn.transpose(1, 0, 2)
+        return [self._as_user_has(each, X) for each in found]
+
+    def seconds(self, X: Any, mean: bool = True) -> float:
+        """How long :meth:`transform` would take for a table, by the CPU time of a few of its rows.
+        The first call decides by which method holes are drawn.
+
+        Args:
+            X: a table with the columns of the fitted one.
+            mean: False for the time of intervals or of copies.
+        """
+        check_is_fitted(self)
+        x = self._rows_to_complete(X)
+        holed = np.flatnonzero(np.isnan(x).any(1))
+        few = holed[:TIMED]
+        if not len(few):
+            return 0.0
+        by_network = self.fitted_.fills_by_network(self.method, mean=mean)
+        begun = time.process_time()
+        self._drawn(x[few], self.draws, by_network)
+        return (time.process_time() - begun) * len(holed) / len(few)
 
     def draw(self, X: Any, draws: int | None = None) -> np.ndarray:
         """Draws each row given its observed values. Equal rows get different draws.
@@ -119,15 +206,42 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             as :meth:`Table.read` makes them.
         """
         check_is_fitted(self)
-        found = self._drawn(self._rows_to_complete(X), draws or self.draws, distinct=True)
+        x, by_network = (
+            self._rows_to_complete(X),
+            self.fitted_.fills_by_network(self.method, mean=False),
+        )
+        found = self._drawn(x, draws or self.draws, by_network, distinct=True)
         return numeric_values(self.table_, found)
 
     def _drawn(
-        self, x: np.ndarray, draws: int, piece: int = 0, distinct: bool = False
+        self,
+        x: np.ndarray,
+        draws: int,
+        by_network: bool,
+        piece: int = 0,
+        distinct: bool = False,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         # One draw stands for a row that was seen, so that equal rows must not be filled alike.
         distinct = distinct or draws == 1
         seed = self._seed(self.random_state) + (piece if distinct else 0)
         usable = np.where(self.table_.possible(x), x, np.nan)
-        found = self.fitted_.complete(usable, draws, self.particles, seed, distinct)
+        found = self.fitted_.complete(
+            usable, draws, self.particles, seed, distinct, by_network, done
+        )
         return np.where(np.isnan(x)[:, None], found, x[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """A table whose holes are filled.
+
+    Args:
+        table: of the type that came in, its holes filled.
+        low, high: the ends of the interval of each filled number, with shape (N, C) in the order of
+            the fitted columns. NaN where a value is known, for classes, and without intervals.
+    """
+
+    table: Any
+    low: np.ndarray
+    high: np.ndarray

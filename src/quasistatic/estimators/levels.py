@@ -2,6 +2,7 @@
 
 __all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels"]
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +19,17 @@ from ..networks import MLP
 from ..sampling import SMC
 from ..spaces import Quantized, Table
 from ..training.loop import Fit
-from .fitted import WALKED, FitPlan, FitSummary, Fitted, completed_by_row
+from .fitted import FitPlan, FitSummary, Fitted
+from .network_completion import completed_by_row
 
 STEPS, WIDTH, MOST_LEVELS, LEAST_ROWS, LEAST_COLUMNS = 1000, 256, 32, 500, 2
 """T of the chain, hidden units; and the tables that are taken for whole numbers."""
 
 PARTICLES = 128
 """In each of two sets, for the log-probability of the observed values of a row."""
+
+WALKED, FILLED_BY = 100, 50
+"""Time steps of a score of a row with missing values, and of draws of missing values."""
 
 LOOKS = 16
 """Evaluations of each validation row that tell what training won."""
@@ -73,9 +78,17 @@ class FittedLevels(Fitted):
         return self._all_columns(drawn.double().numpy())
 
     def complete(
-        self, x: np.ndarray, draws: int, particles: int, seed: int, distinct: bool
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        by_network: bool = True,
+        done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
-        found = completed_by_row(self.model, self._varying(x), draws, particles, seed, distinct)
+        own = self._varying(x)
+        found = completed_by_row(self.model, own, draws, particles, seed, distinct, FILLED_BY, done)
         whole = self._all_columns(found)
         return np.where(np.isnan(x)[:, None], whole, x[:, None])
 

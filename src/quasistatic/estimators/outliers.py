@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils import files
 from ..spaces import Space
 from .base import TableEstimator
+from .explanation import Explanation, explain_rows, ordinary_costs
 
 ORDINARY = "calibration.safetensors"
 
@@ -122,6 +123,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     def _calibrate(self, x: np.ndarray) -> Self:
         self.ordinary_ = x
         self._by_holes: dict[bytes, np.ndarray] = {}
+        self._ordinary_costs: np.ndarray | None = None
         self.calibration_ = ordinary = self._among(np.zeros(x.shape[1], dtype=bool))
         k = self._called(len(ordinary))
         if k == 0:
@@ -172,6 +174,34 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """-1 for outliers and 1 for the rest, with shape (N,)."""
         return np.where(self.judged(X).outlier, -1, 1)
+
+    def explain(self, X: Any, most: int = 3) -> list[Explanation]:
+        """Explains why rows are unusual: the columns that cost most given the others, and the
+        values that were expected there. Costs are compared with their means over the calibration
+        rows. They are those of the closed-form law, also where a network corrects the score.
+
+        Args:
+            X: rows with the columns of the fitted table, outliers or not.
+            most: how many columns to name for a row. The first is always named. A further one is
+                named if it costs 3 nats more than in ordinary rows, given the columns that are not
+                named yet.
+
+        Returns:
+            One explanation a row, whose text is like `age 340: expected 20 to 81`.
+
+        Raises:
+            ValueError: if the model has no closed form: a table of small whole numbers.
+        """
+        check_is_fitted(self)
+        law, frame = self._closed_form(), self._named(X)
+        x = self.table_.read_with_unknowns(frame).numpy()
+        if self._ordinary_costs is None:
+            self._ordinary_costs = ordinary_costs(self.table_, law, self.ordinary_[:MOST])
+        own = {series.name: series for series in frame.columns}
+        series = [own[column.name] for column in self.table_.columns]
+        return explain_rows(
+            self.table_, law, x, self._ordinary_costs, most, lambda i, k: series[k].value(i)
+        )
 
     def judged(self, X: Any) -> "Judged":
         """Scores, p-values and decisions together: the rows are scored only once."""

@@ -46,7 +46,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     """
     types = {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
     if space is not None:
-        free = [each for each in frame.columns if not each.is_category]
+        free = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = [each.name for each in free if each.numbers is not None]
         types = dict.fromkeys(numbers, "standardized") | types
     table = Table.infer(frame, types)
@@ -60,7 +60,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
 def _is_real(series: Series) -> bool:
     """Whether a column has more than two numbers, not all of them whole, and is not declared as
     one of categories."""
-    if series.numbers is None or series.is_category:
+    if series.numbers is None or series.is_category or series.is_temporal:
         return False
     different = np.unique(series.numbers[~series.missing])
     return len(different) > 2 and not (different == np.round(different)).all()
@@ -138,7 +138,11 @@ def as_user_has(
     if not set(own) <= set(names):
         return found
     made, ours = nw.from_native(found, eager_only=True), set(own)
-    each = [(made if name in ours else native).get_column(name).to_frame() for name in names]
+    # Known values are those of the user, to the last digit.
+    whole = {name for name in ours if not native.get_column(name).is_null().any()}
+    each = [
+        (made if name in ours - whole else native).get_column(name).to_frame() for name in names
+    ]
     return nw.concat(each, how="horizontal").to_native()
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "DenoisingHead",
     "Classes",
     "Clean",
+    "Clipped",
     "Corrected",
     "CorrectedClasses",
     "CorrectedLevels",
@@ -36,4 +37,4 @@ from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead
 from .steps import Equilibrium, Mean, Natural
-from .wrapped import Exact, Spread
+from .wrapped import Clipped, Exact, Spread

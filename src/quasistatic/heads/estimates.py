@@ -1,6 +1,6 @@
 """Heads that predict x_0, with a variance about the prediction."""
 
-__all__ = ["Clean", "Noise", "Velocity"]
+__all__ = ["Clean", "EstimateHead", "Noise", "Velocity"]
 
 import abc
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from .head import DenoisingHead, Regression, WithVariance, checked, require_sign
 
 
 @dataclass(frozen=True)
-class _EstimateHead(WithVariance, DenoisingHead, Regression):
-    """A head whose law of x_0 is an estimate of x_0 and a variance."""
+class EstimateHead(WithVariance, DenoisingHead, Regression):
+    """A head whose law of x_0 is an estimate of x_0 and a variance. Base class."""
 
     @property
     def jumps(self) -> bool:  # type: ignore[override]
@@ -25,7 +25,7 @@ class _EstimateHead(WithVariance, DenoisingHead, Regression):
 
 
 @dataclass(frozen=True)
-class Clean(_EstimateHead):
+class Clean(EstimateHead):
     """The network predicts x_0: its output is the linear tilt that turns the prior pi into the law
     of x_0. That is x_0 itself for real values, and a shift of the log-odds for bits.
 
@@ -52,7 +52,7 @@ class Clean(_EstimateHead):
         return found
 
 
-class _ScaleHead(_EstimateHead):
+class _ScaleHead(EstimateHead):
     """A head that needs signal and noise scales: its output is affine in x_0 given x_t."""
 
     @abc.abstractmethod

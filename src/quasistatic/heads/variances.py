@@ -6,7 +6,15 @@ The step from 1 to 0, which data with levels have, would be a point mass if x_0 
 beta_tilde_2 is used instead of beta_tilde_1 = 0, as in the code that DDPM and IDDPM published.
 """
 
-__all__ = ["Analytic", "FixedLarge", "FixedSmall", "Interpolated", "Sigmoid", "Variance"]
+__all__ = [
+    "Analytic",
+    "FixedLarge",
+    "FixedSmall",
+    "Interpolated",
+    "LearnedRange",
+    "Sigmoid",
+    "Variance",
+]
 
 import abc
 from dataclasses import dataclass
@@ -121,17 +129,23 @@ class Interpolated(Variance):
     outputs = 1
 
     def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
-        v = extra[..., 0].sigmoid()
-        known, normal = (each(kernel, extra, t, like) for each in (FixedSmall(), FixedLarge()))
-        # log beta_t / beta_tilde_t, where beta_t / beta_tilde_t = noise_t^2 / noise_{t-1}^2. The
-        # step's variance is affine in Var[x_0 | x_t], so that the same v interpolates both.
-        table = kernel.schedule
-        before = kernel.at(table.log_noise, (t - 1).clamp(min=1), like)
-        last = t.reshape(-1, *[1] * (like.ndim - 1)) == 1
-        before = torch.where(last, _log_last_variance(kernel), before)
-        ratio = kernel.at(table.log_noise, t, like) - before
-        ratio = ratio.clamp(min=1e-30).to(like.dtype)  # 0 / 0 if they agree
-        return known + (normal - known) * torch.expm1(v * ratio) / torch.expm1(ratio)
+        return _interpolated(extra[..., 0].sigmoid(), kernel, extra, t, like)
+
+
+@dataclass(frozen=True)
+class LearnedRange(Variance):
+    """sigma_t^2 as that of :class:`Interpolated`, with v = (z + 1) / 2 and z from the network, as
+    in the code that IDDPM published and in diffusers (`variance_type="learned_range"`).
+
+    v is limited to [0, 1], which that code does not do. IDDPM Sec. 3.1 did not see a network that
+    leaves the range, and beyond it the variance of longer steps would not be one that x_0 can have.
+    """
+
+    outputs = 1
+
+    def __call__(self, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
+        v = ((extra[..., 0] + 1) / 2).clamp(0, 1)
+        return _interpolated(v, kernel, extra, t, like)
 
 
 @dataclass(frozen=True)
@@ -155,3 +169,17 @@ def _log_last_variance(kernel: Kernel) -> Tensor:
     """log beta_tilde_2, float64: the variance that the last step takes from the one before it."""
     table = kernel.schedule
     return table.beta[1].log() + table.log_noise[1] - table.log_noise[2]
+
+
+def _interpolated(v: Tensor, kernel: Kernel, extra: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """Var[x_0 | x_t] of the step's variance exp(v log beta_t + (1 - v) log beta_tilde_t)."""
+    known, normal = (each(kernel, extra, t, like) for each in (FixedSmall(), FixedLarge()))
+    # log beta_t / beta_tilde_t, where beta_t / beta_tilde_t = noise_t^2 / noise_{t-1}^2. The
+    # step's variance is affine in Var[x_0 | x_t], so that the same v interpolates both.
+    table = kernel.schedule
+    before = kernel.at(table.log_noise, (t - 1).clamp(min=1), like)
+    last = t.reshape(-1, *[1] * (like.ndim - 1)) == 1
+    before = torch.where(last, _log_last_variance(kernel), before)
+    ratio = kernel.at(table.log_noise, t, like) - before
+    ratio = ratio.clamp(min=1e-30).to(like.dtype)  # 0 / 0 if they agree
+    return known + (normal - known) * torch.expm1(v * ratio) / torch.expm1(ratio)

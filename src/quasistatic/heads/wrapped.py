@@ -1,19 +1,61 @@
 """Heads that wrap another head: the same network with another reverse step."""
 
-__all__ = ["Exact", "Spread"]
+__all__ = ["Clipped", "Exact", "Spread"]
 
 from dataclasses import dataclass, replace
 from typing import Self
 
 from torch import Tensor
 
-from .._utils.validation import instance_of
+from .._utils.validation import instance_of, number_within
 from ..distributions import Family, Gaussian, OnLattice
 from ..kernels import Kernel
 from ..spaces import Space
+from .estimates import EstimateHead
 from .head import DenoisingHead, Head, require_signal_noise
 from .levels import Levels
 from .variances import Variance
+
+
+@dataclass(frozen=True)
+class Clipped(DenoisingHead):
+    """Another head's law of x_0 with its mean limited to the range of the data, as DDPM draws and
+    scores (`clip_denoised` in its code, `clip_sample` in diffusers). The limited model is a model:
+    its bound, its draws and its codes belong together.
+
+    It has no regression target: train with the inner head, or by the bound.
+
+    Args:
+        inner: the head that the network was trained with: Clean, Noise or Velocity.
+        largest: x_0 is within -largest and largest. Default 1.
+    """
+
+    inner: EstimateHead
+    largest: float = 1.0
+
+    def __post_init__(self) -> None:
+        instance_of("inner", self.inner, EstimateHead, "Noise()")
+        number_within("largest", self.largest, 0, ends="()")
+
+    @property
+    def jumps(self) -> bool:  # type: ignore[override]
+        return self.inner.jumps
+
+    @property
+    def homogeneous(self) -> bool:
+        return self.inner.homogeneous
+
+    @property
+    def outputs(self) -> int:
+        return self.inner.outputs
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise("Clipped", kernel)
+        return replace(self, inner=self.inner.bind(space, kernel))
+
+    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+        p = self.inner.denoise(kernel, output, x_t, t)
+        return Gaussian(p.mean.clamp(-self.largest, self.largest), p.variance)
 
 
 @dataclass(frozen=True)

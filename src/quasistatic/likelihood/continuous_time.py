@@ -42,8 +42,8 @@ def continuous(
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each example.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        by_row: whether the noise of an example depends on one draw of `rng` and on its own values
-            alone, so that its score does not depend on the examples beside it.
+        by_row: whether the noise of an example depends only on one draw of `rng` and on its own
+            values, so that its score does not depend on the other examples.
 
     Raises:
         TypeError: if the model's network does not correct a known law.
@@ -56,13 +56,13 @@ def continuous(
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
-        for batch in model.chunks(checked, max(spent, 1)):
+        for part, batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
             known = network.denoiser.log_prob(x_0)
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
             known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
-            parts.append((known, *_correction(model, head, x_0, spent, draws), null))
+            parts.append((known, *_correction(part, head, x_0, spent, draws), null))
     known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
     terms = {"mixture": known, "correction": added}
     return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
@@ -75,14 +75,14 @@ def _correction(
     count: int,
     rng: torch.Generator | RowDraws | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the corrections add to K and its standard error, in nats, and the degrees of freedom of
-    the error: each (B,)."""
+    """What the corrections add to K in nats, its standard error and the degrees of freedom of the
+    error, each with shape (B,)."""
     if not count:  # nothing is estimated
         nothing = x_0.new_zeros(len(x_0))
         return nothing, nothing, nothing
     t, x_t = times_and_noise(model, x_0, count, rng)
     dtype, again = model.blank(1).dtype, x_0.repeat_interleave(count, 0)
-    output = model.output(x_t.to(dtype), t).to(x_0)
+    output = model.repeated(count).output(x_t.to(dtype), t).to(x_0)
     found = head.gain(model.kernel, output, x_t, again, t)
     terms = total(found).reshape(len(x_0), count) * (model.steps / count)
     return terms.sum(1), *paired_error(terms.T)

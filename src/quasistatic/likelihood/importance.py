@@ -31,7 +31,7 @@ def importance(
     for one path to log p(raw). Each path visits the whole chain.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         paths: the number of paths for each example.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
@@ -49,8 +49,10 @@ def importance(
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     with evaluating(model):
         # Where the space adds a random part to the data, each path has its own.
-        rows = model.chunks(checked.repeat_interleave(paths, 0))
-        drawn = [forward_weight(model, model.space.encode(batch, rng), grid, rng) for batch in rows]
+        rows = model.repeated(paths).chunks(checked.repeat_interleave(paths, 0))
+        drawn = [
+            forward_weight(part, model.space.encode(batch, rng), grid, rng) for part, batch in rows
+        ]
     x_0 = model.space.encode(checked, rng)
     null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
     return _score(model, drawn, null, paths, count_terms(model, grid))

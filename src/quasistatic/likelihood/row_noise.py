@@ -1,4 +1,4 @@
-"""Noise for a row that depends on a seed and on the row alone, not on the rows beside it."""
+"""Noise for each row that depends only on a seed and on the row itself."""
 
 __all__ = ["bound_by_row", "times_and_noise"]
 
@@ -18,7 +18,7 @@ def times_and_noise(
     """For each row, one time in each of equal strata of the chain, and noisy values at these times.
 
     Args:
-        model: whose forward process draws the noisy values.
+        model: the model whose forward process draws the noisy values.
         x_0: with shape (B, *).
         evaluations: the number of strata.
         rng: a generator that all rows share, or one for each row.
@@ -42,14 +42,14 @@ def times_and_noise(
 
 @torch.no_grad()
 def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tensor:
-    """K of each row, in a way that depends on the row and the seed alone; in float64 not even on
-    rounding by the rows beside it.
+    """K of each row, estimated with noise that depends only on the seed and the row. In float64,
+    rounding does not depend on the other rows either.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each row; the number of terms if that is smaller.
-        seed: of the noise.
+        seed: the seed of the noise.
 
     Returns:
         With shape (N,), in nats.
@@ -58,12 +58,13 @@ def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tens
     terms, grid = count_terms(model), model.times()
     evaluations = min(evaluations, terms)
     with evaluating(model):
-        for batch in model.chunks(checked, evaluations):
+        for part, batch in model.chunks(checked, evaluations):
             x_0 = model.space.encode(batch)
             draws = RowDraws.of(batch.flatten(1).double().numpy(), seed)
             t, x_t = times_and_noise(model, x_0, evaluations, draws)
             again = x_0.repeat_interleave(evaluations, 0)
-            cost = term_of(model, model.output(x_t, t), again, x_t, t - 1, t)
+            output = part.repeated(evaluations).output(x_t, t)
+            cost = term_of(model, output, again, x_t, t - 1, t)
             fixed = fixed_terms(model, x_0, grid)
             learned = cost.reshape(len(x_0), evaluations).mean(1) * terms
             parts.append(fixed["prior"] + fixed["edge"] - learned)

@@ -91,8 +91,8 @@ def sandwich(
     rng, grid = as_generator(rng), model.times(times)
     with evaluating(model):
         pieces = [
-            _sandwich(model, len(rows), paths, grid, rng)
-            for rows in model.chunks(torch.empty(n), paths)
+            _sandwich(part, len(rows), paths, grid, rng)
+            for part, rows in model.chunks(torch.empty(n), paths)
         ]
     drawn, lower, upper = (torch.cat(each) for each in zip(*pieces, strict=True))
     evaluations = (paths + 1) * count_terms(model, grid)
@@ -103,7 +103,7 @@ def _sandwich(
     model: Model, n: int, paths: int, times: Tensor, rng: torch.Generator | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     x_0, own = reverse_weight(model, n, times, rng)
-    rows = forward_weight(model, x_0.repeat_interleave(paths, 0), times, rng)
+    rows = forward_weight(model.repeated(paths), x_0.repeat_interleave(paths, 0), times, rng)
     log_weights = rows.log.reshape(n, paths)
     # In the upper estimate, the path by which x_0 was drawn takes the place of one of the others.
     with_own = torch.cat([own.log[:, None], log_weights[:, 1:]], 1)

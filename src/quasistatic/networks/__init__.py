@@ -5,6 +5,7 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "DiffusersUNet",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
@@ -14,6 +15,7 @@ __all__ = [
 ]
 
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .diffusers_unet import DiffusersUNet
 from .dit import DiT
 from .mlp import MLP
 from .multiscale import Multiscale

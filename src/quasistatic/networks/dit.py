@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .given import GivenEmbedding, condition_field
 from .image_layout import Grid
 from .time import sinusoids
 
@@ -112,6 +113,8 @@ class DiT(nn.Module):
             output. It helps for data that share a frame, such as centred digits.
         axes: how many of the last axes are places; the axes before them are channels. By default
             all axes of a shape of one or two axes, else two.
+        condition: numbers of the condition's code, `condition.width`; 0 for a model of p(x) alone.
+            Default 0.
 
     Raises:
         ValueError: if the patch does not divide a size (the message gives sizes that fit), the
@@ -128,6 +131,7 @@ class DiT(nn.Module):
     dropout: float = 0.0
     framed: bool = False
     axes: int | None = None
+    condition: int = condition_field()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -159,6 +163,7 @@ class DiT(nn.Module):
         self.register_buffer("place", place_embedding(self.places, width), persistent=False)
         if self.framed:
             self.bias = nn.Parameter(torch.zeros(*self.shape, self.outputs))
+        self.given = GivenEmbedding(self.condition, width)
 
     def start_at(self, output: Tensor) -> "DiT":
         """Sets the output before training.
@@ -175,9 +180,10 @@ class DiT(nn.Module):
             self.bias.copy_(output)
         return self
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """The output (B, *shape, outputs) for x (B, *shape) and t / T (B,)."""
-        embedded = self.time(sinusoids(time, self.width))
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
+        """The output (B, *shape, outputs) for x (B, *shape), t / T (B,) and the codes of a
+        condition (B, condition)."""
+        embedded = self.given(self.time(sinusoids(time, self.width)), given)
         h = self.read_in(self.grid.gather(x).flatten(2).transpose(1, 2)) + self.place
         for block in self.blocks:
             h = block(h, embedded)

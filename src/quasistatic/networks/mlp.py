@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._utils.validation import number_within, whole_number, whole_numbers
+from .given import GivenEmbedding, condition_field
 from .time import fourier_features
 
 
@@ -51,6 +52,8 @@ class MLP(nn.Module):
             times make the model worse. Default 0.
         holes: whether NaN in x is a missing value, which the network also sees as an input of its
             own. Default False.
+        condition: numbers of the condition's code, `condition.width`; 0 for a model of p(x) alone.
+            Default 0.
 
     Raises:
         ValueError: if a size is not a positive whole number, or `dropout` is not in [0, 1).
@@ -64,6 +67,7 @@ class MLP(nn.Module):
     octaves: int = 8
     detail: int = 0
     holes: bool = False
+    condition: int = condition_field()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -87,6 +91,7 @@ class MLP(nn.Module):
         with torch.no_grad():
             self.read_out.weight *= 0.1
             self.read_out.bias.zero_()
+        self.given = GivenEmbedding(self.condition, width)
 
     def start_at(self, output: Tensor) -> "MLP":
         """Sets the initial output for every input.
@@ -114,9 +119,9 @@ class MLP(nn.Module):
         """Whether the output layer has a weight that is not zero."""
         return bool(self.read_out.weight.any() or self.read_out.bias.any())
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.read_in(self._features(x.flatten(1)))
-        embedding = self.time(fourier_features(time, self.octaves))
+        embedding = self.given(self.time(fourier_features(time, self.octaves)), given)
         for block in self.blocks:
             h = block(h, embedding)
         found: Tensor = self.read_out(self.norm(h)).reshape(*x.shape, self.outputs)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._utils.validation import whole_number, whole_numbers
+from .given import condition_field
 from .image_layout import Grid
 
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -44,6 +45,8 @@ class Multiscale(nn.Module):
         outputs: numbers for each value of x, as the head needs. Default 1.
         axes: how many of the last axes are spatial and not channels; None for all axes of a shape
             of one or two axes, else two. Default None.
+        condition: numbers of the condition's code, `condition.width`, which the dense layers and
+            the layers on each place take as further inputs; 0 for a model of p(x) alone. Default 0.
 
     Raises:
         ValueError: if no layer connects different places, the kernel's edge is even, the cells of
@@ -61,6 +64,7 @@ class Multiscale(nn.Module):
     bumps: int = 10
     outputs: int = 1
     axes: int | None = None
+    condition: int = condition_field()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -70,6 +74,7 @@ class Multiscale(nn.Module):
         for name in ("width", "kernel", "told", "bumps", "outputs"):
             whole_number(name, getattr(self, name))
         whole_number("depth", self.depth, 0)
+        whole_number("condition", self.condition, 0)
         self.grid = grid = Grid.of(self.shape, self.axes)
         self._check()
         self.pathways = nn.ModuleList()
@@ -79,8 +84,9 @@ class Multiscale(nn.Module):
             self.pathways.append(_convolutions(grid, widths, self.scales, self.kernel))
             features += self.width
         if self.dense:
-            self.pathways.append(_Dense(grid, self.dense, self.told))
+            self.pathways.append(_Dense(grid, self.dense, self.told, self.condition))
             features += self.told
+        features += self.condition
         self.pixelwise = _pixelwise(grid, (features, *self.local))
         inside = (features, *self.local)[-1]
         read_out: Any = grid.conv(inside, self.bumps * self.outputs * grid.own, 1)
@@ -106,9 +112,16 @@ class Multiscale(nn.Module):
                 f"the coarsest have an edge of {2.0 ** (self.scales - 1):g}"
             )
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.grid.gather(x)
-        h = torch.cat([pathway(h) for pathway in self.pathways], 1)
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
+        h, codes = self.grid.gather(x), () if given is None else (given,)
+        found = [
+            pathway(h, *codes) if isinstance(pathway, _Dense) else pathway(h)
+            for pathway in self.pathways
+        ]
+        found += [
+            code[(...,) + (None,) * (h.ndim - 2)].expand(-1, -1, *h.shape[2:]) for code in codes
+        ]
+        h = torch.cat(found, 1)
         y = self.read_out(self.pixelwise(h)).unflatten(1, (self.bumps, -1))
         z = torch.einsum("bj,bj...->b...", bump_functions(time, self.bumps), y)
         return self.grid.scatter(z, self.outputs).reshape(*x.shape, self.outputs)
@@ -164,15 +177,18 @@ class _MultiscaleConvolution(nn.Module):
 class _Dense(nn.Module):
     """Layers over the whole example, which give each place some features."""
 
-    def __init__(self, grid: Grid, widths: Sequence[int], told: int) -> None:
+    def __init__(self, grid: Grid, widths: Sequence[int], told: int, condition: int) -> None:
         super().__init__()
         places = math.prod(grid.sizes)
         self.features = (*grid.sizes, told)
         self.layers = nn.Sequential(nn.Flatten())
-        for inside, outside in itertools.pairwise((grid.own * places, *widths, told * places)):
+        sizes = (grid.own * places + condition, *widths, told * places)
+        for inside, outside in itertools.pairwise(sizes):
             self.layers.extend([nn.Linear(inside, outside), nn.Tanh()])
 
-    def forward(self, h: Tensor) -> Tensor:
+    def forward(self, h: Tensor, *codes: Tensor) -> Tensor:
+        if codes:
+            h = torch.cat([h.flatten(1), *codes], 1)
         # Channels last in memory, as the convolutions have them.
         found: Tensor = self.layers(h).unflatten(1, self.features).movedim(-1, 1)
         return found

@@ -42,10 +42,16 @@ class Padded(nn.Module):
                 "needs as many axes, each as long or longer"
             )
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    @property
+    def condition(self) -> int:
+        """Numbers of the condition's code that the network takes; 0 for none."""
+        return int(getattr(self.network, "condition", 0))
+
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         # Axes are padded from the last one to the first.
         pads = [end for margin in reversed(self.margins) for end in (0, margin)]
-        out = self.network(F.pad(x, pads), time)
+        codes = () if given is None else (given,)
+        out = self.network(F.pad(x, pads), time, *codes)
         for axis, size in enumerate(self.shape, 1):
             out = out.narrow(axis, 0, size)
         found: Tensor = out

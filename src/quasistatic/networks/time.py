@@ -1,6 +1,6 @@
 """Features of the time, for networks that share their weights over all steps."""
 
-__all__ = ["fourier_features", "sinusoids"]
+__all__ = ["fourier_features", "sinusoids", "sinusoids_of_steps"]
 
 import math
 
@@ -39,3 +39,30 @@ def sinusoids(time: Tensor, width: int) -> Tensor:
     angle = 1000 * time[:, None] * 1e-4**exponent
     features = torch.cat([angle.sin(), angle.cos()], 1)
     return torch.nn.functional.pad(features, (0, width - 2 * half))
+
+
+def sinusoids_of_steps(
+    time: Tensor, steps: int, width: int, cosine_first: bool, shift: float
+) -> Tensor:
+    """Sines and cosines of the step t - 1 as the diffusers library computes them, in float32: this
+    is what the networks that it trained have seen.
+
+    Args:
+        time: t / T in (0, 1], shape (B,).
+        steps: T.
+        width: the number of features.
+        cosine_first: whether the cosines stand before the sines.
+        shift: what is subtracted from the number of frequencies where these are spread.
+
+    Returns:
+        Shape (B, width), in float32.
+    """
+    # t / T in float32 times T is not whole, and the angles are as large as T.
+    t = time * steps
+    whole = t.round()
+    t = torch.where((t - whole).abs() < 1e-3, whole, t) - 1
+    half = width // 2
+    exponent = -math.log(10000) * torch.arange(half, device=time.device, dtype=torch.float32)
+    angle = t.float()[:, None] * (exponent / (half - shift)).exp()
+    pair = (angle.cos(), angle.sin()) if cosine_first else (angle.sin(), angle.cos())
+    return torch.nn.functional.pad(torch.cat(pair, 1), (0, width - 2 * half))

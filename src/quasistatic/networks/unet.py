@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._utils.validation import number_within, whole_number, whole_numbers
+from .given import GivenEmbedding, condition_field
 from .image_layout import Grid
 from .norms import Norm, NormSiLU
 from .time import sinusoids
@@ -94,6 +95,8 @@ class UNet(nn.Module):
             place and takes data of any size. Default False.
         axes: how many of the last axes are spatial and not channels; None for all axes of a shape
             of one or two axes, else two. Default None.
+        condition: numbers of the condition's code, `condition.width`; 0 for a model of p(x) alone.
+            Default 0.
 
     Raises:
         ValueError: if the sizes cannot be halved so often (the message names sizes that fit), or an
@@ -111,6 +114,7 @@ class UNet(nn.Module):
     patch: int = 1
     framed: bool = False
     axes: int | None = None
+    condition: int = condition_field()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -145,6 +149,7 @@ class UNet(nn.Module):
         with torch.no_grad():
             self.read_out.weight *= 0.1
             nn.init.zeros_(self.read_out.bias)
+        self.given = GivenEmbedding(self.condition, time_width)
         self.to(memory_format=grid.memory_format)  # type: ignore[call-overload]
 
     def _build(self, grid: Grid, widths: list[int], time_width: int) -> None:
@@ -193,8 +198,8 @@ class UNet(nn.Module):
             self.bias.copy_(output)
         return self
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        embedding = self.time(sinusoids(time, self.width))
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
+        embedding = self.given(self.time(sinusoids(time, self.width)), given)
         h = self.read_in(self.grid.gather(x))
         skipped = [h]
         for module in self.down:

@@ -5,6 +5,7 @@ __all__ = ["CodingVerbs", "coding_answer", "keep_names", "kept_names"]
 import abc
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..coding import (
     decompress_array,
     order_of,
 )
+from ..diffusion import Diffusion
 from ..reporting.answer import Answer
 from .arrays_io import load_array
 from .trained import Data, TrainedModel, as_path
@@ -34,6 +36,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         out: Path | None = None,
         times: int | None = None,
         path: int | None = None,
+        given: Sequence[str] = (),
         layers: int | None = None,
         block: int = 2048,
         together: int = 64,
@@ -49,20 +52,25 @@ class CodingVerbs(TrainedModel, abc.ABC):
                 are kept in a second file beside it.
             times: evenly spread time steps of the chain, 50 by default.
             path: instead, the length of a path that :meth:`grid` saved.
-            layers: write the stream progressively, in that many layers: a prefix of the file
-                decodes to an approximation.
-            block: examples that can be decoded by themselves.
-            together: examples that the network processes at once.
-            workers: blocks that are coded in parallel; by default the number of cores.
+            given: y of p(x | y), for a run with a condition, see :func:`.read_given`. The stream
+                does not hold it: :meth:`decompress` needs the same.
+            layers: the number of layers of a progressive stream, a prefix of which decodes to an
+                approximation; by default the stream is not progressive.
+            block: the number of examples in a block. Each block is decoded by itself.
+            together: the number of examples that the network processes at once.
+            workers: the number of blocks that are coded in parallel; by default the number of
+                cores.
             verify: decode each block before it is written.
-            portable: any machine reads the stream; False is faster, and only a machine with the
-                same arithmetic reads it.
+            portable: write a stream that any machine can read. False is faster, but then only a
+                machine with the same floating-point arithmetic can read the stream.
         """
         source = as_path(file) if file is not None else None
         target = Path(out or f"{'test.npy' if source is None else source.name}.qs")
         x, names = self._to_compress(file)
+        y = self._given(given, len(x), file is None)
+        model = self.model.given_each(y, len(x))
         if layers is not None:
-            layered = LayeredCodec(self.model, layers, portable=portable)
+            layered = LayeredCodec(model, layers, portable=portable)
             with files.writing(target) as stream:
                 size = layered.write(np.asarray(x), stream)
             keep_names(target, names)
@@ -79,7 +87,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         chain = self._times(times, path)
         if chain is not None:
             sizes["times"] = chain
-        report = compress_array(Codec(self.model, **sizes), x, target)
+        report = compress_array(Codec(model, **sizes), x, target)
         keep_names(target, names)
         return coding_answer(target, report)
 
@@ -88,6 +96,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         file: str | Path,
         *,
         out: Path | None = None,
+        given: Sequence[str] = (),
         anyway: bool = False,
         workers: int | None = None,
     ) -> Answer:
@@ -97,14 +106,19 @@ class CodingVerbs(TrainedModel, abc.ABC):
             file: the stream.
             out: where to write: a .npy file, one .png sheet, or a folder of PNG files if it has no
                 ending; by default the stream's name with .npy.
-            anyway: read it even if a machine wrote it whose arithmetic may differ.
-            workers: blocks that are decoded in parallel; by default the number of cores.
+            given: the y that :meth:`compress` was given; several classes as a .npy file.
+            anyway: read it even if the floating-point arithmetic of its writer may differ from this
+                machine's.
+            workers: the number of blocks that are decoded in parallel; by default the number of
+                cores.
         """
         source = Path(file)
         path = Path(out or Path(source.name.removesuffix(".qs")).with_suffix(".npy"))
+        y = self._given(given, None, True)
+        model = self.model if y is None else self.model.given(y)
         if order_of(source) == "layers":
-            return self._decompress_layers(source, path, anyway)
-        codec = Codec(self.model, workers=workers)
+            return self._decompress_layers(model, source, path, anyway)
+        codec = Codec(model, workers=workers)
         if path.suffix == ".npy":
             header = decompress_array(codec, source, path, anyway)
         else:
@@ -116,8 +130,10 @@ class CodingVerbs(TrainedModel, abc.ABC):
         line = f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}"
         return Answer({"out": str(path), "shape": shape, "dtype": header.dtype}, [line])
 
-    def _decompress_layers(self, source: Path, path: Path, anyway: bool) -> Answer:
-        found = LayeredCodec(self.model).decompress(source.read_bytes(), anyway)
+    def _decompress_layers(
+        self, model: Diffusion, source: Path, path: Path, anyway: bool
+    ) -> Answer:
+        found = LayeredCodec(model).decompress(source.read_bytes(), anyway)
         self.write(path, found.array, kept_names(source))
         exact = (
             "exact" if found.t == 0 else f"the approximation at time {found.t}: the file ends there"
@@ -137,7 +153,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
 
 
 def coding_answer(path: Path, report: CompressionReport) -> Answer:
-    """The answer of a command that compressed."""
+    """The answer of `compress`."""
     facts: dict[str, Any] = {
         "out": str(path),
         "bytes": report.total,

@@ -29,13 +29,13 @@ from ..training.loop import fit
 from .model import seed_of
 
 MINUTES = 10.0
-"""Minutes of training where neither minutes nor steps are given."""
+"""Default training time in minutes, if no number of steps is given."""
 
 BATCH, VALIDATIONS = 32, 10
-"""Images in each step, and how often the validation images are scored."""
+"""The number of images in each step, and how often the validation images are scored in a run."""
 
 LOOKS = 512
-"""Network evaluations of one scoring of the validation images, in all."""
+"""The total number of network evaluations of each scoring of the validation images."""
 
 
 def fit_images(
@@ -157,8 +157,7 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
 
 
 def _begun(folder: Path) -> Fit | None:
-    """The settings of the run in a folder; None if there is no run. Its steps were counted when it
-    began."""
+    """The settings of the run in a folder, with its number of steps; None if there is no run."""
     if not (folder / "config.json").is_file():
         return None
     stored = read_config(folder).get("fit", {})
@@ -174,7 +173,7 @@ def _settings(
     device: str,
     display: Display,
 ) -> Fit:
-    """The settings for so many steps, or for the steps that fit into the minutes."""
+    """The settings for a number of steps, or for as many steps as fit into the minutes."""
     valid = len(experiment.data.valid)
     looks = min(64, max(2, -(-LOOKS // valid)))
     if steps is None or minutes is not None:
@@ -182,7 +181,7 @@ def _settings(
         steps = min(_steps_in(minutes, how, experiment, device, looks * valid), steps or 10**9)
         display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
         if steps < 100:
-            display.say("that is very few: give more --minutes, or a smaller --size")
+            display.say("these are very few steps: give more --minutes, or a smaller --size")
     return replace(
         how,
         steps=steps,
@@ -196,8 +195,8 @@ def _settings(
 
 
 def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, looks: int) -> int:
-    """How many steps fit into that many minutes, by the speed of a few on a copy of the model. One
-    validation evaluation costs about a third of a training evaluation."""
+    """The number of steps that fit into some minutes, from the speed of a few steps of a copy of
+    the model. One validation evaluation costs about a third of a training evaluation."""
     probe = replace(how, steps=6, validations=0)
     run = fit(
         copy.deepcopy(experiment.model),

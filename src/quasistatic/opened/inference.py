@@ -3,6 +3,7 @@
 __all__ = ["InferenceVerbs"]
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         steps: int | None = None,
         times: int | None = None,
         path: int | None = None,
+        given: Sequence[str] = (),
         out: Path | None = None,
         rng: Rng = 0,
     ) -> Answer:
@@ -47,16 +49,18 @@ class InferenceVerbs(TrainedModel, abc.ABC):
 
         Args:
             n: how many to draw.
-            stepper: how steps are taken, see :mod:`quasistatic.sampling.steppers`.
-            steps: time steps that the stepper spreads in its own way; by default all T, or 20 for a
-                solver of the flow.
+            stepper: the algorithm of the steps, see :mod:`quasistatic.sampling.steppers`.
+            steps: the number of time steps, spread as the stepper needs them; by default all T, or
+                20 for a solver of the flow.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
+            given: y of p(x | y), for a run with a condition: ["3"], or ["0,1,2"] in turn; see
+                :func:`.read_given`.
             out: where to write; by default `samples.npy` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         if n < 1:
-            raise ValueError(f"--n is how many examples to draw, 1 or more, got {n}")
+            raise ValueError(f"--n is the number of examples to draw, 1 or more, got {n}")
         if steps is not None and (times is not None or path is not None):
             raise ValueError("--steps, --times and --path each choose the time steps: give one")
         chain: Times = steps
@@ -64,7 +68,13 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             listed = self._times(times, path)
             chain = self.model.times(listed) if isinstance(listed, int) else listed
         with self.run.threads():
-            drawn = self.model.sample(n, chain, self._generator(rng), stepper=_STEPPERS[stepper])
+            drawn = self.model.sample(
+                n,
+                chain,
+                self._generator(rng),
+                given=self._given(given, n),
+                stepper=_STEPPERS[stepper],
+            )
         values = drawn.cpu().numpy()
         where = self.write(out or self.result("samples.npy"), values)
         return Answer(
@@ -83,6 +93,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         paths: int = 16,
         times: int | None = None,
         path: int | None = None,
+        given: Sequence[str] = (),
         out: Path | None = None,
         rng: Rng = 0,
     ) -> Answer:
@@ -92,12 +103,14 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             data: what to score; by default the run's own test rows, beside its baselines.
             evaluations: network evaluations for each example, 64 by default, or "all" for every
                 time step. With `stderr`, the most that may be spent.
-            stderr: the standard error of the mean to reach, in bits a value.
+            stderr: the standard error of the mean to reach, in bits per dimension.
             method: "bound" from below, "importance" for a tighter bound by weighted paths, or
                 "flow" for the probability flow.
             paths: paths of importance weighting for each example.
             times: evenly spread time steps of the chain; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
+            given: y of p(x | y), for a run with a condition: ["label"] for the labels of the run's
+                own test rows; see :func:`.read_given`.
             out: where to write the score of each example, as .npy or .csv; by default nowhere.
             rng: a seed, a generator, or None for a random seed.
         """
@@ -110,8 +123,9 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         if method != "bound":
             budget["method"] = {"importance": Importance(paths), "flow": Flow()}[method]
         with self.run.threads():
+            y = self._given(given, len(x), data is None)
             score = self.model.score(
-                x, times=chain, rng=self._generator(rng), stderr=stderr, **budget
+                x, times=chain, rng=self._generator(rng), given=y, stderr=stderr, **budget
             )
         shown: list[object] = [
             f"{score.about}; {score.spent / len(x):.4g} network evaluations an example"
@@ -138,6 +152,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         repeats: int | None = None,
         times: int | None = None,
         path: int | None = None,
+        given: Sequence[str] = (),
         out: Path | None = None,
         rng: Rng = 0,
     ) -> Answer:
@@ -153,12 +168,15 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             repeats: independent sets of particles; by default 8, or as many as the draws need.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
+            given: y of p(x | y), for a run with a condition, see :func:`.read_given`.
             out: where to write (N, draws, *); by default `completed.npy` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         if data is None:
             if rows < 1:
-                raise ValueError(f"--rows is how many test rows to complete, got {rows}")
+                raise ValueError(
+                    f"--rows is the number of test rows to complete, 1 or more, got {rows}"
+                )
             x = np.asarray(self.run.experiment.data.test[:rows])
             hidden = np.broadcast_to(np.arange(x.shape[-1]) >= x.shape[-1] // 2, x.shape)
         else:
@@ -168,8 +186,15 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             hidden, _ = self._mask(mask)
         chain = self._times(times, path)
         with self.run.threads():
+            y = self._given(given, len(x))
             made = self.model.complete(
-                x, hidden, draws, chain, self._generator(rng), method=SMC(particles, repeats)
+                x,
+                hidden,
+                draws,
+                chain,
+                self._generator(rng),
+                given=y,
+                method=SMC(particles, repeats),
             )
         values = made.draws.cpu().numpy()
         where = save_array(out or self.result("completed.npy"), values)

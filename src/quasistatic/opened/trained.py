@@ -1,10 +1,12 @@
-"""What opened models of arrays and of images share: data in and out, and the times of the chain."""
+"""What opened models of arrays and of images share: reading and writing data, and the times of the
+chain."""
 
 __all__ = ["Data", "TrainedModel", "as_path"]
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from .._utils.randomness import Rng, as_generator
 from ..recipes.runs import TrainedRun, open_run
 from ..reporting.console import Display
+from .given import read_given
 from .model import OpenedModel, placed
 
 Data = str | Path | np.ndarray | Tensor
@@ -47,7 +50,8 @@ class TrainedModel(OpenedModel, abc.ABC):
 
         Args:
             data: a .npy file, a folder of images where the model is one of images, or an array.
-            exact: whether files must come back as they are, so that nothing may be converted.
+            exact: whether files must be decoded exactly as they are, so that nothing may be
+                converted.
 
         Returns:
             The examples (N, *), and a name for each: the name of its file, or its number.
@@ -74,6 +78,21 @@ class TrainedModel(OpenedModel, abc.ABC):
                 "--times asks for even steps and --path for the best: give one of them"
             )
         return times if path is None else self.run.path(path)
+
+    def _given(self, words: Sequence[str], count: int | None, own: bool = False) -> Any:
+        """The values of the condition that a verb was given, see :func:`read_given`.
+
+        Args:
+            words: of `--given`.
+            count: of the examples.
+            own: whether the examples are the run's own test rows, whose labels are known by name.
+        """
+        return read_given(self.model.condition, words, count, self._labels() if own else None)
+
+    def _labels(self) -> dict[str, np.ndarray]:
+        """The labels of the run's test rows, by their name."""
+        labels = None if self.run.recipe is None else self.run.experiment.given
+        return {} if labels is None else {"label": labels.test}
 
     def _generator(self, rng: Rng) -> torch.Generator:
         """The generator of a verb; None takes a random seed."""

@@ -3,7 +3,7 @@
 __all__ = ["CIFAR10"]
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..training.config import Fit
 from .recipe import Recipe
@@ -23,6 +23,8 @@ class CIFAR10(Recipe):
         width: channels of the network at its finest resolution.
         dropout: dropout probability of the network.
         fit: how to train.
+        given: `label` for a model of the images given their class; by default a model without a
+            condition.
     """
 
     steps: int = 1000
@@ -43,6 +45,8 @@ class CIFAR10(Recipe):
             compile="auto",
         )
     )
+
+    given: Literal["label"] | None = field(default=None, metadata={"added": True})
 
     @property
     def reaches(self) -> str:

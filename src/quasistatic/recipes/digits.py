@@ -3,7 +3,7 @@
 __all__ = ["Digits"]
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..training.config import Fit
 from .recipe import Recipe
@@ -23,6 +23,8 @@ class Digits(Recipe):
         depth: residual blocks of the network.
         dropout: dropout probability of the network.
         fit: how to train.
+        given: `label` for a model of the images given their class; by default a model without a
+            condition.
     """
 
     steps: int = 1000
@@ -34,6 +36,8 @@ class Digits(Recipe):
             steps=600, weight_decay=0.1, validations=12, patience=3, evaluations=40
         )
     )
+
+    given: Literal["label"] | None = field(default=None, metadata={"added": True})
 
     @property
     def reaches(self) -> str:

@@ -3,7 +3,7 @@
 __all__ = ["MNIST"]
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..training.config import Fit
 from .recipe import Recipe
@@ -22,6 +22,8 @@ class MNIST(Recipe):
         width: channels of the network at its finest resolution.
         mixtures: logistic components for each pixel.
         fit: how to train.
+        given: `label` for a model of the images given their class; by default a model without a
+            condition.
     """
 
     steps: int = 1000
@@ -32,6 +34,8 @@ class MNIST(Recipe):
             steps=2000, batch=64, lr=2e-3, warmup=100, ema=0.995, validations=4, evaluations=2
         )
     )
+
+    given: Literal["label"] | None = field(default=None, metadata={"added": True})
 
     @property
     def reaches(self) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .._utils import files, serialization
+from ..checkpoints import from_diffusers, is_diffusers
 from ..diffusion import Diffusion, read_config
 from ..training.callbacks import Callback
 from ..training.config import Fit
@@ -71,11 +72,13 @@ def train(
     described["fit"] = (
         recipe.fit.decisive()
     )  # settings that change no result may differ on resuming
-    data = experiment.data
+    data, labels = experiment.data, experiment.given
     return fit(
         experiment.model,
         data.train,
         data.valid,
+        given=None if labels is None else labels.train,
+        valid_given=None if labels is None else labels.valid,
         objective=experiment.objective,
         run=folder,
         callbacks=callbacks,
@@ -191,13 +194,16 @@ class TrainedRun:
 
 
 def open_run(run: str | Path) -> TrainedRun:
-    """Opens the run in a folder, or the pretrained model of that name if there is no such folder.
+    """Opens the run in a folder, or the pretrained model of that name if there is no such folder. A
+    folder that diffusers saved is opened as a run without a recipe.
 
     Raises:
         FileNotFoundError: if there is neither, a file is missing, or the run is not finished.
         ValueError: if it is damaged or from another version.
     """
     folder = locate(run)
+    if is_diffusers(folder):
+        return TrainedRun(folder, from_diffusers(folder), None)
     stored = read_config(folder)
     if not (folder / "model.safetensors").exists():
         raise FileNotFoundError(

@@ -39,8 +39,8 @@ def decode(
     grid = resolve_times(model, 50 if times is None else times, stepper)
     stepper.require(model, grid)
     drawn = []
-    for part in torch.split(noise.to(model.blank(1)), model.chunk_size):
-        for state in stepper.walk(model, State(part, int(grid[-1])), grid.tolist()):
+    for part, rows in model.chunks(noise.to(model.blank(1))):
+        for state in stepper.walk(part, State(rows, int(grid[-1])), grid.tolist()):
             x_0 = state.x
         drawn.append(model.space.decode(x_0))
     return torch.cat(drawn)
@@ -89,8 +89,8 @@ def encode(
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
-        rows = max(1, model.chunk_size // len(grid))
-        parts = [_encoded(model, x, grid, stepper, tolerance) for x in torch.split(x_0, rows)]
+        pieces = model.chunks(x_0, len(grid))
+        parts = [_encoded(part, x, grid, stepper, tolerance) for part, x in pieces]
     return torch.cat(parts)
 
 

@@ -74,7 +74,7 @@ class Guided(PosteriorMethod):
         found = []
         for rows in torch.split(owner, together):
             stepper = _Guided(factor, rows, RULES[self.rule])
-            for state in walk(model, len(rows), times, source, stepper):
+            for state in walk(model.take(rows), len(rows), times, source, stepper):
                 x_0 = state.x
             found.append(model.space.snap_to_levels(x_0))
         x_0 = torch.cat(found).reshape(examples, draws, *model.space.state)

@@ -117,7 +117,8 @@ def posterior(
     if together is not None and together < 1:
         raise ValueError(f"together must be 1 or more, got {together}")
     source = as_generator(rng)
-    examples = 1 if factor.examples is None else factor.examples
+    examples = max(1, model.given_rows) if factor.examples is None else factor.examples
+    model = model.given_each(None, examples)
     about = factor.on(model.space, source)
     found = method(model, about, examples, draws, times, source, together or model.chunk_size)
     flat = model.space.decode(found.x_0.flatten(0, 1))

@@ -63,10 +63,12 @@ def walk(
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     source, size = as_generator(rng), n
+    model = model.given_each(None, n)
     if source is not None:
         rows = _multiple(model)
         size = -(-n // rows) * rows
         source = ExampleStreams(seed_from(source), first, size, source.device)
+        model = model.take(torch.arange(size).clamp(max=n - 1))
     first_state = stepper.start(model, size, int(grid[-1]), source)
     for state in stepper.walk(model, first_state, grid.tolist(), source):
         yield State(state.x[:n], state.t)
@@ -95,6 +97,7 @@ def sample(
     """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
+    model = model.given_each(None, n)
     source, drawn = as_generator(rng), []
     before = None if source is None else source.get_state()
     rows = _multiple(model)
@@ -103,7 +106,8 @@ def sample(
         if source is not None and before is not None:
             source.set_state(before)  # one seed for all batches
         count = min(batch, n - first)
-        for state in walk(model, count, times, source, stepper, first):
+        part = model.take(slice(first, first + count))
+        for state in walk(part, count, times, source, stepper, first):
             x_0 = state.x
         drawn.append(model.space.decode(x_0))
     return torch.cat(drawn)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .._utils.eval_mode import evaluating
-from .._utils.randomness import Rng, as_generator, uniform
+from .._utils.randomness import Rng, Streams, as_generator, uniform
 from ..distributions import Family, total
 from ..kernels import SignalNoise
 from ..model import Model
@@ -113,21 +113,20 @@ class SMC(PosteriorMethod):
         rng, limit = as_generator(rng), together or model.chunk_size
         grid = resolve_times(model, times, Ancestral()).tolist()
         owner = torch.arange(examples).repeat_interleave(repeats * particles)
+        model = model.given_each(None, examples)
         pieces = [
-            (rows, factor.take(owner[rows]))
+            (model.take(owner[rows]), rows, factor.take(owner[rows]))
             for rows in torch.split(torch.arange(len(owner)), limit)
         ]
         lowest = torch.ones(examples, dtype=torch.float64, device=model.blank(1).device)
         with evaluating(model):
-            state = Particles.joined(
-                [self._first(model, *piece, grid[-1], rng) for piece in pieces]
-            )
+            state = Particles.joined([self._first(*piece, grid[-1], rng) for piece in pieces])
             for s, t in zip([*grid[-2::-1], 0], grid[::-1], strict=True):
                 state = state.tempered(particles)
                 share = effective(state.log_weight.reshape(-1, particles)) / particles
                 lowest = lowest.minimum(share.reshape(examples, -1).amin(1))
                 state = state.resampled(particles, self.threshold, rng)
-                state = Particles.joined(list(self._moved(model, state, pieces, s, t, rng)))
+                state = Particles.joined(list(self._moved(state, pieces, s, t, rng)))
                 _check_alive(state.log_weight.reshape(examples, -1), s)
         shape = (examples, repeats, particles)
         share = effective(state.log_weight.reshape(-1, particles)) / particles
@@ -154,15 +153,14 @@ class SMC(PosteriorMethod):
 
     def _moved(
         self,
-        model: Model,
         state: "Particles",
-        pieces: list[tuple[Tensor, Factor]],
+        pieces: list[tuple[Model, Tensor, Factor]],
         s: int,
         t: int,
         rng: torch.Generator | None,
     ) -> Iterator["Particles"]:
         """The next state, as many particles at once as the network takes."""
-        for rows, factor in pieces:
+        for model, rows, factor in pieces:
             here = state.take(rows.to(state.x.device))
             if s == 0:
                 yield _ended(model, factor, here, t, rng)
@@ -219,7 +217,8 @@ class Particles:
         proportion to their weights; the mean weight is kept."""
         log_weight = self.log_weight.reshape(-1, group)
         poor = effective(log_weight) < threshold * group
-        if not poor.any():
+        # Streams of rows go on by the same steps in every batch, also where no row needs them.
+        if not poor.any() and not isinstance(rng, Streams):
             return self
         chosen = _systematic(log_weight.softmax(1), group, rng)
         itself = torch.arange(group, device=chosen.device).expand_as(chosen)

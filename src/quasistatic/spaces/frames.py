@@ -2,20 +2,26 @@
 
 __all__ = ["Frame", "Series"]
 
-import importlib
+import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
+from . import clock
+
 DECLARED = "Categorical:"
 """What the type of a column starts with if it lists the classes, as JSON."""
 
-CLOCK = "Clock:"
-"""What the type of a column of dates, times or durations starts with; the rest is JSON."""
+NATIVE = "Native:"
+"""What the type of a column starts with whose library has several types of that kind, as JSON."""
+
+DECIMAL = "Decimal:"
+"""What the type of a column of decimal numbers starts with; the rest is JSON."""
 
 ARRAY, RECORDS = "array", "records"
 """The names of NumPy data in :attr:`Frame.source`; a data frame has the name of its library."""
@@ -29,7 +35,7 @@ class Series:
         name: of the column.
         dtype: its type in the library that it came from, as text.
         numbers: float64, NaN where a value is missing, shape (N,); None for a column of strings or
-            bits.
+            bits. Dates, times and durations are microseconds.
         names: Python objects, None where a value is missing; None for a column of numbers.
     """
 
@@ -50,10 +56,19 @@ class Series:
         """Whether the data frame declares the column as one of categories, also of numbers."""
         return self.dtype in ("Categorical", "Enum") or self.dtype.startswith(DECLARED)
 
+    def value(self, row: int) -> Any:
+        """The value of a row as a Python object: whole numbers as int, None if it is missing."""
+        if self.numbers is None:
+            return (self.names or [])[row]
+        number = float(self.numbers[row])
+        if number != number:
+            return None
+        return int(number) if number == round(number) and abs(number) < 2**53 else number
+
     @property
     def is_temporal(self) -> bool:
         """Whether the column holds dates, times or durations."""
-        return self.dtype.startswith(CLOCK)
+        return self.dtype.startswith(clock.PREFIX)
 
     def take(self, index: np.ndarray) -> "Series":
         """The values of that index (n,), whole numbers."""
@@ -134,92 +149,60 @@ class Frame:
         return cls(source, tuple(named))
 
 
-def to_native(
-    source: str,
-    values: Mapping[str, Sequence[Any]],
-    dtypes: Mapping[str, str],
-    missing: Sequence[str],
-) -> Any:
-    """Columns of Python values as a table of a library.
-
-    Args:
-        source: the library, as in :attr:`Frame.source`.
-        values: the values of each column, None where one is missing.
-        dtypes: the type of each column, as in :attr:`Series.dtype`.
-        missing: the names of columns with missing values.
-
-    Returns:
-        A data frame, or a NumPy array.
-    """
-    if source in (ARRAY, RECORDS):
-        return _as_array(source, values, dtypes, missing)
-    series = []
-    for name, column in values.items():
-        if dtypes[name].startswith(DECLARED):
-            series.append(_categories(source, name, list(column), dtypes[name]))
-            continue
-        made: Any = nw.new_series(name, list(column), backend=source)  # type: ignore[arg-type]
-        kind = _NARWHALS.get(dtypes[name], made.dtype)
-        # pandas has no integer or boolean columns with missing values: keep the type as it is.
-        whole = kind in _WHOLE and name in missing and source == "pandas"
-        series.append(made if whole or made.dtype == kind else made.cast(kind))
-    return nw.concat([each.to_frame() for each in series], how="horizontal").to_native()
-
-
-_WHOLE = (
-    *(nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64),
-    nw.Boolean,
-)
-_NARWHALS: dict[str, Any] = {
-    str(each()): each
-    for each in (
-        *_WHOLE,
-        *(nw.Float32, nw.Float64, nw.String, nw.Categorical),
-    )
-} | {"Enum": nw.Categorical}
-
-
-def _as_array(
-    source: str,
-    values: Mapping[str, Sequence[Any]],
-    dtypes: Mapping[str, str],
-    missing: Sequence[str],
-) -> np.ndarray:
-    plain = {name: "O" if dtypes[name].startswith(DECLARED) else dtypes[name] for name in values}
-    kinds = {name: np.dtype(plain[name]) for name in values}
-    for name in missing:
-        if kinds[name].kind in "iub":
-            kinds[name] = np.dtype(np.float64)
-    filled = {
-        name: [np.nan if v is None and kinds[name].kind == "f" else v for v in column]
-        for name, column in values.items()
-    }
-    if source == RECORDS:
-        whole = np.empty(len(next(iter(filled.values()))), dtype=list(kinds.items()))
-        for name, column in filled.items():
-            whole[name] = column
-        return whole
-    kind = np.result_type(*kinds.values()) if len(set(kinds.values())) > 1 else None
-    kind = kind or next(iter(kinds.values()))
-    whole = np.empty((len(next(iter(filled.values()))), len(filled)), dtype=kind)
-    for k, column in enumerate(filled.values()):
-        whole[:, k] = column
-    return whole
-
-
 def _of_frame(series: Any) -> Series:
     kind = series.dtype
+    if isinstance(kind, nw.Decimal):
+        return Series(series.name, _decimal(series), numbers=_floats(series))
     if kind.is_numeric():
-        numbers = series.cast(nw.Float64).to_numpy().astype(np.float64)
-        return Series(series.name, str(kind), numbers=numbers)
+        return Series(series.name, _type_name(series), numbers=_floats(series))
     if kind.is_temporal():
-        raise TypeError(
-            f"column {series.name!r} holds times ({kind}): convert it to numbers, such "
-            "as days since a date, or leave it out"
-        )
+        return _of_times(series)
     if isinstance(kind, nw.Enum | nw.Categorical):
         return _of_objects(series.name, _declared(series), series.to_list())
-    return _of_objects(series.name, str(kind), series.to_list())
+    return _of_objects(series.name, _type_name(series), series.to_list())
+
+
+def _floats(series: Any) -> np.ndarray:
+    return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+
+
+def _type_name(series: Any) -> str:
+    """The type of a column as text; with the one of pandas where that is not NumPy's own."""
+    kind = str(series.dtype)
+    if not series.implementation.is_pandas():
+        return kind
+    native = str(series.to_native().dtype)
+    plain = {"Boolean": "bool", "String": "str"}.get(kind, kind.lower())
+    return kind if native == plain else NATIVE + json.dumps({"kind": kind, "native": native})
+
+
+def _decimal(series: Any) -> str:
+    native = series.to_native().dtype
+    about = {name: getattr(native, name, None) for name in ("precision", "scale")}
+    native = str(native) if series.implementation.is_pandas() else ""
+    return DECIMAL + json.dumps({**about, "native": native})
+
+
+def _of_times(series: Any) -> Series:
+    """A column of dates, times or durations, with the resolution that its values show."""
+    kind, values = series.dtype, series
+    pandas = series.implementation.is_pandas()
+    native = str(series.to_native().dtype) if pandas else ""
+    unit = getattr(kind, "time_unit", "us")
+    if isinstance(kind, nw.Time):
+        us = clock.microseconds_of(series.to_list())
+        made = clock.Clock("time", "us", native=native)
+    else:
+        if isinstance(kind, nw.Duration):
+            name, counted = "duration", values.dt.total_microseconds()
+        else:
+            name = "date" if isinstance(kind, nw.Date) else "datetime"
+            counted = values.dt.timestamp("us")
+        us = _floats(counted)
+        us = np.where(series.is_null().to_numpy(), np.nan, us)
+        zone = str(getattr(kind, "time_zone", None) or "")
+        made = clock.Clock(name, "us", 0, zone, unit, native)
+    return Series(series.name, str(made.fitted(us)), numbers=us)
 
 
 def _declared(series: Any) -> str:
@@ -233,28 +216,20 @@ def _declared(series: Any) -> str:
         classes, ordered = list(series.dtype.categories), True
     else:
         return kind
-    if not all(isinstance(each, str | int) for each in classes):
+    if not all(isinstance(each, str | int | float) for each in classes):
         return kind
     return DECLARED + json.dumps({"classes": classes, "ordered": ordered})
-
-
-def _categories(source: str, name: str, values: list[Any], dtype: str) -> Any:
-    """A column of classes of a library, with the classes and the order that it had."""
-    declared = json.loads(dtype.removeprefix(DECLARED))
-    if source == "pandas":
-        pd = importlib.import_module("pandas")  # only where the table is one of pandas
-        made = pd.Categorical(values, declared["classes"], declared["ordered"])
-        return nw.from_native(pd.Series(made, name=name), series_only=True)
-    series: Any = nw.new_series(name, values, backend=source)  # type: ignore[arg-type]
-    if not all(isinstance(each, str) for each in declared["classes"]):
-        return series
-    fixed = source == "polars" and declared["ordered"]
-    return series.cast(nw.Enum(declared["classes"]) if fixed else nw.Categorical)
 
 
 def _of_array(name: str, column: np.ndarray) -> Series:
     if column.dtype.kind in "iuf":
         return Series(name, column.dtype.str, numbers=column.astype(np.float64))
+    if column.dtype.kind in "Mm":
+        us = column.astype(f"{column.dtype.kind}8[us]").astype(np.int64).astype(np.float64)
+        us = np.where(np.isnat(column), np.nan, us)
+        kind = "datetime" if column.dtype.kind == "M" else "duration"
+        found = clock.Clock(kind, "us", native=column.dtype.str).fitted(us)
+        return Series(name, str(found), numbers=us)
     if column.dtype.kind not in "bOUS":
         raise TypeError(
             f"column {name!r} holds {column.dtype}: a table takes numbers, bits and strings: "
@@ -264,9 +239,9 @@ def _of_array(name: str, column: np.ndarray) -> Series:
 
 
 def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
-    """A series of objects: of numbers if all are numbers, else of strings; NaN and None are missing
-    values."""
-    plain = [None if _is_missing(each) else each for each in objects]
+    """A series of objects: of numbers if all are numbers, of times if all are times, else of
+    strings; NaN and None are missing values."""
+    plain = [None if _is_missing(each) else _python(each) for each in objects]
     present = [each for each in plain if each is not None]
     if not present:
         return Series(name, dtype, numbers=np.full(len(plain), np.nan))
@@ -274,13 +249,42 @@ def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
         numbers = [np.nan if each is None else float(each) for each in plain]
         if not any(isinstance(each, bool) for each in present):
             return Series(name, dtype, numbers=np.array(numbers, dtype=np.float64))
+    if all(isinstance(each, Decimal) for each in present):
+        scale = max(0, *(-int(each.as_tuple().exponent) for each in present))
+        numbers = [np.nan if each is None else float(each) for each in plain]
+        kind = DECIMAL + json.dumps({"precision": None, "scale": scale})
+        return Series(name, kind, numbers=np.array(numbers, dtype=np.float64))
+    for kind, own in _TIMES.items():
+        if all(type(each) is own for each in present):
+            us = clock.microseconds_of(plain)
+            zone = str(getattr(present[0], "tzinfo", None) or "")
+            found = clock.Clock(kind, "us", 0, zone if kind == "datetime" else "", native="object")
+            return Series(name, str(found.fitted(us)), numbers=us)
     odd = next((each for each in present if not isinstance(each, str | int | float | bool)), None)
     if odd is not None:
         raise TypeError(
-            f"column {name!r} holds a {type(odd).__name__}, {odd!r}: a table takes numbers, bits "
-            "and strings"
+            f"column {name!r} holds a {type(odd).__name__}, {odd!r}: a table takes numbers, bits, "
+            "strings, dates, times and durations: convert it first, or leave it out"
         )
     return Series(name, dtype, names=plain)
+
+
+_TIMES: dict[str, type] = {
+    "date": datetime.date,
+    "datetime": datetime.datetime,
+    "time": datetime.time,
+    "duration": datetime.timedelta,
+}
+
+
+def _python(value: Any) -> Any:
+    """A scalar of NumPy as one of Python, a timestamp of pandas as one of Python."""
+    if isinstance(value, np.generic) and value.dtype.kind not in "Mm":
+        return value.item()
+    for name in ("to_pydatetime", "to_pytimedelta"):
+        if hasattr(value, name):
+            return getattr(value, name)()
+    return value
 
 
 def _is_missing(value: Any) -> bool:

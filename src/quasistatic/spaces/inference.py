@@ -1,13 +1,15 @@
 """Inference of a column's type from its values."""
 
-__all__ = ["TYPES", "infer_column", "powered", "standardized"]
+__all__ = ["TYPES", "clocked", "infer_column", "powered", "standardized"]
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from .clock import PREFIX, Clock
 from .columns import (
     BinaryColumn,
     CategoryColumn,
@@ -53,6 +55,7 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
         ValueError: if a value is infinite, there are too many classes, the values do not fit
             `kind`, or there is no such type.
     """
+    series = clocked(series, series.dtype)
     if series.numbers is not None and np.isinf(series.numbers).any():
         row = int(np.isinf(series.numbers).argmax())
         raise ValueError(
@@ -79,6 +82,32 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
     if len(different) <= FEW and len(numbers) >= 20 * len(different):
         return _categorical(series)
     return _numeric(series)
+
+
+def clocked(series: Series, dtype: str) -> Series:
+    """A column of dates, times or durations as steps of the clock that `dtype` names; another
+    column as it is.
+
+    Raises:
+        ValueError: if the values are no such times, or times where the column holds none.
+    """
+    if not dtype.startswith(PREFIX):
+        if series.is_temporal and not series.missing.all():
+            name = Clock.of(series.dtype).name
+            raise ValueError(
+                f"column {series.name!r} holds values of the type {name}, and had none when the "
+                "table was inferred: convert it first"
+            )
+        return series
+    clock = Clock.of(dtype)
+    if series.is_temporal and Clock.of(series.dtype).name == clock.name:
+        return replace(series, numbers=clock.numbers(np.asarray(series.numbers)))
+    if series.missing.all():
+        return replace(series, numbers=np.full(len(series.missing), np.nan), names=None)
+    raise ValueError(
+        f"column {series.name!r} holds {series.dtype}, and values of the type {clock.name} are "
+        "needed: convert it first"
+    )
 
 
 def _common(series: Series) -> tuple[str, float, str]:

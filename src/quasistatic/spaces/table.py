@@ -21,9 +21,11 @@ from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
-from .columns import Column
-from .frames import ARRAY, Frame, Series, to_native
-from .inference import infer_column
+from .clock import PREFIX, Clock
+from .columns import BinaryColumn, CategoryColumn, Column, ConstantColumn
+from .frames import ARRAY, Frame, Series
+from .inference import clocked, infer_column
+from .native import to_native
 from .space import Space, SpacePart, no_affine
 
 DESCRIBED = ("column", "type", "values", "missing")
@@ -221,7 +223,7 @@ class Table(Space):
                 raise ValueError(
                     f"the data have no column {column.name!r}: {nearest(column.name, found)}"
                 )
-        return [found[column.name] for column in self.columns]
+        return [clocked(found[column.name], column.dtype) for column in self.columns]
 
     def write(self, raw: Tensor, source: str | None = None) -> Any:
         """Rows as a data frame or array, with the names, the order and the types of the columns.
@@ -362,7 +364,7 @@ class Table(Space):
         """For each column its name, its type, its values and the share of missing values, as
         text."""
         return [
-            (each.name, each.kind, each.range, f"{each.missing:.1%}" if each.missing else "")
+            (each.name, *shown(each), f"{each.missing:.1%}" if each.missing else "")
             for each in self.columns
         ]
 
@@ -385,6 +387,19 @@ class Table(Space):
         page = io.StringIO()
         Console(file=page, width=WIDTH, highlight=False, markup=False).print(self)
         return page.getvalue().rstrip()
+
+
+def shown(column: Column) -> tuple[str, str]:
+    """The type and the values of a column, as text: points of time are dates and not numbers."""
+    if not column.dtype.startswith(PREFIX):
+        return column.kind, column.range
+    clock = Clock.of(column.dtype)
+    if isinstance(column, ConstantColumn):
+        return column.kind, "empty" if column.value is None else clock.text(column.value)
+    if isinstance(column, BinaryColumn | CategoryColumn):
+        return column.kind, ", ".join(clock.text(each) for each in column.classes[:4])
+    low, high = (float(getattr(column, end)) for end in ("low", "high"))
+    return clock.name, f"{clock.text(low)} to {clock.text(high)}"
 
 
 def _parts(p: Family) -> tuple[Family, ...]:

@@ -3,7 +3,7 @@
 __all__ = ["Fit", "FitChanges"]
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from .._utils import serialization
@@ -44,6 +44,8 @@ class Fit:
             folder, and a resumed run uses it.
         cuda_graphs: whether a step on a CUDA device is captured once and replayed, which takes
             the work of launching each kernel from the host. The results are the same.
+        condition_dropout: the share of the examples of a step whose condition is removed, so that
+            the network also learns p(x). It counts for models with a condition only.
     """
 
     steps: int = 2000
@@ -63,6 +65,7 @@ class Fit:
     precision: Literal["float32", "bf16", "auto"] = "float32"
     compile: Literal["no", "yes", "auto"] = "no"
     cuda_graphs: bool = True
+    condition_dropout: float = field(default=0.1, metadata={"added": True})
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "accumulate": 1, "warmup": 0, "validations": 0}
@@ -77,6 +80,10 @@ class Fit:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.threads > MOST_THREADS:
             raise ValueError(f"threads must be {MOST_THREADS} or fewer, got {self.threads}")
+        if not 0 <= self.condition_dropout < 1:
+            raise ValueError(
+                f"condition_dropout is a share from 0 to less than 1, got {self.condition_dropout}"
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}")
         options = {"precision": ("float32", "bf16", "auto"), "compile": ("no", "yes", "auto")}
@@ -123,3 +130,4 @@ class FitChanges(TypedDict, total=False):
     precision: Literal["float32", "bf16", "auto"]
     compile: Literal["no", "yes", "auto"]
     cuda_graphs: bool
+    condition_dropout: float

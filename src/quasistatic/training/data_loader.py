@@ -5,19 +5,22 @@ All of it follows from the seed of the run and the number of the step. So a resu
 memory of what it has seen, and several processes need no communication about it.
 """
 
-__all__ = ["DataLoader", "Part", "as_rows", "as_source", "mix"]
+__all__ = ["DataLoader", "Given", "Part", "as_rows", "as_source", "mix"]
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .._utils.validation import as_tensor
+from ..conditions import Condition
 from ..data.sources import Rows, Source
+from ..model import Model
 from ..spaces import Space
 from .distributed import Engine
 
-VALIDATION, EPOCH, VIEW = -1, -2, -3
+VALIDATION, EPOCH, VIEW, DROPPED = -1, -2, -3, -(2**32)
 """Lanes of seeds; those from 0 are the parts' own."""
 
 CHECKED = 1 << 22
@@ -35,11 +38,62 @@ class Part:
         rows: the numbers of its rows in the data, on the CPU, with shape (B,).
         raw: their raw values on the device, with shape (B, *).
         seed: the seed of what is drawn for them.
+        code: of the condition on the device, with shape (B, width); None of a model without one.
     """
 
     rows: Tensor
     raw: Tensor
     seed: int
+    code: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """The condition of each row of the data.
+
+    Args:
+        condition: what y is.
+        codes: of all rows, on the CPU, with shape (N, width).
+        dropped: the share of the examples of a step that lose it.
+    """
+
+    condition: Condition
+    codes: Tensor
+    dropped: float = 0.0
+
+    @classmethod
+    def of(
+        cls, model: Model, y: object, rows: int, dropped: float = 0.0, name: str = "given"
+    ) -> "Given | None":
+        """The conditions y of `rows` examples for a model; None for a model without a condition.
+
+        Raises:
+            TypeError: if the model has a condition and y is None, or the reverse.
+            ValueError: if y is not one value for each row.
+        """
+        if y is None and model.condition is None:
+            return None
+        condition = model.require_condition()
+        if y is None:
+            raise TypeError(
+                f"the model has a condition, {condition!r:.100}, and {name} is missing: pass "
+                f"{name}=y, one value for each row; without it only p(x) would be trained, which "
+                "needs no condition"
+            )
+        codes = condition.encode(y)
+        if len(codes) != rows:
+            raise ValueError(
+                f"{name} has {len(codes)} values for {rows} rows: give one for each row"
+            )
+        return cls(condition, codes.to(model.blank(1).dtype), dropped)
+
+    def fingerprint(self) -> str:
+        """What tells these conditions from others."""
+        return hashlib.sha256(self.codes.contiguous().numpy().data).hexdigest()
+
+    def take(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        """The codes of rows (B,), with shape (B, width), removed for a share of them."""
+        return self.condition.dropped(self.codes[rows], self.dropped, rng)
 
 
 class DataLoader:
@@ -54,12 +108,22 @@ class DataLoader:
         parts: how many parts a step has, over all processes.
         seed: the seed of the run.
         engine: the device and the processes.
+        given: the condition of each row; None for a model without one.
 
     Raises:
         ValueError: if a batch has fewer rows than parts.
     """
 
-    def __init__(self, source: Source, batch: int, parts: int, seed: int, engine: Engine) -> None:
+    def __init__(
+        self,
+        source: Source,
+        batch: int,
+        parts: int,
+        seed: int,
+        engine: Engine,
+        given: Given | None = None,
+    ) -> None:
+        self.given = given
         self.source, self.seed, self.engine, self.parts = source, seed, engine, parts
         self.size = min(batch, len(source))
         if self.size < parts:
@@ -95,8 +159,15 @@ class DataLoader:
         rows, parts = self._rows(step), []
         for part in range(self.engine.rank, self.parts, self.engine.ranks):
             mine = rows[part :: self.parts]
-            parts.append(Part(mine, self._raw(mine, step, part), mix(self.seed, step, part)))
+            raw, code = self._raw(mine, step, part), self._code(mine, step, part)
+            parts.append(Part(mine, raw, mix(self.seed, step, part), code))
         return parts
+
+    def _code(self, rows: Tensor, step: int, part: int) -> Tensor | None:
+        if self.given is None:
+            return None
+        rng = torch.Generator().manual_seed(mix(self.seed, step, DROPPED - part))
+        return self.engine.move(self.given.take(rows, rng))
 
     def _raw(self, rows: Tensor, step: int, part: int) -> Tensor:
         if self._resident is not None:

@@ -27,7 +27,7 @@ from ..model import Model
 from .callbacks import Callback, ProgressBar, interactive
 from .checkpoints import Folder
 from .config import Fit, FitChanges
-from .data_loader import VALIDATION, DataLoader, as_rows, as_source, mix
+from .data_loader import VALIDATION, DataLoader, Given, as_rows, as_source, mix
 from .distributed import Engine
 from .objectives import Bound, Objective
 from .precision import ComputeMode
@@ -52,6 +52,8 @@ def fit(
     x: object,
     valid: object | None = None,
     *,
+    given: object = None,
+    valid_given: object = None,
     objective: Objective | None = None,
     run: str | Path | None = None,
     minutes: float | None = None,
@@ -74,6 +76,9 @@ def fit(
         x: training data, an array (N, *), or a `Source` that draws a view of each row anew at every
             step. Bytes stay bytes until a step takes them.
         valid: validation data, an array (M, *).
+        given: y of each row of x, for a model with a condition: the network then learns p(x | y),
+            and p(x) from a share of the examples (`condition_dropout`).
+        valid_given: y of each row of `valid`.
         objective: the loss; by default the :class:`Bound`.
         run: a folder for checkpoints and metrics. The same call with the same folder resumes.
         minutes: how long training may take, in place of `steps`: the number of steps is measured
@@ -94,8 +99,10 @@ def fit(
     Raises:
         NonFiniteLoss: if the loss or a gradient is not finite; the message says where, and what to
             try. The model, and the run's folder, keep the last good state.
-        ValueError: if the data do not fit the space, the folder holds another run, processes got
-            different data or settings, or there is no such device.
+        TypeError: if the model has a condition and none is given, or the reverse.
+        ValueError: if the data do not fit the space, there is not one condition for each row, the
+            folder holds another run, processes got different data or settings, or there is no such
+            device.
         torch.OutOfMemoryError: if a step does not fit into the memory of the GPU.
     """
     how = replace(settings or Fit(), **changes)
@@ -115,7 +122,12 @@ def fit(
     dtype = model.blank(1).dtype
     source = as_source(model.space, x, dtype)
     held_out = None if valid is None else as_rows(model.space, valid, dtype, "valid")
-    trainer = Trainer(model, objective, engine, how, source, held_out)
+    conditions = Given.of(model, given, len(source), how.condition_dropout)
+    held_given = None if valid is None else valid_given
+    held = None
+    if held_out is not None:
+        held = Given.of(model, held_given, len(held_out), name="valid_given")
+    trainer = Trainer(model, objective, engine, how, source, held_out, conditions, held)
     before = torch.get_num_threads()
     shown = interactive() and not callbacks if progress is None else progress
     try:
@@ -146,6 +158,9 @@ def _folder(path: str | Path | None, trainer: "Trainer", about: dict[str, Any]) 
         "data": [source.fingerprint() for source in sources],
         "objective": serialization.describe_or_name(trainer.objective),
     }
+    conditions = [each for each in (trainer.given, trainer.valid_given) if each is not None]
+    if conditions:
+        what["given"] = [each.fingerprint() for each in conditions]
     settings = trainer.how.decisive()
     trainer.engine.agree("data", what["data"])
     trainer.engine.agree("settings", [settings, what["objective"]])
@@ -166,6 +181,8 @@ class Trainer:
         how: how to train.
         source: the training data.
         valid: the validation data.
+        given: the conditions of the training data.
+        valid_given: the conditions of the validation data.
     """
 
     def __init__(
@@ -176,10 +193,14 @@ class Trainer:
         how: Fit,
         source: Source,
         valid: Rows | None,
+        given: Given | None = None,
+        valid_given: Given | None = None,
     ) -> None:
+        self.given, self.valid_given = given, valid_given
         self.model, self.objective, self.engine, self.how = model, objective, engine, how
         self.source, self.valid, self.dtype = source, valid, model.blank(1).dtype
-        self.data = DataLoader(source, how.batch, engine.ranks * how.accumulate, how.seed, engine)
+        parts = engine.ranks * how.accumulate
+        self.data = DataLoader(source, how.batch, parts, how.seed, engine, given)
         self.sample = model.space.check(self.data.first(SAMPLE)).to(self.dtype)
         self.weights = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -416,7 +437,10 @@ class Trainer:
         with self.state.mean_weights(self.model):
             for i in range(self.engine.rank, len(pieces), self.engine.ranks):
                 rng = self.engine.generator().manual_seed(mix(self.how.seed, i, VALIDATION))
-                found = bound(self.model, pieces[i], evaluations, rng=rng).bits_per_dim
+                rows = slice(i * size, i * size + len(pieces[i]))
+                held = self.valid_given
+                model = self.model if held is None else self.model.with_codes(held.codes[rows])
+                found = bound(model, pieces[i], evaluations, rng=rng).bits_per_dim
                 bits[i * size : (i + 1) * size] = found
         return self.engine.sum(bits).mean().item()
 

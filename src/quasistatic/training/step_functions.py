@@ -67,26 +67,32 @@ class StepFunction(abc.ABC):
         """How it is computed, in a few words for the run's `speed.json`."""
 
     @abc.abstractmethod
-    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
         """Adds the gradient of rows raw (B, *) to the weights' `grad`.
+
+        Args:
+            raw: with shape (B, *).
+            rng: draws times and noise.
+            code: of the condition of each row, with shape (B, width); None without conditions.
 
         Returns:
             The losses, without a gradient, with shape (B,).
         """
 
-    def losses(self, raw: Tensor, rng: object) -> Tensor:
+    def losses(self, raw: Tensor, rng: object, code: Tensor | None = None) -> Tensor:
         """The losses of rows raw (B, *), with their gradient, with shape (B,)."""
-        return self.objective(self.model, raw.to(self.dtype), cast(torch.Generator, rng))
+        model = self.model.with_codes(code)
+        return self.objective(model, raw.to(self.dtype), cast(torch.Generator, rng))
 
-    def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
+    def played(self, raw: Tensor, draws: Sequence[Tensor], code: Tensor | None = None) -> Tensor:
         """The same as :meth:`losses`, with random draws that were recorded before."""
-        return self.losses(raw, Player(draws, raw.device))
+        return self.losses(raw, Player(draws, raw.device), code)
 
-    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+    def prepare(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> None:
         """Does what must be done before rows of that shape can be captured. It leaves no trace."""
         return
 
-    def record(self, raw: Tensor, rng: torch.Generator) -> Recorder:
+    def record(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Recorder:
         """How the draws of the losses are made, for rows of that shape. It leaves no trace.
 
         Raises:
@@ -97,7 +103,7 @@ class StepFunction(abc.ABC):
         recorder = Recorder(rng)
         try:
             with torch.random.fork_rng([raw.device] if raw.is_cuda else []):
-                self.losses(raw, recorder)
+                self.losses(raw, recorder, code)
         finally:
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
@@ -112,8 +118,8 @@ class Eager(StepFunction):
     def name(self) -> str:
         return "eager"
 
-    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
-        losses = self.losses(raw, rng)
+    def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
+        losses = self.losses(raw, rng, code)
         torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
@@ -126,7 +132,7 @@ class Compiled(StepFunction):
         super().__init__(model, objective, mode, size)
         self._recorders: dict[Key, Recorder] = {}
         self._loss: Callable[..., Tensor] | None = torch.compile(
-            _own_code(lambda raw, *draws: self.losses(raw, Player(draws, raw.device))),
+            _own_code(lambda raw, code, *draws: self.losses(raw, Player(draws, raw.device), code)),
             fullgraph=True,
             dynamic=False,
         )
@@ -135,34 +141,36 @@ class Compiled(StepFunction):
     def name(self) -> str:
         return "network compiled" if self._loss is None else "loss compiled"
 
-    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
-        losses = self._compiled(raw, rng)
+    def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
+        losses = self._compiled(raw, rng, code)
         torch.autograd.backward(losses.sum() / self.size)
         return losses.detach()
 
-    def _compiled(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+    def _compiled(self, raw: Tensor, rng: torch.Generator, code: Tensor | None) -> Tensor:
         """The losses with their gradient, (B,)."""
         if self._loss is None:
-            return self.losses(raw, rng)
+            return self.losses(raw, rng, code)
         key = (raw.shape, raw.dtype)
         if key in self._recorders:
-            return self._loss(raw, *self._recorders[key].redraw(rng))
+            return self._loss(raw, code, *self._recorders[key].redraw(rng))
         state = rng.get_state()
         try:
-            self._recorders[key] = self.record(raw, rng)
-            return self._loss(raw, *self._recorders[key].redraw(rng))
+            self._recorders[key] = self.record(raw, rng, code)
+            return self._loss(raw, code, *self._recorders[key].redraw(rng))
         except (TypeError, _compiler_errors().TorchDynamoException) as error:
             rng.set_state(state)
             self._fall_back(error)
-            return self.losses(raw, rng)
+            return self.losses(raw, rng, code)
 
-    def played(self, raw: Tensor, draws: Sequence[Tensor]) -> Tensor:
-        return super().played(raw, draws) if self._loss is None else self._loss(raw, *draws)
+    def played(self, raw: Tensor, draws: Sequence[Tensor], code: Tensor | None = None) -> Tensor:
+        if self._loss is None:
+            return super().played(raw, draws, code)
+        return self._loss(raw, code, *draws)
 
-    def prepare(self, raw: Tensor, rng: torch.Generator) -> None:
+    def prepare(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> None:
         # Compiles now, and the network alone if need be: an error within a capture would lose both.
         state = rng.get_state()
-        self._compiled(raw, rng)
+        self._compiled(raw, rng, code)
         rng.set_state(state)
 
     def _fall_back(self, error: Exception) -> None:
@@ -193,16 +201,16 @@ class Captured(StepFunction):
     def name(self) -> str:
         return f"{self.inner.name}, CUDA graph" if self._works else self.inner.name
 
-    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
-        graph = self._graph(raw, rng) if self._works else None
-        return self.inner(raw, rng) if graph is None else graph(raw, rng)
+    def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
+        graph = self._graph(raw, rng, code) if self._works else None
+        return (graph or self.inner)(raw, rng, code)
 
-    def _graph(self, raw: Tensor, rng: torch.Generator) -> "_Graph | None":
+    def _graph(self, raw: Tensor, rng: torch.Generator, code: Tensor | None) -> "_Graph | None":
         key = (raw.shape, raw.dtype)
         if key not in self._graphs:
             before = [weight.grad for weight in self.weights]
             try:
-                self._graphs[key] = _Graph(self.inner, raw, rng, self.engine)
+                self._graphs[key] = _Graph(self.inner, raw, rng, self.engine, code)
             except (RuntimeError, TypeError) as error:
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
@@ -223,11 +231,17 @@ class _Graph:
     """Forward and backward of rows of one shape, in memory that stays where it is."""
 
     def __init__(
-        self, function: StepFunction, raw: Tensor, rng: torch.Generator, engine: Engine
+        self,
+        function: StepFunction,
+        raw: Tensor,
+        rng: torch.Generator,
+        engine: Engine,
+        code: Tensor | None = None,
     ) -> None:
         buffers = [each.clone() for each in function.model.buffers()]
-        function.prepare(raw, rng)
-        self.recorder, self.weights = function.record(raw, rng), function.weights
+        function.prepare(raw, rng, code)
+        self.recorder, self.weights = function.record(raw, rng, code), function.weights
+        self.code = None if code is None else code.clone()
         recorder, state = self.recorder, rng.get_state()
         self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw(rng)]
         rng.set_state(state)
@@ -235,7 +249,7 @@ class _Graph:
         def work() -> Tensor:
             for weight in self.weights:
                 weight.grad = None
-            losses = function.played(self.raw, self.draws)
+            losses = function.played(self.raw, self.draws, self.code)
             torch.autograd.backward(losses.sum() / function.size)
             return losses.detach()
 
@@ -244,8 +258,10 @@ class _Graph:
         for buffer, before in zip(function.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
 
-    def __call__(self, raw: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
         self.raw.copy_(raw)
+        if self.code is not None and code is not None:
+            self.code.copy_(code)
         torch._foreach_copy_(self.draws, self.recorder.redraw(rng))
         # What an earlier part of the batch left may lie in the memory that a replay writes to.
         before = [None if each.grad is None else each.grad.clone() for each in self.weights]

@@ -143,7 +143,7 @@ class TrainStep:
         for part in parts:
             self.rng.manual_seed(part.seed)
             self.engine.seed(part.seed)
-            each.append(function(part.raw, self.rng))
+            each.append(function(part.raw, self.rng, part.code))
         return each
 
     def _clear(self) -> None:

@@ -31,6 +31,10 @@ class Compress:
         "Number of time steps of the chain, evenly spread.", 50, "INT", within=ONE_OR_MORE
     )
     path: int | None = shared.saved_path()
+    given: shared.Given = shared.given(
+        "Condition of the examples, which is not in the file: `label` for the labels of the run's "
+        "test rows, a class, or a .npy file with one for each example."
+    )
     layers: int | None = option(
         "Write progressively in this many layers: a prefix of the file decodes to an "
         "approximation.",
@@ -76,6 +80,7 @@ class Decompress:
     run: Path = shared.folder()
     file: Path = option("The file that `compress` wrote.", "required", "FILE", positional=True)
     out: Path | None = shared.out(default="the file's name without .qs")
+    given: shared.Given = shared.given("Condition of the examples, as `compress` was given it.")
     anyway: bool = option(
         "Read the file even if its writer's floating-point arithmetic may differ from this "
         "machine's.",

@@ -7,9 +7,12 @@ __all__ = [
     "POSITIVE",
     "RUNS",
     "SEEDS",
+    "SHARE",
     "WORKERS",
+    "Given",
     "device",
     "folder",
+    "given",
     "held_out",
     "json",
     "out",
@@ -19,7 +22,9 @@ __all__ = [
     "table_or_images",
 ]
 
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from ...opened import ARRAYS, IMAGES, TABLE
 from ..arguments import EVERY, Kinds, Range, option
@@ -30,6 +35,7 @@ ONLY_TABLES: Kinds = (TABLE,)
 
 ONE_OR_MORE = Range(1)
 POSITIVE = Range(0, open=True, about="must be positive")
+SHARE = Range(0, 1, open=True, about="must be a share between 0 and 1")
 SEEDS = Range(0, 2**63 - 1)
 WORKERS = Range(1, 1024)
 
@@ -76,6 +82,15 @@ def saved_path() -> Any:
         only=RUNS,
         within=ONE_OR_MORE,
     )
+
+
+Given = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+"""The type of `--given`, which may be used several times."""
+
+
+def given(help: str, only: Kinds = RUNS) -> Any:
+    """The condition of a command."""
+    return option(help, None, "VALUE", value=(), only=only)
 
 
 def seed(only: Kinds = EVERY) -> Any:

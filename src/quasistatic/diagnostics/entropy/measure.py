@@ -34,7 +34,7 @@ def entropy_budget(
     examples times the number of steps.
 
     Args:
-        model: whose steps are measured.
+        model: the model whose steps are measured.
         raw: raw data, with shape (N, *).
         times: the chain, see :meth:`Model.times`; by default all T steps.
         draws: of x_t for each example and step.
@@ -62,8 +62,8 @@ def entropy_budget(
     seed = int(below(2**62, 1, rng, torch.empty(0)))
     with evaluating(model):
         parts = [
-            _rows(model, rows, grid, draws, rng, oracle, seed)
-            for rows in model.chunks(checked, draws)
+            _rows(part, rows, grid, draws, rng, oracle, seed)
+            for part, rows in model.chunks(checked, draws)
         ]
     rows = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     ends = term_times(model, grid)

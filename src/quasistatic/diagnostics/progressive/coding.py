@@ -87,7 +87,7 @@ def code_progressively(
         )
     edges = [len(grid) * k // points for k in range(points + 1)]
     with evaluating(model):
-        parts = [_code(model, batch, grid, edges, rng) for batch in model.chunks(checked)]
+        parts = [_code(part, batch, grid, edges, rng) for part, batch in model.chunks(checked)]
     nats, squares = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))
     bits, bits_stderr = _mean(nats / (math.log(2) * model.space.dims))
     square, square_stderr = _mean(squares)

@@ -4,15 +4,20 @@ __all__ = [
     "AtomBlock",
     "Block",
     "CategoricalBlock",
+    "ClassLaw",
     "Conditional",
     "CosineBasis",
     "Draws",
+    "Event",
     "Evidence",
     "GaussianBlock",
     "Mixture",
     "Moments",
     "NoiseLevel",
+    "RealLaw",
+    "RestrictedMixture",
     "RowDraws",
+    "RowsGivenOthers",
     "SharedDraws",
     "SpectralBlock",
 ]
@@ -22,6 +27,8 @@ from .block import Block, Evidence, Moments, NoiseLevel
 from .categorical_block import CategoricalBlock
 from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
+from .given_others import ClassLaw, RealLaw, RowsGivenOthers
 from .mixture import Conditional, Mixture
+from .restricted import Event, RestrictedMixture
 from .row_draws import Draws, RowDraws, SharedDraws
 from .spectral_block import SpectralBlock

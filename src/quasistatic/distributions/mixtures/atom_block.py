@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .block import Block, Evidence, Moments, NoiseLevel
+from .given_others import AtomUnits
 from .row_draws import Draws
 
 
@@ -62,6 +63,9 @@ class AtomBlock(Block):
         says = torch.where(x.isnan(), 0.0, says)  # (B, A)
         joint = self.log_p[:, None] + says  # (K, B, A)
         return _AtomEvidence(joint.logsumexp(-1, keepdim=True), joint, self.places)
+
+    def given_others(self, x: Tensor) -> AtomUnits:
+        return AtomUnits.of(self, x)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         u = draws.uniform((*k.shape, len(self.places)), x).clamp(min=1e-300)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from .given_others import UnitLaws
 from .row_draws import Draws
 
 
@@ -132,6 +133,10 @@ class Block(abc.ABC):
             level: the noise level of x_t.
             arranged: the result of :meth:`arranged` for these rows; None computes it.
         """
+
+    @abc.abstractmethod
+    def given_others(self, x: Tensor) -> UnitLaws:
+        """Each unit of rows x (B, W) of x_0 given the component and the other observed units."""
 
     @abc.abstractmethod
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..groups import OneHotGroups
 from .block import Block, Evidence, Moments, NoiseLevel
+from .given_others import ClassUnits
 from .row_draws import Draws
 
 
@@ -32,7 +33,7 @@ class CategoricalBlock(Block):
 
     @property
     def components(self) -> int:
-        return len(self.log_p)
+        return self.log_p.shape[0]
 
     @property
     def width(self) -> int:
@@ -74,6 +75,9 @@ class CategoricalBlock(Block):
         if hidden.any():
             log_p = log_p.masked_fill(hidden, 0.0)
         return _ClassEvidence(log_p, self, x, hidden, level)
+
+    def given_others(self, x: Tensor) -> ClassUnits:
+        return ClassUnits.of(self, x)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         """The largest of log-probabilities with Gumbel noise is a draw."""

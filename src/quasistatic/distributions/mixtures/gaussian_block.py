@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .block import Block, Evidence, Moments, NoiseLevel
+from .given_others import GaussianUnits
 from .hole_patterns import PatternBatch, each_alone, pattern_batches
 from .row_draws import Draws
 
@@ -53,7 +54,7 @@ class GaussianBlock(Block):
 
     @property
     def components(self) -> int:
-        return len(self.mean)
+        return self.mean.shape[0]
 
     @property
     def width(self) -> int:
@@ -173,6 +174,9 @@ class GaussianBlock(Block):
         stretched = torch.baddbmm(-at_mean, inverse, x.T.expand(self.components, -1, -1))
         volume = self._root.diagonal(dim1=1, dim2=2).log().sum(-1) + self.width * LOG_2PI / 2
         return -_sum_of_squares(stretched) / 2 - volume[:, None]
+
+    def given_others(self, x: Tensor) -> GaussianUnits:
+        return GaussianUnits.of(self, x)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         """Draws all values without condition, then adds the regression on the difference between

@@ -55,16 +55,15 @@ class Mixture:
 
     def __post_init__(self) -> None:
         counts = [block.components for block in self.blocks]
-        if not self.blocks or set(counts) != {len(self.log_weight)}:
+        if not self.blocks or set(counts) != {self.components}:
             raise ValueError(
-                f"a mixture of {len(self.log_weight)} components needs blocks of as many, got "
-                f"{counts}"
+                f"a mixture of {self.components} components needs blocks of as many, got {counts}"
             )
 
     @property
     def components(self) -> int:
         """K, the number of components."""
-        return len(self.log_weight)
+        return self.log_weight.shape[0]
 
     @property
     def width(self) -> int:

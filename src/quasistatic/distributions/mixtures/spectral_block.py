@@ -14,6 +14,7 @@ from torch import Tensor
 from .block import Block, Evidence, Moments, NoiseLevel
 from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
+from .given_others import UnitLaws
 from .row_draws import Draws
 
 LOG_2PI = math.log(2 * math.pi)
@@ -127,6 +128,9 @@ class SpectralBlock(Block):
             self.dense.evidence(x[holed], level_of_holed),
             SpectralEvidence(self, x[~holed], level_of_whole),
         )
+
+    def given_others(self, x: Tensor) -> UnitLaws:
+        return self.dense.given_others(x)
 
     def complete(self, x: Tensor, k: Tensor, draws: Draws) -> Tensor:
         hidden = x.isnan()

@@ -3,7 +3,8 @@
 __all__ = ["experiment"]
 
 
-from ...data import Flips, Split, cifar10
+from ...conditions import ClassLabel
+from ...data import Flips, Split, cifar10, cifar10_labels
 from ...diffusion import Diffusion
 from ...heads import Noise
 from ...heads.variances import FixedLarge
@@ -17,15 +18,25 @@ from ..cifar10 import CIFAR10
 from . import pictures
 from .experiment import Experiment
 
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+"""The names of the labels."""
+
 
 def experiment(recipe: CIFAR10) -> Experiment:
     """The model, the data and the figures of the recipe, with newly drawn weights."""
     data = cifar10()
-    network = UNet((3, 32, 32), recipe.width, dropout=recipe.dropout)
+    condition = None if recipe.given is None else ClassLabel(10, CLASSES)
+    width = 0 if condition is None else condition.width
+    network = UNet((3, 32, 32), recipe.width, dropout=recipe.dropout, condition=width)
     kernel = GaussianKernel(linear(recipe.steps))
-    model = Diffusion(Quantized((3, 32, 32)), kernel, Noise(FixedLarge()), network)
+    space, head = Quantized((3, 32, 32)), Noise(FixedLarge())
+    model = Diffusion(space, kernel, head, network, condition)
+    labels = None if condition is None else cifar10_labels()
     views = Split(Flips(data.train), data.valid, data.test)
-    return Experiment(model, views, _PICTURES, objective=Simple())
+    return Experiment(model, views, _PICTURES, objective=Simple(), given=labels)
 
 
 _PICTURES = (

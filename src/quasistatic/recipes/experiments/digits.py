@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...data import Split, digits, split
+from ...conditions import ClassLabel
+from ...data import Split, digits, digits_labels, split
 from ...diffusion import Diffusion
 from ...heads import Levels
 from ...kernels import GaussianKernel
@@ -26,12 +27,22 @@ LEVELS = 17
 def experiment(recipe: Digits) -> Experiment:
     """The model, the data and the figures of the recipe, with newly drawn weights."""
     data = split(digits(), valid=0.1, test=0.2)
-    network = MLP(64, recipe.width, recipe.depth, outputs=LEVELS, dropout=recipe.dropout)
+    condition = None if recipe.given is None else ClassLabel(10)
+    network = MLP(
+        64,
+        recipe.width,
+        recipe.depth,
+        outputs=LEVELS,
+        dropout=recipe.dropout,
+        condition=0 if condition is None else condition.width,
+    )
     share = np.stack([(data.train == level).mean(0) for level in range(LEVELS)], -1)
     network.start_at(torch.from_numpy(np.log(share + 1e-3)))
     kernel = GaussianKernel(linear_log_snr(recipe.steps, 7.0, -7.0))
-    model = Diffusion(Quantized(64, LEVELS, spread=2.0), kernel, Levels(), network)
-    return Experiment(model, data, _PICTURES, _baselines)
+    space = Quantized(64, LEVELS, spread=2.0)
+    model = Diffusion(space, kernel, Levels(), network, condition)
+    labels = None if condition is None else split(digits_labels(), valid=0.1, test=0.2)
+    return Experiment(model, data, _PICTURES, _baselines, given=labels)
 
 
 def _baselines(data: Split[Any]) -> dict[str, np.ndarray]:

@@ -36,6 +36,7 @@ class Experiment:
         truth: log p of each test row under the distribution that made it, in nats, with shape
             (N,); None if it is not known.
         objective: the loss that training minimises.
+        given: the label of each row of the data, for a model with a condition.
         law: the closed-form law that the model starts at; None if it starts at none.
     """
 
@@ -45,6 +46,7 @@ class Experiment:
     baselines: Callable[[Split[Any]], dict[str, np.ndarray]] = _none
     truth: np.ndarray | None = None
     objective: Objective = Bound()
+    given: Split[np.ndarray] | None = None
     law: SpectralChoice | None = None
 
     def __repr__(self) -> str:

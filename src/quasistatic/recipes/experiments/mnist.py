@@ -3,7 +3,8 @@
 __all__ = ["experiment"]
 
 
-from ...data import mnist
+from ...conditions import ClassLabel
+from ...data import mnist, mnist_labels
 from ...diffusion import Diffusion
 from ...heads import Levels
 from ...kernels import GaussianKernel
@@ -19,11 +20,22 @@ from .experiment import Experiment
 def experiment(recipe: MNIST) -> Experiment:
     """The model, the data and the figures of the recipe, with newly drawn weights."""
     outputs = 3 * recipe.mixtures
-    network = UNet((28, 28), recipe.width, (1, 2), 1, attention=(1,), outputs=outputs, patch=2)
+    condition = None if recipe.given is None else ClassLabel(10)
+    network = UNet(
+        (28, 28),
+        recipe.width,
+        (1, 2),
+        1,
+        attention=(1,),
+        outputs=outputs,
+        patch=2,
+        condition=0 if condition is None else condition.width,
+    )
     kernel = GaussianKernel(linear_log_snr(recipe.steps, 12.0, -6.0))
     space = Quantized((28, 28), 256, spread=2.0)
-    model = Diffusion(space, kernel, Levels(recipe.mixtures), network)
-    return Experiment(model, mnist(), _PICTURES)
+    model = Diffusion(space, kernel, Levels(recipe.mixtures), network, condition)
+    labels = None if condition is None else mnist_labels()
+    return Experiment(model, mnist(), _PICTURES, given=labels)
 
 
 _PICTURES = (

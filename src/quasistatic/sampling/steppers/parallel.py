@@ -112,7 +112,8 @@ def together(
     """The estimates of x_0 at several times by one round of the network, within limits."""
     x = torch.cat(list(points))
     t = torch.tensor(list(times), device=x.device)
-    each = model.estimate(x, t.repeat_interleave(len(points[0])))
+    rows = torch.arange(model.given_rows).repeat(len(points))
+    each = model.take(rows).estimate(x, t.repeat_interleave(len(points[0])))
     each = each if limits is None else limits(each)
     parts = torch.split(each, len(points[0]))
     return [Estimate(t[k : k + 1], points[k], part) for k, part in enumerate(parts)]

@@ -17,6 +17,7 @@ from ...heads import DenoisingHead
 from ...heads.variances import Analytic
 from ...likelihood.terms import each_ending_term, fixed_terms
 from ...model import Model
+from ..time_grids import TimeGrid
 
 CANDIDATES = 128
 
@@ -99,7 +100,7 @@ class StepCosts:
 
 @torch.no_grad()
 def measure_costs(
-    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
+    model: Model, raw: object, candidates: int | TimeGrid = CANDIDATES, rng: Rng = None
 ) -> StepCosts:
     """The cost of the model's steps between any two of some evenly spread times, on data.
 
@@ -109,7 +110,8 @@ def measure_costs(
     Args:
         model: whose steps are measured.
         raw: raw data, with shape (N, *).
-        candidates: the number of times; all T if there are fewer.
+        candidates: the number of times, evenly spread, all T if there are fewer; or a grid such as
+            `EvenLogSNR(128)`.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
@@ -122,11 +124,11 @@ def measure_costs(
     sums = torch.zeros(len(times) + 1, len(times), dtype=torch.float64)
     prior = 0.0
     with evaluating(model):
-        for rows in model.chunks(checked):
+        for part, rows in model.chunks(checked):
             x_0 = model.space.encode(rows, rng)
             prior -= fixed_terms(model, x_0, times)["prior"].double().sum().item()
             for j in range(len(times)):
-                sums[: j + 1, j] += _steps_from(model, head, x_0, times[: j + 1], rng)
+                sums[: j + 1, j] += _steps_from(part, head, x_0, times[: j + 1], rng)
     means = sums / len(checked)
     earlier = torch.ones(len(times), len(times), dtype=torch.bool).triu(1)
     between = torch.where(earlier, means[1:], torch.inf)
@@ -152,7 +154,7 @@ def _steps_from(
 
 @torch.no_grad()
 def analytic_variance(
-    model: Model, raw: object, candidates: int = CANDIDATES, rng: Rng = None
+    model: Model, raw: object, candidates: int | TimeGrid = CANDIDATES, rng: Rng = None
 ) -> Analytic:
     """The best Var[x_0 | x_t] of each coordinate that is the same for all examples (BLZZ22), for
     `heads.Spread(model.head, analytic_variance(model, x))`.
@@ -160,7 +162,7 @@ def analytic_variance(
     Args:
         model: whose estimates are compared with the data.
         raw: raw data, with shape (N, *).
-        candidates: the number of evenly spread times at which it is measured.
+        candidates: the number of evenly spread times at which it is measured, or a grid.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
@@ -172,12 +174,12 @@ def analytic_variance(
     checked = model.space.check(raw).to(model.blank(1))
     table = torch.zeros(len(times), *model.space.state, dtype=torch.float64)
     with evaluating(model):
-        for rows in model.chunks(checked):
+        for part, rows in model.chunks(checked):
             x_0 = model.space.encode(rows, rng)
             for j, t in enumerate(times.tolist()):
                 at = torch.full((len(x_0),), t, device=x_0.device)
                 x_t = model.kernel.marginal(x_0, at).sample(rng)
-                estimate = head.estimate(model.kernel, model.output(x_t, at), x_t, at)
+                estimate = head.estimate(model.kernel, part.output(x_t, at), x_t, at)
                 table[j] += ((x_0 - estimate) ** 2).double().sum(0).cpu() / len(checked)
     return Analytic(tuple(times.tolist()), _nested(table.tolist()))
 
@@ -197,7 +199,9 @@ def _belief_head(model: Model) -> DenoisingHead:
     return head
 
 
-def _candidates(model: Model, count: int) -> Tensor:
-    if not count >= 2:
-        raise ValueError(f"a path needs at least 2 candidates, got {count}")
-    return model.times(min(count, model.steps))
+def _candidates(model: Model, candidates: int | TimeGrid) -> Tensor:
+    if isinstance(candidates, TimeGrid):
+        return candidates(model)
+    if not candidates >= 2:
+        raise ValueError(f"a path needs at least 2 candidates, got {candidates}")
+    return model.times(min(candidates, model.steps))

@@ -23,6 +23,9 @@ FAR, RARE = 1e3, 0.1
 """The pooled covariance leaves out components with fewer than the share RARE of the rows and, in
 some column, a variance over FAR times that of the median component."""
 
+LOOKED_AT, QUARTERS = 5000, torch.tensor([0.25, 0.5, 0.75])
+"""Rows, about, that the quartiles of a column are taken from."""
+
 RIDGE = 1e-9
 """The least variance of a value given all others, in units of the pooled one."""
 
@@ -38,6 +41,11 @@ class BlockFit(abc.ABC):
     @abc.abstractmethod
     def alone(self, x: Tensor) -> Block:
         """A block of one component for rows x (N, W), each column by itself."""
+
+    @abc.abstractmethod
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows x (N, W) in units that suit clusters, a hole at the middle of its column; and
+        without the correlations that all rows share."""
 
     @abc.abstractmethod
     def sums(self, block: Any, evidence: Any, x: Tensor, share: Tensor) -> Sums:
@@ -97,6 +105,20 @@ class GaussianFit(BlockFit):
         mean = x.nanmean(0).nan_to_num()
         variance = (x - mean).square().nanmean(0).nan_to_num(1.0)
         return GaussianBlock.full(mean[None], torch.diag(variance + self.floor + 1e-12)[None])
+
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """In robust units, so that a value far out cannot squash the others."""
+        if not self.width:
+            return x, x
+        some = x[:: max(1, x.shape[0] // LOOKED_AT)]
+        low, middle, high = some.nanquantile(QUARTERS.to(x), 0).nan_to_num()
+        deviation = (x - x.nanmean(0)).square().nanmean(0).sqrt().nan_to_num() + 1e-12
+        scale = torch.where(high > low, (high - low) / 1.35, deviation)
+        y = ((x - middle) / scale).asinh().nan_to_num()
+        centred = y - y.mean(0)
+        variance, basis = torch.linalg.eigh(centred.T @ centred / x.shape[0])
+        least = 1e-4 * variance[-1] + 1e-12
+        return y, centred @ basis / variance.clamp(min=least).sqrt()
 
     def sums(
         self, block: GaussianBlock, evidence: GaussianEvidence, x: Tensor, share: Tensor
@@ -158,24 +180,27 @@ class GaussianFit(BlockFit):
     def likeliest(self, sums: Sums, block: GaussianBlock, mixtures: int = 1) -> GaussianBlock:
         count, first, square = sums
         n = count + 1e-9
+        size = n.shape[0] // mixtures
         shift = first / n[:, None]
         scatter = square - n[:, None, None] * (shift[:, :, None] * shift[:, None])
-        pooled = self._pooled(n.view(mixtures, -1), scatter.unflatten(0, (mixtures, -1)))
-        own = torch.arange(len(n))
-        if math.isinf(self.nu):
-            matrix, of = pooled, own // (len(n) // mixtures)
-        else:
-            each = pooled.repeat_interleave(len(n) // mixtures, 0)
-            matrix, of = (scatter + self.nu * each) / (n + self.nu)[:, None, None], own
+        scatter = (scatter + scatter.mT) / 2
+        pooled = self._pooled(
+            n.view(mixtures, size), scatter.view(mixtures, size, *scatter.shape[1:])
+        )
         least = self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
-        if len(matrix) > mixtures:
-            least = least.repeat_interleave(len(matrix) // mixtures, 0)
-        matrix = at_least((matrix + matrix.mT) / 2, least)
-        return GaussianBlock(block.mean + shift, matrix, of, torch.ones_like(n))
+        of = torch.arange(size * mixtures)
+        if math.isinf(self.nu):
+            matrix, of = pooled, of // size
+        else:
+            each, least = (part.repeat_interleave(size, 0) for part in (pooled, least))
+            matrix = (scatter + self.nu * each) / (n + self.nu)[:, None, None]
+        return GaussianBlock(block.mean + shift, at_least(matrix, least), of, torch.ones_like(n))
 
     def _pooled(self, n: Tensor, scatter: Tensor) -> Tensor:
         """The covariance within components (E, D, D) of each of E mixtures, of those components
         that are not far wider than the others, for counts (E, K) and scatters (E, K, D, D)."""
+        if n.shape[1] == 1:
+            return oas(scatter[:, 0] / n[..., None], n[:, 0])
         own = scatter.diagonal(dim1=2, dim2=3).clamp(min=0) / n[..., None]
         order = own.sum(2).argsort(1)
         whole = n.sum(1, keepdim=True)
@@ -200,7 +225,7 @@ def at_least(matrix: Tensor, floor: Tensor) -> Tensor:
     small = torch.linalg.cholesky_ex(matrix - torch.diag_embed(floor))[1] > 0
     if not small.any():
         return matrix
-    scale = floor.expand(len(matrix), -1)[small].sqrt()
+    scale = floor.expand(matrix.shape[:2])[small].sqrt()
     both = scale[:, :, None] * scale[:, None]
     value, vector = torch.linalg.eigh(matrix[small] / both)
     raised = (vector * value.clamp(min=1.0)[:, None]) @ vector.mT
@@ -242,6 +267,10 @@ class CategoricalFit(BlockFit):
 
     def alone(self, x: Tensor) -> CategoricalBlock:
         return CategoricalBlock(self.log_pi[None], self.sizes)
+
+    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        known = x.nan_to_num()
+        return known, known
 
     def sums(self, block: CategoricalBlock, evidence: Evidence, x: Tensor, share: Tensor) -> Sums:
         return (share @ x.nan_to_num(),)

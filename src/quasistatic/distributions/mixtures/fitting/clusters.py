@@ -5,12 +5,11 @@ __all__ = ["clustered", "k_means"]
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..mixture import Mixture
-from .block_fits import BlockFit, GaussianFit, parts_of
+from .block_fits import parts_of
 from .em import Batch, most_likely
 from .learning_rows import LearningRows
 
@@ -41,8 +40,7 @@ def clustered(
     if components == 1:
         share = weight.repeat(len(white), 1)[:, None]
     else:
-        points = {kind: _points(rows, kind) for kind in set(white)}
-        each = [k_means(points[kind], components, weight, seed) for kind in white]
+        each = [k_means(rows.points[kind], components, weight, seed) for kind in white]
         label = torch.cat(each)  # (S F, N)
         share = torch.zeros(len(label), components, len(rows), dtype=rows.x.dtype)
         share.scatter_(1, label[:, None], weight.repeat(len(white), 1)[:, None])
@@ -110,25 +108,3 @@ def _seeds(points: Tensor, components: int, weight: Tensor, rng: torch.Generator
         nearest = now.take_along_dim(best[..., None], 1)[:, 0]
         found.append(tried.take_along_dim(best, 1)[:, 0])
     return points[torch.stack(found, 1)]
-
-
-def _points(rows: LearningRows, white: bool) -> Tensor:
-    """The rows as k-means sees them, (N, D)."""
-    each = [_coordinates(part, fit, white) for fit, part in parts_of(rows.x, rows.fits)]
-    return torch.from_numpy(np.concatenate(each, 1))
-
-
-def _coordinates(x: Tensor, fit: BlockFit, white: bool) -> np.ndarray:
-    """Values (N, W) as clusters see them, a hole at the middle of its column. Real values are in
-    robust units: a value far out cannot squash the others."""
-    if not isinstance(fit, GaussianFit) or not fit.width:
-        return x.nan_to_num().numpy()
-    y = x.numpy()
-    low, middle, high = np.nanquantile(y, [0.25, 0.5, 0.75], axis=0)
-    scale = np.where(high > low, (high - low) / 1.35, np.nanstd(y, 0) + 1e-12)
-    y = np.nan_to_num(np.arcsinh((y - middle) / scale))
-    if not white:
-        return np.asarray(y)
-    variance, basis = np.linalg.eigh(np.cov(y.T).reshape(fit.width, fit.width))
-    scale = np.sqrt(np.maximum(variance, 1e-4 * variance[-1] + 1e-12))
-    return np.asarray((y - y.mean(0)) @ basis / scale)

@@ -13,7 +13,7 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .learning_rows import LearningRows, TableSums
 
-ROUNDS, ENOUGH = 20, 2e-3
+ROUNDS, ENOUGH = 20, 4e-3
 """The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 
@@ -100,7 +100,7 @@ def _round(
     total, log_p = None, weight.new_zeros(batch.count)
     for each in rows.expectations(batch.law, fits):
         joint = each.log_joint.view(batch.count, batch.size, -1)
-        of_rows = weight if len(each.index) == len(rows) else weight[:, each.index]
+        of_rows = weight if each.index.shape[0] == weight.shape[1] else weight[:, each.index]
         top = joint.amax(1, keepdim=True)
         share = (joint - top).exp_()
         whole = share.sum(1, keepdim=True)

@@ -150,12 +150,27 @@ class LearningRows:
         return cls(x, tuple(fits))
 
     def __len__(self) -> int:
-        return len(self.x)
+        return self.x.shape[0]
 
     def expectations(self, law: Mixture, fits: Sequence[BlockFit]) -> Iterator[Expectation]:
         """The rows, piece by piece, given a mixture."""
         for group in self._groups:
             yield from group.expectations(law, fits)
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """Which rows lack no real value, with shape (N,)."""
+        parts = parts_of(self.x, self.fits)
+        real = [part for fit, part in parts if isinstance(fit, GaussianFit)]
+        return ~torch.cat([self.x[:, :0], *real], 1).isnan().any(1)
+
+    @cached_property
+    def points(self) -> tuple[Tensor, Tensor]:
+        """The rows as k-means sees them, (N, W): in robust units, and with their real values
+        whitened besides."""
+        pairs = [fit.points(part) for fit, part in parts_of(self.x, self.fits)]
+        plain, white = zip(*pairs, strict=True)
+        return torch.cat(plain, 1), torch.cat(white, 1)
 
     @cached_property
     def _groups(self) -> tuple[WholeRows | OtherRows, ...]:

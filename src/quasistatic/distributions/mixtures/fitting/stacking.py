@@ -51,6 +51,10 @@ NARROWED, WORTH = 8, 0.01
 """Of tables that are not small: the size from which the starts and the amounts of shrinkage are
 tried alone that were best at half the size; and the nats a row that a size must bring."""
 
+FEW_HOLES, ADDED = 0.1, 2
+"""If at most this share of the rows have holes in real values, candidates are fitted without these
+rows, which takes a third of the time; so many rounds with all rows follow."""
+
 LARGEST_LAW, REFINED = 256, 5
 """Of tables that are not small: components of the whole law at most, scales apart; and rounds by
 which a law of four fifths of the rows becomes one of all."""
@@ -125,7 +129,8 @@ class Trial:
         is :data:`MOST_COMPONENTS` by default, or until it brings nothing."""
         most = MOST_COMPONENTS if most is None else min(most, MOST_COMPONENTS)
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
-        laws, log_p = _climbed(LearningRows.of(x, fits), fold != 0, seed, most)
+        rows, seen = _to_learn(LearningRows.of(x, fits), (fold != 0)[None])
+        laws, log_p = _climbed(rows, seen, LearningRows.of(x[fold == 0], fits), seed, most)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
 
     @property
@@ -155,8 +160,8 @@ class Trial:
         chosen = [i for i, n in enumerate(self.names) if (n.components, n.white) in chains]
         names, fold = [self.names[i] for i in chosen], self.fold
         rows = LearningRows.of(self.x, self.fits)
-        seen = torch.stack([fold != k for k in (*range(1, count), FOLDS)])  # all rows at the end
-        laws = _candidates(rows, seen, self.seed, names)
+        parts = torch.stack([fold != k for k in (*range(1, count), FOLDS)])  # all rows at the end
+        laws = _candidates(*_to_learn(rows, parts), self.seed, names)
         tables = [self.log_p[:, chosen]]
         tables += [_log_p(self.x[fold == k], self.fits, laws[k - 1]) for k in range(1, count)]
         table = torch.cat(tables)
@@ -164,7 +169,7 @@ class Trial:
         weights = zip(names, shares_of(table), strict=True)
         kept = {name: weight.item() for name, weight in weights if weight > LEAST}
         shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
-        law = Mixture.joined([laws[-1][name] for name in shares], list(shares.values()))
+        law = _refined(rows, laws[-1], shares, 0 if _are_learned(rows) else ADDED)
         return StackedLaw(law, shares, nested(table), judged.numpy(), None)
 
     def _continued(self) -> "StackedLaw":
@@ -175,7 +180,8 @@ class Trial:
         kept = {name: weight.item() for name, weight in weights if weight > LEAST}
         shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
         apart = Mixture.joined([self.laws[name] for name in shares], list(shares.values()))
-        law = _refined(self.x, self.fits, self.laws, shares)
+        rows = LearningRows.of(self.x, self.fits)
+        law = _refined(rows, self.laws, shares, REFINED)
         return StackedLaw(law, shares, nested(table), self.rows, apart)
 
 
@@ -188,20 +194,34 @@ def fitted_again(
     return Mixture.joined([laws[name] for name in shares], list(shares.values()))
 
 
+def _are_learned(rows: LearningRows) -> bool:
+    """Whether candidates are fitted to all rows, and not to those without holes alone."""
+    holed = 1 - rows.whole.double().mean().item()
+    return not 0 < holed <= FEW_HOLES
+
+
+def _to_learn(rows: LearningRows, seen: Tensor) -> tuple[LearningRows, Tensor]:
+    """The rows that candidates are fitted to, and which of them each part has (F, N)."""
+    if _are_learned(rows):
+        return rows, seen
+    return LearningRows.of(rows.x[rows.whole], rows.fits), seen[:, rows.whole]
+
+
 def _refined(
-    x: Tensor,
-    fits: Sequence[BlockFit],
+    rows: LearningRows,
     laws: Mapping[Candidate, Mixture],
     shares: Mapping[Candidate, float],
+    rounds: int,
 ) -> Mixture:
     """The mixture of candidates with these shares, taken by some more rounds from a part of the
-    rows to all rows x (N, W)."""
-    rows, found = LearningRows.of(x, fits), {}
+    rows to all of them."""
+    found: dict[Candidate, Mixture] = {}
     plain = dict.fromkeys(name._replace(scale=1.0) for name in shares)
     for size, nu in {(name.components, name.nu): None for name in plain}:
         names = [name for name in plain if (name.components, name.nu) == (size, nu)]
         batch = Batch.of([laws[name] for name in names])
-        batch = maximised(rows, batch, _shrunk(fits, nu), rounds=REFINED)
+        if rounds:
+            batch = maximised(rows, batch, _shrunk(rows.fits, nu), rounds=rounds)
         found |= dict(zip(names, batch.each(), strict=True))
     each = [_scaled(found[name._replace(scale=1.0)], name.scale) for name in shares]
     return Mixture.joined(each, list(shares.values()))
@@ -236,17 +256,17 @@ def _affordable(names: Sequence[Candidate], shares: Tensor) -> list[Candidate]:
 
 
 def _climbed(
-    rows: LearningRows, seen: Tensor, seed: int, most: int
+    rows: LearningRows, seen: Tensor, out: LearningRows, seed: int, most: int
 ) -> tuple[dict[Candidate, Mixture], Tensor]:
-    """Candidates fitted to the rows that are `seen` (N,), and log p of the others by each, (M,
+    """Candidates fitted to the rows that are `seen` (1, N), and log p of others by each, (M,
     candidates). The number of components doubles until it brings nothing on those."""
-    fits, laws = rows.fits, {}
-    out = LearningRows.of(rows.x[~seen], fits)
+    fits = rows.fits
+    laws: dict[Candidate, Mixture] = {}
     columns, best, idle, count = [], -math.inf, 0, int(seen.sum())
     dims, thorough = _dims(fits), _folds(count, fits) > 1
     chains = _chains(dims)
     for k in _counts(count, dims, most):
-        found = _of_size(rows, seen[None], k, seed, chains if k > 1 else {False: NUS[:1]})[0]
+        found = _of_size(rows, seen, k, seed, chains if k > 1 else {False: NUS[:1]})[0]
         log_p = _log_p_of(out, found)
         laws |= found
         columns.append(log_p)
@@ -362,21 +382,25 @@ def _scaled(law: Mixture, scale: float) -> Mixture:
     return replace(law, blocks=tuple(blocks))
 
 
-def shares_of(log_p: Tensor, rounds: int = 300) -> Tensor:
+def shares_of(log_p: Tensor, weight: Tensor | None = None, rounds: int = 300) -> Tensor:
     """The shares w (J,) that make sum over rows of log sum_j w_j p_j largest, for log p (N, J), by
-    expectation maximisation; the function is concave."""
-    p = (log_p - log_p.max(1, keepdim=True)[0]).exp()
-    share = torch.full_like(p[0], 1 / p.shape[1])
+    expectation maximisation; the function is concave.
+
+    Args:
+        weight: of the rows, for several problems at once, with shape (P, N); shares are (P, J).
+    """
+    each = log_p.new_ones(1, len(log_p)) if weight is None else weight
+    p, total = (log_p - log_p.max(1, keepdim=True)[0]).exp(), each.sum(1, keepdim=True)
+    share = log_p.new_full((len(each), p.shape[1]), 1 / p.shape[1])
     for _ in range(rounds):
-        share = (p * share / (p @ share)[:, None]).mean(0)
-    return share
+        share = share * ((each / (share @ p.T)) @ p) / total
+    return share[0] if weight is None else share
 
 
 def nested(log_p: Tensor) -> np.ndarray:
     """log p of each row (N,), with weights fitted to other rows."""
-    out, part = torch.empty_like(log_p[:, 0]), torch.arange(len(log_p)) % FOLDS
-    for k in range(FOLDS):
-        if (part == k).any():
-            share = shares_of(log_p[part != k]) if (part != k).any() else shares_of(log_p)
-            out[part == k] = (log_p[part == k] + share.log()).logsumexp(1)
-    return out.numpy()
+    part = torch.arange(len(log_p)) % FOLDS
+    others = (part != torch.arange(FOLDS)[:, None]).to(log_p)
+    others[others.sum(1) == 0] = 1.0  # a single row judges by itself
+    share = shares_of(log_p, others)
+    return (log_p + share.log()[part]).logsumexp(1).numpy()

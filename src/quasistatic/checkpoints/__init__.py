@@ -1,0 +1,25 @@
+"""Models in the formats of other libraries: read from diffusers' folders, and written as such.
+
+The diffusers library itself is not needed. A name is imported when it is first used, so that the
+command line can ask :func:`is_diffusers` before it loads PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+from .._utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .folders import is_diffusers
+    from .reading import from_diffusers
+    from .writing import to_diffusers
+
+__all__ = ["from_diffusers", "is_diffusers", "to_diffusers"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "folders": "is_diffusers",
+        "reading": "from_diffusers",
+        "writing": "to_diffusers",
+    },
+)

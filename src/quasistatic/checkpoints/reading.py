@@ -1,0 +1,157 @@
+"""A model that diffusers saved, as a model of this library."""
+
+__all__ = ["from_diffusers"]
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from .._utils.allocation import Misfit, require_weights
+from .._utils.naming import as_path
+from .._utils.validation import instance_of
+from ..conditions import ClassLabel
+from ..diffusion import Diffusion
+from ..heads import Clipped, Head
+from ..heads.variances import Variance
+from ..hub import Repository
+from ..kernels import GaussianKernel
+from ..networks import DiffusersUNet
+from ..spaces import Quantized, Space
+from .folders import DiffusersFolder, fetched
+from .schedulers import training_of_config
+from .unets import shape_of_config, unet_of_config
+
+BYTE_SPREAD = 256 / 255
+"""Half the range of 256 cells whose middles are k / 127.5 - 1, as diffusers scales bytes."""
+
+
+def from_diffusers(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    space: Space | None = None,
+    variance: Variance | None = None,
+    clip: bool | None = None,
+) -> Diffusion:
+    """A model that diffusers trained: a `UNet2DModel` and a scheduler, with all verbs.
+
+    The diffusers library is not needed. Of the scheduler the facts about the training are read: the
+    noise, what the network predicts, the variance. Its sampler is not; see
+    :mod:`quasistatic.sampling` for steppers.
+
+    A network of classes (`num_class_embeds`) becomes a model with the condition `ClassLabel`: give
+    the class to every verb, as `model.score(x, given=3)`. Such a network was trained with a class
+    for every image, or with a number of its own for none.
+
+    Args:
+        source: what `save_pretrained` of a pipeline wrote, a folder with `model_index.json`, `unet`
+            and `scheduler`; or a repository of the hub, as "google/ddpm-cifar10-32", which is
+            fetched into the hub's cache (needs huggingface_hub).
+        revision: of the repository: a branch, a tag or a commit.
+        size: height and width of the images; None for those of the network's configuration.
+        space: what the raw data are; by default bytes, as images have them:
+            `Quantized((3, 32, 32), 256, spread=256/255)`, or `(32, 32)` where there is one channel.
+        variance: of the reverse step, `FixedLarge()` for example; None for the scheduler's. Where
+            that says none it is `FixedSmall()`.
+        clip: whether estimates of x_0 are limited to the range of the data, as in DDPM: draws,
+            scores and codes then belong to the limited model. None for what the scheduler does. A
+            model that is to be trained further by the objective `Simple` needs False.
+
+    Returns:
+        The model in evaluation mode, with weights in the default type.
+
+    Raises:
+        TypeError: if `source` is no path, or `variance` no variance.
+        FileNotFoundError: if a file is missing: which; or there is no such repository, or the hub
+            cannot be reached and its cache has no copy.
+        ValueError: if the pipeline has no law of pixels, the scheduler is no forward process of
+            this library, a part of the network is not supported, the weights are a pickle (how to
+            convert them) or do not fit (which).
+    """
+    if variance is not None:
+        instance_of("variance", variance, Variance, "FixedLarge()")
+    repository = Repository.parse(source, revision)
+    folder = as_path("source", source)
+    stored = DiffusersFolder(_existing(folder) if repository is None else fetched(repository))
+    unet, scheduler = stored.unet, stored.scheduler
+    with naming(stored.path):
+        shape, outputs = shape_of_config(unet, size)
+        training = training_of_config(scheduler, outputs, variance)
+    network = _network(stored, training.schedule.steps, size, shape)
+    clips = training.clip is not None if clip is None else clip
+    head: Head = Clipped(training.head, training.clip or 1.0) if clips else training.head
+    space = space or Quantized(shape, 256, BYTE_SPREAD)
+    return _unchecked(space, GaussianKernel(training.schedule), head, network).eval()
+
+
+def _network(
+    stored: DiffusersFolder, steps: int, size: int | tuple[int, int] | None, shape: tuple[int, ...]
+) -> DiffusersUNet:
+    """The network with its weights, which are compared with it before they take memory."""
+    tensors, made = stored.tensors(), []
+
+    def build() -> DiffusersUNet:
+        made.append(unet_of_config(stored.unet, steps, size))
+        return made[0]
+
+    with naming(stored.path):
+        try:
+            require_weights(build, tensors, shape)
+        except Misfit as error:
+            raise ValueError(
+                f"the weights of the unet do not fit its config.json: {error}"
+            ) from None
+    made[0].load_state_dict(tensors, assign=True)
+    return made[0]
+
+
+@contextlib.contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Turns the errors of what a folder holds into one that names the folder.
+
+    Raises:
+        ValueError: in place of what the block raised.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, AttributeError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"{folder} is damaged ({error!r}): restore a copy") from None
+    except ValueError as error:
+        raise ValueError(f"{folder} cannot be read: {error}") from None
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    return folder
+
+
+class _Zeros(nn.Module):
+    """Zeros with the shape that a network of that many outputs returns."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
+        return x.new_zeros(*x.shape, self.outputs)
+
+
+def _unchecked(
+    space: Space, kernel: GaussianKernel, head: Head, network: DiffusersUNet
+) -> Diffusion:
+    """A model whose network is not tried: its output has the right shape where its input has, and
+    one evaluation of a large network takes longer than all of the loading."""
+    if tuple(space.state) != tuple(network.shape):
+        raise ValueError(
+            f"the network is of images of shape {network.shape}, and {space!r} has examples of "
+            f"shape {tuple(space.state)}: give a space of that shape"
+        )
+    condition = ClassLabel(network.condition) if network.condition else None
+    model = Diffusion(space, kernel, head, _Zeros(network.outputs), condition)
+    found = model.with_network(network)
+    assert isinstance(found, Diffusion)  # as the model is one
+    return found

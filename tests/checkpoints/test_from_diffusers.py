@@ -1,0 +1,360 @@
+"""Models of diffusers: the same networks, noise, steps and draws as diffusers itself has."""
+
+import json
+import math
+
+import pytest
+import torch
+from diffusers_configurations import SCHEDULES, SMALL, UNETS
+
+import quasistatic as qs
+from quasistatic.heads.variances import FixedLarge, FixedSmall, LearnedRange
+from quasistatic.sampling import DDIM, DPMSolver
+from quasistatic.sampling.steppers import State
+
+diffusers = pytest.importorskip("diffusers", reason="the bench extra (diffusers) is not installed")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a pipeline of a small random network and a scheduler; returns both and the folder."""
+
+    def save(unet=None, scheduler=None, kind="DDPMScheduler", pipeline="DDPMPipeline"):
+        torch.manual_seed(0)
+        with torch.random.fork_rng():
+            network = diffusers.UNet2DModel(**(SMALL | (unet or {})))
+        network = network.float().eval()
+        with torch.no_grad():  # a new network returns nearly the same number everywhere
+            for weight in network.parameters():
+                weight += 0.05 * torch.randn(weight.shape, dtype=weight.dtype)
+        made = getattr(diffusers, kind)(**(scheduler or {}))
+        getattr(diffusers, pipeline)(unet=network, scheduler=made).save_pretrained(tmp_path)
+        return network, made, tmp_path
+
+    return save
+
+
+def batch(model, n=5):
+    """x_t at times from 1 to T, for the model's shape."""
+    rng = torch.Generator().manual_seed(1)
+    x = torch.randn(n, *model.space.shape, generator=rng)
+    return x, torch.linspace(1, model.steps, n).round().long()
+
+
+def in_channels(x):
+    """Images with channels first, as diffusers has them."""
+    return x if x.ndim == 4 else x[:, None]
+
+
+@pytest.mark.parametrize("name", UNETS)
+def test_the_network_is_the_same_function(name, saved, float32):
+    kind = {"variance_type": "learned_range"} if name == "a learned range" else {}
+    network, _, folder = saved(UNETS[name], kind)
+    model = qs.from_diffusers(folder)
+    x, t = batch(model)
+    with torch.no_grad():
+        theirs = network(in_channels(x), t - 1).sample
+        ours = model.output(x, t)
+    assert theirs.std() > 0.1
+    ours = ours.movedim(-1, 1).reshape(theirs.shape)
+    assert (ours - theirs).abs().max() < 1e-5
+    assert sum(w.numel() for w in model.parameters()) == sum(
+        w.numel() for w in network.parameters()
+    )
+
+
+def test_a_network_of_classes_is_a_model_given_the_class(saved, float32):
+    torch.manual_seed(0)
+    network = diffusers.UNet2DModel(**SMALL, num_class_embeds=5).float().eval()
+    _, _, folder = saved()
+    network.save_pretrained(folder / "unet")
+    model = qs.from_diffusers(folder)
+    assert model.condition == qs.conditions.ClassLabel(5)
+    x, t = batch(model)
+    labels = torch.tensor([0, 4, 2, 2, 1])
+    with torch.no_grad():
+        theirs = network(x, t - 1, labels).sample
+        ours = model.given(labels).output(x, t)[..., 0]
+        other = model.given(3).output(x, t)[..., 0]
+    assert (ours - theirs).abs().max() < 1e-5
+    assert (other - theirs).abs().max() > 1e-3
+    raw = model.sample(2, 10, given=3, rng=0)
+    assert (model.decompress(model.compress(raw, given=3, times=10), given=3) == raw.numpy()).all()
+    with pytest.raises(ValueError, match="draws without one"):
+        qs.to_diffusers(model, folder / "out")
+
+
+def test_earlier_names_of_attention_are_read(saved, float32):
+    network, _, folder = saved()
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    from safetensors.torch import load_file, save_file
+
+    earlier = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for key, tensor in load_file(path).items():
+        for new, old in earlier.items():
+            key = key.replace(f".{new}.", f".{old}.")
+        renamed[key] = tensor
+    assert sum("proj_attn" in key for key in renamed) == 2 * 4
+    save_file(renamed, path)
+    model = qs.from_diffusers(folder)
+    x, t = batch(model)
+    with torch.no_grad():
+        assert torch.allclose(model.output(x, t)[..., 0], network(x, t - 1).sample, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_noise_is_the_same(name, saved):
+    _, scheduler, folder = saved(scheduler=SCHEDULES[name])
+    table = qs.from_diffusers(folder).kernel.schedule.alpha_bar
+    assert len(table) == len(scheduler.alphas_cumprod) + 1
+    assert table[0] == 1
+    theirs = scheduler.alphas_cumprod.double()  # a float32 product of as many factors
+    assert (table[1:] - theirs).abs().max() < 2.5e-6
+
+
+def test_the_usual_noise_is_that_of_ddpm(saved):
+    _, scheduler, folder = saved()
+    model = qs.from_diffusers(folder)
+    assert model.kernel.schedule == qs.schedules.linear(1000)
+    assert model.space == qs.Quantized((3, 8, 8), 256, spread=256 / 255)
+    levels = model.space.encode(torch.arange(256.0))
+    assert torch.allclose(levels, torch.arange(256.0) / 127.5 - 1, atol=1e-15)
+    theirs = scheduler.alphas_cumprod.double()
+    assert (model.kernel.schedule.alpha_bar[1:] - theirs).abs().max() < 2.5e-7
+
+
+STEPS = [
+    ("linear", "epsilon", "fixed_small"),
+    ("linear", "epsilon", "fixed_large"),
+    ("linear", "epsilon", "learned_range"),
+    ("squaredcos_cap_v2", "epsilon", "fixed_small_log"),
+    ("scaled_linear", "v_prediction", "fixed_large"),
+    ("squaredcos_cap_v2", "sample", "learned_range"),
+    ("zero terminal SNR", "v_prediction", "fixed_small"),
+    ("trained_betas", "sample", "fixed_large"),
+    ("sigmoid", "v_prediction", "learned_range"),
+]
+
+
+@pytest.mark.parametrize("clip", [False, True], ids=["free", "clipped"])
+@pytest.mark.parametrize(("noise", "predicts", "variance"), STEPS)
+def test_the_reverse_step_is_the_scheduler_s(noise, predicts, variance, clip, saved):
+    """Mean and variance of p(x_{t-1} | x_t) at ten times, in float64. The scheduler gets its tables
+    in float64: its own are in float32, which leaves 4 digits of them at t = 2."""
+    facts = SCHEDULES[noise] | {"prediction_type": predicts, "variance_type": variance}
+    _, scheduler, folder = saved(
+        {"out_channels": 6} if variance == "learned_range" else {},
+        facts | {"clip_sample": clip, "clip_sample_range": 0.7},
+    )
+    model = qs.from_diffusers(folder)
+    scheduler.alphas_cumprod = model.kernel.schedule.alpha_bar[1:]
+    scheduler.one = torch.ones(())
+    times = torch.linspace(2, model.steps, 10).round().long()
+    x = torch.randn(10, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        output = model.output(x, times)
+        if model.head.outputs == 2:
+            output[..., 1] = output[..., 1].clamp(-1, 1)
+        step = model.head.reverse(model.kernel, output, x, times - 1, times)
+    assert step.mean.dtype == torch.float64
+    for i, t in enumerate(times.tolist()):
+        theirs = output[i : i + 1].movedim(-1, 1).reshape(1, -1, 8, 8)
+        predicted = theirs[:, 3:] if variance == "learned_range" else None
+        found = scheduler._get_variance(t - 1, predicted_variance=predicted)
+        if variance == "learned_range":
+            found = found.exp()
+        if variance == "fixed_small_log":
+            found = found**2
+        noise_rng, again = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+        drawn = scheduler.step(theirs, t - 1, x[i : i + 1], generator=noise_rng).prev_sample
+        mean = drawn - found.sqrt() * torch.randn(1, 3, 8, 8, generator=again)
+        assert torch.allclose(step.variance[i], found.expand(1, 3, 8, 8)[0], rtol=1e-9, atol=1e-10)
+        assert (step.mean[i] - mean[0]).abs().max() < 1e-10
+    assert (model.head.denoise(model.kernel, output, x, times).mean.abs().max() <= 0.7) == clip
+
+
+def test_the_last_step_is_the_estimate_with_a_width(saved):
+    """diffusers returns the estimate of x_0 at its last step; here it is a law of pixels about
+    it."""
+    _, scheduler, folder = saved(scheduler={"clip_sample": False})
+    model = qs.from_diffusers(folder)
+    scheduler.alphas_cumprod, scheduler.one = model.kernel.schedule.alpha_bar[1:], torch.ones(())
+    x, one = torch.randn(2, 3, 8, 8), torch.ones(2, dtype=torch.long)
+    with torch.no_grad():
+        output = model.output(x, one)
+        theirs = scheduler.step(output[..., 0], 0, x).prev_sample
+        ours = model.last(x, one)
+    assert torch.allclose(ours.mean, theirs, atol=1e-10)
+    assert (ours.variance > 0).all()
+
+
+def walked(model, stepper, x, times):
+    """The states of a walk from x_T by a stepper."""
+    return list(stepper.walk(model, State(x, int(times[-1])), times.tolist()))
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_ddim_draws_are_those_of_diffusers(kind, saved, float32):
+    network, scheduler, folder = saved(
+        scheduler={"prediction_type": kind, "clip_sample": False, "timestep_spacing": "trailing"},
+        kind="DDIMScheduler",
+        pipeline="DDIMPipeline",
+    )
+    model = qs.from_diffusers(folder, space=qs.Continuous((3, 8, 8)))
+    scheduler.set_timesteps(20)
+    theirs = start = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            theirs = scheduler.step(network(theirs, t).sample, t, theirs).prev_sample
+    times = (scheduler.timesteps + 1).flip(0)
+    ours = walked(model, DDIM(), start, times)[-1].x
+    assert theirs.abs().max() > 0.5
+    assert (ours - theirs).abs().max() < 1e-4 * max(1.0, theirs.abs().max().item())
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_dpm_solver_draws_are_those_of_diffusers(kind, saved, float32):
+    network, scheduler, folder = saved(
+        scheduler={"prediction_type": kind, "timestep_spacing": "trailing"},
+        kind="DPMSolverMultistepScheduler",
+    )
+    model = qs.from_diffusers(folder, space=qs.Continuous((3, 8, 8)))
+    assert model.head == (qs.Noise() if kind == "epsilon" else qs.Velocity())
+    scheduler.set_timesteps(20)
+    theirs = start = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            theirs = scheduler.step(network(theirs, t).sample, t, theirs).prev_sample
+    times = (scheduler.timesteps + 1).flip(0)
+    ours = walked(model, DPMSolver(2), start, times)[-1].x
+    assert theirs.abs().max() > 0.5
+    assert (ours - theirs).abs().max() < 1e-4 * max(1.0, theirs.abs().max().item())
+
+
+def test_euler_reads_the_facts_of_the_training(saved, float32):
+    _, _, folder = saved(
+        scheduler={"beta_schedule": "scaled_linear"}, kind="EulerDiscreteScheduler"
+    )
+    model = qs.from_diffusers(folder)
+    assert model.kernel.schedule == qs.schedules.quadratic(1000)
+    assert model.head == qs.Noise(FixedSmall())
+
+
+def test_what_the_user_asks_for_stands_before_the_scheduler(saved):
+    _, _, folder = saved(scheduler={"variance_type": "fixed_large"})
+    assert qs.from_diffusers(folder).head == qs.Clipped(qs.Noise(FixedLarge()))
+    assert qs.from_diffusers(folder, clip=False).head == qs.Noise(FixedLarge())
+    head = qs.from_diffusers(folder, variance=FixedSmall(), clip=False).head
+    assert head == qs.Noise(FixedSmall())
+
+
+def test_images_of_another_size(saved, float32):
+    network, _, folder = saved({"sample_size": None})
+    with pytest.raises(ValueError, match="size of the images"):
+        qs.from_diffusers(folder)
+    model = qs.from_diffusers(folder, size=(12, 16))
+    x, t = batch(model)
+    with torch.no_grad():
+        assert torch.allclose(model.output(x, t)[..., 0], network(x, t - 1).sample, atol=1e-5)
+
+
+def test_files_of_older_pipelines_stand_beside_each_other(saved, float32):
+    network, _, folder = saved()
+    for part in ("unet", "scheduler"):
+        for path in (folder / part).iterdir():
+            path.rename(folder / path.name)
+        (folder / part).rmdir()
+    model = qs.from_diffusers(folder)
+    x, t = batch(model)
+    with torch.no_grad():
+        assert torch.allclose(model.output(x, t)[..., 0], network(x, t - 1).sample, atol=1e-5)
+
+
+def test_shards_and_half_precision_are_read(saved, float32):
+    network, _, folder = saved()
+    files = folder / "unet"
+    for path in files.glob("*.safetensors"):
+        path.unlink()
+    network.half().save_pretrained(files, max_shard_size="20KB", variant=None)
+    assert len(list(files.glob("*.safetensors"))) > 1
+    model = qs.from_diffusers(folder)
+    assert next(model.parameters()).dtype == torch.float32
+    x, t = batch(model)
+    with torch.no_grad():
+        theirs = network.float()(x, t - 1).sample
+        assert torch.allclose(model.output(x, t)[..., 0], theirs, atol=1e-5)
+
+
+REFUSALS = [
+    ({"class_embed_type": "timestep"}, {}, "class_embed_type='timestep'"),
+    ({"in_channels": 6}, {}, "reads 6 channels and returns 3"),
+    ({"down_block_types": ("SkipDownBlock2D", "DownBlock2D")}, {}, "SkipDownBlock2D"),
+    ({"out_channels": 6}, {}, "variance_type='fixed_small'"),
+    ({}, {"variance_type": "learned"}, "variance_type='learned'"),
+    ({}, {"rescale_betas_zero_snr": True}, "no signal at T"),
+    ({}, {"beta_schedule": "laplace"}, "beta_schedule='laplace'"),
+]
+
+
+@pytest.mark.parametrize(("unet", "scheduler", "says"), REFUSALS, ids=[r[2] for r in REFUSALS])
+def test_what_has_no_law_of_pixels_is_refused(unet, scheduler, says, saved, float32):
+    _, _, folder = saved(unet, scheduler)
+    with pytest.raises(ValueError, match=says):
+        qs.from_diffusers(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "says"),
+    [
+        ("FlowMatchEulerDiscreteScheduler", {}, "straight lines"),
+        ("EulerDiscreteScheduler", {"timestep_type": "continuous"}, "noise scale"),
+        ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction"}, "straight lines"),
+    ],
+)
+def test_schedulers_that_are_another_process_are_refused(kind, facts, says, saved, float32):
+    _, _, folder = saved({}, facts, kind)
+    with pytest.raises(ValueError, match=says):
+        qs.from_diffusers(folder)
+
+
+def test_weights_that_do_not_fit_are_named(saved, float32):
+    _, _, folder = saved()
+    path = folder / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"block_out_channels": [8, 12]}))
+    with pytest.raises(ValueError, match=r"conv1\.weight should have shape \(12"):
+        qs.from_diffusers(folder)
+
+
+def test_a_pickle_is_refused_with_the_way_to_convert_it(saved, float32):
+    network, _, folder = saved()
+    (path,) = (folder / "unet").glob("*.safetensors")
+    path.unlink()
+    torch.save(network.state_dict(), folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ValueError, match="never loaded") as refused:
+        qs.from_diffusers(folder)
+    # The code that the message gives works.
+    code = str(refused.value).split("`")[1]
+    exec(code, {"UNet2DModel": diffusers.UNet2DModel})
+    assert qs.from_diffusers(folder).head == qs.Clipped(qs.Noise())
+
+
+def test_the_loaded_model_satisfies_the_identities(saved, rng):
+    _, _, folder = saved({"out_channels": 6, "sample_size": 4}, {"variance_type": "learned_range"})
+    model = qs.from_diffusers(folder)
+    assert model.head == qs.Clipped(qs.Noise(LearnedRange()))
+    report = qs.check(model, torch.randint(256, (4, 3, 4, 4), generator=rng), rng=0)
+    assert report.passed, report
+
+
+def test_trained_further_by_the_simple_loss(saved, float32):
+    """A model that was loaded learns: constant images become likely."""
+    _, _, folder = saved({"sample_size": 4})
+    model = qs.from_diffusers(folder, clip=False)
+    x = torch.full((64, 3, 4, 4), 128)
+    before = model.score(x[:4], rng=0).bits_per_dim.mean()
+    qs.fit(model, x, steps=30, objective=qs.Simple(), lr=2e-3, progress=False)
+    after = model.score(x[:4], rng=0).bits_per_dim.mean()
+    assert math.isfinite(after)
+    assert after < before - 1
