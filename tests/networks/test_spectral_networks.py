@@ -203,6 +203,28 @@ def test_a_model_is_saved_with_its_law(inner, rng, tmp_path):
     assert torch.equal(again.output(x_t, t), model.output(x_t, t))
 
 
+def test_the_network_takes_a_condition_and_the_law_does_not(rng):
+    """Before training p(x | y) is the law for every y; then it depends on y."""
+    of, chain = law(), kernel()
+    inner = UNet((8, 3, 4), 4, (1,), 1, (), condition=3)
+    network = SpectralResidual(SHAPE, 2, 3, chain.steps, inner)
+    network.denoiser.start_at(of, chain.schedule.log_snr[1:])
+    label = qs.conditions.ClassLabel(3)
+    model = qs.Diffusion(qs.Continuous(SHAPE), chain, qs.Corrected(), network, label)
+    x = of.sample(5, rng).reshape(5, *SHAPE)
+
+    def scores() -> list[torch.Tensor]:
+        return [model.given(y).score(x, 20, rng=0).nats for y in (0, 2)]
+
+    first, second = scores()
+    assert close(first, second)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.3 * torch.randn(weight.shape, generator=rng)
+    first, second = scores()
+    assert not close(first, second)
+
+
 def test_a_law_that_changes_is_not_the_one_before(rng):
     chain = kernel()
     network, other = residual(law(), chain), residual(law(), chain)

@@ -222,6 +222,12 @@ class SpectralResidual(nn.Module):
             )
         self.silence()
 
+    @property
+    def condition(self) -> int:
+        """Numbers of the condition's code that the network takes; 0 for none. The law has no
+        condition."""
+        return int(getattr(self.network, "condition", 0))
+
     def silence(self) -> Self:
         """Sets the network's last layer to zero, so that the model is the law. Returns itself."""
         with torch.no_grad():
@@ -234,14 +240,15 @@ class SpectralResidual(nn.Module):
         """Whether the correction can be anything but zero; it is zero before training."""
         return any(bool(weight.any()) for weight in self._last_weights())
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         """Two numbers of the law for each value of x_t (B, *) at t / T (B,), and two corrections:
         (B, *, 4)."""
         law = self.denoiser.denoise(x, time)
         own = (len(x), -1, *self.shape[len(self.shape) - self.places :])
         energy = _local_energy(law.white.reshape(own), self.places)
         seen = [each.reshape(own) for each in (law.mean, law.eps, law.white)]
-        out = self.network(torch.cat([*seen, energy], 1), time)[..., 0]
+        codes = () if given is None else (given,)
+        out = self.network(torch.cat([*seen, energy], 1), time, *codes)[..., 0]
         shift, widening = (each.reshape(x.shape) for each in out.to(x).chunk(4, 1)[:2])
         first, second = self._given_others(law, time) if self.leave_out else law[:2]
         return torch.stack([first, second, shift, widening], -1)
