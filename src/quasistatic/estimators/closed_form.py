@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion import Diffusion
-from ..distributions.mixtures import Mixture, RowDraws
+from ..distributions.mixtures import Mixture, RestrictedMixture, RowDraws
 from ..distributions.mixtures.fitting import (
     BlockFit,
     Candidate,
@@ -33,6 +33,8 @@ from ..distributions.mixtures.fitting import (
 from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
 from ..recipes.tabular import tabular_from_law
+from ..sampling.factors import Factor
+from ..sampling.factors.within import Within
 from ..spaces import Table
 from .fitted import FitPlan, FitSummary, Fitted, Method
 from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
@@ -43,6 +45,7 @@ from .network_completion import (
     informative_times,
     network_fills_better,
 )
+from .row_events import Given
 
 STEPS = 1000
 """T, the steps of the chain."""
@@ -60,7 +63,7 @@ FEW, JUDGING, JUDGED_BY = 1000, 2000, 16
 """Rows up to which every fifth of them judges the spaces, and not the first one alone; and rows, of
 more, that judge them, by mixtures of so many components at most."""
 
-CLEAR = 1.5
+CLEAR = 1.0
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
 
 TIED = 0.9
@@ -166,6 +169,70 @@ class FittedLaw(Fitted):
     def closed_form(self) -> Mixture:
         return self.network.denoiser.law
 
+    def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
+        if self.network.corrects:
+            return super().log_evidence(given, seed)
+        event, rng = given.event(), torch.Generator().manual_seed(seed)
+        found, error = RestrictedMixture(self._law, event).log_evidence(rng)
+        return float((found + given.log_volume(event.known)).logsumexp(0)), error
+
+    def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
+        if self.network.corrects:
+            return super().sample_given(given, n, seed)
+        law = RestrictedMixture(self._law, given.event())
+        rng, found, count = torch.Generator().manual_seed(seed), [], 0
+        while count < n:  # rounding may move a value out of its interval
+            rows = self.table.decode(law.sample(n - count, rng)).numpy()
+            found.append(_with_listed(given, rows))
+            found[-1] = found[-1][given.holds(found[-1])]
+            count += len(found[-1])
+        return np.concatenate(found)
+
+    def log_prob_given(
+        self, x: np.ndarray, given: Given, evaluations: int, seed: int
+    ) -> tuple[np.ndarray, float]:
+        if self.network.corrects:
+            return super().log_prob_given(x, given, evaluations, seed)
+        rng = torch.Generator().manual_seed(seed)
+        hidden = np.isnan(x[:, [event.index for event in given.events]])
+        found = np.full(len(x), -np.inf)
+        patterns, which = np.unique(np.isnan(x), axis=0, return_inverse=True)
+        for k in range(len(patterns)):
+            rows = np.flatnonzero(which.ravel() == k)
+            open_ = hidden[rows[0]]
+            left = [event for event, each in zip(given.events, open_, strict=True) if each]
+            met = [event for event, each in zip(given.events, open_, strict=True) if not each]
+            rows = rows[Given(given.table, tuple(met)).holds(x[rows])]
+            if not len(rows):
+                continue
+            known = self.table.encode(torch.from_numpy(x[rows]))
+            if not left:
+                found[rows] = self.known(torch.from_numpy(x[rows])).numpy()
+                continue
+            event = Given(given.table, tuple(left)).event(known)
+            joint, _ = RestrictedMixture(self._law, event).log_evidence(rng)
+            joint = joint + given.log_volume(event.known)
+            found[rows] = joint.reshape(len(rows), -1).logsumexp(1).numpy()
+        return found, self.log_evidence(given, seed)[0]
+
+    def _factor(self, given: Given) -> Factor:
+        rows = np.full((1, len(self.table.columns)), np.nan)
+        for each in given.events:
+            if each.values is not None and len(each.values) == 1:
+                rows[:, each.index] = each.values
+        event = given.event()
+        if len(event.known) > 1:
+            raise ValueError(
+                "a list of real numbers is given, which the weighted walk of a network does not "
+                "take: give an interval, or call once for each number"
+            )
+        return Within(torch.from_numpy(rows), event.allowed, event.low, event.high)
+
+    @property
+    def _law(self) -> Mixture:
+        """The law of x_0 in float64."""
+        return self.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
+
     @property
     def network(self) -> ResidualDenoiser:
         """The law and its correction."""
@@ -177,6 +244,17 @@ class FittedLaw(Fitted):
     def _exact(self) -> Diffusion:
         """The model in float64, where a score has the same digits in every batch."""
         return deepcopy(self.model).double()
+
+
+def _with_listed(given: Given, rows: np.ndarray) -> np.ndarray:
+    """Rows whose given numbers are the numbers that were given, to the last digit."""
+    rows = rows.copy()
+    for event in given.events:
+        if event.values is not None:
+            listed = np.array(event.values)
+            nearest = np.abs(rows[:, event.index, None] - listed).argmin(1)
+            rows[:, event.index] = listed[nearest]
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .base import TableEstimator
+from .base import DIGITS, TableEstimator
+from .row_events import Given, read_given
+
+LEAST_EVIDENCE = -650.0
+"""Nats of log-probability below which an event never occurs: float64 has no smaller numbers."""
 
 
 class DiffusionDensity(DensityMixin, TableEstimator):
@@ -89,6 +93,60 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         self._fit(self._frame(X, reset=True))
         return self
 
+    def log_evidence(self, given: Mapping[Any, Any]) -> float:
+        """The log-probability of what is given of some columns, in nats; a density of real columns
+        that are given exactly, in their own units.
+
+        Args:
+            given: see :meth:`sample`.
+
+        Raises:
+            ValueError: if it never occurs: which part.
+        """
+        check_is_fitted(self)
+        return self._evidence(read_given(self.table_, given))
+
+    def log_prob(self, X: Any, *, given: Mapping[Any, Any] | None = None) -> np.ndarray:
+        """log p of the observed values of each row: :meth:`score_samples`, or with `given` their
+        log-probability given some columns, with shape (N,), in nats.
+
+        Args:
+            X: rows. Where a given column is missing in a row, the row's other values are scored.
+                Where it has a value, the row is minus infinity unless the value is as given.
+            given: see :meth:`sample`.
+
+        Raises:
+            ValueError: if what is given never occurs: which part.
+        """
+        if given is None:
+            return self.score_samples(X)
+        check_is_fitted(self)
+        found, x = read_given(self.table_, given), self._rows(X)
+        odd = np.isinf(x).any(1)
+        evidence = self._evidence(found)
+        rows = np.where(np.isinf(x), np.nan, x)
+        seed = self._seed(self.random_state)
+        joint, _ = self.fitted_.log_prob_given(rows, found, self.evaluations, seed)
+        return np.round(np.where(odd, -np.inf, joint - evidence), DIGITS)
+
+    def _evidence(self, given: Given) -> float:
+        """log p of what is given; an error if it never occurs, which says which part."""
+        seed = self._seed(self.random_state)
+        try:
+            found = self.fitted_.log_evidence(given, seed)[0]
+        except ValueError as error:  # no particle has a weight
+            raise ValueError(f"{_together(given)}: {error}") from None
+        if found > LEAST_EVIDENCE:
+            return found
+        for alone in given.alone():
+            value = self.fitted_.log_evidence(alone, seed)[0]
+            if not value > LEAST_EVIDENCE:
+                raise ValueError(
+                    f"{alone.events[0].about} never occurs: its log-probability is {value:.4g} "
+                    "nats; give another value, or a wider interval"
+                )
+        raise ValueError(f"{_together(given)}: their log-probability is {found:.4g} nats")
+
     def score_samples(self, X: Any) -> np.ndarray:
         """log p of the observed values of each row, with shape (N,), in nats of the table's own
         units: a lower bound in expectation, and exact where the network corrects nothing. The score
@@ -102,9 +160,37 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         """The mean of :meth:`score_samples`, in nats a row."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        *,
+        given: Mapping[Any, Any] | None = None,
+    ) -> Any:
         """Draws: n_samples rows as what the table was, an array (n_samples, C) or a data frame of
-        the same library."""
+        the same library.
+
+        Args:
+            n_samples: how many.
+            random_state: a seed, or None.
+            given: some columns by name (by number, for an array): a value, a list of values of
+                which it is one, or an interval (low, high) with None for an open end. Draws are
+                exact where the model is a mixture in closed form, and come from weighted particles
+                where a network corrects it.
+
+        Raises:
+            TypeError: if an interval is given of a column of names.
+            ValueError: if what is given never occurs: which part; or no value meets an interval.
+        """
         check_is_fitted(self)
+        if given is not None:
+            found = read_given(self.table_, given)
+            self._evidence(found)
+            rows = self.fitted_.sample_given(found, n_samples, self._seed(random_state))
+            return self.table_.write(torch.from_numpy(rows))
         numbers = self.fitted_.sample(n_samples, self._seed(random_state))
         return self.table_.write(torch.from_numpy(numbers))
+
+
+def _together(given: Given) -> str:
+    return f"{' and '.join(event.about for event in given.events)} never occur together"

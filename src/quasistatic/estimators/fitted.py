@@ -3,22 +3,31 @@
 __all__ = ["FitPlan", "FitSummary", "Fitted", "Method"]
 
 import abc
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
 from .._utils.naming import counted
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture
 from ..reporting.console import Display
+from ..sampling import SMC, Posterior
+from ..sampling.factors import Factor
 from ..spaces import Space, Table
 from ..training.loop import Fit, fit
+from .row_events import Given
 
 Method = Literal["auto", "fast", "network"]
 """How missing values are drawn where a network corrects a closed-form law: by the network where
 that changes the answer, by the closed form alone, or always by the network."""
+
+PARTICLES, WALKERS, WALKED = 64, 1024, 100
+"""Particles of a set, draws that are made at once, and times that they visit, where a network
+corrects the law."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,63 @@ class Fitted(abc.ABC):
     def closed_form(self) -> Mixture | None:
         """The law of x_0 in closed form, without the network's correction; None if it has none."""
         return None
+
+    def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
+        """log p of what is given, in nats of the table's own units, and its standard error.
+
+        Args:
+            given: of some columns.
+            seed: of the particles.
+        """
+        found = self._walked(given, 1, seed)
+        return float(found.log_evidence[0]), float(found.evidence_stderr[0])
+
+    def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
+        """n draws with what is given, with shape (n, C)."""
+        parts = [
+            self._walked(given, min(WALKERS, n - first), seed + first).draws[0].double().cpu()
+            for first in range(0, n, WALKERS)
+        ]
+        return self.rows_of_table(torch.cat(parts).numpy())
+
+    def log_prob_given(
+        self, x: np.ndarray, given: Given, evaluations: int, seed: int
+    ) -> tuple[np.ndarray, float]:
+        """log p of what is observed of each row together with what is given, (N,), and log p of
+        what is given, in nats.
+
+        Raises:
+            ValueError: if a row has no value where a set or an interval is given.
+        """
+        filled = x.copy()
+        for event in given.events:
+            hidden = np.isnan(x[:, event.index])
+            if not hidden.any():
+                continue
+            if event.values is None or len(event.values) > 1:
+                raise ValueError(
+                    f"row {int(hidden.argmax())} has no value of column {event.name!r}, of which "
+                    "several are given, and the network's density of them together is not known: "
+                    "give rows with a value there"
+                )
+            filled[hidden, event.index] = event.values[0]
+        found = self.log_prob(filled, evaluations, seed)
+        possible = given.holds(filled)
+        return np.where(possible, found, -np.inf), self.log_evidence(given, seed)[0]
+
+    def _walked(self, given: Given, draws: int, seed: int) -> Posterior:
+        """Weighted particles of the model given an event."""
+        rng = torch.Generator().manual_seed(seed)
+        # Two particles for each draw, in sets whose evidences differ by chance.
+        method = SMC(PARTICLES, max(2, math.ceil(2 * max(draws, 4 * PARTICLES) / PARTICLES)))
+        return self.model.posterior(self._factor(given), draws, WALKED, rng, method=method)
+
+    def _factor(self, given: Given) -> Factor:
+        """The factor about rows of the model that is 1 where what is given holds."""
+        raise TypeError(
+            "a table of small whole numbers alone is a model of levels, which takes no `given` for "
+            "rows: fit with types={column: 'integer'} for one of its columns"
+        )
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""

@@ -175,12 +175,13 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             found[:, holed] = drawn.transpose(1, 0, 2)
         return [self._as_user_has(each, X) for each in found]
 
-    def seconds(self, X: Any) -> float:
+    def seconds(self, X: Any, mean: bool = True) -> float:
         """How long :meth:`transform` would take for a table, by the CPU time of a few of its rows.
         The first call decides by which method holes are drawn.
 
         Args:
             X: a table with the columns of the fitted one.
+            mean: False for the time of intervals or of copies.
         """
         check_is_fitted(self)
         x = self._rows_to_complete(X)
@@ -188,7 +189,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         few = holed[:TIMED]
         if not len(few):
             return 0.0
-        by_network = self.fitted_.fills_by_network(self.method, mean=True)
+        by_network = self.fitted_.fills_by_network(self.method, mean=mean)
         begun = time.process_time()
         self._drawn(x[few], self.draws, by_network)
         return (time.process_time() - begun) * len(holed) / len(few)

@@ -6,7 +6,7 @@ The estimators are used here and nowhere else in this package.
 __all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan", "unused"]
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from .._utils import files
 from .._utils.naming import nearest
 from ..data.table_files import Reading, open_table, write_table
 from ..diffusion import Diffusion, read_config
-from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage, read_json
 from ..spaces.roles import Roles
 from . import TABLE_FILE
@@ -27,10 +27,10 @@ HELD_BACK = "calibration.parquet"
 """The file of the calibration rows, which were not used for fitting. Outliers need them."""
 
 MOST_PLACES = 7
-"""Numbers with this many decimals or more are written in full."""
+"""Columns whose numbers need at least this many decimals are written in full."""
 
 PIECE = 10_000
-"""Rows of a file that are in memory together."""
+"""The number of rows of a file that are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class TablePlan:
         minutes: float | None,
         seed: int,
     ) -> Self:
-        """The fit of a table with such settings. The frame has all columns of the file."""
+        """The plan to fit a table with these settings. The frame has all columns of the file."""
         density = DiffusionDensity(
             steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
         )
@@ -71,7 +71,7 @@ class TablePlan:
         return self.density.described(self.frame)
 
     def about(self, rows: np.ndarray) -> str:
-        """What would be fitted to those rows of the frame."""
+        """Describes what would be fitted to the rows of the frame."""
         return self.density.planned(self.frame[np.sort(rows)])
 
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
@@ -90,8 +90,8 @@ class FittedTable:
         folder: the folder that holds it.
         density: the estimator.
         types: polars types of the columns that it was fitted to, by name and in their order.
-        places: for columns whose numbers have few decimals, how many: numbers that are written are
-            rounded to as many.
+        places: for each column whose numbers have few decimals, how many. Numbers are rounded to
+            them when they are written.
         reading: how text files were read when it was fitted.
         roles: which columns of the file are modelled, identify rows, or are left out.
     """
@@ -112,7 +112,7 @@ class FittedTable:
         reading: Reading,
         roles: Roles,
     ) -> Self:
-        """The table of an estimator that was fitted to such rows: the modelled columns alone."""
+        """The fitted table of an estimator, which was fitted to the modelled columns of `rows`."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         places = {name: count for name, count in found.items() if count is not None}
         return cls(folder, density, dict(rows.schema), places, reading, roles)
@@ -123,7 +123,7 @@ class FittedTable:
 
         Raises:
             FileNotFoundError: if the folder holds no fitted table.
-            ValueError: if a file of it is damaged: which.
+            ValueError: if one of its files is damaged; the message names it.
         """
         path = folder / TABLE_FILE
         about = read_json(path, "fit again")
@@ -166,7 +166,7 @@ class FittedTable:
 
     @property
     def about(self) -> str:
-        """What a score of its rows is: exact, or a lower bound."""
+        """Whether a score of its rows is exact or a lower bound, as text."""
         return str(self.density.fitted_.about)
 
     @property
@@ -178,14 +178,15 @@ class FittedTable:
         """log p of each row in nats, with shape (n,)."""
         return self.density.score_samples(piece)
 
-    def draw(self, count: int, seed: int) -> pl.DataFrame:
-        """Rows drawn from the model, with the names and types of the columns."""
-        return self.frame(self.density.sample(count, seed))
+    def draw(self, count: int, seed: int, given: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Rows drawn from the model, with the names and types of the columns.
 
-    def impute(self, piece: pl.DataFrame, draws: int, seed: int) -> pl.DataFrame:
-        """The rows with their holes filled by the mean, median or mode of so many draws."""
-        imputer = DiffusionImputer.of(self.density, draws=draws, random_state=seed)
-        return self.frame(imputer.transform(piece))
+        Args:
+            count: how many.
+            seed: of the draws.
+            given: of some columns, see :meth:`DiffusionDensity.sample`.
+        """
+        return self.frame(self.density.sample(count, seed, given=given))
 
     def detector(self, level: float) -> DiffusionOutliers:
         """The outlier detector that is calibrated by the rows that were held back.
@@ -201,18 +202,20 @@ class FittedTable:
         return DiffusionOutliers.of(self.density, level=level).calibrate(held_back)
 
     def pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
-        """The rows of a file, so many at a time, with the fitted columns in their order.
+        """The rows of a file in pieces of `rows` rows, with the fitted columns in their order.
 
         Raises:
-            ValueError: if a column is missing, or the file is damaged: where.
+            ValueError: if a column is missing, or the file is damaged; the message says where.
         """
         return (self.fitted(piece) for piece in self.whole_pieces(data, rows))
 
     def whole_pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
-        """The rows of a file with all its columns, those that were left out too.
+        """The rows of a file in pieces, with all columns, including those that the model leaves
+        out.
 
         Raises:
-            ValueError: if a fitted column is missing, or the file is damaged: where.
+            ValueError: if a fitted column is missing, or the file is damaged; the message says
+                where.
         """
         header, missing = self.reading.header, self.reading.missing
         file = open_table(data, self.types, header=header, missing=missing)
@@ -221,6 +224,11 @@ class FittedTable:
             near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
             raise ValueError(f"there is no column {near}")
         return file.pieces(rows)
+
+    def rows_of(self, data: Path) -> int:
+        """How many rows a file has."""
+        header, missing = self.reading.header, self.reading.missing
+        return open_table(data, self.types, header=header, missing=missing).rows
 
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""
@@ -247,7 +255,8 @@ class FittedTable:
         """Rows as numbers of the model, (n, C') in float64; NaN is missing.
 
         Raises:
-            ValueError: if a row holds a value that the model does not know: which.
+            ValueError: if a row holds a value that the model cannot represent; the message says
+                which.
         """
         return self.density.numbers(piece)
 
@@ -291,6 +300,6 @@ def unused(name: str, taken: Sequence[str]) -> str:
 
 
 def _places(column: pl.Series) -> int | None:
-    """How many decimals all numbers of a column need; None if they need many."""
+    """The number of decimals that all numbers of a column need, or None if they need many."""
     known = column.drop_nulls()
     return next((k for k in range(MOST_PLACES) if (known == known.round(k)).all()), None)

@@ -1,6 +1,6 @@
 """Values of a condition, from the words of a command."""
 
-__all__ = ["read_given"]
+__all__ = ["columns_given", "read_given"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +56,35 @@ def read_given(
             "classes as 0,1,2"
         )
     return _value(condition, words[0], count, labels or {})
+
+
+def columns_given(words: Sequence[str]) -> dict[str, Any]:
+    """What is given of columns of a table, as `DiffusionDensity.sample` takes it.
+
+    Args:
+        words: `COLUMN=VALUE`, `COLUMN=ONE,OTHER` for several values, or `COLUMN=LOW..HIGH` for an
+            interval, of which an end may be left out.
+
+    Raises:
+        ValueError: if a word is none of these.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not sign or not name or not text:
+            raise ValueError(
+                f"--given takes COLUMN=VALUE, COLUMN=ONE,OTHER or COLUMN=LOW..HIGH, got {word!r}"
+            )
+        ends = text.split("..")
+        if len(ends) == 2:
+            try:
+                low, high = (float(end) if end else None for end in ends)
+            except ValueError:
+                raise ValueError(f"--given {word}: the ends of an interval are numbers") from None
+            found[name] = (low, high)
+        else:
+            found[name] = text.split(",") if "," in text else text
+    return found
 
 
 def _value(

@@ -49,18 +49,20 @@ def fit_table(
         leave_out: other columns that the model leaves out; the verbs keep them beside each row too.
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
-        rows: the most rows of the file to use, chosen at random.
-        steps: gradient steps at most; 0 for none.
-        minutes: minutes that training may take at most.
+        rows: the maximum number of rows of the file to use; a random sample if there are more.
+        steps: the maximum number of gradient steps; 0 trains no network.
+        minutes: the maximum training time in minutes.
         calibration: share of the rows that is held back to calibrate the verb `outliers`.
         dry_run: only describe what would be fitted.
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
     if not 0 <= calibration < 1:
-        raise ValueError(f"--calibration is a share of the rows, got {calibration}")
+        raise ValueError(
+            f"--calibration is a share of the rows, from 0 to less than 1, got {calibration}"
+        )
     if rows < 1:
-        raise ValueError(f"--rows is the most rows to use, 1 or more, got {rows}")
+        raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
     named = _text_columns(types or {})
@@ -99,5 +101,6 @@ def fit_table(
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
-    """Columns that the user calls names: they are read as text, whatever they look like."""
+    """Columns that the user declares categorical. They are read as text, even if they look like
+    numbers."""
     return {name: pl.String() for name, kind in types.items() if kind == "categorical"}

@@ -14,7 +14,7 @@ from ..spaces import Table as TableSpace
 from .fitted_table import FittedTable
 
 DRAWS = 10_000
-"""Draws that are shown, and the most rows of data beside them."""
+"""The number of draws that are shown, and the maximum number of rows of data beside them."""
 
 
 def table_sections(table: FittedTable, data: Path, seed: int) -> list[Section]:
@@ -23,7 +23,7 @@ def table_sections(table: FittedTable, data: Path, seed: int) -> list[Section]:
     Args:
         table: the fitted table.
         data: a file of rows to show beside draws.
-        seed: of the draws.
+        seed: the seed of the draws.
     """
     rows = _first_rows(table, data)
     drawn = table.draw(DRAWS, seed)

@@ -94,6 +94,13 @@ class Fit:
         "FLOAT",
         within=Range(0, 1 - 1e-12, about="is a share of the rows, from 0 to less than 1"),
     )
+    network: Literal["unet", "dit"] | None = option(
+        "Network that corrects the law of grey or colour images: a U-Net, or a transformer over "
+        "patches.",
+        "unet",
+        "unet|dit",
+        only=ONLY_IMAGES,
+    )
     seed: int | None = shared.seed()
     dry_run: bool = option("Only describe what would be fitted.", False)
     device: str | None = shared.device("Device that trains", ONLY_IMAGES)

@@ -8,12 +8,14 @@ __all__ = [
     "Conditional",
     "CosineBasis",
     "Draws",
+    "Event",
     "Evidence",
     "GaussianBlock",
     "Mixture",
     "Moments",
     "NoiseLevel",
     "RealLaw",
+    "RestrictedMixture",
     "RowDraws",
     "RowsGivenOthers",
     "SharedDraws",
@@ -27,5 +29,6 @@ from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
 from .given_others import ClassLaw, RealLaw, RowsGivenOthers
 from .mixture import Conditional, Mixture
+from .restricted import Event, RestrictedMixture
 from .row_draws import Draws, RowDraws, SharedDraws
 from .spectral_block import SpectralBlock
