@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, to_diffusers
+    from .checkpoints import from_diffusers, from_improved_diffusion, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
@@ -160,6 +160,7 @@ __all__ = [
     "FixedSmall",
     "Flow",
     "from_diffusers",
+    "from_improved_diffusion",
     "GaussianKernel",
     "Guidance",
     "Guided",
@@ -245,7 +246,7 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers to_diffusers",
+    ".checkpoints": "from_diffusers from_improved_diffusion to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
