@@ -30,8 +30,8 @@ OF = "atoms"
 """The type that asks for them: ``types={"spend": "atoms"}``."""
 
 RATIO, STRENGTH = 4.0, 2.0
-"""An atom is repeated at least RATIO times as often as the numbers near it, and that is likelier than
-by their rate by STRENGTH log N nats."""
+"""An atom is repeated RATIO times as often as the numbers near it, or more, and that is likelier by
+STRENGTH log N nats than at their rate."""
 
 LEAST, SHARE, MOST = 5, 0.005, 64
 """Rows of an atom, and its share of the rows, at least; and atoms of a column, at most."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..training.loop import Fit
+from ..training.config import Fit
 from .fitted import FitPlan
 
 ENOUGH, FEWEST = 2000, 4
