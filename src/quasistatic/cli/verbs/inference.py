@@ -226,7 +226,8 @@ class Outliers:
         "Share of ordinary data that may be called outliers.", 0.05, "FLOAT", within=SHARE
     )
     why: bool = option(
-        "Name the columns of each outlier that cost most given the others, and what was expected.",
+        "Do not name the columns of each outlier that cost most given the others, and what was "
+        "expected. This is faster.",
         True,
         only=ONLY_TABLES,
     )
