@@ -129,7 +129,7 @@ def test_a_file_of_too_many_columns_is_refused_at_once(tmp_path):
     path.write_text('"' + "," * 6000 + '",b\n1,2\n')
     assert len(open_table(path).names) == 2
     path.write_bytes(b"x" * (2**24 + 1))
-    with pytest.raises(ValueError, match="line 1 of .* has more than 16,777,216 bytes"):
+    with pytest.raises(ValueError, match=r"line 1 of .* has more than 16,777,216 bytes"):
         open_table(path)
 
 
