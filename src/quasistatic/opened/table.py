@@ -53,13 +53,9 @@ class TableModel(RowVerbs):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-<<<<<<< HEAD
-        """Writes rows to a file by the ending of its name; returns how many."""
+        """Writes rows to a file by the ending of its name, text files in the style of the file that
+        was fitted. Returns the number of rows."""
         return write_table(path, pieces, self.table.style)
-=======
-        """Writes rows to a file by the ending of its name. Returns the number of rows."""
-        return write_table(path, pieces)
->>>>>>> main
 
     def sample(
         self,
