@@ -11,8 +11,8 @@ import torch
 import quasistatic as qs
 from quasistatic.estimators import closed_form
 from quasistatic.estimators.fitted import FitPlan
-from quasistatic.estimators.outliers import Judged
 from quasistatic.estimators.model_selection import is_kept
+from quasistatic.estimators.outliers import Judged
 from quasistatic.spaces import Table
 from quasistatic.training.loop import Fit
 
