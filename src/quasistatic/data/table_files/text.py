@@ -89,7 +89,8 @@ def read_text(
         own,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
-    notes = (*layout.notes, *_notes(columns))
+    dropped = ["the last column has no name and no values: it is dropped"] if empty else []
+    notes = (*layout.notes, *dropped, *_notes(columns))
     text = scanned.select(each.name for each in columns)
     return ScannedFile(
         path,
