@@ -19,7 +19,7 @@ from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
 from ..sampling import SMC
 from ..spaces import Quantized, Table
-from ..training.loop import Fit
+from ..training.config import Fit
 from .fitted import FitPlan, FitSummary, Fitted
 from .network_completion import completed_by_row
 

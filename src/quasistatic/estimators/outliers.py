@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils import files
 from ..spaces import Space
+from ..spaces.clock import PREFIX, Clock
 from .base import TableEstimator
 from .explanation import Explanation, explain_rows, ordinary_costs
 
@@ -201,9 +202,13 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             self._ordinary_costs = ordinary_costs(self.table_, law, self.ordinary_[:MOST])
         own = {series.name: series for series in frame.columns}
         series = [own[column.name] for column in self.table_.columns]
-        return explain_rows(
-            self.table_, law, x, self._ordinary_costs, most, lambda i, k: series[k].value(i)
-        )
+
+        def value(row: int, column: int) -> Any:
+            dtype = self.table_.columns[column].dtype
+            timed = dtype.startswith(PREFIX) and np.isfinite(x[row, column])
+            return Clock.of(dtype).text(x[row, column]) if timed else series[column].value(row)
+
+        return explain_rows(self.table_, law, x, self._ordinary_costs, most, value)
 
     def judged(self, X: Any) -> "Judged":
         """Scores, p-values and decisions together: the rows are scored only once."""

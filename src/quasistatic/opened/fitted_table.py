@@ -212,13 +212,17 @@ class FittedTable:
         """
         return self.frame(self.density.sample(count, seed, given=given))
 
+    def held_back(self) -> pl.DataFrame:
+        """The rows that were not used to fit the model."""
+        return pl.read_parquet(self.folder / HELD_BACK)
+
     def detector(self, level: float) -> DiffusionOutliers:
         """The outlier detector that is calibrated by the rows that were held back.
 
         Raises:
             ValueError: if no rows were held back.
         """
-        held_back = pl.read_parquet(self.folder / HELD_BACK)
+        held_back = self.held_back()
         if not len(held_back):
             raise ValueError(
                 f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
