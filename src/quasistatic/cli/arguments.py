@@ -68,6 +68,7 @@ class Option:
         only: the kinds of model that have the option.
         within: the values that it may have.
         positional: whether it is given by its position and not by its name.
+        name: as it is typed, if it is not the name of the field.
     """
 
     help: str
@@ -77,6 +78,7 @@ class Option:
     only: Kinds = EVERY
     within: Range | None = None
     positional: bool = False
+    name: str | None = None
 
     def text(self, kinds: Kinds = EVERY) -> str:
         """The help text: `help`, and a note if only some kinds of the command have the option.
@@ -103,6 +105,7 @@ class Option:
     def typed(self, hint: Any, kinds: Kinds) -> Any:
         """The type of the option, annotated for tyro, in a command of these kinds of model."""
         described = tyro.conf.arg(
+            name=self.name,
             help=self.text(kinds),
             help_behavior_hint=self.hint,
             metavar=self.metavar,
@@ -122,6 +125,7 @@ def option(
     only: Kinds = EVERY,
     within: Range | None = None,
     positional: bool = False,
+    name: str | None = None,
 ) -> Any:
     """A field of a command's dataclass that is one option.
 
@@ -138,8 +142,9 @@ def option(
         only: the kinds of model that have the option. By default all.
         within: the values that it may have. By default any.
         positional: whether it is given by its position and not by its name.
+        name: as it is typed, if it is not the name of the field.
     """
-    described = {"option": Option(help, default, metavar, aliases, only, within, positional)}
+    described = {"option": Option(help, default, metavar, aliases, only, within, positional, name)}
     if default == "required":
         return dataclasses.field(metadata=described)
     value = default if isinstance(default, bool) else value

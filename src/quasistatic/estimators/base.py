@@ -36,7 +36,7 @@ from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels, seconds_of_levels
 from .stored import restored_first_format
-from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
+from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of, unmasked
 
 FORMAT = 2
 
@@ -195,7 +195,7 @@ class TableEstimator(BaseEstimator):
             sentence for each other column.
         """
         frame = self._modelled(self._frame(X))
-        columns, wrong = infer_columns(frame.columns, self._types())
+        columns, wrong = infer_columns(frame.columns, types_of(frame, self._types()))
         return {column.name: shown(column) for column in columns}, wrong
 
     def estimated_seconds(self, X: Any) -> float:
