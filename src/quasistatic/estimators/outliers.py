@@ -63,8 +63,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         level: the share of ordinary rows that may be called outliers.
         conformal: "cross" or "split".
         calibration: share of the rows that "split" sets aside for p-values.
-        steps, minutes, width, validation, evaluations, space, types, random_state, verbose: of
-            :class:`DiffusionDensity`.
+        steps, minutes, width, validation, evaluations, space, types, identity, random_state,
+            verbose: of :class:`DiffusionDensity`.
 
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
@@ -98,6 +98,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         evaluations: int = 64,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -111,6 +112,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.evaluations = evaluations
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 

@@ -54,7 +54,7 @@ class TableModel(RowVerbs):
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
         """Writes rows to a file by the ending of its name. Returns the number of rows."""
-        return write_table(path, pieces)
+        return write_table(path, pieces, self.table.style)
 
     def sample(
         self,
