@@ -1,6 +1,6 @@
 """The base class of the estimators: reading rows, fitting them, saving and loading."""
 
-__all__ = ["TableEstimator"]
+__all__ = ["DIGITS", "TableEstimator", "log_prob_of"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -423,25 +423,8 @@ class TableEstimator(BaseEstimator):
         return as_user_has(self.table_, numbers, unmasked(X), fitted if renamed else None)
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of the observed values of rows (N, C), with shape (N,), in nats. A new class has
-        the probability :attr:`CategoryColumn.unseen`. Any other impossible value gives minus
-        infinity."""
-        seed = self._seed(self.random_state)
-        odd = np.isinf(x)
-        found = self.fitted_.log_prob(np.where(odd, np.nan, x), evaluations, seed)
-        if np.isnan(found).any():
-            row = int(np.isnan(found).argmax())
-            raise ValueError(
-                f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
-                "float64 can square; rescale the table, or leave the row out"
-            )
-        with np.errstate(divide="ignore"):
-            for k, column in enumerate(self.table_.columns):
-                unseen = getattr(column, "unseen", 0.0)
-                there = ~np.isnan(x[:, k]) & ~odd[:, k]
-                found = found + np.where(odd[:, k], np.log(unseen), 0.0)
-                found = found + np.where(there, np.log1p(-unseen), 0.0)
-        return np.round(found, DIGITS)
+        """:func:`log_prob_of` the fitted model."""
+        return log_prob_of(self.fitted_, x, evaluations, self._seed(self.random_state))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -453,6 +436,27 @@ class TableEstimator(BaseEstimator):
         if isinstance(random_state, int | np.integer):
             return int(random_state)
         return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+    """log p of the observed values of rows (N, C), with shape (N,), in nats. Infinity is a value
+    that its column cannot hold: a new class has the probability :attr:`CategoryColumn.unseen`. Any
+    other impossible value gives minus infinity."""
+    odd = np.isinf(x)
+    found = fitted.log_prob(np.where(odd, np.nan, x), evaluations, seed)
+    if np.isnan(found).any():
+        row = int(np.isnan(found).argmax())
+        raise ValueError(
+            f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
+            "float64 can square; rescale the table, or leave the row out"
+        )
+    with np.errstate(divide="ignore"):
+        for k, column in enumerate(fitted.table.columns):
+            unseen = getattr(column, "unseen", 0.0)
+            there = ~np.isnan(x[:, k]) & ~odd[:, k]
+            found = found + np.where(odd[:, k], np.log(unseen), 0.0)
+            found = found + np.where(there, np.log1p(-unseen), 0.0)
+    return np.round(found, DIGITS)
 
 
 def _stored(path: Path) -> dict[str, Any]:
