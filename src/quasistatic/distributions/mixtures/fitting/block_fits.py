@@ -29,6 +29,9 @@ LOOKED_AT, QUARTERS = 5000, torch.tensor([0.25, 0.5, 0.75])
 RIDGE = 1e-9
 """The least variance of a value given all others, in units of the pooled one."""
 
+LEAST_VARIANCE = 1e-12
+"""The least variance of a value: of a few rows, all components may hold one number each."""
+
 
 class BlockFit(abc.ABC):
     """The M-step of expectation maximisation for one block."""
@@ -187,7 +190,7 @@ class GaussianFit(BlockFit):
         pooled = self._pooled(
             n.view(mixtures, size), scatter.view(mixtures, size, *scatter.shape[1:])
         )
-        least = self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
+        least = (self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)).clamp(min=LEAST_VARIANCE)
         of = torch.arange(size * mixtures)
         if math.isinf(self.nu):
             matrix, of = pooled, of // size
