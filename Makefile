@@ -16,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test check docs bench constraints clean help
+.PHONY: demo test check docs site dist bench constraints clean help
 
 demo: .venv/.installed ## train, sample, score and complete, then write runs/demo
 	$(BIN)/quasistatic demo --out runs/demo
@@ -35,6 +35,20 @@ check: .venv/.installed ## lint, formatting, types, import layers, and the rules
 docs: .venv/.installed ## regenerate the pages that are derived from the code
 	$(BIN)/python docs/generate.py
 
+site: .venv/.installed-docs ## build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+	@echo "The site is in build/site: open build/site/index.html"
+
+dist: ## build wheel and sdist into dist/, and run the examples of the README with the wheel alone
+	@$(require_python)
+	rm -rf dist build/dist
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip --disable-pip-version-check -q install build
+	build/dist/bin/python -m build -q
+	build/dist/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt dist/*.whl
+	cd build && dist/bin/python ../tests/readme_examples.py ../README.md
+	@ls -l dist
+
 bench: .venv/.installed-bench ## run the benchmarks
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/bound.py
@@ -44,7 +58,7 @@ constraints: ## resolve every dependency anew into constraints.txt (TORCH=x.y.z 
 	@$(require_python)
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python -m pip --disable-pip-version-check -q install 'torch==$(TORCH)' '.[dev,bench]'
+	build/constraints/bin/python -m pip --disable-pip-version-check -q install 'torch==$(TORCH)' '.[dev,bench,docs]'
 	build/constraints/bin/python -m pip --disable-pip-version-check -q install --no-deps $(PEERS)
 	{ sed -n '/^#/p' constraints.txt; \
 	  build/constraints/bin/python -m pip --disable-pip-version-check freeze --exclude quasistatic \
@@ -64,6 +78,10 @@ help: ## show this list
 	@echo "Setting up .venv: the first time takes a few minutes."
 	$(PYTHON) -m venv .venv
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 .venv/.installed-bench: .venv/.installed

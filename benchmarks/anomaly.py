@@ -32,8 +32,6 @@ from sklearn.neighbors import KernelDensity, LocalOutlierFactor, NearestNeighbor
 from torch import Tensor, nn
 
 import quasistatic as qs
-from quasistatic.diagnostics.anomalies import AnomalyDetector
-from quasistatic.diagnostics.snr_bands import band_costs
 
 LEVELS, LEVEL = 17, 0.05
 STEPS, BLUR = 500, 1.5
@@ -117,6 +115,10 @@ def trained(case: Case, seed: int = 0) -> qs.Diffusion:
 def by_likelihood(case: Case, model: qs.Diffusion) -> tuple[dict[str, float], dict[str, float]]:
     """AUCs of the recommended score, and of what it is without its parts: the outline as it is, and
     all of -K; and the share of each set that the recommended one calls strange at LEVEL."""
+    # Imported here, so that `one_law.py` can take the cases into versions with other modules.
+    from quasistatic.diagnostics.anomalies import AnomalyDetector
+    from quasistatic.diagnostics.snr_bands import band_costs
+
     detector = AnomalyDetector.fit(model, case.reference, case.calibration)
     sets = {"ordinary": case.test, "anomalies": case.odd}
     found = {name: detector.score(rows) for name, rows in sets.items()}

@@ -103,8 +103,7 @@ def theirs(betas: dict[str, object] = BETAS) -> dict[str, Callable[[], object]]:
 
 
 def answer(scheduler, estimate: Callable, x_T: Tensor, count: int) -> Tensor:
-    """x_0 by one of diffusers' schedulers, where estimate(x, t, signal, noise) is that of x_0 at its
-    noise levels."""
+    """x_0 by one of diffusers' schedulers, with estimates of x_0 at its noise levels."""
     scheduler.set_timesteps(count)
     x = x_T.float()
     for i, t in enumerate(scheduler.timesteps):

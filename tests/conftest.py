@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 from dataclasses import fields, replace
 
 import pytest
@@ -33,6 +34,8 @@ from quasistatic.kernels import (
 from quasistatic.model import Model
 from quasistatic.spaces import Binary, Continuous, OneHot, Space, Table
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests of the hub have a server of their own
 
 # The tensors here are small: threads that wait for each other on a busy machine cost more time
 # than all that they compute.

@@ -1,5 +1,6 @@
 """A model as two files on disk, and its verbs on what users hand them."""
 
+import dataclasses
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 import quasistatic as qs
+from quasistatic import diffusion
 from quasistatic.diffusion import Diffusion
 from quasistatic.kernels.schedules import cosine, erase_evenly, linear_log_snr
 from quasistatic.sampling import SMC
@@ -191,6 +193,53 @@ def test_a_network_of_ones_own_is_named_and_has_to_be_given(tmp_path):
     loaded = qs.load(tmp_path, network=Own())
     x = data(model, 4)
     assert torch.equal(loaded.score(x, rng=seeded()).nats, model.score(x, rng=seeded()).nats)
+
+
+def registered() -> type:
+    """A network of a user, as a notebook defines it again and again."""
+
+    @dataclasses.dataclass(eq=False)
+    class Registered(nn.Module):
+        start: float = 0.5
+
+        def __post_init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(self.start))
+
+        def forward(self, x, time):
+            return (self.scale * x.cumsum(-1))[..., None]
+
+    return Registered
+
+
+def test_a_network_that_is_registered_loads_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(diffusion, "KNOWN", dict(diffusion.KNOWN))
+    monkeypatch.setattr(diffusion, "OWN", {})
+    kind = registered()
+    model = Diffusion(qs.Binary(3), qs.BinomialKernel(cosine(5)), qs.Clean(), kind(0.3))
+    model.save(tmp_path)
+    says = r"network=Registered\(start=0.3\)\), or make the class known before, as register\(Reg"
+    with pytest.raises(ValueError, match=says):
+        qs.load(tmp_path)
+    assert qs.register(kind) is kind
+    loaded = qs.load(tmp_path)
+    assert type(loaded.network) is kind
+    assert loaded.network.start == 0.3
+    x = data(model, 4)
+    assert torch.equal(loaded.score(x, rng=seeded()).nats, model.score(x, rng=seeded()).nats)
+    newer = qs.register(registered())  # the same definition, run again
+    assert type(qs.load(tmp_path).network) is newer
+
+
+def test_what_cannot_be_registered(monkeypatch):
+    monkeypatch.setattr(diffusion, "KNOWN", dict(diffusion.KNOWN))
+    with pytest.raises(TypeError, match="takes a dataclass"):
+        qs.register(Own)
+    with pytest.raises(TypeError, match="takes a dataclass"):
+        qs.register(Own())
+    other = dataclasses.make_dataclass("UNet", [("width", int)])
+    with pytest.raises(ValueError, match="quasistatic has a class UNet already"):
+        qs.register(other)
 
 
 def test_a_run_is_a_model_that_loads(tmp_path):

@@ -4,6 +4,7 @@ A test that is marked `lint` reads text only; the others run the code and the co
 """
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -243,3 +244,19 @@ def test_nothing_names_a_place_on_one_machine():
         for name in pattern.findall(path.read_text("utf-8"))
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.lint
+def test_the_citation_file_has_the_version_of_the_package():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_the_slider_page_holds_as_many_points_at_all_times():
+    """docs/site/chain.html has its data in itself, and asks for nothing from elsewhere."""
+    page = (ROOT / "docs" / "site" / "chain.html").read_text("utf-8")
+    data = json.loads(re.search(r"const data = (\{.*?\}), reach", page).group(1))
+    sizes = {len(points) for name in ("forward", "backward") for points in data[name]}
+    assert len(sizes) == 1
+    assert len(data["forward"]) == len(data["backward"]) == len(data["arrows"]) == len(data["t"])
+    assert not re.search(r"(src|href)=|https?://|fetch\(", page)

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, to_diffusers
+    from .checkpoints import from_diffusers, from_improved_diffusion, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
-    from .diffusion import Diffusion, load
+    from .diffusion import Diffusion, load, register
     from .estimators import (
         DiffusionClassifier,
         DiffusionDensity,
@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
+    from .recipes.spectral import spectral_law, spectral_model
     from .recipes.tabular import tabular
     from .sampling import (
         SMC,
@@ -159,6 +160,7 @@ __all__ = [
     "FixedSmall",
     "Flow",
     "from_diffusers",
+    "from_improved_diffusion",
     "GaussianKernel",
     "Guidance",
     "Guided",
@@ -197,6 +199,7 @@ __all__ = [
     "ProductHead",
     "ProductKernel",
     "Quantized",
+    "register",
     "Report",
     "reporting",
     "sampling",
@@ -210,6 +213,8 @@ __all__ = [
     "Smooth",
     "Space",
     "spaces",
+    "spectral_law",
+    "spectral_model",
     "Spread",
     "Stepper",
     "StreamError",
@@ -241,12 +246,12 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers to_diffusers",
+    ".checkpoints": "from_diffusers from_improved_diffusion to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
-    ".diffusion": "Diffusion load",
+    ".diffusion": "Diffusion load register",
     ".estimators": "DiffusionClassifier DiffusionDensity DiffusionImputer DiffusionOutliers "
     "DiffusionRegressor",
     ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
@@ -259,6 +264,7 @@ _HOMES = {
     ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
+    ".recipes.spectral": "spectral_law spectral_model",
     ".recipes.tabular": "tabular",
     ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",

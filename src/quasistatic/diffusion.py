@@ -1,13 +1,14 @@
 """A trained chain as a distribution, with the verbs sample, score, posterior, complete, impute and
 compress; save and load it as two files."""
 
-__all__ = ["Diffusion", "load"]
+__all__ = ["Diffusion", "load", "register"]
 
+import dataclasses
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from ._utils.serialization import FORMAT
 from ._utils.validation import as_array, as_tensor, instance_of
 from .coding import Codec
 from .heads import variances
+from .hub import Card, Repository, publish, write_pretrained
 from .kernels import schedules
 from .likelihood import Classification, Method, Sandwich, Score, bound, bound_to, classify, sandwich
 from .likelihood.terms import count_terms
@@ -54,6 +56,46 @@ KNOWN = {
     for room in (conditions, spaces, columns, yeo_johnson, kernels, variances, heads, networks)
     for name in room.__all__
 } | {"Schedule": lambda kind, arguments: _schedule(kind, arguments)}
+"""The classes that a stored description may name."""
+
+OWN: dict[str, type] = {}
+"""Those of them that :func:`register` added."""
+
+C = TypeVar("C")
+
+
+def register(kind: type[C]) -> type[C]:
+    """Lets :func:`load` build a class of your own by its name: a network, a head, a kernel, a space
+    or a variance. Also a decorator.
+
+    Args:
+        kind: a dataclass whose fields are the arguments of the constructor, as numbers, texts,
+            tuples of them, or other such classes.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        TypeError: if it is no dataclass.
+        ValueError: if the library, or another module of yours, has a class of that name.
+    """
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise TypeError(
+            f"register takes a dataclass, whose fields are stored as its arguments, got {kind!r}: "
+            "write @dataclass(eq=False) above a network and call super().__init__() in "
+            "__post_init__, or pass an instance to load(folder, network=...)"
+        )
+    name = kind.__name__
+    before = OWN.get(name)
+    again = before is not None and (before.__module__, before.__qualname__) == (
+        kind.__module__,
+        kind.__qualname__,
+    )
+    if name in KNOWN and not again:
+        whose = "quasistatic" if before is None else before.__module__
+        raise ValueError(f"{whose} has a class {name} already: give yours another name")
+    KNOWN[name] = OWN[name] = kind
+    return kind
 
 
 class Diffusion(Model):
@@ -574,6 +616,135 @@ class Diffusion(Model):
             ) from None
         return model.eval()
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        network: nn.Module | None = None,
+    ) -> "Diffusion":
+        """Loads a model from the hub, or from a folder; see :meth:`push_to_hub`.
+
+        Args:
+            source: a repository, as "user/model" or "user/model@revision", or a folder.
+            revision: of the repository: a branch, a tag or a commit.
+            network: see :meth:`load`.
+
+        Returns:
+            The model, in evaluation mode. Its files stay in the hub's cache, from which they are
+            read where there is no network; a warning says so.
+
+        Raises:
+            ModuleNotFoundError: if huggingface_hub is not installed.
+            FileNotFoundError: if there is no such folder, repository or revision, or the hub
+                cannot be reached and the cache has no copy.
+            ValueError: if a file came damaged, or holds another kind of model.
+        """
+        repository = Repository.parse(source, revision)
+        if repository is None:
+            return cls.load(source, network)
+        return cls.load(repository.fetch(), network)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        run: str | Path | None = None,
+        score: Score | None = None,
+        license: str | None = None,
+        command: str | None = None,
+        name: str | None = None,
+    ) -> Path:
+        """Writes the model and a card, `README.md`, as :meth:`push_to_hub` uploads them.
+
+        Args:
+            folder: where.
+            run: the model's own run, whose configuration and metrics go into the card: the data
+                and their digests, the settings, the last validation.
+            score: of test data, for the card: the bound with its error, units and cost.
+            license: the identifier of the licence, "apache-2.0" for example.
+            command: the command that trained the model, for the card.
+            name: of the model, for the card; by default the folder's.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if `run` holds another model.
+        """
+        path = as_path("folder", folder)
+        own = None if run is None else as_path("run", run)
+        if own is not None:
+            self._require_same(own)
+        lines = () if score is None else (*str(score).splitlines(),)
+        images = len(self.space.shape) > 1
+        card = Card(repr(self), license, lines, command, images)
+        return write_pretrained(path, self.save, own, card, name or path.resolve().name)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        run: str | Path | None = None,
+        score: Score | None = None,
+        license: str | None = None,
+        command: str | None = None,
+        private: bool = False,
+        message: str = "Upload a model of quasistatic",
+    ) -> str:
+        """Uploads the model with a card to the hub: `config.json`, `model.safetensors` with its
+        digest, and `README.md`. Anybody then opens it by :meth:`from_pretrained`, and the command
+        line takes its name where it takes a run.
+
+        Args:
+            repo: "user/model"; the repository is created if there is none. "user/model@branch"
+                writes to a branch.
+            run: see :meth:`save_pretrained`.
+            score: see :meth:`save_pretrained`.
+            license: see :meth:`save_pretrained`.
+            command: see :meth:`save_pretrained`.
+            private: whether a new repository is private.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ModuleNotFoundError: if huggingface_hub is not installed.
+            PermissionError: if nobody is logged in, or may not write there.
+            ConnectionError: if the hub cannot be reached.
+            ValueError: if `repo` is no name of a repository, or `run` holds another model.
+        """
+        repository = Repository.parse(repo)
+        if repository is None:
+            raise ValueError(f"a repository is named as user/model, got {repo!r}")
+
+        def write(folder: Path) -> object:
+            return self.save_pretrained(
+                folder,
+                run=run,
+                score=score,
+                license=license,
+                command=command,
+                name=repository.name,
+            )
+
+        return publish(repository, write, private, message)
+
+    def _require_same(self, run: Path) -> None:
+        """ValueError unless a run's folder holds this model."""
+        tensors, _ = files.load_tensors(run / "model.safetensors")
+        own = {name: tensor.cpu() for name, tensor in self.state_dict().items()}
+        same = tensors.keys() == own.keys() and all(
+            torch.equal(tensor.to(own[name].dtype), own[name]) for name, tensor in tensors.items()
+        )
+        if not same:
+            raise ValueError(
+                f"{run} holds other weights than this model: give the run that this model was "
+                "loaded from, or leave run out"
+            )
+
     def _require_precision(self, verb: str) -> None:
         """TypeError if the weights are of 16 bits: log-probabilities need more digits."""
         dtype = self.blank(1).dtype
@@ -633,12 +804,16 @@ def _require_weights(description: dict[str, Any], tensors: dict[str, Tensor]) ->
 
 def _require_known_network(folder: Path, description: dict[str, Any]) -> None:
     """ValueError if the network in a folder is of a user's own class, which has to be passed."""
-    stored = description.get("network")
+    stored = converted_description(description).get("network")
     name = stored.get("is") if isinstance(stored, dict) else None
-    if isinstance(stored, dict) and len(stored) == 1 and name not in KNOWN:
+    if isinstance(name, str) and name not in KNOWN:
+        assert isinstance(stored, dict)  # as it has a name
+        given = ", ".join(f"{key}={value!r}" for key, value in stored.items() if key != "is")
+        instance = f"{name}({given or '...'})"
         raise ValueError(
             f"the network in {folder} is of the class {name}, which is not one of quasistatic's: "
-            f"pass an instance of it, as load(folder, network={name}(...))"
+            f"pass an instance of it, as load(folder, network={instance:.200}), or make the class "
+            f"known before, as register({name}) does for a dataclass"
         )
 
 

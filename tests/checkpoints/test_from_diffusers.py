@@ -63,6 +63,27 @@ def test_the_network_is_the_same_function(name, saved, float32):
     )
 
 
+def test_a_network_of_classes_is_a_model_given_the_class(saved, float32):
+    torch.manual_seed(0)
+    network = diffusers.UNet2DModel(**SMALL, num_class_embeds=5).float().eval()
+    _, _, folder = saved()
+    network.save_pretrained(folder / "unet")
+    model = qs.from_diffusers(folder)
+    assert model.condition == qs.conditions.ClassLabel(5)
+    x, t = batch(model)
+    labels = torch.tensor([0, 4, 2, 2, 1])
+    with torch.no_grad():
+        theirs = network(x, t - 1, labels).sample
+        ours = model.given(labels).output(x, t)[..., 0]
+        other = model.given(3).output(x, t)[..., 0]
+    assert (ours - theirs).abs().max() < 1e-5
+    assert (other - theirs).abs().max() > 1e-3
+    raw = model.sample(2, 10, given=3, rng=0)
+    assert (model.decompress(model.compress(raw, given=3, times=10), given=3) == raw.numpy()).all()
+    with pytest.raises(ValueError, match="draws without one"):
+        qs.to_diffusers(model, folder / "out")
+
+
 def test_earlier_names_of_attention_are_read(saved, float32):
     network, _, folder = saved()
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
@@ -266,7 +287,7 @@ def test_shards_and_half_precision_are_read(saved, float32):
 
 
 REFUSALS = [
-    ({"num_class_embeds": 10}, {}, "images of a class"),
+    ({"class_embed_type": "timestep"}, {}, "class_embed_type='timestep'"),
     ({"in_channels": 6}, {}, "reads 6 channels and returns 3"),
     ({"down_block_types": ("SkipDownBlock2D", "DownBlock2D")}, {}, "SkipDownBlock2D"),
     ({"out_channels": 6}, {}, "variance_type='fixed_small'"),

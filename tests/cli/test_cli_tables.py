@@ -105,12 +105,55 @@ def test_strange_rows_are_found(fitted, say, tmp_path):
     write_table(tmp_path / "new.csv", [strange, without(table, "height", [1])])
     told = say("outliers", fitted, tmp_path / "new.csv", "--out", tmp_path / "found.csv")
     found = read(tmp_path / "found.csv")
-    assert found.columns == ["row", "log_prob", "p_value", "outlier"]
+    assert found.columns == ["row", "log_prob", "p_value", "outlier", "why"]
+    assert found["why"][0].startswith(("height 1.5: expected ", "weight 110: expected "))
+    assert (found["why"].is_not_null() == (found["outlier"] == 1)).all()
+    plain = say("outliers", fitted, tmp_path / "new.csv", "--no-why", "-o", tmp_path / "found.npy")
+    assert np.load(plain["outliers"]).shape == (201, 4)
     assert found["outlier"][0] == 1
     assert found["outlier"][2] == 0
     assert told["found"] == found["outlier"].sum() < 40
     assert told["rows"] == 201
     assert ((found["p_value"] <= 0.05) == (found["outlier"] == 1)).all()
+
+
+def test_columns_are_scored_given_the_others(fitted, say, tmp_path):
+    table = without(people(60, 5), "weight", [2])
+    write_table(tmp_path / "new.csv", [table])
+    told = say(
+        "score", fitted, "--data", tmp_path / "new.csv", "--by-column", "-o", tmp_path / "s.csv"
+    )
+    found = read(tmp_path / "s.csv")
+    names = [f"{name}_nats" for name in table.columns]
+    assert found.columns == ["row", "log_prob", *names]
+    exact = qs.DiffusionDensity.load(fitted).column_costs(table)
+    assert found.select(names).to_numpy() == pytest.approx(exact, abs=1e-9)
+    assert told["columns"]["height"] == pytest.approx(exact[:, 0].mean())
+
+
+def test_intervals_and_copies_are_written_beside_what_is_filled(fitted, say, refused, tmp_path):
+    truth = people(300, 6)
+    write_table(tmp_path / "new.csv", [without(truth, "weight", range(0, 300, 2))])
+    target = tmp_path / "whole.csv"
+    told = say(
+        "impute", fitted, tmp_path / "new.csv", "-o", target, "--intervals", 0.8, "--draws", 5
+    )
+    found = read(target)
+    assert found.columns == [*truth.columns, "weight_low", "weight_high"]
+    known = found["weight_low"].is_null()
+    assert known.to_list() == [row % 2 == 1 for row in range(300)]
+    holed = found.filter(~known)
+    inside = truth["weight"].gather_every(2).is_between(holed["weight_low"], holed["weight_high"])
+    assert inside.mean() == pytest.approx(0.87, abs=0.08)  # ends are whole kilograms
+    copies = [read(path) for path in told["copies"]]
+    assert [path.split("/")[-1] for path in told["copies"]][::4] == ["whole.1.csv", "whole.5.csv"]
+    for each in copies:
+        assert each.schema == truth.schema
+        assert each["weight"].gather_every(2, 1).equals(truth["weight"].gather_every(2, 1))
+    drawn = np.stack([each["weight"].to_numpy()[::2] for each in copies])
+    assert drawn.std(0, ddof=1).mean() == pytest.approx(4, rel=0.2)
+    said = refused("impute", fitted, tmp_path / "new.csv", "--one", "--intervals", 0.9)
+    assert "give --one or --intervals, not both" in said
 
 
 def test_a_table_is_compressed_and_comes_back(fitted, say, tmp_path):
@@ -179,7 +222,7 @@ def test_mistakes_are_told(fitted, refused, tmp_path):
     write_table(other, [people(2).rename({"height": "hight"})])
     said = refused("impute", fitted, other)
     assert "there is no column 'height': did you mean hight" in said
-    assert "give some by --data" in refused("score", fitted)
+    assert "name a file with --data" in refused("score", fitted)
     assert "is a share of the rows" in refused("fit", other, "--calibration", 1)
     assert "`quasistatic fit` writes" in refused("impute", tmp_path, other)
     assert "words like sex=binary" in refused("fit", other, "--types", "sex")

@@ -151,4 +151,4 @@ def test_nothing_is_half_written(mixed, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     assert whole(path)["x0"].to_list() == [1.0]
     with pytest.raises(ValueError, match="no ending that is known"):
-        write_table(tmp_path / "x.txt", [before])
+        write_table(tmp_path / "x.doc", [before])

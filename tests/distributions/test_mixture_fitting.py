@@ -19,7 +19,9 @@ from quasistatic.distributions.mixtures.fitting import (
 from quasistatic.distributions.mixtures.fitting import completing as completing_module
 from quasistatic.distributions.mixtures.fitting import stacking as module
 from quasistatic.distributions.mixtures.fitting.block_fits import at_least, oas
-from quasistatic.distributions.mixtures.fitting.em import clustered, maximised
+from quasistatic.distributions.mixtures.fitting.clusters import clustered, k_means
+from quasistatic.distributions.mixtures.fitting.em import Batch, log_p_each, maximised
+from quasistatic.distributions.mixtures.fitting.learning_rows import LearningRows
 
 
 def truth() -> Mixture:
@@ -50,8 +52,9 @@ def test_expectation_maximisation_finds_a_law_through_holes():
     x, new = (truth().sample(3000, rng) for _ in range(2))
     hidden = torch.rand(3000, 4, generator=rng) < 0.2
     x[hidden[:, [0, 1, 2, 3, 3, 3]]] = math.nan
-    found = maximised(x, clustered(x, fits(x), 3, False, 0), fits(x, 4.0))
-    exact, alone = truth().log_prob(new).mean(), clustered(x, fits(x), 1, False, 0)
+    rows = LearningRows.of(x, fits(x))
+    found = maximised(rows, started(rows, 3), fits(x, 4.0)).law
+    exact, alone = truth().log_prob(new).mean(), started(rows, 1).law
     assert alone.log_prob(new).mean() < exact - 0.3
     assert exact - 0.05 < found.log_prob(new).mean() < exact + 0.01
 
@@ -60,19 +63,67 @@ def test_each_round_makes_the_rows_likelier():
     """With no shrinkage to speak of, holes included (Dempster, Laird and Rubin)."""
     x = truth().sample(400, torch.Generator().manual_seed(1))
     x[torch.rand(400, generator=torch.Generator().manual_seed(2)) < 0.3, 1] = math.nan
-    law, weak = clustered(x, fits(x), 3, False, 0), fits(x, 1e-9)
-    before = -math.inf
+    rows = LearningRows.of(x, fits(x))
+    batch, before = started(rows, 3), -math.inf
     for _ in range(6):
-        law = maximised_once(x, law, weak)
-        now = law.log_prob(x).mean().item()
+        batch = maximised(rows, batch, fits(x, 1e-9), rounds=1)
+        now = batch.law.log_prob(x).mean().item()
         assert now > before - 5e-3  # one row's worth of a prior for classes and weights
         before = now
 
 
-def maximised_once(x: Tensor, law: Mixture, how: list) -> Mixture:
-    from quasistatic.distributions.mixtures.fitting import em
+def started(rows: LearningRows, components: int) -> Batch:
+    return clustered(rows, components, [False], torch.ones(1, len(rows)), 0)
 
-    return em._round(law, law.pieces(x), how)[0]
+
+@pytest.mark.parametrize("nu", [math.inf, 4.0])
+@pytest.mark.parametrize("holed", [False, True])
+def test_mixtures_that_are_fitted_side_by_side_are_those_that_are_fitted_alone(nu, holed):
+    """Three starts of four components, each on rows of its own: the same laws, and the same log p
+    of every row, as one at a time, rows of weight 0 left out."""
+    x = truth().sample(150, torch.Generator().manual_seed(1))
+    if holed:
+        x[torch.rand(150, generator=torch.Generator().manual_seed(2)) < 0.3, 1] = math.nan
+    rows = LearningRows.of(x, fits(x))
+    seen = torch.arange(150) % 3 != torch.arange(3)[:, None]
+    start = clustered(rows, 4, [False], seen.double(), 0)
+    found = maximised(rows, start, fits(x, nu), seen.double())
+    log_p = log_p_each(rows, found)
+    for k, (law, first) in enumerate(zip(found.each(), start.each(), strict=True)):
+        own = LearningRows.of(x[seen[k]], fits(x))
+        alone = maximised(own, Batch.of([first]), fits(x, nu)).law
+        assert close(law.log_prob(x), alone.log_prob(x), rtol=1e-6, atol=1e-6)
+        assert close(log_p[:, k], law.log_prob(x), rtol=1e-8, atol=1e-8)
+
+
+def test_features_give_what_patterns_of_holes_give(rng):
+    """The log p of rows, and the sums of the M-step, of Gaussian and class blocks: by products of
+    features, and by the general code for rows with holes."""
+    x = truth().sample(60, rng)
+    gaussian, classes = fits(x)
+    share = torch.rand(3, 60, generator=rng)
+    for fit, block, part in zip(
+        (gaussian, classes), truth().blocks, (x[:, :3], x[:, 3:]), strict=True
+    ):
+        evidence, features = block.evidence(part), fit.features(part)
+        constant, linear = fit.coefficients(block)
+        assert close(constant[:, None] + linear @ features.T, evidence.total)
+        general = fit.sums(block, evidence, part, share)
+        found = fit.sums_of_features(block, share.sum(1), share @ features)
+        assert all(close(a, b) for a, b in zip(general, found, strict=True))
+
+
+def test_k_means_finds_clusters_far_apart_and_leaves_rows_of_weight_zero_alone(rng):
+    """Five clusters at distances of 20 deviations, for two sets of weights at once; a row of weight
+    0 at 1000 moves no centre."""
+    middle = 20.0 * torch.eye(5)
+    points = torch.cat([middle.repeat(20, 1) + torch.randn(100, 5, generator=rng), middle[:1] * 50])
+    weight = torch.ones(2, 101)
+    weight[:, -1] = 0
+    weight[1, :5] = 0
+    for label in k_means(points, 5, weight, 0):
+        assert len(label[:5].unique()) == 5
+        assert torch.equal(label[:100], label[:5].repeat(20))
 
 
 def test_oas_is_nearer_to_the_covariance_than_what_it_lies_between():
@@ -129,7 +180,7 @@ def test_shares_are_those_of_greatest_likelihood(rng):
     """At the maximum every candidate that is used has a mean ratio p_j / p of one, others less."""
     log_p = torch.randn(400, 5, generator=rng)
     log_p[:, 4] -= 8
-    share = module.shares_of(log_p, 3000)
+    share = module.shares_of(log_p, rounds=3000)
     ratio = (log_p.exp() / (log_p.exp() @ share)[:, None]).mean(0)
     assert share.sum().item() == pytest.approx(1)
     assert close(ratio[share > 1e-3], torch.ones_like(ratio[share > 1e-3]), atol=1e-4)

@@ -11,9 +11,10 @@ import torch
 import quasistatic as qs
 from quasistatic.estimators import closed_form
 from quasistatic.estimators.fitted import FitPlan
+from quasistatic.estimators.model_selection import is_kept
 from quasistatic.estimators.outliers import Judged
 from quasistatic.spaces import Table
-from quasistatic.training.loop import Fit
+from quasistatic.training.config import Fit
 
 
 def test_ties_with_calibration_rows_count_as_just_as_unlikely():
@@ -51,6 +52,15 @@ def test_spaces_are_compared_by_densities_of_raw_values(scale):
     found = closed_form._judged(table, x_0, SimpleNamespace(held_out=log_p.numpy(), rows=held))
     spread = [float((rows[1, k] - rows[0, k]) / (x_0[1, k] - x_0[0, k])) for k in range(2)]
     assert found == pytest.approx(log_p.mean().item() - np.log(spread).sum(), rel=1e-5)
+
+
+def test_a_network_is_kept_if_it_is_sure_to_win():
+    """By two standard errors of the mean gain; one row shows no error, and is not enough."""
+    gain, sure = is_kept(np.array([0.0, 2.0]))  # 1 +- 1
+    assert (gain, sure) == (1.0, False)
+    assert is_kept(np.array([0.7, 1.3])) == (pytest.approx(1.0), True)  # 1 +- 0.3
+    assert not is_kept(np.array([-0.7, -1.3]))[1]
+    assert not is_kept(np.array([5.0]))[1]
 
 
 def test_measuring_the_pace_leaves_the_model_as_it_was():

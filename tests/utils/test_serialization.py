@@ -127,19 +127,19 @@ def test_schedules_come_back_bit_for_bit(schedule):
 
 
 NETWORKS = [
-    networks.MLP((2, 3), 16, 2, outputs=3, dropout=0.2, octaves=4, detail=2, holes=True),
+    networks.MLP((2, 3), 16, 2, 3, 0.2, 4, 2, True, condition=3),
     networks.RBF(4, 5, 6, outputs=2, reach=1.5),
-    networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1),
+    networks.Multiscale((2, 3), 6, 2, 2, 5, (7,), 3, (4,), 5, 2, axes=1, condition=3),
     networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
     networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.SpectralDenoiser((2, 3, 4), 2, 5, 7),
     networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ())),
-    networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1),
+    networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1, condition=3),
     networks.DiffusersUNet(
         *((3, 4, 8), 50, (8, 12), 1, (1,), (0,), 4, 2, 2, 1e-6, True, 0, (0,), (1,), True, False),
-        *(4, 1.5, 24, False, 1.0, "mish", True, 0.1),
+        *(4, 1.5, 24, False, 1.0, "mish", True, 0.1, 2, True, 3),
     ),
-    networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1),
+    networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1, condition=3),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),
 ]
 

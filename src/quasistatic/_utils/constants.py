@@ -39,8 +39,8 @@ def constant(values: Nested, like: Tensor, dtype: torch.dtype | None = None) -> 
 
 
 def host_decides(x: Tensor) -> bool:
-    """Whether an `if` on the values of x is worth it: on a GPU the host would wait for them, and
-    compiled code cannot branch on them."""
+    """Whether Python code may branch on the values of x. On a GPU the host would wait for the
+    values, and compiled code cannot branch on them."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
@@ -53,7 +53,7 @@ def on_device(fixed: Tensor, like: Tensor | torch.device) -> Tensor:
 
     Args:
         fixed: the tensor; its dtype is kept.
-        like: the device, or a tensor that lies there.
+        like: a device, or a tensor on it.
     """
     device = like.device if isinstance(like, Tensor) else like
     if fixed.device == device:

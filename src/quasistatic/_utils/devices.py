@@ -1,4 +1,4 @@
-"""Devices by name: which are there, and which one to use."""
+"""Finds the devices of this machine by name."""
 
 __all__ = ["describe_device", "devices", "find_device"]
 
@@ -36,7 +36,8 @@ def find_device(name: str | torch.device = "auto") -> torch.device:
         name: "auto" for the first of :func:`devices`; or "cpu", "cuda", "cuda:1", "xpu".
 
     Raises:
-        ValueError: if this machine has no such device, or it cannot be used: which it has.
+        ValueError: if this machine has no such device, or it cannot be used; the message lists the
+            devices that can.
     """
     here = devices()
     if str(name) == "auto":

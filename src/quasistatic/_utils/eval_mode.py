@@ -1,4 +1,4 @@
-"""A context manager: a model in evaluation mode, and then in the mode that it had."""
+"""A context manager that puts a model into evaluation mode and then restores its mode."""
 
 __all__ = ["evaluating"]
 
@@ -11,16 +11,16 @@ from torch import nn
 
 _LOCK = Lock()
 _HELD: WeakKeyDictionary[nn.Module, tuple[int, bool]] = WeakKeyDictionary()
-"""For each module in evaluation mode by :func:`evaluating`: how many blocks hold it there, and
-whether it was in training mode before the first of them."""
+"""For each module that :func:`evaluating` holds in evaluation mode: the number of blocks that hold
+it, and whether it was in training mode before the first of them."""
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Keeps a model in evaluation mode for as long as the block lasts, without dropout.
+    """Puts a model into evaluation mode within the block, so that nothing is dropped out.
 
-    Afterwards each part has the mode that it had, also a part that was frozen by itself. Blocks may
-    nest, and threads may share a model: the last block that ends restores the mode.
+    Afterwards each submodule has its earlier mode again, and submodules may differ in it. Blocks
+    may nest, and threads may share a model: the last block that ends restores the modes.
     """
     parts = list(model.modules())
     with _LOCK:

@@ -1,6 +1,14 @@
-"""Files that are whole or absent: written beside their place, then renamed into it."""
+"""Writes files whole or not at all: into a temporary file, which is then renamed."""
 
-__all__ = ["load_tensors", "save_tensors", "sweep", "write_bytes", "write_text", "writing"]
+__all__ = [
+    "load_tensors",
+    "save_tensors",
+    "sha256_of",
+    "sweep",
+    "write_bytes",
+    "write_text",
+    "writing",
+]
 
 import contextlib
 import hashlib
@@ -22,8 +30,8 @@ DIGEST = "sha256"
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write `path` with, piece by piece; its folder is created. The old file stays
-    until the block ends, and if it ends in an error.
+    """Opens a temporary file that takes the place of `path` when the block ends. The folder of
+    `path` is created. If the block raises an error, the old file stays as it was.
 
     Raises:
         OSError: if it cannot be written (a full disk, no permission); nothing half-written stays.
@@ -62,7 +70,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def sweep(folder: str | Path) -> None:
-    """Removes what a process that was killed while it wrote left half-written in a folder."""
+    """Removes the temporary files that a killed process left in a folder."""
     for part in Path(folder).glob(".*.part"):
         part.unlink(missing_ok=True)
 
@@ -70,6 +78,12 @@ def sweep(folder: str | Path) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Writes text in UTF-8, whole or not at all, as :func:`write_bytes` does."""
     write_bytes(path, text.encode())
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -126,10 +140,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file whose metadata stand in the order of their names.
-
-    The library writes them in another order at each call, so that equal contents would give files
-    that differ.
+    """The bytes of a safetensors file, with its metadata sorted by name. The library itself writes
+    them in another order at each call, so that equal contents would give different files.
     """
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])

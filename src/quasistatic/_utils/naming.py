@@ -13,10 +13,10 @@ def as_path(name: str, value: object) -> Path:
 
     Args:
         name: what an error message calls it.
-        value: to be checked.
+        value: the value to check.
 
     Raises:
-        TypeError: if it is no path and no text.
+        TypeError: if it is neither a path nor a string.
     """
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be a path or a name, got {value!r:.80}")

@@ -1,4 +1,4 @@
-"""Draws that a generator of any device makes for tensors of any other."""
+"""Random draws for tensors on any device, from a generator on any other device."""
 
 __all__ = [
     "ExampleStreams",
@@ -34,8 +34,8 @@ def as_generator(rng: Rng) -> torch.Generator | None:
 
     Args:
         rng: a seed makes a new CPU generator, so that the same seed repeats the same draws on every
-            device. A generator is used as it is, and moves on. None means PyTorch's global
-            generator.
+            device. A generator is used as it is, and its state advances. None means PyTorch's
+            global generator.
 
     Raises:
         TypeError: if `rng` is something else, a NumPy generator for example.
@@ -53,8 +53,9 @@ Draw: TypeAlias = Callable[[torch.Generator], Tensor]
 """A function that makes one draw with a generator."""
 
 BLOCK = 16
-"""Examples that share one generator of :class:`ExampleStreams`. Draws are made for whole blocks, so
-that a larger block wastes more on a few examples, and a smaller one takes more calls for many."""
+"""Examples that share one generator of :class:`ExampleStreams`. Draws are made for whole blocks: a
+larger block wastes more draws where there are few examples, and a smaller one needs more calls
+where there are many."""
 
 
 class Streams(torch.Generator):
@@ -121,7 +122,7 @@ class ExampleStreams(Streams):
         ]
 
     def draw(self, shape: Sequence[int], draw: Callable[..., Tensor]) -> Tensor:
-        """Draws of `shape` (count, *), where draw(shape, generator=...) makes those of a block.
+        """Draws with shape (count, *); draw(shape, generator=...) makes those of a block.
 
         Raises:
             ValueError: if the first axis is not the examples.
@@ -139,7 +140,8 @@ def seed_from(rng: torch.Generator | None) -> int:
 
 
 def _mixed(seed: int, number: int) -> int:
-    """A seed from 0 to 2^63 - 1 for each pair of numbers, alike in nothing (SplitMix64)."""
+    """A seed from 0 to 2^63 - 1 for each pair of numbers, by a hash (SplitMix64). Different pairs
+    give unrelated seeds."""
     mask = 2**64 - 1
     for part in (seed, number):
         z = (seed * 0xD1342543DE82EF95 + part + 0x9E3779B97F4A7C15) & mask
@@ -202,7 +204,7 @@ def uniform(
     like: Tensor,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Uniform draws from [0, 1), where `like` is, and in its type unless another is given."""
+    """Uniform draws from [0, 1) on the device of `like`, in its dtype unless another is given."""
     if isinstance(rng, Tape):
         blank, dtype = like.new_empty(0), dtype or like.dtype
         return rng.take(lambda source: uniform(shape, source, blank, dtype))
@@ -213,7 +215,7 @@ def uniform(
 
 
 def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
-    """Standard normal draws, where `like` is and in its type."""
+    """Standard normal draws on the device of `like`, in its dtype."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
         return rng.take(lambda source: normal(shape, source, blank))
@@ -224,7 +226,7 @@ def normal(shape: Sequence[int], rng: "torch.Generator | Tape | None", like: Ten
 
 
 def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
-    """The numbers below n in random order, where `like` is."""
+    """The numbers 0, ..., n - 1 in random order, on the device of `like`."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
         return rng.take(lambda source: permutation(n, source, blank))
@@ -232,7 +234,7 @@ def permutation(n: int, rng: "torch.Generator | Tape | None", like: Tensor) -> T
 
 
 def below(n: int, count: int, rng: "torch.Generator | Tape | None", like: Tensor) -> Tensor:
-    """`count` whole numbers below n, where `like` is."""
+    """`count` random whole numbers from 0 to n - 1, on the device of `like`."""
     if isinstance(rng, Tape):
         blank = like.new_empty(0)
         return rng.take(lambda source: below(n, count, source, blank))

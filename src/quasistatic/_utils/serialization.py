@@ -1,4 +1,5 @@
-"""Objects as readable JSON, and back: no pickle, and no name that is not known is ever called."""
+"""Writes objects as readable JSON, and builds them again. No pickle is used, and only known names
+are called."""
 
 __all__ = ["FORMAT", "build", "describe", "describe_or_name"]
 
@@ -12,8 +13,8 @@ FORMAT = 1
 """The version of what a run folder holds, in its `config.json`."""
 
 STORED_NAMES = {"PiecewiseLinear": "Warped"}
-"""The name that stands in files for a class that was renamed since: files that were written
-before are read, and the fingerprint of a model stays the same."""
+"""For each class that was renamed, its name in files. Files keep the old name, so that older files
+can be read and the fingerprint of a model stays the same."""
 
 _PRESENT_NAMES = {stored: name for name, stored in STORED_NAMES.items()}
 
@@ -42,16 +43,17 @@ def describe(thing: object) -> Any:
 
 
 def _is_stored(field: "dataclasses.Field[Any]", thing: Any) -> bool:
-    """Whether a field stands in files. One that was added later, which says so by its metadata
-    `{"added": True}`, does only if it differs from its default: descriptions, and fingerprints of
-    models, that were made before stay the same."""
+    """Whether a field is written to files. A field that was added later has the metadata `{"added":
+    True}` and is written only if it differs from its default, so that earlier descriptions and
+    fingerprints of models stay the same."""
     if not (field.init and field.compare):
         return False
     return not (field.metadata.get("added") and getattr(thing, field.name) == field.default)
 
 
 def describe_or_name(thing: object) -> Any:
-    """What :func:`describe` says, or only {"is": its name} of what is no such dataclass."""
+    """What :func:`describe` returns, or {"is": the name of its type} for an object that it cannot
+    describe."""
     try:
         return describe(thing)
     except TypeError:
@@ -59,7 +61,11 @@ def describe_or_name(thing: object) -> Any:
 
 
 def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
-    """What :func:`describe` described; `known` maps each name to what makes it.
+    """The object that :func:`describe` described.
+
+    Args:
+        description: what :func:`describe` returned.
+        known: for each name, the class or function that builds it.
 
     Raises:
         ValueError: if it names something unknown, or its arguments do not fit.

@@ -36,7 +36,7 @@ def as_array(x: object, shape: tuple[int, ...], name: str = "x") -> Tensor:
         A tensor with the dtype of x.
 
     Raises:
-        TypeError: if x is no array of real numbers.
+        TypeError: if x is not an array of real numbers.
         ValueError: if it is empty, has another shape, or holds NaN or infinity.
     """
     array = as_tensor(x, name)
@@ -67,14 +67,14 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
         name: what an error message calls x.
 
     Raises:
-        TypeError: if x is no array of numbers.
+        TypeError: if x is not an array of numbers.
     """
     if isinstance(x, Tensor):
         return x
     try:
         array = np.asarray(x)
-        # torch shares the memory, where it can: it warns of what is read-only, and cannot run
-        # backwards or read bytes in another machine's order.
+        # torch shares the memory of an array where it can. It warns about read-only arrays and
+        # refuses negative strides and a foreign byte order, so those are copied.
         shared = (
             array.flags.writeable and array.dtype.isnative and min(array.strides, default=0) >= 0
         )
@@ -97,7 +97,7 @@ def whole_number(name: str, value: Any, least: int = 1, most: int | None = None)
         most: the largest that is allowed; None for no limit.
 
     Raises:
-        TypeError: if it is no whole number.
+        TypeError: if it is not a whole number.
         ValueError: if it is out of range.
     """
     limits = f"at least {least}" if most is None else f"from {least} to {most:,}"
@@ -116,7 +116,7 @@ def whole_numbers(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
     """Several whole numbers; one number counts as one of them.
 
     Raises:
-        TypeError: if one is no whole number.
+        TypeError: if one of them is not a whole number.
         ValueError: if one is smaller than `least`.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
@@ -137,7 +137,7 @@ def number_within(
         ends: "[" or "(" and "]" or ")": whether each end belongs to the range. Infinity never does.
 
     Raises:
-        TypeError: if it is no number.
+        TypeError: if it is not a number.
         ValueError: if it is out of range or not finite.
     """
     limits = f"{ends[0]}{low:g}, {high:g}{ends[1] if high < math.inf else ')'}"
@@ -154,7 +154,7 @@ def instance_of(name: str, value: object, kind: type, example: str) -> None:
     """Checks the type of an argument.
 
     Raises:
-        TypeError: if it is no instance of `kind`; the message gives the example.
+        TypeError: if it is not an instance of `kind`; the message gives the example.
     """
     if not isinstance(value, kind):
         got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
@@ -165,7 +165,7 @@ def numbers_of(name: str, values: Any) -> Tensor:
     """A number or nested numbers as a float64 tensor; they may be infinite or NaN.
 
     Raises:
-        TypeError: if they are no numbers, or not nested evenly.
+        TypeError: if they are not numbers, or are nested unevenly.
     """
     try:
         return torch.as_tensor(values, dtype=torch.float64)

@@ -3,18 +3,22 @@
 Imports nothing heavy: the command line asks :func:`is_diffusers` before it loads PyTorch.
 """
 
-__all__ = ["DiffusersFolder", "is_diffusers"]
+__all__ = ["DiffusersFolder", "fetched", "is_diffusers"]
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..hub.repository import Repository
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+CONFIGURATION = (INDEX, CONFIG, SCHEDULER, f"unet/{CONFIG}", f"scheduler/{SCHEDULER}")
+WHOLE_AND_SHARDS = (WEIGHTS, f"{WEIGHTS}.index.json", "diffusion_pytorch_model-*.safetensors")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 UNSUITED = {
@@ -43,6 +47,33 @@ def is_diffusers(folder: str | Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(stored, dict) and "_class_name" in stored
+
+
+def fetched(repository: Repository) -> Path:
+    """The folder in the hub's cache with a repository's model, in this library's format or in
+    diffusers'. Of a pipeline only what is read is fetched, after a look at its configuration.
+
+    Raises:
+        FileNotFoundError: see :meth:`Repository.fetch`.
+        ValueError: see :meth:`Repository.fetch` and :class:`DiffusersFolder`.
+    """
+    folder = repository.fetch(CONFIGURATION)
+    if not is_diffusers(folder):
+        if not (folder / CONFIG).is_file():
+            raise ValueError(f"{repository} holds neither {CONFIG} nor {INDEX}: it is no model")
+        return repository.fetch()
+    stored = DiffusersFolder(folder)
+    stored.scheduler  # noqa: B018 (it must be there before the weights are fetched)
+    inside = "unet/" if (folder / "unet").is_dir() else ""
+    found = repository.fetch((*CONFIGURATION, *(inside + each for each in WHOLE_AND_SHARDS)))
+    if list((found / inside).glob("*.safetensors")):
+        return found
+    listed = [name for name in repository.files() if name.rpartition("/")[0] == inside.rstrip("/")]
+    others = [name for name in listed if name.endswith(".safetensors")]
+    pickles = [name for name in listed if name.endswith(".bin")]
+    if pickles and not others:
+        raise ValueError(refused_pickle(Path(str(repository)) / pickles[0]))
+    return repository.fetch((*CONFIGURATION, *others))
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from .._utils.allocation import Misfit, require_weights
 from .._utils.naming import as_path
 from .._utils.validation import instance_of
+from ..conditions import ClassLabel
 from ..diffusion import Diffusion
 from ..heads import Clipped, Head
 from ..heads.variances import Variance
+from ..hub import Repository
 from ..kernels import GaussianKernel
 from ..networks import DiffusersUNet
 from ..spaces import Quantized, Space
-from .folders import DiffusersFolder
+from .folders import DiffusersFolder, fetched
 from .schedulers import training_of_config
 from .unets import shape_of_config, unet_of_config
 
@@ -26,8 +28,9 @@ BYTE_SPREAD = 256 / 255
 
 
 def from_diffusers(
-    folder: str | Path,
+    source: str | Path,
     *,
+    revision: str | None = None,
     size: int | tuple[int, int] | None = None,
     space: Space | None = None,
     variance: Variance | None = None,
@@ -39,9 +42,15 @@ def from_diffusers(
     noise, what the network predicts, the variance. Its sampler is not; see
     :mod:`quasistatic.sampling` for steppers.
 
+    A network of classes (`num_class_embeds`) becomes a model with the condition `ClassLabel`: give
+    the class to every verb, as `model.score(x, given=3)`. Such a network was trained with a class
+    for every image, or with a number of its own for none.
+
     Args:
-        folder: what `save_pretrained` of a pipeline wrote, with `model_index.json`, `unet` and
-            `scheduler`.
+        source: what `save_pretrained` of a pipeline wrote, a folder with `model_index.json`, `unet`
+            and `scheduler`; or a repository of the hub, as "google/ddpm-cifar10-32", which is
+            fetched into the hub's cache (needs huggingface_hub).
+        revision: of the repository: a branch, a tag or a commit.
         size: height and width of the images; None for those of the network's configuration.
         space: what the raw data are; by default bytes, as images have them:
             `Quantized((3, 32, 32), 256, spread=256/255)`, or `(32, 32)` where there is one channel.
@@ -55,15 +64,18 @@ def from_diffusers(
         The model in evaluation mode, with weights in the default type.
 
     Raises:
-        TypeError: if `folder` is no path, or `variance` no variance.
-        FileNotFoundError: if a file is missing: which.
+        TypeError: if `source` is no path, or `variance` no variance.
+        FileNotFoundError: if a file is missing: which; or there is no such repository, or the hub
+            cannot be reached and its cache has no copy.
         ValueError: if the pipeline has no law of pixels, the scheduler is no forward process of
             this library, a part of the network is not supported, the weights are a pickle (how to
             convert them) or do not fit (which).
     """
     if variance is not None:
         instance_of("variance", variance, Variance, "FixedLarge()")
-    stored = DiffusersFolder(_existing(as_path("folder", folder)))
+    repository = Repository.parse(source, revision)
+    folder = as_path("source", source)
+    stored = DiffusersFolder(_existing(folder) if repository is None else fetched(repository))
     unet, scheduler = stored.unet, stored.scheduler
     with naming(stored.path):
         shape, outputs = shape_of_config(unet, size)
@@ -124,7 +136,7 @@ class _Zeros(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         return x.new_zeros(*x.shape, self.outputs)
 
 
@@ -138,7 +150,8 @@ def _unchecked(
             f"the network is of images of shape {network.shape}, and {space!r} has examples of "
             f"shape {tuple(space.state)}: give a space of that shape"
         )
-    model = Diffusion(space, kernel, head, _Zeros(network.outputs))
+    condition = ClassLabel(network.condition) if network.condition else None
+    model = Diffusion(space, kernel, head, _Zeros(network.outputs), condition)
     found = model.with_network(network)
     assert isinstance(found, Diffusion)  # as the model is one
     return found

@@ -59,7 +59,7 @@ def main(arguments: Words | None = None) -> None:
     """Runs one command. Bad input ends with a message on standard error and exit status 2.
 
     Args:
-        arguments: of the command line; by default `sys.argv[1:]`.
+        arguments: the words after `quasistatic`; by default `sys.argv[1:]`.
 
     Raises:
         SystemExit: with status 2 for bad input, 130 after an interrupt, 141 after a broken pipe.

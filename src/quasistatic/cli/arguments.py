@@ -96,7 +96,7 @@ class Option:
         return f"(default: {self.default})"
 
     def typed(self, hint: Any) -> Any:
-        """The type of the option with what tyro needs to know of it."""
+        """The type of the option, annotated for tyro."""
         described = tyro.conf.arg(
             help=self.text,
             help_behavior_hint=self.hint,
@@ -120,15 +120,15 @@ def option(
 ) -> Any:
     """A field of a command's dataclass that is one option.
 
-    An option that is not given is None, so that the function that answers applies its own default.
-    A `default` of "required" is an option that must be given, and True or False is a flag.
+    The field is None where the option is not given, so that the verb applies its own default. With
+    `default="required"` the option must be given. With True or False it is a flag.
 
     Args:
         help: what the option is, with its unit, as a sentence.
         default: the value that applies where the option is not given, as the help text shows it.
         metavar: the type, for the help text.
         *aliases: short forms, as "-o".
-        value: what the field holds where the option is not given, if not None.
+        value: what the field holds where the option is not given. By default None.
         only: the kinds of model that have the option. By default all.
         within: the values that it may have. By default any.
         positional: whether it is given by its position and not by its name.
@@ -185,7 +185,7 @@ def _options(command: Any) -> dict[str, Option]:
 
 
 def _typed(command: type[T]) -> type[T]:
-    """The dataclass with types that tyro reads the options' declarations from."""
+    """A subclass of the command whose annotated types tell tyro the options."""
     hints, declared = get_type_hints(command, include_extras=True), _options(command)
     typed: Any = dataclasses.make_dataclass(
         command.__name__,

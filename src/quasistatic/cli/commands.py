@@ -113,7 +113,8 @@ def _require(name: str, subject: str, kind: Kind, asked: dict[str, Any]) -> None
 
 
 def _with_device(answer: "Answer", model: "OpenedModel", display: "Display") -> "Answer":
-    """The answer with the device that computed it; a person reads of it where it is no CPU."""
+    """The answer with the name of the device that computed it. It is also printed, unless it is a
+    CPU."""
     if model.device.type != "cpu":
         from .._utils.devices import describe_device
 

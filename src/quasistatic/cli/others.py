@@ -55,7 +55,7 @@ def convert(words: Sequence[str]) -> None:
 class Schedule:
     """Compare noise schedules: alpha_bar, log-SNR, and the information that each step loses.
 
-    A name may have its numbers behind it: linear:1e-4,0.02 or linear_log_snr:7,-7."""
+    Numbers after a colon are the schedule's parameters: linear:1e-4,0.02 or linear_log_snr:7,-7."""
 
     names: tuple[str, ...] = option(
         "Schedules to compare.",
@@ -71,7 +71,7 @@ class Schedule:
         "normal|bit|levels",
         value="normal",
     )
-    out: Path | None = option("A PNG file to draw them into.", None, "PATH", "-o")
+    out: Path | None = option("The PNG file to draw them into.", None, "PATH", "-o")
     json: bool = shared.json()
 
 

@@ -1,9 +1,9 @@
 r"""Anomaly scores with p-values that are valid for any model.
 
-The likelihood alone is no measure of anomaly: a simple example, a blank image say, has a high
-likelihood under any model. So the score differs in two ways. It counts only the terms of the bound
-below a log-SNR, which are about the coarse structure. And it subtracts what is expected of an
-example with such values, wherever they stand in it.
+The likelihood alone does not measure anomaly: a simple example, such as a blank image, has a high
+likelihood under any model. So the score differs from it in two ways. It counts only the terms of
+the bound below a log-SNR, which describe the coarse structure. And it subtracts the cost that is
+expected of an example with the same values in any arrangement.
 """
 
 __all__ = ["Anomalies", "AnomalyDetector"]
@@ -18,7 +18,7 @@ from ..model import Model
 from .snr_bands import BandCosts, band_costs, encode_rows
 
 LEAST = 10
-"""The least number of reference rows for each number that is fitted to them."""
+"""The smallest number of reference rows for each coefficient that is fitted to them."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Anomalies:
     r"""The anomaly scores of examples, and their p-values.
 
     Args:
-        scores: with shape (N,), in nats; higher is more anomalous. The cost of an example in excess
-            of what is expected of one with such values.
+        scores: with shape (N,), in nats; higher is more anomalous. The cost of an example minus the
+            expected cost of an example with such values.
         p_values: with shape (N,): the probability that an ordinary example has this score or a
             higher one.
         bands: the share of each log-SNR band in the score, with shape (N, bands), in nats, from
@@ -89,7 +89,7 @@ class AnomalyDetector:
             in all, with shape (n, bands + 1), in nats.
         below: the log-SNR from which terms are counted.
         draws: network evaluations in each band.
-        seed: of the noise, which is the same for all examples.
+        seed: the seed of the noise, which is the same for all examples.
     """
 
     model: Model
@@ -114,16 +114,16 @@ class AnomalyDetector:
         r"""A detector of examples that are unlike the given rows. The model must not have been
         trained on these rows.
 
-        A score is the residual of a linear regression of an upper bound on
-        KL(q(x_s | x_0) || p(x_s)), see :class:`BandCosts`, on the mean and the mean square of x_0.
-        These two are all that a normal law, the same for all values, depends on. So a simple
-        example, whose terms are small, is expected to have small terms.
+        A score is the residual of a linear regression of an upper bound on KL(q(x_s | x_0) ||
+        p(x_s)), see :class:`BandCosts`, on the mean and the mean square of x_0. Under a normal
+        distribution that is the same for all values, the likelihood depends on these two alone. So
+        small terms are expected of a simple example.
 
         Args:
             model: trained on ordinary examples.
             reference: ordinary rows, with shape (M, *), to which the regression is fitted.
-            calibration: other ordinary rows, with shape (n, *), with which p-values compare. With
-                reference rows among them, p-values would be too small.
+            calibration: other ordinary rows, with shape (n, *), from which p-values are computed.
+                With reference rows among them, p-values would be too small.
             below: the log-SNR from which terms are counted. At 0 signal and noise are equally
                 strong; inf counts every term.
             bands: the number of bands.

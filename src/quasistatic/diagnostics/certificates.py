@@ -1,4 +1,5 @@
-"""How exact a stepper is: on laws whose probability flow is known, the error of its draws."""
+"""Certificates of steppers: the error of their draws on distributions whose probability flow is
+known."""
 
 __all__ = ["Certificate", "certify", "pinwheel", "ring", "true_flow"]
 
@@ -20,23 +21,23 @@ from ..sampling.time_grids import TimeGrid
 from .oracles import GaussianOracle, MixtureOracle
 
 COUNTS = (5, 8, 10, 15, 20, 50)
-"""Network evaluations at which a certificate is made."""
+"""Numbers of network evaluations at which a certificate measures the error."""
 
 BEYOND = 12.0
-"""log(signal / noise) at which the true flow ends: what noise is left is e^-12 of the signal."""
+"""log(signal / noise) at which the true flow ends: the remaining noise is e^-12 of the signal."""
 
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """What a stepper gets wrong on a law whose flow is known.
+    """The errors of a stepper on a distribution whose probability flow is known.
 
     Args:
-        stepper: that was tried.
+        stepper: the name of the stepper.
         law: its name.
         evaluations: of the network for each draw, one number a row.
-        rmse: the root mean square error of a value of x_0 to the true flow from the same x_T. Of a
-            stepper that draws noise it means nothing.
-        nll: minus the mean log-density of the draws under the law, in nats; of exact draws it is
+        rmse: the root mean square difference of a value of x_0 from the true flow that starts at
+            the same x_T. It has no meaning for a stepper that draws noise.
+        nll: minus the mean log-density of the draws under the law, in nats. For exact draws it is
             the law's entropy.
         entropy: of the law, in nats.
         order: the slope of log rmse in log evaluations over the last rows, with its sign changed.
@@ -118,8 +119,8 @@ def true_flow(
     t: int = 0,
     steps: int = 2000,
 ) -> Tensor:
-    """Where the true probability flow of a law carries x_T (n, D), at time t, by Runge-Kutta steps
-    of order 4 in log-SNR, in float64."""
+    """Solves the true probability flow of a law from x_T (n, D) at time t, by Runge-Kutta steps of
+    order 4 in log-SNR, in float64."""
     h = half_log_snr(kernel, torch.tensor([kernel.steps, t]))
     places = torch.linspace(float(h[0]), min(float(h[1]), BEYOND), steps + 1).double().tolist()
     one = torch.ones(len(x_T), 1, dtype=torch.float64)

@@ -31,7 +31,7 @@ def information_rate(
     example and time.
 
     Args:
-        model: that is measured.
+        model: the model to measure.
         raw: raw data, with shape (N, *).
         times: the chain, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.

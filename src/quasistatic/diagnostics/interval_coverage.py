@@ -1,7 +1,7 @@
-r"""How often the interval of a score holds the value that it is for.
+r"""How often the confidence interval of a score contains the true value.
 
-A score estimates K with random draws, and its interval says how far the estimate may be off. Over
-many repeats, intervals of 95 % should hold K in 95 % of them.
+A score estimates K with random draws, and its interval shows the uncertainty. Over many repeats,
+95 % of the intervals of level 0.95 should contain K.
 """
 
 __all__ = ["IntervalCoverage", "interval_coverage"]
@@ -16,7 +16,7 @@ from ..likelihood.neyman_allocation import Allocation
 from ..model import Model
 
 FULL_SUMS = 200
-"""Full sums of each example by default."""
+"""The default number of full sums of each example."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class IntervalCoverage:
     """Coverage of the intervals of a score, and its standard errors beside the true ones.
 
     Args:
-        level: the coverage that is asked for.
-        each: the share of intervals of single examples that hold the example's own K.
-        mean: the share of intervals of the mean over the examples that hold the mean K.
+        level: the nominal coverage.
+        each: the share of intervals of single examples that contain the example's own K.
+        mean: the share of intervals of the mean over the examples that contain the mean K.
         each_ratio: the reported standard error of an example's value over the true one, each as
             root mean square over the examples.
         mean_ratio: the same for the mean over the examples.
@@ -67,7 +67,7 @@ def interval_coverage(
     """The coverage of the intervals of :func:`quasistatic.likelihood.bound`, by repeats.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *); a few rows serve, as each is scored `repeats` times.
         evaluations: network evaluations for each example and repeat.
         repeats: the number of repeats.
@@ -75,7 +75,8 @@ def interval_coverage(
         rng: a seed, a generator or None; the same seed repeats the draws.
         allocation: how evaluations are spread over the terms; by default as
             :func:`quasistatic.likelihood.bound` spreads them.
-        full_sums: of each example, whose mean is the value that its intervals should hold.
+        full_sums: the number of full sums of each example. Their mean is the value that its
+            intervals should contain.
 
     Raises:
         ValueError: if there are fewer than 2 evaluations or repeats, or the level is not between 0

@@ -1,4 +1,4 @@
-r"""The mutual information I(x_0; x_t) along a schedule, and what each step loses of it.
+r"""The mutual information I(x_0; x_t) along a schedule, and how much of it each step loses.
 
 I(x_0; x_t) depends on the law of x_0. Real data have no simple law, so schedules are compared on
 laws with a known answer: a normal value, a fair bit, a grey level. The forward process is a Markov
@@ -38,7 +38,7 @@ class Law(abc.ABC):
     """A law of x_0, a single value, with the kernel that diffuses it. Subclass it to add one."""
 
     about: str
-    """The law and the kernel, for a person."""
+    """The law and the kernel, as text."""
 
     @abc.abstractmethod
     def information(self, schedule: Schedule) -> Tensor:
@@ -122,7 +122,7 @@ class MeasuredLaw(Law):
     Args:
         log_noise: log (1 - alpha_bar) of each level, rising, with shape (N,).
         nats: I(x_0; x_t) at each, falling, with shape (N,), in nats.
-        about: what was measured, for a person.
+        about: what was measured, as text.
 
     Raises:
         ValueError: if there are fewer than two levels, or they do not rise while nats fall.

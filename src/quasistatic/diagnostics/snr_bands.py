@@ -1,8 +1,8 @@
 r"""The bound split into log-SNR bands, under noise that all examples share.
 
-The terms at high SNR are about the finest details of an example, those at low SNR about its coarse
-structure. An example with an unusual coarse structure and simple details has an ordinary total: the
-bands separate the two.
+The terms at high SNR describe the finest details of an example, and those at low SNR its coarse
+structure. An example with an unusual coarse structure and simple details may have an ordinary
+total. The bands show both.
 """
 
 __all__ = ["BandCosts", "band_costs", "encode_rows"]
@@ -71,11 +71,11 @@ def band_costs(
     estimate is mostly the same for all examples, so that differences are more exact than values.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         bands: the number of bands.
-        draws: terms drawn in each band, spread evenly over it; the sum is unbiased over seeds.
-            None, or as many as there are, takes each term once.
+        draws: the number of terms drawn in each band, evenly spread; the sum is unbiased over
+            seeds. None, or a number of at least the number of terms, takes each term once.
         below: the log-SNR from which terms are counted, down to the prior; all by default.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         seed: of the noise.
@@ -149,8 +149,8 @@ def _costs(
 
 
 def encode_rows(model: Model, raw: object, seed: int) -> Tensor:
-    """x_0 of each row of raw (N, *), encoded by itself: a space that encodes at random has the same
-    random numbers for all rows, and the x_0 of a row does not depend on the others."""
+    """x_0 of each row of raw (N, *). A space that encodes at random uses the same random numbers
+    for all rows, so that the x_0 of a row does not depend on the others."""
     rows = model.space.check(raw).to(model.blank(1))
     rng = torch.Generator()  # on the CPU, so that every device has the same numbers
     each = (rows[k : k + 1] for k in range(len(rows)))

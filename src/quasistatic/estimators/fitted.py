@@ -18,7 +18,8 @@ from ..reporting.console import Display
 from ..sampling import SMC, Posterior
 from ..sampling.factors import Factor
 from ..spaces import Space, Table
-from ..training.loop import Fit, fit
+from ..training.config import Fit
+from ..training.fitting import fit
 from .row_events import Given
 
 Method = Literal["auto", "fast", "network"]

@@ -3,7 +3,7 @@
 __all__ = ["DiffusionImputer", "Filled"]
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -46,7 +46,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             of the closed form by more than a standard error (for :meth:`transform`: if their means
             are). "fast" draws by the closed form, and "network" by
             the network, which takes some hundred times as long.
-        steps, minutes, width, validation, space, types, random_state, verbose: of
+        steps, minutes, width, validation, space, types, identity, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
 
@@ -69,6 +69,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         validation: float = 0.15,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -81,6 +82,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.validation = validation
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 
@@ -175,12 +177,13 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             found[:, holed] = drawn.transpose(1, 0, 2)
         return [self._as_user_has(each, X) for each in found]
 
-    def seconds(self, X: Any) -> float:
+    def seconds(self, X: Any, mean: bool = True) -> float:
         """How long :meth:`transform` would take for a table, by the CPU time of a few of its rows.
         The first call decides by which method holes are drawn.
 
         Args:
             X: a table with the columns of the fitted one.
+            mean: False for the time of intervals or of copies.
         """
         check_is_fitted(self)
         x = self._rows_to_complete(X)
@@ -188,7 +191,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         few = holed[:TIMED]
         if not len(few):
             return 0.0
-        by_network = self.fitted_.fills_by_network(self.method, mean=True)
+        by_network = self.fitted_.fills_by_network(self.method, mean=mean)
         begun = time.process_time()
         self._drawn(x[few], self.draws, by_network)
         return (time.process_time() - begun) * len(holed) / len(few)

@@ -1,5 +1,5 @@
-r"""The likelihood of a model: the bound and cheap estimates of it, importance sampling, the
-probability flow, and lower and upper estimates on the model's own draws."""
+r"""Estimates of the likelihood: the bound and cheap estimates of it, importance sampling, the
+probability flow, and lower and upper estimates for the model's own draws."""
 
 from .adaptive_budget import bound_to
 from .classification import Classification, classify

@@ -1,4 +1,4 @@
-r"""The bound to an asked-for standard error, with as few network evaluations as it takes."""
+r"""Estimates the bound to a requested standard error, with few network evaluations."""
 
 __all__ = ["bound_to"]
 
@@ -20,13 +20,13 @@ from .strata import pooled_freedom
 from .terms import term_times
 
 OPENING = 20
-"""Evaluations an example, spread evenly, from which the number of further ones is estimated."""
+"""Evenly spread evaluations of each example, from which the number of further ones is estimated."""
 
 PILOT = 16
-"""Examples on which a pilot finds out where the noise is."""
+"""Number of examples in a pilot, which measures how noisy each term is."""
 
 MARGIN = 1.05
-"""By which factor more is spent than the estimate asks for."""
+"""Safety factor on the estimated number of further evaluations."""
 
 
 def bound_to(
@@ -38,7 +38,8 @@ def bound_to(
     times: int | Sequence[int] | Tensor | None = None,
     rng: Rng = None,
 ) -> BoundScore:
-    r"""K of each example, by as many evaluations as bring its standard error to `stderr`.
+    r"""Estimates K of each example, with enough evaluations to bring the standard error down to
+    `stderr`.
 
     A few evaluations, spread evenly, come first. If many more are needed, a pilot on some of the
     examples measures which terms are noisy, and the rest is allocated by it
@@ -46,20 +47,20 @@ def bound_to(
     evaluations show.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
-        stderr: in bits a value; of the mean over these examples, as far as the draws of the
-            estimate leave it open (how the examples differ is not part of it).
+        stderr: the standard error of the mean over these examples, in bits a value. It covers the
+            random draws of the estimate, and not the differences between examples.
         each: whether `stderr` is for each example's own value instead, as root mean square over
             the examples.
-        most: the most evaluations an example; by default the number of terms, which is what the
-            full sum takes.
+        most: the largest number of evaluations of an example; by default the number of terms, which
+            the full sum takes.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Returns:
-        The score. If `most` evaluations do not suffice, it is what they reach, and a warning says
-        so.
+        The score. If `most` evaluations do not suffice, it has a larger standard error, and a
+        warning says so.
 
     Raises:
         ValueError: if `stderr` is not positive, or `most` is less than 2.
@@ -85,7 +86,8 @@ def bound_to(
         if score.pilot or need * len(checked) <= cost:
             more = max(2, min(need, most - score.evaluations))
             score = _pooled(score, bound(model, checked, more, grid, rng, allocation))
-        else:  # the evenly spread ones are far noisier: they count as spent and are not used
+        else:
+            # The evenly spread evaluations are far noisier. They count as spent, and are not used.
             allocation, of_one = _pilot(model, checked, ends, rng)
             more = max(2, min(math.ceil((of_one / wanted) ** 2 * MARGIN), most))
             better = bound(model, checked, more, grid, rng, allocation)
@@ -104,7 +106,8 @@ def bound_to(
 def _pilot(
     model: Model, checked: Tensor, ends: Tensor, rng: torch.Generator | None
 ) -> tuple[Allocation, float]:
-    """The allocation for some of the examples, which are spread evenly among all."""
+    """The allocation that a pilot on some of the examples measures; they are spread evenly among
+    all."""
     some = torch.linspace(0, len(checked) - 1, min(PILOT, len(checked))).long()
     with evaluating(model):
         return neyman_allocation(
@@ -113,7 +116,7 @@ def _pilot(
 
 
 def _pooled(a: BoundScore, b: BoundScore) -> BoundScore:
-    """Two independent estimates of the same examples as one, weighted by their evaluations."""
+    """Combines two independent estimates of the same examples, weighted by their evaluations."""
     whole = a.evaluations + b.evaluations
     of_a, of_b = a.evaluations / whole, b.evaluations / whole
     errors = torch.stack([of_a * a.noise, of_b * b.noise])

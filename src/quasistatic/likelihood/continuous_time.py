@@ -42,8 +42,8 @@ def continuous(
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each example.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        by_row: whether the noise of an example depends on one draw of `rng` and on its own values
-            alone, so that its score does not depend on the examples beside it.
+        by_row: whether the noise of an example depends only on one draw of `rng` and on its own
+            values, so that its score does not depend on the other examples.
 
     Raises:
         TypeError: if the model's network does not correct a known law.
@@ -75,8 +75,8 @@ def _correction(
     count: int,
     rng: torch.Generator | RowDraws | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the corrections add to K and its standard error, in nats, and the degrees of freedom of
-    the error: each (B,)."""
+    """What the corrections add to K in nats, its standard error and the degrees of freedom of the
+    error, each with shape (B,)."""
     if not count:  # nothing is estimated
         nothing = x_0.new_zeros(len(x_0))
         return nothing, nothing, nothing

@@ -1,4 +1,4 @@
-r"""The bound: K <= log p(raw) of each example, in named terms and in the raw data's units."""
+r"""The bound K <= log p(raw) of each example, as a sum of named terms, in the raw data's units."""
 
 __all__ = ["bound"]
 
@@ -29,14 +29,14 @@ def bound(
     rng: Rng = None,
     allocation: Allocation | None = None,
 ) -> BoundScore:
-    r"""K of SD15 Eq. 14 for each example, in a form that holds for any data: no term is dropped
-    that vanishes on data of unit variance only.
+    r"""K of SD15 Eq. 14 for each example, in a form that holds for any data. It keeps the terms
+    that vanish only on data of unit variance.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
-        evaluations: network evaluations an example. None sums every term. With fewer than there
-            are terms, terms are drawn at places spread evenly along the chain, and the sum is
+        evaluations: network evaluations of each example. None sums every term. With fewer
+            evaluations than terms, the terms are drawn evenly along the chain, and the estimate is
             unbiased.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
@@ -170,14 +170,15 @@ def _drawn(
     start = uniform((1,), rng, x_0, torch.float64)
     within = (permutation(len(x_0), rng, x_0) + start) / len(x_0)
     for stratum in range(count):
-        # Neighbours are antithetic: what a slope adds to one it takes from the next.
+        # Neighbours are antithetic: a linear trend adds to one what it takes from the next.
         place = within if stratum % 2 == 0 else 1 - within
         index = allocation.index((stratum + place) / count)
         yield index, Evaluation.make(model, x_0, ends[index], ends[index + 1], rng)
 
 
 def _with_neighbours(items: Iterator[P]) -> Iterator[tuple[P, P | None]]:
-    """Each with the one before it; the first with the second, if there is one."""
+    """Pairs each evaluation with the one before it, and the first with the second, if there is
+    one."""
     first, second = next(items), next(items, None)
     yield first, second
     before, here = first, second

@@ -31,7 +31,7 @@ def importance(
     for one path to log p(raw). Each path visits the whole chain.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         paths: the number of paths for each example.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.

@@ -33,13 +33,13 @@ class Method(abc.ABC):
         """The score of each example.
 
         Args:
-            model: that is scored.
+            model: the model to score.
             raw: raw data, with shape (N, *).
             times: the chain to score, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None; the same seed repeats the draws.
 
         Raises:
-            TypeError: if the model's kernel or network cannot serve the method.
+            TypeError: if the method does not apply to the model's kernel or network.
             ValueError: if the data or the times do not fit the model.
         """
 
@@ -49,8 +49,8 @@ class Elbo(Method):
     """The bound K (SD15 Eq. 14) by a fixed number of evaluations: :func:`bound`.
 
     Args:
-        evaluations: network evaluations an example. None, or as many as there are terms or more,
-            sums every term.
+        evaluations: network evaluations of each example. None, or a number of at least the number
+            of terms, sums every term.
     """
 
     evaluations: int | None = 64
@@ -69,12 +69,13 @@ class Elbo(Method):
 
 @dataclass(frozen=True)
 class AdaptiveBound(Method):
-    """The bound K (SD15 Eq. 14) to an asked-for standard error: :func:`bound_to`.
+    """The bound K (SD15 Eq. 14) to a requested standard error: :func:`bound_to`.
 
     Args:
-        stderr: in bits a value.
-        each: whether it is for each example's own value, not for the mean over the examples.
-        most: the most evaluations an example; by default what the full sum takes.
+        stderr: the standard error to reach, in bits a value.
+        each: whether `stderr` is for each example's own value, and not for the mean over the
+            examples.
+        most: the largest number of evaluations of an example; by default what the full sum takes.
     """
 
     stderr: float
@@ -117,7 +118,7 @@ class Flow(Method):
 
     Args:
         probes: random vectors for Hutchinson's estimate of the trace; None computes it exactly.
-        draws: of x_1 for each example.
+        draws: the number of draws of x_1 for each example.
     """
 
     probes: int | None = 1
@@ -139,9 +140,9 @@ class ContinuousTime(Method):
     :func:`continuous`. It has no steps, so `times` must be left out.
 
     Args:
-        evaluations: of the network, for each example.
-        by_row: whether the noise of an example depends on one draw of `rng` and on its own values
-            alone, so that its score does not depend on the examples beside it.
+        evaluations: network evaluations of each example.
+        by_row: whether the noise of an example depends only on one draw of `rng` and on its own
+            values, so that its score does not depend on the other examples.
     """
 
     evaluations: int = 64

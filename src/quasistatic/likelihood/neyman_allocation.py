@@ -29,8 +29,8 @@ BINS, REPEATS, DRAWS = 32, 3, 8
 mean of a control variate."""
 
 LARGE, COSTLIEST = 256, 0.3
-"""From this many values an example on, the control variate uses only some of the values: the share
-of them whose terms are largest."""
+"""In examples of at least so many values, the control variate uses only this share of the values,
+those with the largest terms."""
 
 LEAST = 0.1
 """The share of the evaluations that is spread evenly, however small a term's deviation seems."""
@@ -135,11 +135,11 @@ class Evaluation:
     def control_variate(
         self, model: Model, other: "Evaluation", rng: torch.Generator | None
     ) -> Tensor:
-        """The term with the output for the *other* x_t in the place of the right one, less its
-        mean over this x_t.
+        """The term with the output for the *other* x_t in place of the output for this x_t, minus
+        its mean over this x_t.
 
         Args:
-            model: of which both are evaluations.
+            model: the model of both evaluations.
             other: an evaluation at other noise.
             rng: draws x_t for the mean.
 
@@ -173,10 +173,10 @@ class Evaluation:
 def neyman_allocation(
     model: Model, x_0: Tensor, ends: Tensor, rng: torch.Generator | None
 ) -> tuple[Allocation, float]:
-    """The allocation with the least variance for examples like x_0, by a pilot run.
+    """The allocation with the least variance for examples like x_0, measured by a pilot run.
 
     Args:
-        model: scored, in evaluation mode.
+        model: the model to score, in evaluation mode.
         x_0: examples of the pilot, with shape (B, *). Each takes at most BINS x REPEATS
             evaluations.
         ends: the times between which the terms lie, see :func:`.terms.term_times`.
@@ -211,8 +211,8 @@ def neyman_allocation(
 
 
 def _edges(terms: int, alone: int) -> list[int]:
-    """Where bins of terms begin and end. The term of the last step has a bin of its own: it is no
-    KL between neighbours, and its deviation may be ten times theirs."""
+    """The edges of the bins of terms. The term of the last step has its own bin: it is not a KL
+    between neighbours, and its deviation may be ten times theirs."""
     rest = terms - alone
     bins = min(BINS - alone, rest)
     return [0] * alone + [alone + k * rest // bins for k in range(bins + 1 if bins else 0)]

@@ -33,18 +33,19 @@ def flow(
     extrapolated from the last two steps: order 2. The change of volume is the trace of
     d x_0_hat / d x_t, by vector-Jacobian products.
 
-    The law of the flow is not that of the chain, unless the estimates are exact. Its density is
-    exact up to the error of the steps, and is no bound. The last step adds a bound, as for a latent
+    The distribution of the flow differs from that of the chain, unless the estimates are exact. Its
+    density is exact up to the error of the steps. It is not a bound. The last step adds a bound, as
+    for a latent
     variable: x_1 ~ q(x_1 | x_0), and log p(raw | x_1) + log p(x_1) - log q(x_1 | x_0).
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         times: between which the steps lie, rising to T. A number asks for that many, as even in
             log-SNR as the chain's times allow. By default all times.
         probes: random vectors for Hutchinson's unbiased estimate of the trace. None computes it
             exactly, with one vector-Jacobian product for each value.
-        draws: of x_1 for each example, whose weights are averaged.
+        draws: the number of draws of x_1 for each example. Their weights are averaged.
         rng: a seed, a generator or None; the same seed repeats the draws.
 
     Raises:
@@ -84,7 +85,8 @@ def _check(model: Model, probes: int | None, draws: int) -> None:
 
 
 def _even_times(model: Model, count: int) -> Tensor:
-    """That many times, as even in log-SNR as they come: fewer where two of them coincide."""
+    """`count` times that are as even in log-SNR as the chain allows, or fewer if two of them
+    coincide."""
     if not 2 <= count <= model.steps:
         raise ValueError(f"the flow visits 2 to T = {model.steps} times, got {count}")
     log_snr = model.kernel.schedule.log_snr[1:].detach().cpu()
@@ -139,7 +141,8 @@ def _log_density(
 def _estimate_and_trace(
     model: Model, x: Tensor, t: Tensor, vectors: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """E[x_0 | x_t] (B, *) and the trace of its Jacobian in x_t (B,), by these vectors' products."""
+    """E[x_0 | x_t] (B, *), and the trace of its Jacobian in x_t (B,) from vector-Jacobian products
+    with the given vectors."""
     at = t.to(x.device).expand(len(x))
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -153,8 +156,8 @@ def _estimate_and_trace(
 
 
 def _vectors(x: Tensor, probes: int | None, rng: torch.Generator | None) -> Iterator[Tensor]:
-    """Vectors v (B, *) such that the sum of v' J v over them is the trace of J, in the mean over
-    random signs or exactly."""
+    """Vectors v (B, *) such that the sum of v' J v over them is the trace of J: exactly, or on
+    average over random signs."""
     if probes is None:
         for k in range(x[0].numel()):
             unit = torch.zeros_like(x).flatten(1)

@@ -1,4 +1,4 @@
-"""Noise for a row that depends on a seed and on the row alone, not on the rows beside it."""
+"""Noise for each row that depends only on a seed and on the row itself."""
 
 __all__ = ["bound_by_row", "times_and_noise"]
 
@@ -18,7 +18,7 @@ def times_and_noise(
     """For each row, one time in each of equal strata of the chain, and noisy values at these times.
 
     Args:
-        model: whose forward process draws the noisy values.
+        model: the model whose forward process draws the noisy values.
         x_0: with shape (B, *).
         evaluations: the number of strata.
         rng: a generator that all rows share, or one for each row.
@@ -42,14 +42,14 @@ def times_and_noise(
 
 @torch.no_grad()
 def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tensor:
-    """K of each row, in a way that depends on the row and the seed alone; in float64 not even on
-    rounding by the rows beside it.
+    """K of each row, estimated with noise that depends only on the seed and the row. In float64,
+    rounding does not depend on the other rows either.
 
     Args:
-        model: that is scored.
+        model: the model to score.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations for each row; the number of terms if that is smaller.
-        seed: of the noise.
+        seed: the seed of the noise.
 
     Returns:
         With shape (N,), in nats.

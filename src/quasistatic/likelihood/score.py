@@ -21,23 +21,22 @@ class Score:
         terms: the parts that it is the sum of, each with shape (N,), in nats.
         null: log-likelihood of each example under pi alone, with shape (N,), in nats: L_null of
             SD15 Tab. 1.
-        noise: the standard error of each example's own value, with shape (N,), in nats: what the
-            random draws of the estimate leave open. NaN where there are too few draws to estimate
-            it.
+        noise: the standard error of each example's own value, with shape (N,), in nats. It covers
+            the random draws of the estimate. NaN where there are too few draws to estimate it.
         dims: the number of values in an example.
         evaluations: network evaluations spent on each example.
-        pilot: network evaluations spent in all before them, to find out where to spend them.
+        pilot: total network evaluations of a pilot that measured where to spend the others.
         freedom: the degrees of freedom of `noise`, with shape (N,).
 
     Raises:
-        ValueError: if the score of an example is NaN: which.
+        ValueError: if the score of an example is NaN; the message says which.
     """
 
     about: ClassVar[str] = "an estimate of log p(x)"
-    """What kind of number it is, for a person."""
+    """What kind of number it is, as text."""
 
     symbol: ClassVar[str] = "log p"
-    """How it is written in one line."""
+    """Its symbol in the one-line text of a score."""
 
     terms: dict[str, Tensor]
     null: Tensor
@@ -79,8 +78,8 @@ class Score:
 
     @property
     def mean_noise(self) -> float:
-        """The standard error of the mean of `nats` over these examples, in nats. It is what the
-        draws of the estimate leave open; how the examples differ is not in it."""
+        """The standard error of the mean of `nats` over these examples, in nats. It covers the
+        random draws of the estimate, and not the differences between examples."""
         return self.noise.double().square().sum().sqrt().item() / len(self.null)
 
     @property
@@ -100,24 +99,24 @@ class Score:
             values: with shape (N,), by default `nats`.
 
         Returns:
-            In the unit of `values`. It holds the spread of the examples and the noise of the
-            estimate alike. NaN for one example.
+            In the unit of `values`. It covers both the differences between examples and the noise
+            of the estimate. NaN for one example.
         """
         values = self.nats if values is None else values
         return float(values.double().std() / len(values) ** 0.5)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """An interval for each example's own value: what the estimate has in the mean over its
-        draws, which for a bound is K and not log p(x).
+        """A confidence interval for the expected value of each example's estimate. For a bound this
+        value is K, and not log p(x).
 
         Args:
-            level: the share of such intervals that hold the value.
+            level: the share of such intervals that contain the value.
 
         Returns:
             The lower and the upper ends, each with shape (N,), in nats, by Student's t. The
-            standard errors are `noise`, moved towards what all examples have in common, as far as
-            the examples do not show variances of their own: a few draws of one example often miss
-            its rare large terms.
+            standard errors are `noise`, shrunk towards the mean over the examples as far as their
+            differences can be explained by chance: a few draws of one example often miss its rare
+            large terms.
 
         Raises:
             ValueError: if the level is not between 0 and 1.
@@ -127,8 +126,8 @@ class Score:
         return self.nats - reach, self.nats + reach
 
     def mean_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """An interval for the mean over these examples of their own values, in nats an example;
-        see :meth:`interval`. How the examples differ is not in it.
+        """A confidence interval for the mean over these examples of the values of :meth:`interval`,
+        in nats an example. It does not cover the differences between examples.
 
         Raises:
             ValueError: if the level is not between 0 and 1.
@@ -171,8 +170,8 @@ class BoundScore(Score):
 
     @property
     def boundary(self) -> Tensor:
-        """What SD15 B.1 and B.2 take for zero, with shape (N,), in nats: K less the four terms of
-        SD15 Eq. 14. It vanishes on data of unit variance."""
+        """K minus the four terms of SD15 Eq. 14, with shape (N,), in nats. SD15 B.1 and B.2 assume
+        that it is zero, which holds for data of unit variance."""
         entropies = self.entropies
         paper = entropies["H_q(X_T|X_0)"] - entropies["H_q(X_1|X_0)"] - entropies["H_p(X_T)"]
         return self.nats - (self.terms["transitions"] + paper)
@@ -201,10 +200,10 @@ class ImportanceScore(Score):
 
 @dataclass(frozen=True, repr=False)
 class FlowScore(Score):
-    r"""The likelihood by the probability flow (SSDE21 Sec. 4.3). It is no bound, and it is the
-    density of the flow's law, not of the chain's. Its terms: `density` is log p(x_1) by the flow,
-    `edge` is log p(raw | x_1) - log q(x_1 | x_0), and `reweighting` is what averaging weights adds
-    to averaging their logs."""
+    r"""The likelihood by the probability flow (SSDE21 Sec. 4.3). It is not a bound, and it is the
+    density of the flow's distribution, not of the chain's. Its terms: `density` is log p(x_1) by
+    the flow, `edge` is log p(raw | x_1) - log q(x_1 | x_0), and `reweighting` is what averaging
+    weights adds to averaging their logs."""
 
     about = "log p(x) of the probability flow (SSDE21 Sec. 4.3), not a bound"
 

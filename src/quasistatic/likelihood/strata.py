@@ -1,4 +1,4 @@
-r"""The standard error of a sum over strata that were drawn from once each.
+r"""The standard error of a sum over strata, with one draw from each.
 
 One draw says nothing about the spread of its own stratum. Neighbouring strata have nearly the same
 mean, so they are collapsed into pairs, and (a - b)^2 estimates the variance of a + b: without bias
@@ -61,13 +61,13 @@ def pooled_freedom(errors: Tensor, freedom: Tensor) -> Tensor:
 
 
 def shrunk_errors(errors: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Standard errors of examples, each moved towards what all of them have in common.
+    r"""Standard errors of examples, each shrunk towards the mean over all examples.
 
     A few draws estimate a variance badly, above all where large terms are rare: then most examples
-    have seen none of them, and report too little. Each variance is replaced by
-    w own + (1 - w) mean, where w is the share of the spread of the variances that their own
-    sampling errors do not explain (linear empirical Bayes). If the examples have variances of their
-    own, w is near 1.
+    have drawn none of them, and their standard errors are too small. Each variance is replaced by w
+    own + (1 - w) mean, where w is the share of the spread of the variances that their own sampling
+    errors do not explain (linear empirical Bayes). If the examples have variances of their own, w
+    is near 1.
 
     Args:
         errors: standard errors, with shape (N,).
@@ -93,10 +93,10 @@ def shrunk_errors(errors: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def t_quantile(level: float, freedom: Tensor) -> Tensor:
-    """How many standard errors a two-sided interval reaches to each side (Student's t).
+    """The half-width of a two-sided interval in standard errors (Student's t).
 
     Args:
-        level: the share of such intervals that hold the true value, between 0 and 1.
+        level: the share of such intervals that contain the true value, between 0 and 1.
         freedom: degrees of freedom, of any shape; NaN comes back where there are none.
 
     Raises:

@@ -1,4 +1,4 @@
-r"""The terms of the bound, one at a time: what training samples and evaluation sums.
+r"""The terms of the bound, one at a time. Training samples these terms, and evaluation sums them.
 
 A chain visits the times t_1 < ... < t_n = T, and each of its steps has a term. The step from
 t_{k+1} to t_k has KL(q(x_{t_k} | x_{t_{k+1}}, x_0) || p), and the last step, from t_1 to 0, has
@@ -124,9 +124,9 @@ def each_ending_term(
         x_0: with shape (B, *).
         x_t: at the first time of the chain, with shape (B, *).
         t: that time, with shape (B,).
-        ends: which rows end the chain, bool with shape (B,); by default all. The others have a
-            finite number and a finite gradient, which are not to be used.
-        belief: the head's law of x_0 given x_t, if it is known already.
+        ends: which rows end the chain, bool with shape (B,); by default all. Other rows get a
+            finite value and a finite gradient, which have no meaning.
+        belief: the head's distribution of x_0 given x_t, if it has been computed already.
 
     Returns:
         With shape (B, *), in nats.
@@ -139,13 +139,16 @@ def each_ending_term(
     else:
         p = head.last(model.kernel, output, x_t, t)
     if ends is not None:
-        # The mass of a cell far from a narrow law has no finite slope. The law's own mean has one.
+        # The log-mass of a cell far from a narrow distribution has no finite gradient. In rows that
+        # are not used, the distribution's mean takes the place of x_0: there the gradient is
+        # finite.
         x_0 = torch.where(_rows(ends, x_0), x_0, p.mean.detach())
     return -model.space.learned_log_prob(p, x_0)
 
 
 def fixed_terms(model: Model, x_0: Tensor, times: Tensor) -> dict[str, Tensor]:
-    r"""The terms of K that no network decides, for x_0 (B, *) along the chain over `times`.
+    r"""The terms of K that do not depend on the network, for x_0 (B, *) along the chain over
+    `times`.
 
     Returns:
         Each with shape (B,), in nats: `prior` is -KL(q(x_T | x_0) || pi), and `edge` is

@@ -1,4 +1,5 @@
-"""Opened runs: a folder opens as a model of arrays, of images or of a table that knows its verbs.
+"""Opens run folders: :func:`open` gives a model of arrays, of images or of a table, with its verbs
+as methods.
 
 This module imports nothing heavy, so that the command line can refuse a verb or an option before it
 loads PyTorch.
@@ -69,7 +70,7 @@ TABLE = Kind("a table", "table:TableModel", "table_fit:fit_table")
 
 
 def kind_of(folder: Path) -> Kind:
-    """Which kind of model a folder holds; its files alone are read, and no weights.
+    """The kind of model that a folder holds. Reads the JSON files of the folder, and no weights.
 
     Args:
         folder: a run's folder.
@@ -98,7 +99,7 @@ def kind_of(folder: Path) -> Kind:
 
 
 def kind_of_data(path: str | Path) -> Kind:
-    """Which kind of model fits the data in a file or a folder: images for a folder or a NumPy array
+    """The kind of model that data in a file or a folder need: images for a folder or a NumPy array
     of three or four axes, a table for any other file.
 
     Raises:
@@ -132,7 +133,7 @@ def open(
     device: "torch.device | str | None" = None,
     display: "Display | None" = None,
 ) -> "OpenedModel":
-    """Opens a run as a model that knows its verbs.
+    """Opens a run as a model with its verbs as methods.
 
     Args:
         run: the folder that `quasistatic fit`, `quasistatic train` or :func:`quasistatic.fit`
@@ -149,7 +150,7 @@ def open(
 
     Raises:
         FileNotFoundError: if there is no such folder or pretrained model, or a file is missing.
-        ValueError: if a file is damaged: which one, and what to do.
+        ValueError: if a file is damaged; the message names it and says what to do.
     """
     folder = locate(run)
     return kind_of(folder).load(folder, device, display)

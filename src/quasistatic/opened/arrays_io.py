@@ -19,7 +19,7 @@ def load_array(data: object) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds no single array of real numbers.
+        ValueError: if it does not hold one array of real numbers.
     """
     if isinstance(data, str | Path):
         return read_numpy(Path(data))

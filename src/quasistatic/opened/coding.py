@@ -54,14 +54,15 @@ class CodingVerbs(TrainedModel, abc.ABC):
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition, see :func:`.read_given`. The stream
                 does not hold it: :meth:`decompress` needs the same.
-            layers: write the stream progressively, in that many layers: a prefix of the file
-                decodes to an approximation.
-            block: examples that can be decoded by themselves.
-            together: examples that the network processes at once.
-            workers: blocks that are coded in parallel; by default the number of cores.
+            layers: the number of layers of a progressive stream, a prefix of which decodes to an
+                approximation; by default the stream is not progressive.
+            block: the number of examples in a block. Each block is decoded by itself.
+            together: the number of examples that the network processes at once.
+            workers: the number of blocks that are coded in parallel; by default the number of
+                cores.
             verify: decode each block before it is written.
-            portable: any machine reads the stream; False is faster, and only a machine with the
-                same arithmetic reads it.
+            portable: write a stream that any machine can read. False is faster, but then only a
+                machine with the same floating-point arithmetic can read the stream.
         """
         source = as_path(file) if file is not None else None
         target = Path(out or f"{'test.npy' if source is None else source.name}.qs")
@@ -105,9 +106,11 @@ class CodingVerbs(TrainedModel, abc.ABC):
             file: the stream.
             out: where to write: a .npy file, one .png sheet, or a folder of PNG files if it has no
                 ending; by default the stream's name with .npy.
-            given: y, as :meth:`compress` was given it; several classes as a .npy file.
-            anyway: read it even if a machine wrote it whose arithmetic may differ.
-            workers: blocks that are decoded in parallel; by default the number of cores.
+            given: the y that :meth:`compress` was given; several classes as a .npy file.
+            anyway: read it even if the floating-point arithmetic of its writer may differ from this
+                machine's.
+            workers: the number of blocks that are decoded in parallel; by default the number of
+                cores.
         """
         source = Path(file)
         path = Path(out or Path(source.name.removesuffix(".qs")).with_suffix(".npy"))
@@ -150,7 +153,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
 
 
 def coding_answer(path: Path, report: CompressionReport) -> Answer:
-    """The answer of a command that compressed."""
+    """The answer of `compress`."""
     facts: dict[str, Any] = {
         "out": str(path),
         "bytes": report.total,

@@ -16,9 +16,9 @@ import polars as pl
 
 from .._utils import files
 from .._utils.naming import nearest
-from ..data.table_files import Reading, open_table, write_table
+from ..data.table_files import Reading, Style, TableFile, open_table, write_table
 from ..diffusion import Diffusion, read_config
-from ..estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage, read_json
 from ..spaces.roles import Roles
 from . import TABLE_FILE
@@ -27,10 +27,10 @@ HELD_BACK = "calibration.parquet"
 """The file of the calibration rows, which were not used for fitting. Outliers need them."""
 
 MOST_PLACES = 7
-"""Numbers with this many decimals or more are written in full."""
+"""Columns whose numbers need at least this many decimals are written in full."""
 
 PIECE = 10_000
-"""Rows of a file that are in memory together."""
+"""The number of rows of a file that are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,14 @@ class TablePlan:
         frame: the rows of the file that are used.
         reading: how the file was read.
         roles: of the columns of the file; `frame` has the modelled ones.
+        style: how the file is written.
     """
 
     density: DiffusionDensity
     frame: pl.DataFrame
     reading: Reading
     roles: Roles
+    style: Style
 
     @classmethod
     def of(
@@ -55,29 +57,41 @@ class TablePlan:
         frame: pl.DataFrame,
         reading: Reading,
         roles: Roles,
+        style: Style,
         types: dict[str, str],
         steps: int | None,
         minutes: float | None,
         seed: int,
     ) -> Self:
-        """The fit of a table with such settings. The frame has all columns of the file."""
+        """The plan to fit a table with these settings. The frame has all columns of the file."""
         density = DiffusionDensity(
-            steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
+            steps=steps,
+            minutes=minutes,
+            types=types or None,
+            identity=(),  # the roles are decided for the whole file
+            random_state=seed,
+            verbose=True,
         )
-        return cls(density, frame.select(roles.modelled), reading, roles)
+        return cls(density, frame.select(roles.modelled), reading, roles, style)
 
-    def columns(self) -> list[tuple[str, str, str, str]]:
-        """Name, type, values and missing share of each column, as text."""
-        return self.density.described(self.frame)
+    def columns(self) -> tuple[dict[str, tuple[str, str]], list[str]]:
+        """The type and the values of each column, as text, and why columns cannot be modelled."""
+        return self.density.surveyed(self.frame)
+
+    def seconds(self, rows: np.ndarray) -> float:
+        """About how long the fit takes, by fitting a few rows."""
+        return self.density.estimated_seconds(self.frame[np.sort(rows)])
 
     def about(self, rows: np.ndarray) -> str:
-        """What would be fitted to those rows of the frame."""
+        """Describes what would be fitted to the rows of the frame."""
         return self.density.planned(self.frame[np.sort(rows)])
 
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
         """Fits the model to some rows, and saves it with the calibration rows."""
         self.density.fit(self.frame[np.sort(rows)])
-        table = FittedTable.of(folder, self.density, self.frame, self.reading, self.roles)
+        table = FittedTable.of(
+            folder, self.density, self.frame, self.reading, self.roles, self.style
+        )
         table.save(self.frame[held_back])
         return table
 
@@ -90,10 +104,11 @@ class FittedTable:
         folder: the folder that holds it.
         density: the estimator.
         types: polars types of the columns that it was fitted to, by name and in their order.
-        places: for columns whose numbers have few decimals, how many: numbers that are written are
-            rounded to as many.
+        places: for each column whose numbers have few decimals, how many. Numbers are rounded to
+            them when they are written.
         reading: how text files were read when it was fitted.
         roles: which columns of the file are modelled, identify rows, or are left out.
+        style: how the file was written; text files that the verbs write are written alike.
     """
 
     folder: Path
@@ -102,6 +117,7 @@ class FittedTable:
     places: dict[str, int]
     reading: Reading = Reading()
     roles: Roles = Roles(())
+    style: Style = Style()
 
     @classmethod
     def of(
@@ -111,11 +127,12 @@ class FittedTable:
         rows: pl.DataFrame,
         reading: Reading,
         roles: Roles,
+        style: Style,
     ) -> Self:
-        """The table of an estimator that was fitted to such rows: the modelled columns alone."""
+        """The fitted table of an estimator, which was fitted to the modelled columns of `rows`."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         places = {name: count for name, count in found.items() if count is not None}
-        return cls(folder, density, dict(rows.schema), places, reading, roles)
+        return cls(folder, density, dict(rows.schema), places, reading, roles, style)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -123,14 +140,20 @@ class FittedTable:
 
         Raises:
             FileNotFoundError: if the folder holds no fitted table.
-            ValueError: if a file of it is damaged: which.
+            ValueError: if one of its files is damaged; the message names it.
         """
         path = folder / TABLE_FILE
         about = read_json(path, "fit again")
         try:
             places = {str(name): int(count) for name, count in about["places"].items()}
             words = tuple(map(str, about.get("missing", ())))
-            reading = Reading(header=about.get("header"), missing=words)
+            style = Style.of(about["style"]) if "style" in about else Style()
+            reading = Reading(
+                header=about.get("header"),
+                missing=words,
+                encoding=about.get("encoding"),
+                notations=style.notations,
+            )
             identity, left_out = (
                 tuple(map(str, about.get(name, ()))) for name in ("identity", "left_out")
             )
@@ -146,7 +169,7 @@ class FittedTable:
         with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
             density = DiffusionDensity.load(folder)
         roles = Roles(tuple(types), identity, left_out)
-        return cls(folder, density, dict(types), places, reading, roles)
+        return cls(folder, density, dict(types), places, reading, roles, style)
 
     def save(self, held_back: pl.DataFrame) -> None:
         """Saves the table with rows that were held back, which :meth:`detector` needs; their file
@@ -154,7 +177,8 @@ class FittedTable:
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
         kept: dict[str, Any] = {"places": self.places, "header": self.reading.header}
-        kept |= {"missing": list(self.reading.missing)}
+        kept |= {"missing": list(self.reading.missing), "encoding": self.reading.encoding}
+        kept |= {"style": self.style.facts()}
         kept |= {"identity": list(self.roles.identity), "left_out": list(self.roles.left_out)}
         about = json.dumps(kept, indent=2)
         files.write_text(self.folder / TABLE_FILE, about + "\n")
@@ -166,7 +190,7 @@ class FittedTable:
 
     @property
     def about(self) -> str:
-        """What a score of its rows is: exact, or a lower bound."""
+        """Whether a score of its rows is exact or a lower bound, as text."""
         return str(self.density.fitted_.about)
 
     @property
@@ -188,10 +212,9 @@ class FittedTable:
         """
         return self.frame(self.density.sample(count, seed, given=given))
 
-    def impute(self, piece: pl.DataFrame, draws: int, seed: int) -> pl.DataFrame:
-        """The rows with their holes filled by the mean, median or mode of so many draws."""
-        imputer = DiffusionImputer.of(self.density, draws=draws, random_state=seed)
-        return self.frame(imputer.transform(piece))
+    def held_back(self) -> pl.DataFrame:
+        """The rows that were not used to fit the model."""
+        return pl.read_parquet(self.folder / HELD_BACK)
 
     def detector(self, level: float) -> DiffusionOutliers:
         """The outlier detector that is calibrated by the rows that were held back.
@@ -199,7 +222,7 @@ class FittedTable:
         Raises:
             ValueError: if no rows were held back.
         """
-        held_back = pl.read_parquet(self.folder / HELD_BACK)
+        held_back = self.held_back()
         if not len(held_back):
             raise ValueError(
                 f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
@@ -207,26 +230,48 @@ class FittedTable:
         return DiffusionOutliers.of(self.density, level=level).calibrate(held_back)
 
     def pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
-        """The rows of a file, so many at a time, with the fitted columns in their order.
+        """The rows of a file in pieces of `rows` rows, with the fitted columns in their order.
 
         Raises:
-            ValueError: if a column is missing, or the file is damaged: where.
+            ValueError: if a column is missing, or the file is damaged; the message says where.
         """
         return (self.fitted(piece) for piece in self.whole_pieces(data, rows))
 
     def whole_pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
-        """The rows of a file with all its columns, those that were left out too.
+        """The rows of a file in pieces, with all columns, including those that the model leaves
+        out.
+
+        Raises:
+            ValueError: if a fitted column is missing, or the file is damaged; the message says
+                where.
+        """
+        return self.file(data).pieces(rows)
+
+    def file(self, data: Path) -> TableFile:
+        """A file that is read as the one was that the table was fitted to.
 
         Raises:
             ValueError: if a fitted column is missing, or the file is damaged: where.
         """
-        header, missing = self.reading.header, self.reading.missing
-        file = open_table(data, self.types, header=header, missing=missing)
+        own = self.reading
+        file = open_table(
+            data,
+            self.types,
+            header=own.header,
+            missing=own.missing,
+            encoding=own.encoding,
+            notations=own.notations,
+        )
         absent = [name for name in self.types if name not in file.names]
         if absent:
             near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
             raise ValueError(f"there is no column {near}")
-        return file.pieces(rows)
+        return file
+
+    def rows_of(self, data: Path) -> int:
+        """How many rows a file has."""
+        header, missing = self.reading.header, self.reading.missing
+        return open_table(data, self.types, header=header, missing=missing).rows
 
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""
@@ -253,7 +298,8 @@ class FittedTable:
         """Rows as numbers of the model, (n, C') in float64; NaN is missing.
 
         Raises:
-            ValueError: if a row holds a value that the model does not know: which.
+            ValueError: if a row holds a value that the model cannot represent; the message says
+                which.
         """
         return self.density.numbers(piece)
 
@@ -274,7 +320,8 @@ class FittedTable:
         kind = self.types[column.name]
         empty = column.null_count() == len(column)
         whole = column.dtype.is_integer() and kind.is_float()
-        return column.cast(kind) if empty or whole else column
+        day = column.dtype == pl.Date and kind == pl.Datetime
+        return column.cast(kind) if empty or whole or day else column
 
     def _typed(self, column: pl.Series) -> pl.Series:
         """A column with the type that it was fitted with; NaN is missing."""
@@ -297,6 +344,6 @@ def unused(name: str, taken: Sequence[str]) -> str:
 
 
 def _places(column: pl.Series) -> int | None:
-    """How many decimals all numbers of a column need; None if they need many."""
+    """The number of decimals that all numbers of a column need, or None if they need many."""
     known = column.drop_nulls()
     return next((k for k in range(MOST_PLACES) if (known == known.round(k)).all()), None)

@@ -3,35 +3,39 @@
 __all__ = ["fit_images"]
 
 import copy
-from dataclasses import replace
+import json
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from .._utils import serialization
+from .._utils import files, serialization
 from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
 from ..diffusion import read_config
 from ..recipes.experiments.experiment import Experiment
 from ..recipes.image import megaflops
+from ..recipes.locations import naming_damage, result_path
 from ..recipes.own_images import OwnImages
 from ..recipes.runs import train
+from ..recipes.spectral import Weighed, weighed
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..training.config import Fit
-from ..training.loop import fit
+from ..training.fitting import fit
 from .model import seed_of
 
 MINUTES = 10.0
-"""Minutes of training where neither minutes nor steps are given."""
+"""Default training time in minutes, if no number of steps is given."""
 
 BATCH, VALIDATIONS = 32, 10
-"""Images in each step, and how often the validation images are scored."""
+"""The number of images in each step, and how often the validation images are scored in a run."""
 
 LOOKS = 512
-"""Network evaluations of one scoring of the validation images, in all."""
+"""The total number of network evaluations of each scoring of the validation images."""
 
 
 def fit_images(
@@ -43,6 +47,7 @@ def fit_images(
     minutes: float | None = None,
     steps: int | None = None,
     calibration: float = 0.1,
+    network: Literal["unet", "dit"] = "unet",
     dry_run: bool = False,
     device: str = "auto",
     rng: Rng = 0,
@@ -59,6 +64,7 @@ def fit_images(
         minutes: minutes that training may take; 10 by default.
         steps: gradient steps, in place of minutes.
         calibration: share of the images that is held back, 20 to 400 images.
+        network: a U-Net, or a transformer over patches ("dit").
         dry_run: only describe what would be fitted.
         device: where to train: "auto" for a GPU if there is one, or the name of a device.
         rng: a seed, a generator, or None for a random seed.
@@ -74,6 +80,8 @@ def fit_images(
         mode=mode,
         held_back=calibration,
         fit=Fit(batch=BATCH, lr=2e-3, weight_decay=0.01, seed=seed),
+        law=True,
+        network=network,
     )
     images = recipe.read()
     if mode is None and source.is_dir() and (bits := images.bits()) is not None:
@@ -91,15 +99,40 @@ def fit_images(
         display.say(f"resumes the run in {folder}, of {how.steps} steps")
     how = how or _settings(recipe.fit, minutes, steps, experiment, device, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
+    began = time.process_time()
     with display.progress("fit") as show:
         run = train(recipe, folder, [show], experiment, device=device)
+    took = time.process_time() - began
     best = min((record["valid_bits_per_dim"] for record in run.metrics), default=float("nan"))
     line = (
         f"wrote {folder}: {counted(run.step, 'step')}, weights of step {run.best_step} kept; "
         f"{best:.4f} bits per dimension of validation images"
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
-    return Answer(facts, [line])
+    if experiment.law is None:
+        return Answer(facts, [line])
+    found = _against_law(experiment, folder, how.evaluations, took)
+    facts |= {"law_bits_per_dim": found.law, "network_bits_per_dim": found.network}
+    facts["network_kept"] = found.kept
+    return Answer(facts, [line, str(found)])
+
+
+def _against_law(experiment: Experiment, folder: Path, evaluations: int, took: float) -> Weighed:
+    """Weighs the trained network against the law, on the validation images, once; the weights of
+    one that does not win are set to zero in the folder too."""
+    path = result_path(folder, "law.json")
+    if path.is_file():
+        with naming_damage(path, "delete it, and it is measured again"):
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return Weighed(**stored | {"seconds": tuple(stored["seconds"])})
+    assert experiment.law is not None
+    model, seconds = experiment.model, (experiment.law.seconds, took)
+    found = weighed(model, experiment.data.valid, evaluations, seconds=seconds)
+    if not found.kept:
+        weights = folder / "model.safetensors"
+        files.save_tensors(weights, model.state_dict(), files.load_tensors(weights)[1])
+    files.write_text(path, json.dumps(asdict(found), indent=2) + "\n")
+    return found
 
 
 def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
@@ -124,8 +157,7 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
 
 
 def _begun(folder: Path) -> Fit | None:
-    """The settings of the run in a folder; None if there is no run. Its steps were counted when it
-    began."""
+    """The settings of the run in a folder, with its number of steps; None if there is no run."""
     if not (folder / "config.json").is_file():
         return None
     stored = read_config(folder).get("fit", {})
@@ -141,7 +173,7 @@ def _settings(
     device: str,
     display: Display,
 ) -> Fit:
-    """The settings for so many steps, or for the steps that fit into the minutes."""
+    """The settings for a number of steps, or for as many steps as fit into the minutes."""
     valid = len(experiment.data.valid)
     looks = min(64, max(2, -(-LOOKS // valid)))
     if steps is None or minutes is not None:
@@ -149,21 +181,22 @@ def _settings(
         steps = min(_steps_in(minutes, how, experiment, device, looks * valid), steps or 10**9)
         display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
         if steps < 100:
-            display.say("that is very few: give more --minutes, or a smaller --size")
+            display.say("these are very few steps: give more --minutes, or a smaller --size")
     return replace(
         how,
         steps=steps,
         warmup=min(100, steps // 10),
         ema=max(0.0, 1 - 10 / steps),  # the running mean covers about the last tenth
         validations=min(VALIDATIONS, steps),
-        patience=3,
+        # A model that starts at a law is good at once, and better again when the rate has fallen.
+        patience=3 if experiment.law is None else VALIDATIONS // 2,
         evaluations=looks,
     )
 
 
 def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, looks: int) -> int:
-    """How many steps fit into that many minutes, by the speed of a few on a copy of the model. One
-    validation evaluation costs about a third of a training evaluation."""
+    """The number of steps that fit into some minutes, from the speed of a few steps of a copy of
+    the model. One validation evaluation costs about a third of a training evaluation."""
     probe = replace(how, steps=6, validations=0)
     run = fit(
         copy.deepcopy(experiment.model),

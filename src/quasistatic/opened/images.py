@@ -25,7 +25,7 @@ from .inference import InferenceVerbs
 from .trained import Data, as_path
 
 TOGETHER = 8
-"""Images that are completed at once."""
+"""The number of images that are completed at once."""
 
 DRAWS = 4
 """Network evaluations in each log-SNR band for the score of an anomaly. All images see the same
@@ -98,9 +98,9 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         """Finds images that are unlike the training images. On average at most a share of `level`
         of ordinary images is called an outlier.
 
-        The score is the cost of an image's outline in excess of what such values would cost
-        anywhere (:class:`quasistatic.AnomalyDetector`): by log-probability alone, simple images
-        are ordinary whether they are strange or not.
+        The score is the cost in nats of an image's coarse structure, less the cost that is expected
+        of an image with the same pixel values (:class:`quasistatic.AnomalyDetector`).
+        Log-probability alone would rank every simple image as ordinary, even a strange one.
 
         Args:
             data: a folder of images, a .npy file, or an array.
@@ -137,7 +137,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
         rng: Rng,
         method: SMC,
     ) -> np.ndarray:
-        """Images (N, *) with their holes filled, a few images at a time."""
+        """Images (N, *) with their missing pixels filled, a few images at a time."""
         generator = self._generator(rng)
         rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
         filled, began = x.copy(), time.monotonic()

@@ -49,9 +49,9 @@ class InferenceVerbs(TrainedModel, abc.ABC):
 
         Args:
             n: how many to draw.
-            stepper: how steps are taken, see :mod:`quasistatic.sampling.steppers`.
-            steps: time steps that the stepper spreads in its own way; by default all T, or 20 for a
-                solver of the flow.
+            stepper: the algorithm of the steps, see :mod:`quasistatic.sampling.steppers`.
+            steps: the number of time steps, spread as the stepper needs them; by default all T, or
+                20 for a solver of the flow.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition: ["3"], or ["0,1,2"] in turn; see
@@ -60,7 +60,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             rng: a seed, a generator, or None for a random seed.
         """
         if n < 1:
-            raise ValueError(f"--n is how many examples to draw, 1 or more, got {n}")
+            raise ValueError(f"--n is the number of examples to draw, 1 or more, got {n}")
         if steps is not None and (times is not None or path is not None):
             raise ValueError("--steps, --times and --path each choose the time steps: give one")
         chain: Times = steps
@@ -103,7 +103,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             data: what to score; by default the run's own test rows, beside its baselines.
             evaluations: network evaluations for each example, 64 by default, or "all" for every
                 time step. With `stderr`, the most that may be spent.
-            stderr: the standard error of the mean to reach, in bits a value.
+            stderr: the standard error of the mean to reach, in bits per dimension.
             method: "bound" from below, "importance" for a tighter bound by weighted paths, or
                 "flow" for the probability flow.
             paths: paths of importance weighting for each example.
@@ -148,7 +148,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         mask: Data | None = None,
         rows: int = 8,
         draws: int = 16,
-        particles: int = 64,
+        particles: int = 128,
         repeats: int | None = None,
         times: int | None = None,
         path: int | None = None,
@@ -165,7 +165,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             rows: how many test rows to complete without `data`.
             draws: completed copies of each example.
             particles: particles of the sequential Monte Carlo for each example.
-            repeats: independent sets of particles; by default 8, or as many as the draws need.
+            repeats: independent sets of particles; by default 4, or as many as the draws need.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition, see :func:`.read_given`.
@@ -174,7 +174,9 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         """
         if data is None:
             if rows < 1:
-                raise ValueError(f"--rows is how many test rows to complete, got {rows}")
+                raise ValueError(
+                    f"--rows is the number of test rows to complete, 1 or more, got {rows}"
+                )
             x = np.asarray(self.run.experiment.data.test[:rows])
             hidden = np.broadcast_to(np.arange(x.shape[-1]) >= x.shape[-1] // 2, x.shape)
         else:

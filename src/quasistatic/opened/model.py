@@ -18,8 +18,8 @@ from ..reporting.html import Section, write_page
 
 
 class OpenedModel(abc.ABC):
-    """A model in a folder, which knows its verbs. A verb reads files, writes files, and returns an
-    :class:`Answer`.
+    """A model in a folder, with its verbs as methods. A verb reads files, writes files, and returns
+    an :class:`Answer`.
 
     Args:
         folder: the run's folder.
@@ -27,7 +27,7 @@ class OpenedModel(abc.ABC):
     """
 
     kind: ClassVar[str]
-    """What the model is of, for messages."""
+    """The kind of data, for messages: "a table", for example."""
 
     def __init__(self, folder: Path, display: Display | None = None) -> None:
         self.folder = folder
@@ -67,13 +67,13 @@ def placed(model: Diffusion, device: torch.device | str | None) -> Diffusion:
     """The model on a device of :func:`find_device`; None leaves it where it is.
 
     Raises:
-        ValueError: if this machine has no such device: which it has.
+        ValueError: if this machine has no such device; the message lists those that it has.
     """
     return model if device is None else model.to(find_device(device))
 
 
 def seed_of(rng: Rng) -> int:
-    """A seed that is derived from `rng`: an int is itself, and None draws one."""
+    """A seed for `rng`: an int itself, a seed drawn from a generator, or a random one for None."""
     if isinstance(rng, int) and not isinstance(rng, bool):
         return rng
     return int(torch.randint(2**31, (), generator=as_generator(rng)))

@@ -151,7 +151,7 @@ def sections(run: TrainedRun, result: Assessment, rng: torch.Generator) -> list[
     Args:
         run: the run.
         result: its score beside the baselines.
-        rng: for the figures.
+        rng: a generator for the draws in figures.
     """
     recipe, experiment = run.recipe, run.experiment
     name = "Model" if recipe is None else type(recipe).__name__

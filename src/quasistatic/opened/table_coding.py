@@ -15,12 +15,12 @@ from .fitted_table import FittedTable
 
 
 def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
-    """Compresses a table in a file: its names, types and values, but not how they are written. The
-    memory does not grow with the number of rows.
+    """Compresses a table in a file. The stream keeps the names and types of columns and the values,
+    and not how the file spells them. The memory does not grow with the number of rows.
 
     Args:
         table: the fitted table.
-        codec: of its model.
+        codec: the codec of the table's model.
         data: the file to read.
         target: the stream to write.
 
@@ -40,7 +40,7 @@ def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -
 
 
 def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
-    """Rows as numbers of the model, if it has a code for them."""
+    """Rows as numbers of the model. Raises ValueError if it has no code for them."""
     array = table.numbers(piece)
     holes = np.flatnonzero(np.isnan(array).any(1))
     if len(holes) and not table.model.space.holes:
@@ -64,21 +64,22 @@ def decompress_table(
 
     Args:
         table: the fitted table.
-        codec: of its model.
+        codec: the codec of the table's model.
         source: the stream.
         target: the file to write.
-        anyway: read it even if a machine wrote it whose arithmetic may differ.
+        anyway: read it even if the floating-point arithmetic of its writer may differ from this
+            machine's.
 
     Raises:
         FileNotFoundError: if there is no stream.
-        StreamError: if it is damaged: how; nothing is written.
+        StreamError: if it is damaged; the message says how. Nothing is written.
     """
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}")
     with source.open("rb") as stream:
         try:
             header, parts = codec.read(stream, anyway)
-            write_table(target, (table.frame(table.rows(part)) for part in parts))
+            write_table(target, (table.frame(table.rows(part)) for part in parts), table.style)
         except StreamError as error:
             raise StreamError(f"{source}: {error}") from None
     return header

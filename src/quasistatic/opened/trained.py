@@ -1,4 +1,5 @@
-"""What opened models of arrays and of images share: data in and out, and the times of the chain."""
+"""What opened models of arrays and of images share: reading and writing data, and the times of the
+chain."""
 
 __all__ = ["Data", "TrainedModel", "as_path"]
 
@@ -49,7 +50,8 @@ class TrainedModel(OpenedModel, abc.ABC):
 
         Args:
             data: a .npy file, a folder of images where the model is one of images, or an array.
-            exact: whether files must come back as they are, so that nothing may be converted.
+            exact: whether files must be decoded exactly as they are, so that nothing may be
+                converted.
 
         Returns:
             The examples (N, *), and a name for each: the name of its file, or its number.

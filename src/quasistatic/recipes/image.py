@@ -1,4 +1,4 @@
-r"""The model of images in one call: of any size, grey, in colours, or black and white."""
+r"""Builds a model of images of any size: grey, in colours, or black and white."""
 
 __all__ = ["megaflops", "pictorial"]
 
@@ -15,45 +15,52 @@ from ..kernels import BinomialKernel, GaussianKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
 from ..networks import Padded, UNet
 from ..spaces import Binary, Quantized
+from .spectral import spectral_law, spectral_model
 
 FIRST, LAST, SPREAD = 12.0, -6.0, 2.0
-"""Log-SNR at both ends of the chain of grey levels, and where their outermost cells end."""
+"""Log-SNR at both ends of the chain of grey levels, and half the range of x_0."""
 
 WIDTH = 24
 """Channels of the network at its finest resolution; twice as many at the others."""
 
 SMALL, LARGE, COARSEST = 16, 96, 8
-"""The shorter side from which places are patches of 2x2 pixels and of 4x4; and the one at which
-resolutions are halved no more."""
+"""The shorter sides of an image, in pixels, from which the network works on patches of 2x2 and of
+4x4 pixels; and the shorter side, in patches, below which the resolution is not halved again."""
 
 PLACES = 1024
-"""The most places that look at each other."""
+"""The largest number of patches for which the network has self-attention."""
 
 
 def pictorial(
     shape: tuple[int, ...],
     levels: int = 256,
     *,
+    images: object | None = None,
     share: Tensor | None = None,
     steps: int = 1000,
     width: int = WIDTH,
 ) -> Diffusion:
     """A model of images, to be trained with :func:`fit` on their bytes (N, *shape).
 
-    Levels of grey or of a colour diffuse to a standard normal, and the network says a logistic law
-    for each; black and white are erased step by step. The likelihood of x_t at each pixel
-    multiplies that in closed form. The network is a U-Net on patches of pixels. Its size follows
-    from that of the images; sides that do not divide are padded where it looks.
+    Levels of grey or of a colour diffuse to a standard normal, and the network predicts a logistic
+    distribution for each. Black-and-white pixels are erased step by step, and the network predicts
+    a probability for each. The head multiplies the prediction by the exact likelihood of x_t at the
+    pixel. The network is a U-Net on patches of pixels, whose size follows from that of the images.
+    Inside the network, sides that do not divide evenly are padded.
 
     Args:
         shape: (H, W), or (C, H, W) with the colours first.
         levels: how many values a pixel can have, from 0; 2 for black and white.
-        share: how often each pixel is white, with `shape`, where black-and-white images start.
-        steps: T, the steps of the chain.
+        images: training images (N, *shape). With them, the model of grey levels or colours starts
+            as their spectral law (:func:`spectral_law`), which is fitted in seconds, and the
+            network learns corrections to it.
+        share: for black-and-white images, the share of white of each pixel, with shape `shape`: the
+            network starts with it as its prediction. By default 0.5.
+        steps: T, the number of time steps of the chain.
         width: channels of the network at the finest resolution.
 
     Raises:
-        ValueError: if the shape is none of an image, or a number is out of its range.
+        ValueError: if the shape is not that of an image, or a number is out of its range.
     """
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ValueError(
@@ -62,6 +69,9 @@ def pictorial(
     if levels == 2:
         return _of_bits(shape, share, steps, width)
     space = Quantized(shape, levels, spread=SPREAD)
+    if images is not None:
+        law = spectral_law(space, images).law
+        return spectral_model(space, law, steps=steps, width=width)
     kernel = GaussianKernel(linear_log_snr(steps, FIRST, LAST))
     return Diffusion(space, kernel, Levels(mixtures=1), _network(shape, width, 3))
 
@@ -77,8 +87,8 @@ def _of_bits(shape: tuple[int, ...], share: Tensor | None, steps: int, width: in
 def _network(
     shape: tuple[int, ...], width: int, outputs: int, start: Tensor | None = None
 ) -> nn.Module:
-    """The U-Net whose coarsest resolution is about `COARSEST` places wide, in a margin if the sides
-    ask for one; with outputs of its own for each pixel where a start (*shape, outputs) is given."""
+    """A U-Net whose coarsest resolution is about `COARSEST` patches wide, with padding if the sides
+    need it. With a `start` (*shape, outputs), it has its own bias for each pixel."""
     short, sides = min(shape[-2:]), shape[-2:]
     patch = 1 + (short >= SMALL) + 2 * (short >= LARGE)
     depth = 1 + max(0, math.ceil(math.log2(short / patch / COARSEST)))

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .._utils.naming import as_path, nearest
+from ..checkpoints.folders import fetched
+from ..hub.repository import Repository
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """One folder for each pretrained model, which holds a run's `config.json`, `model.safetensors` and
@@ -24,11 +26,13 @@ def pretrained() -> list[str]:
 
 
 def locate(run: str | Path) -> Path:
-    """The folder of a run: `run` itself if that folder exists, else the pretrained model's.
+    """The folder of a run: `run` itself if that folder exists, else the pretrained model's, else
+    that of a repository of the hub, which is fetched into the hub's cache.
 
     Raises:
         TypeError: if `run` is no path.
-        FileNotFoundError: if there is neither a folder nor a pretrained model of that name.
+        FileNotFoundError: if there is neither a folder nor a pretrained model nor a repository of
+            that name.
         NotADirectoryError: if `run` is a file.
     """
     folder, name = as_path("run", run), str(run)
@@ -39,19 +43,25 @@ def locate(run: str | Path) -> Path:
             f"{folder} is a file and not a run folder: give the folder that `quasistatic fit` or "
             "`quasistatic train` wrote"
         )
-    if name not in pretrained():
-        raise FileNotFoundError(
-            f"there is no folder {folder}, and no pretrained model of that name: "
-            f"{nearest(name, pretrained())}"
-        )
-    return WEIGHTS / name
+    if name in pretrained():
+        return WEIGHTS / name
+    repository = Repository.parse(name)
+    missing = f"there is no folder {folder}, and no pretrained model of that name"
+    if repository is None:
+        raise FileNotFoundError(f"{missing}: {nearest(name, pretrained())}")
+    try:
+        return fetched(repository)
+    except (ModuleNotFoundError, FileNotFoundError, ConnectionError) as error:
+        raise FileNotFoundError(f"{missing}; as a repository of the hub: {error}") from None
 
 
 def result_path(folder: Path, name: str) -> Path:
-    """The default path of a result: in the run's folder, or for a pretrained model in the current
-    folder with the model's name in front."""
+    """The default path of a result: in the run's folder, or for a pretrained model and one of the
+    hub in the current folder with the model's name in front."""
     if folder.parent == WEIGHTS:
         return Path(f"{folder.name}-{name}")
+    if folder.parent.name == "snapshots":  # the hub's cache: models--user--name/snapshots/commit
+        return Path(f"{folder.parent.parent.name.split('--')[-1]}-{name}")
     return folder / name
 
 

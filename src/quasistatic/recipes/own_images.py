@@ -4,7 +4,7 @@ __all__ = ["OwnImages"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
 from ..reporting import figures
 from ..sampling import SMC
+from ..spaces import Quantized
 from ..training.config import Fit
 from .experiments.experiment import Experiment, Picture
-from .image import pictorial
+from .image import SPREAD, pictorial
 from .recipe import Recipe
+from .spectral import NETWORKS, spectral_law, spectral_model
 
 FEWEST = 10
 """The smallest number of images that a model can be fitted to."""
@@ -24,6 +26,9 @@ FEWEST = 10
 VALID, HELD_BACK = (0.1, 32, 256), (20, 400)
 """Validation images: their share, the fewest and the most. Images that are held back: the fewest
 and the most. Neither is more than a fifth of all images."""
+
+FOR_LAW = 20_000
+"""Training images to which a spectral law is fitted, at most."""
 
 FOR_SHARE = 1 << 14
 """Training images from which the share of white of each pixel is computed."""
@@ -40,6 +45,8 @@ class OwnImages(Recipe):
         held_back: share of the images that is held back for testing and calibration.
         sha256: digest of the images that the run was trained on.
         fit: how to train.
+        law: whether grey levels and colours start as a spectral law, which the network corrects.
+        network: the kind of network that corrects it.
     """
 
     path: str = ""
@@ -48,6 +55,8 @@ class OwnImages(Recipe):
     held_back: float = 0.1
     sha256: str = ""
     fit: Fit = field(default_factory=Fit)
+    law: bool = field(default=False, metadata={"added": True})
+    network: Literal["unet", "dit"] = field(default="unet", metadata={"added": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,10 +101,16 @@ class OwnImages(Recipe):
     def experiment(self, images: Images) -> Experiment:
         """The experiment on images that were read before."""
         data = self._split(images)
+        shape, parts = images.array.shape[1:], (data, _pictures(images), _baselines(images))
+        if self.law and images.levels > 2:
+            space = Quantized(shape, images.levels, SPREAD)
+            rows = data.train.rows[:: -(-len(data.train.rows) // FOR_LAW)]
+            law = spectral_law(space, images.array[rows], seed=self.fit.seed)
+            model = spectral_model(space, law.law, network=NETWORKS[self.network])
+            return Experiment(model, *parts, law=law)
         share = images.white_share(data.train.rows[:FOR_SHARE])
         start = None if share is None else torch.from_numpy(share)
-        model = pictorial(images.array.shape[1:], images.levels, share=start)
-        return Experiment(model, data, _pictures(images), _baselines(images))
+        return Experiment(pictorial(shape, images.levels, share=start), *parts)
 
     def _split(self, images: Images) -> Split[Some]:
         """Splits the images at random into training, validation and held-back images."""

@@ -1,4 +1,4 @@
-r"""The model of a table in one call: a kernel and a head for each kind of column."""
+r"""Builds a model of a table, with a kernel and a head for each kind of column."""
 
 __all__ = ["tabular", "tabular_from_law"]
 
@@ -16,10 +16,11 @@ from ..networks import MLP, ResidualDenoiser
 from ..spaces import Table
 
 FIRST, LAST = 9.0, -9.0
-"""Log-SNR at both ends of the chain of a real value. The first is e^-4.5, a ninetieth, of noise."""
+"""Log-SNR at both ends of the chain of a real value. At the first, the noise scale is e^-4.5, a
+ninetieth of the signal."""
 
 CORRECTED_LAST = -8.0
-"""The last one of a chain that stands on a law."""
+"""The last log-SNR of a chain that starts as a closed-form law."""
 
 
 def tabular(
@@ -32,13 +33,17 @@ def tabular(
 ) -> Diffusion:
     """A model of the rows of a table, to be trained with :func:`fit` on `table.read(frame)`.
 
-    Numeric columns and integers of a wide range diffuse to a standard normal, and the network says
-    their velocity and their width; classes are drawn afresh from the shares that they have
-    in the data, and the network says a prior, which what x_t tells multiplies.
+    Numeric columns and integers of a wide range diffuse to a standard normal, and the network
+    predicts their velocity and variance. Classes are redrawn step by step from their shares in the
+    data. The network predicts a prior of each class, which the head multiplies by the exact
+    likelihood of x_t.
 
     Args:
-        steps: T, the steps of the chain.
-        width, depth, dropout: of the network, an :class:`MLP`.
+        table: the columns.
+        steps: T, the number of time steps of the chain.
+        width: hidden units of the network, an :class:`MLP`.
+        depth: residual blocks of the network.
+        dropout: dropout probability of the network.
     """
     kernel, head = _product(table, steps, FIRST, LAST, Velocity(Interpolated()), Classes())
     outputs = head.bind(table, kernel).outputs
@@ -55,15 +60,18 @@ def tabular_from_law(
     depth: int = 2,
     dropout: float = 0.1,
 ) -> Diffusion:
-    """A model of the rows of a table that starts as a closed-form law of x_0, and whose network
-    learns corrections to it: before training, the chain is that of the law.
+    """A model of the rows of a table that starts as a closed-form law of x_0. Its network learns
+    corrections to the law. Before training, the model is the law.
 
     Args:
         table: the columns.
-        law: a block of the real values of `table.blocks`, then one of their classes.
+        law: the law of x_0, with a block for the real values of `table.blocks` and then one for
+            their classes.
         steps: T, the steps of the chain. It begins where the law's narrowest direction is still
             larger than the noise.
-        width, depth, dropout: of the network, a :class:`ResidualDenoiser`.
+        width: hidden units of the network, a :class:`ResidualDenoiser`.
+        depth: residual blocks of the network.
+        dropout: dropout probability of the network.
     """
     first, matrices = _first_log_snr(law), 1
     for block in law.blocks:
@@ -85,7 +93,7 @@ def tabular_from_law(
 
 
 def _first_log_snr(law: Mixture) -> float:
-    """The log-SNR of the first time: that of the narrowest direction of the law, and some more."""
+    """The log-SNR of the first time: a few nats above that of the law's narrowest direction."""
     narrowest = 1.0
     for block in law.blocks:
         if isinstance(block, GaussianBlock):

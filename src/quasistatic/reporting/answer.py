@@ -1,4 +1,4 @@
-"""The answer of a command: what a person reads, and what a script reads."""
+"""The answer of a verb: text and tables for a person, and JSON values for a script."""
 
 __all__ = ["Answer", "TextTable"]
 
@@ -14,7 +14,7 @@ class TextTable:
     Args:
         title: above the table.
         header: the names of the columns.
-        rows: the cells; the first of each row is a name, the others are figures.
+        rows: the cells. The first of each row is a name, the others are numbers.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Answer:
 
     Args:
         facts: JSON values: the one object that `--json` prints.
-        shown: lines of text, tables and what else rich can print, in their order.
+        shown: lines of text, tables and anything else that rich can print, in order.
         values: the result as an array or a table, where it fits into memory; else None.
     """
 

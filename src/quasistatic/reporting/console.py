@@ -6,6 +6,7 @@ __all__ = ["Display"]
 import contextlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """The console.
+    """Prints to the console: for a person, for a script, or not at all.
 
     Args:
         script: whether a script reads standard output.
@@ -36,7 +37,7 @@ class Display:
         self.console.print(_printable(text), markup=False)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Prints a table for a person; the first column is a name, the others are figures."""
+        """Prints a table for a person. The first column holds names, the others numbers."""
         table = Table(title=Text(_printable(title)), title_justify="left", title_style="bold")
         for i, name in enumerate(header):
             table.add_column(Text(_printable(name)), justify="right" if i else "left")
@@ -90,6 +91,34 @@ class Display:
 
             yield show
 
+    @contextlib.contextmanager
+    def counting(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A progress bar on standard error that counts rows, with their rate and the time left; the
+        function takes how many more are done."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[latest]}", markup=False),
+        )
+        console = Console(stderr=True, highlight=False, quiet=self.quiet)
+        begun = time.monotonic()
+        with Bar(*columns, console=console, refresh_per_second=5) as bar:
+            task, done = bar.add_task(name, total=total, latest=""), 0
+
+            def advance(count: int) -> None:
+                nonlocal done
+                done = min(done + count, total)
+                seconds = max(time.monotonic() - begun, 1e-9)
+                left = _clock(seconds * (total - done) / done) if done else "?"
+                latest = f"{done / seconds:,.0f} rows/s  {left} left"
+                bar.update(task, completed=done, latest=latest)
+
+            yield advance
+
 
 _SHOWN = {
     "bits_per_dim": "bits/dim",
@@ -100,7 +129,7 @@ _SHOWN = {
 
 
 def _finite(value: object) -> object:
-    """JSON values with null for numbers that JSON does not have: NaN and infinity."""
+    """JSON values with null in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -30,7 +30,8 @@ class Fit:
     )
     types: tuple[str, ...] | None = option(
         "Types of columns that the values do not show, as sex=binary year=categorical. The types "
-        "are binary, categorical, numeric, standardized, quantiles and integer.",
+        "are binary, categorical, numeric, standardized, quantiles and integer, and a format of "
+        "dates or times, as %d/%m/%Y.",
         "by the values",
         "COLUMN=TYPE",
         only=ONLY_TABLES,
@@ -55,6 +56,12 @@ class Fit:
     )
     missing: tuple[str, ...] | None = option(
         "More words for a missing value in a text file.", "none", "WORD", only=ONLY_TABLES
+    )
+    encoding: str | None = option(
+        "Encoding of the characters of a text file, as cp1252 or latin-1.",
+        "utf-8",
+        "NAME",
+        only=ONLY_TABLES,
     )
     rows: int | None = option(
         "Maximum number of rows to use, a random sample.",
@@ -93,6 +100,13 @@ class Fit:
         0.1,
         "FLOAT",
         within=Range(0, 1 - 1e-12, about="is a share of the rows, from 0 to less than 1"),
+    )
+    network: Literal["unet", "dit"] | None = option(
+        "Network that corrects the law of grey or colour images: a U-Net, or a transformer over "
+        "patches.",
+        "unet",
+        "unet|dit",
+        only=ONLY_IMAGES,
     )
     seed: int | None = shared.seed()
     dry_run: bool = option("Only describe what would be fitted.", False)

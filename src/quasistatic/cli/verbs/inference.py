@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from ...opened import IMAGES, TABLE
 from ..arguments import EVERY, Kinds, Range, option
 from . import shared
-from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE, RUNS
+from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE, RUNS, SHARE
 
 
 @dataclass
@@ -65,6 +65,9 @@ class Score:
         "Data to score: a .npy file, a folder of images, or a table file.",
         "the run's test rows",
         "PATH",
+    )
+    by_column: bool = option(
+        "Also write what each column costs given the others, in nats.", False, only=ONLY_TABLES
     )
     evaluations: int | Literal["all"] | None = option(
         "Network evaluations for each example; `all` evaluates every time step. With --stderr, the "
@@ -130,13 +133,13 @@ class Complete:
     draws: int | None = option("Completed copies of each example.", 16, "INT", within=ONE_OR_MORE)
     particles: int | None = option(
         "Particles of the sequential Monte Carlo for each example.",
-        64,
+        128,
         "INT",
         within=ONE_OR_MORE,
     )
     repeats: int | None = option(
         "Independent sets of particles.",
-        "8, or as many as the draws need",
+        "4, or as many as the draws need",
         "INT",
         within=ONE_OR_MORE,
     )
@@ -170,9 +173,25 @@ class Impute:
         only=ONLY_IMAGES,
     )
     one: bool = option("Fill by a single draw.", False, only=ONLY_TABLES)
+    intervals: float | None = option(
+        "Add the ends of intervals, as columns x_low and x_high for each column of numbers with "
+        "missing values. The number is the probability that an interval holds, as 0.9.",
+        "none",
+        "FLOAT",
+        only=ONLY_TABLES,
+        within=SHARE,
+    )
+    method: Literal["auto", "fast", "network"] | None = option(
+        "How values are drawn where a network corrects the closed-form law: `fast` by the closed "
+        "form, `network` by the network, `auto` by the better one.",
+        "auto",
+        "auto|fast|network",
+        only=ONLY_TABLES,
+    )
     draws: int | None = option(
-        "Number of draws that a filled value summarises.",
-        "64 for a table, 16 for images",
+        "Number of completed copies of a table to write beside, each filled by a single draw; or "
+        "number of draws that a filled value of images summarises.",
+        "none for a table, 16 for images",
         "INT",
         within=ONE_OR_MORE,
     )
@@ -204,10 +223,12 @@ class Outliers:
     run: Path = shared.folder()
     data: Path = shared.table_or_images()
     level: float | None = option(
-        "Share of ordinary data that may be called outliers.",
-        0.05,
-        "FLOAT",
-        within=Range(0, 1, open=True, about="must be a share between 0 and 1"),
+        "Share of ordinary data that may be called outliers.", 0.05, "FLOAT", within=SHARE
+    )
+    why: bool = option(
+        "Name the columns of each outlier that cost most given the others, and what was expected.",
+        True,
+        only=ONLY_TABLES,
     )
     out: Path | None = shared.out()
     device: str | None = shared.device()

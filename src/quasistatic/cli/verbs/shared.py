@@ -7,6 +7,7 @@ __all__ = [
     "POSITIVE",
     "RUNS",
     "SEEDS",
+    "SHARE",
     "WORKERS",
     "Given",
     "device",
@@ -34,6 +35,7 @@ ONLY_TABLES: Kinds = (TABLE,)
 
 ONE_OR_MORE = Range(1)
 POSITIVE = Range(0, open=True, about="must be positive")
+SHARE = Range(0, 1, open=True, about="must be a share between 0 and 1")
 SEEDS = Range(0, 2**63 - 1)
 WORKERS = Range(1, 1024)
 

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from .cells import Column
+from .notation import Style
+
 
 @dataclass(frozen=True, eq=False)
 class TableFile(abc.ABC):
@@ -34,9 +37,35 @@ class TableFile(abc.ABC):
         """What was decided about the file where that was not clear, in sentences."""
         return ()
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file, where it was opened all the same."""
+        return ()
+
+    @property
+    def cells(self) -> Mapping[str, Column]:
+        """What the cells of the columns of a text file are, by name; empty for other files."""
+        return {}
+
+    @property
+    def style(self) -> Style:
+        """How it is written, for outputs that are written as it is."""
+        return Style()
+
+    @property
+    def layout(self) -> str:
+        """How a text file was read: its separator, its encoding, its decimal mark. Empty for other
+        files."""
+        return ""
+
     @abc.abstractmethod
     def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
         """The table, so many rows at a time; null is missing."""
+
+    def texts(self, rows: int) -> Iterator[pl.DataFrame] | None:
+        """The cells of a text file as they are written, so many rows at a time; null is missing. In
+        step with :meth:`pieces`. None for other files."""
+        return None
 
     def drawn(self, most: int, seed: int, rows: int = 100_000) -> pl.DataFrame:
         """All rows, or `most` of them that the seed draws, in their order; looked for `rows` at a
@@ -60,6 +89,20 @@ class ScannedFile(TableFile):
     frame: pl.LazyFrame
     schema: Mapping[str, Any] = field(repr=False)
     notes: tuple[str, ...] = ()
+    written: Style = Style()
+    found: str = ""
+    text: pl.LazyFrame | None = field(default=None, repr=False)
+    kept: Any = field(default=None, repr=False)  # a temporary file that the frames read
+    wrong: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = field(default=(), repr=False)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self.wrong
+
+    @property
+    def cells(self) -> Mapping[str, Column]:
+        return {each.name: each for each in self.columns}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,12 +112,34 @@ class ScannedFile(TableFile):
     def remarks(self) -> tuple[str, ...]:
         return self.notes
 
+    @property
+    def style(self) -> Style:
+        return self.written
+
+    @property
+    def layout(self) -> str:
+        return self.found
+
     def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
+        for piece in self._batches(self.frame, rows):
+            yield piece.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+
+    def texts(self, rows: int) -> Iterator[pl.DataFrame] | None:
+        return None if self.text is None else self._batches(self.text, rows)
+
+    def _batches(self, frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
+        """A frame in pieces of so many rows; the last one may have fewer."""
+        left: pl.DataFrame | None = None
         try:
-            for piece in self.frame.collect_batches(chunk_size=rows, maintain_order=True):
-                yield piece.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+            for batch in frame.collect_batches(chunk_size=rows, maintain_order=True):
+                left = batch if left is None else pl.concat([left, batch])
+                while len(left) >= rows:
+                    yield left[:rows]
+                    left = left[rows:]
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"{self.path} cannot be read: {first_line(error)}") from None
+        if left is not None and len(left):
+            yield left
 
 
 @dataclass(frozen=True, eq=False)

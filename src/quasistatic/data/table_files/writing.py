@@ -2,6 +2,7 @@
 
 __all__ = ["write_table"]
 
+import codecs
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +13,22 @@ import numpy as np
 import polars as pl
 
 from ..._utils import files
+from .notation import Style
+
+Writer = Callable[[BinaryIO, Iterator[pl.DataFrame], Style | None], None]
 
 
-def write_table(path: str | Path, pieces: Iterable[pl.DataFrame]) -> int:
+def write_table(
+    path: str | Path, pieces: Iterable[pl.DataFrame], style: Style | None = None
+) -> int:
     """Writes a table piece by piece, by the ending of the file's name, whole or not at all; says
     how many rows it has.
+
+    Args:
+        path: the file.
+        pieces: its rows.
+        style: how a text file is written: separator, decimal mark, encoding, and the notations of
+            columns. None writes commas (tabs in a .tsv file), points and UTF-8.
 
     Raises:
         ValueError: if the ending is not known, or the file cannot hold such columns.
@@ -34,19 +46,27 @@ def write_table(path: str | Path, pieces: Iterable[pl.DataFrame]) -> int:
             yield piece
 
     with files.writing(path) as file:
-        WRITERS[path.suffix.lower()](file, counted())
+        WRITERS[path.suffix.lower()](file, counted(), style)
     return count
 
 
-def _write_text(separator: str) -> Callable[[BinaryIO, Iterator[pl.DataFrame]], None]:
-    def write(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+def _write_text(separator: str) -> Writer:
+    def write(file: BinaryIO, pieces: Iterator[pl.DataFrame], style: Style | None) -> None:
+        own = style or Style(separator)
+        parted = "\t" if separator == "\t" else own.separator.replace(" ", ",")
+        encoder = codecs.getincrementalencoder(own.encoding)()  # it writes a mark once
         for number, piece in enumerate(pieces):
-            piece.write_csv(file, include_header=number == 0, separator=separator)
+            text = own.as_text(piece).write_csv(
+                include_header=number == 0 and own.header,
+                separator=parted,
+                decimal_comma=own.decimal == "," and parted != ",",
+            )
+            file.write(encoder.encode(text))
 
     return write
 
 
-def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame], style: Style | None) -> None:
     with tempfile.TemporaryFile() as body:
         rows, width = 0, 0
         for piece in pieces:
@@ -59,7 +79,7 @@ def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
         shutil.copyfileobj(body, file)
 
 
-def _write_npz(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+def _write_npz(file: BinaryIO, pieces: Iterator[pl.DataFrame], style: Style | None) -> None:
     np.savez(file, values=np.concatenate([_numbers(piece) for piece in pieces]))
 
 
@@ -74,7 +94,7 @@ def _numbers(piece: pl.DataFrame) -> np.ndarray:
     return np.ascontiguousarray(piece.cast(pl.Float64).to_numpy(), dtype="<f8")
 
 
-def _write_parquet(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
+def _write_parquet(file: BinaryIO, pieces: Iterator[pl.DataFrame], style: Style | None) -> None:
     with tempfile.TemporaryDirectory() as folder:  # polars writes a file at once, or joins several
         parts = Path(folder)
         for number, piece in enumerate(pieces):
@@ -82,8 +102,8 @@ def _write_parquet(file: BinaryIO, pieces: Iterator[pl.DataFrame]) -> None:
         pl.scan_parquet(parts / "*.parquet").sink_parquet(file)
 
 
-WRITERS: dict[str, Callable[[BinaryIO, Iterator[pl.DataFrame]], None]] = {
-    ".csv": _write_text(","),
+WRITERS: dict[str, Writer] = {
+    **dict.fromkeys((".csv", ".txt", ".dat"), _write_text(",")),
     ".tsv": _write_text("\t"),
     ".npy": _write_npy,
     ".npz": _write_npz,

@@ -11,9 +11,9 @@ Eq. 28 states that law as H_q(X_t) >= H_q(X_s), which holds where pi has the lar
 such data can have: for Gaussians, data of unit variance. What always holds is
 KL(q(x_t) || pi) <= KL(q(x_s) || pi), and it is used here.
 
-Less the lower bound, each quantity is an information. The truth is I(x_0; x_s | x_t), the model has
-E KL(q(x_s | x_t, x_0) || p), and the upper bound is that of the forward step in reverse, the step
-of a model for which the data are noise.
+Each quantity minus the lower bound is a mutual information. The truth is I(x_0; x_s | x_t), the
+model has E KL(q(x_s | x_t, x_0) || p), and the upper bound is that of the forward step in reverse,
+the step of a model for which the data are noise.
 """
 
 __all__ = ["EntropyBudget", "Estimate", "entropy_budget"]

@@ -34,7 +34,7 @@ def entropy_budget(
     examples times the number of steps.
 
     Args:
-        model: whose steps are measured.
+        model: the model whose steps are measured.
         raw: raw data, with shape (N, *).
         times: the chain, see :meth:`Model.times`; by default all T steps.
         draws: of x_t for each example and step.

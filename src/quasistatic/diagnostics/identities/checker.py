@@ -28,13 +28,12 @@ def check(
     evaluations: int = 100_000,
 ) -> Report:
     """Tests the identities that every model must satisfy: those of its space, its kernel, its head
-    and its network, and those of the verbs. The result does not say how good the model is.
-
-    An identity that does not apply is skipped, and its row says why; so is one that needs another
-    which failed. The model's mode and torch's global generator are left unchanged.
+    and its network, and those of the verbs. The result does not tell how good the model is. An
+    identity is skipped if it does not apply, or if it needs another that failed; its row says why.
+    The model's mode and torch's global generator are left unchanged.
 
     Args:
-        model: that is tested.
+        model: the model to test.
         raw: data of the model's space, with shape (N, *), of which the first 64 are used.
         rng: a seed or a generator; None is the seed 0, so that a report can be repeated.
         evaluations: the most network evaluations on one example that a single identity may take.
@@ -73,7 +72,7 @@ def _row(identity: Identity, subject: Subject, before: Mapping[str, Row]) -> Row
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Restores the mode of every part afterwards."""
+    """Restores the training mode of every submodule after the block."""
     modes = [(part, part.training) for part in model.modules()]
     try:
         yield

@@ -34,8 +34,8 @@ def _units(subject: Subject) -> Finding:
 
 
 def _unit_error(space: Space, kernel: Kernel, raw: Tensor) -> float:
-    """How far the masses of all raw values are from one, or a density from that of x_0 times the
-    slope of encode."""
+    """The difference of the total mass of all raw values from one, or of a density from the density
+    of x_0 times the slope of encode."""
 
     def encoded(raw: Tensor) -> Tensor:  # with the same noise each time, if the map is random
         return space.encode(raw, torch.Generator(raw.device).manual_seed(0))
@@ -108,7 +108,7 @@ PROCESS = (
     Identity("round trip", "decode(encode(raw)) is raw, relative to the largest", _round_trip),
     Identity(
         "units",
-        "log p(raw) has the volume that encode changes, or sums to one over the levels, in nats",
+        "log p(raw) includes the change of volume of encode, or its masses sum to one, in nats",
         _units,
     ),
     Identity(

@@ -59,7 +59,8 @@ class Subject:
 
     @property
     def chain(self) -> Tensor | None:
-        """The times of a short chain; None, for all times, if the head needs neighbours."""
+        """The times of a short chain. None stands for all times, where the head needs neighbouring
+        times."""
         few = min(POINTS, self.model.steps)
         return self.model.times(few) if self.model.head.jumps else None
 
@@ -79,7 +80,7 @@ class Subject:
         return list((scores.argsort(1)[:, :count].sort(1).values + first).unbind(1))
 
     def pair(self, n: int) -> tuple[Tensor, Tensor]:
-        """Times 1 <= s < t, neighbours where the head needs them, with shape (n,) each."""
+        """Times 1 <= s < t with shape (n,) each, neighbours where the head needs that."""
         s, t = self.ascending(n, 2, 1)
         return (s if self.model.head.jumps else t - 1), t
 
@@ -107,5 +108,5 @@ class Identity:
 
 
 def largest(gap: Tensor, scale: Tensor) -> float:
-    """The largest |gap| in units of 1 + |scale|; not a number if one of them is not."""
+    """The largest |gap| in units of 1 + |scale|; NaN if one of them is NaN."""
     return float((gap.abs() / (1 + scale.abs())).max())

@@ -14,7 +14,7 @@ from .subject import Finding, Identity, NotApplicable, Subject, largest
 
 LEAST_ROWS, MOST_ROWS = 32, 256
 ERRORS = 4.0
-"""Standard errors by which a mean may be off."""
+"""The number of standard errors by which a mean may differ."""
 
 
 def _mode(subject: Subject) -> Finding:

@@ -1,4 +1,4 @@
-r"""Features of images by the network that FID is defined by, kept in a folder once computed."""
+r"""Features of images by the Inception network that defines FID, with a cache in a folder."""
 
 __all__ = ["Features"]
 
@@ -26,8 +26,8 @@ class Features:
         path: the network's file, `fid_inception.pt`.
         cache: a folder that keeps features under a hash of the network and the images; None
             keeps nothing.
-        batch: the number of images that the network takes at once.
-        device: of the network.
+        batch: the number of images in a batch of the network.
+        device: the network's device.
 
     Raises:
         FileNotFoundError: if there is no such file; the message names it and its checksum.
@@ -92,7 +92,7 @@ def resized(x: Tensor, side: int) -> Tensor:
 
 def _weights(n: int, side: int) -> Tensor:
     """The share of each of n inputs in each of `side` outputs, with shape (side, n)."""
-    # The graph found its places in float32: so it is done here, to the last bit.
+    # The original graph computed positions in float32. So does this code, to give the same bits.
     place = torch.arange(side, dtype=torch.float32) * torch.tensor(n / side, dtype=torch.float32)
     low, place = place.long(), place.double()
     high = (low + 1).clamp(max=n - 1)

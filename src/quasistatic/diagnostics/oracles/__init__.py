@@ -1,8 +1,8 @@
-r"""Oracles: distributions with a known density, and their exact denoisers in a network's place.
+r"""Oracles: distributions with a known density, whose exact denoisers take the place of a network.
 
 `Model(**oracle.parts(kernel))` is the chain of a perfect network, without training: any error of a
-bound, a sampler or a posterior is then its own. Oracles compute in float64, and their answers have
-the type of what they are given.
+bound, a sampler or a posterior is then its own. Oracles compute in float64, and their results have
+the dtype of the input.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-r"""Interpolation: two examples are mixed under noise, and the mix is denoised (DDPM Sec. 4.4)."""
+r"""Interpolation: mixes two noisy examples and denoises the mix (DDPM Sec. 4.4)."""
 
 __all__ = ["interpolate"]
 
@@ -27,9 +27,9 @@ def interpolate(
     to x_0 (DDPM Sec. 4.4, Fig. 8): x_t = (1 - lambda) x_t^first + lambda x_t^second, for each
     lambda of `shares`.
 
-    The later the time, the coarser the features that are kept of the two. Both examples, and all
-    shares, have the same noise, so that a mix has the noise of its time. With independent noise,
-    the middle would have only half of that variance.
+    The later the time, the coarser the features that the result takes from the two. Both examples,
+    and all shares, have the same noise, so that a mix has the noise of its time. With independent
+    noise, the middle would have only half of that variance.
 
     Args:
         model: that denoises.

@@ -193,7 +193,8 @@ def _log_mass(low: Tensor, high: Tensor) -> Tensor:
     flip = low > 0  # in the left tail no digits cancel
     a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
     log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
-    return log_b + torch.log1p(-(log_a - log_b).exp().clamp(max=1.0))
+    log_mass: Tensor = log_b + torch.log1p(-(log_a - log_b).exp().clamp(max=1.0))
+    return log_mass
 
 
 def _truncated(low: Tensor, high: Tensor, u: Tensor) -> Tensor:

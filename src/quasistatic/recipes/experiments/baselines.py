@@ -1,4 +1,4 @@
-"""What else could have modelled the data: exact likelihoods of scikit-learn's kind, in bits."""
+"""Baselines: simple models with exact likelihoods, in bits."""
 
 __all__ = ["gaussian_mixture", "level_histograms"]
 

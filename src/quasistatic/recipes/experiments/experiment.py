@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ...data import Split
 from ...diffusion import Diffusion
 from ...training.objectives import Bound, Objective
+from ..spectral import SpectralChoice
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 """Draws a figure of a trained model beside its test data."""
@@ -36,6 +37,7 @@ class Experiment:
             (N,); None if it is not known.
         objective: the loss that training minimises.
         given: the label of each row of the data, for a model with a condition.
+        law: the closed-form law that the model starts at; None if it starts at none.
     """
 
     model: Diffusion
@@ -45,6 +47,7 @@ class Experiment:
     truth: np.ndarray | None = None
     objective: Objective = Bound()
     given: Split[np.ndarray] | None = None
+    law: SpectralChoice | None = None
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]

@@ -1,4 +1,5 @@
-"""Pictures of a chain on its way, for recipes of images (DDPM Figs. 5, 6 and 8)."""
+"""Figures of progressive decoding, intermediate estimates and interpolation, for recipes of images
+(DDPM Figs. 5, 6 and 8)."""
 
 __all__ = ["coded", "grown", "mixed"]
 
@@ -21,7 +22,7 @@ def coded(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
 
 
 def grown(model: Diffusion, x: np.ndarray, rng: torch.Generator) -> Figure:
-    """What samples are taken for on the way."""
+    """The estimates of x_0 while sampling."""
     times = min(100, model.steps)
     generation = generate_progressively(model, 6, shown=min(8, times), times=times, rng=rng)
     return figures.generation_panel(generation, model.space.shape, _limits(x))

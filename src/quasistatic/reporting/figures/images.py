@@ -1,4 +1,4 @@
-"""Examples as images: draws of a model, and completions of what was hidden."""
+"""Examples as images: draws of a model, and completions of hidden values."""
 
 __all__ = ["completion_from_draws", "completion_panel", "image_grid"]
 

@@ -65,7 +65,7 @@ def canvas(
     figure = new_figure(label, max(inches, 5.0) + side, max(tall, 0.4) + head, title)
     ax = figure.subplots()
     ax.imshow(whole, interpolation="nearest")
-    ax.set_facecolor(PALE)  # neither black nor white: the edge of an image is visible
+    ax.set_facecolor(PALE)  # neither black nor white, so that the edge of an image is visible
     ax.set_yticks([])
     ax.set_xticks([])
     tidy(ax)

@@ -13,7 +13,7 @@ from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .learning_rows import LearningRows, TableSums
 
-ROUNDS, ENOUGH = 20, 2e-3
+ROUNDS, ENOUGH = 20, 4e-3
 """The most rounds, and the gain of a round, in nats a row, below which the iteration stops."""
 
 

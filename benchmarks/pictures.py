@@ -1,0 +1,223 @@
+"""Bits per dimension against CPU time for pictures and signals, with and without a spectral start.
+
+    python benchmarks/pictures.py bark mnist photos ecg --seconds 30 60 120
+
+For each data set two models are trained side by side, on the same batches and with the same U-Net,
+to the same CPU seconds: one that stands on the spectral law (its fit counts as time), and one that
+starts without it, as `qs.pictorial` builds it. Each row has the bits per dimension of the same
+held-out examples, lower is better, and the paired difference with its standard error. PNG files of
+the same pictures and a mixture of normals stand beside them where they apply.
+
+`photos` are crops of the two colour photographs that come with scikit-learn: the left two thirds to
+train on, the right third held out. `ecg` are windows of a simulated electrocardiogram (a sum of
+bumps whose heights, widths and intervals vary), as real values.
+"""
+
+import argparse
+import math
+import time
+
+import numpy as np
+import torch
+
+import quasistatic as qs
+from quasistatic.data.pictures import png
+from quasistatic.recipes.spectral import spectral_law, spectral_model
+from quasistatic.spaces import Continuous, Quantized, Space
+from quasistatic.training.config import Fit
+from quasistatic.training.data_loader import as_source
+from quasistatic.training.distributed import Engine
+from quasistatic.training.loop import Trainer
+
+LEVELS = 256
+SPREAD = 2.0
+
+
+def crops(image: np.ndarray, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Random crops (count, C, size, size) of one image (C, H, W)."""
+    _, height, width = image.shape
+    places = zip(
+        rng.integers(height - size + 1, size=count),
+        rng.integers(width - size + 1, size=count),
+        strict=True,
+    )
+    return np.stack([image[:, y : y + size, x : x + size] for y, x in places])
+
+
+def photos(size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Colour crops of the photographs of scikit-learn."""
+    from sklearn.datasets import load_sample_images
+
+    rng = np.random.default_rng(0)
+    train, test = [], []
+    for image in load_sample_images().images:
+        picture = image.transpose(2, 0, 1)
+        edge = picture.shape[2] * 2 // 3
+        train.append(crops(picture[:, :, :edge], 1000, size, rng))
+        test.append(crops(picture[:, :, edge:], 50, size, rng))
+    return np.concatenate(train), np.concatenate(test)
+
+
+def bark(size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Grey crops of bark."""
+    data = qs.data.bark(size)
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.arange(16 * 128) % 128
+    return data.train.batch(rows, rng).numpy(), data.test[::2][:100]
+
+
+def mnist() -> tuple[np.ndarray, np.ndarray]:
+    """Digits of 28 x 28 pixels."""
+    data = qs.data.mnist()
+    return data.train[:10_000], data.test[:100]
+
+
+def leaves(size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Dead leaves as bytes."""
+    images = qs.data.dead_leaves(2200, size=size, seed=0)
+    low, high = images.min(), images.max()
+    grey = np.clip((images - low) / (high - low) * 256, 0, 255).astype(np.uint8)
+    return grey[:2000], grey[2000:]
+
+
+def ecg(length: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of a simulated electrocardiogram, which begin at any phase of the heart."""
+    rng, rate = np.random.default_rng(0), 64
+    beats = 8000
+    interval = 0.8 + 0.08 * rng.standard_normal(beats).cumsum() / (1 + 0.1 * np.arange(beats))
+    interval = 0.8 + 0.1 * np.tanh(interval - 0.8) + 0.03 * rng.standard_normal(beats)
+    begins = np.concatenate([[0.0], interval.cumsum()])
+    time_ = np.arange(int(begins[-1] * rate)) / rate
+    beat = np.searchsorted(begins, time_, side="right") - 1
+    beat = beat.clip(0, beats - 1)
+    phase = (time_ - begins[beat]) / interval[beat]
+    # Places, widths and heights of the P, Q, R, S and T waves.
+    waves = [(0.18, 0.025, 0.15), (0.27, 0.010, -0.1), (0.30, 0.012, 1.2), (0.33, 0.010, -0.25)]
+    waves += [(0.55, 0.05, 0.3)]
+    signal = np.zeros(len(time_))
+    for place, width, height in waves:
+        heights = height * (1 + 0.15 * rng.standard_normal(beats))
+        places = place + 0.008 * rng.standard_normal(beats)
+        signal += heights[beat] * np.exp(-((phase - places[beat]) ** 2) / (2 * width**2))
+    signal += 0.1 * np.sin(2 * np.pi * 0.25 * time_) + 0.02 * rng.standard_normal(len(time_))
+    edge = len(signal) * 5 // 6
+
+    def windows(part: np.ndarray, count: int) -> np.ndarray:
+        begin = rng.integers(len(part) - length, size=count)
+        return np.stack([part[b : b + length] for b in begin]).astype(np.float32)
+
+    return windows(signal[:edge], 5000), windows(signal[edge:], 500)
+
+
+DATA = {"photos": photos, "bark": bark, "mnist": mnist, "leaves": leaves, "ecg": ecg}
+
+
+def space_of(train: np.ndarray) -> Space:
+    shape = train.shape[1:]
+    if train.dtype == np.uint8:
+        return Quantized(shape, LEVELS, SPREAD)
+    return Continuous(shape, float(train.mean()), float(train.std()))
+
+
+def without_start(space: Space, width: int) -> qs.Diffusion:
+    """The model that the library builds without a law."""
+    if isinstance(space, Quantized):
+        return qs.pictorial(space.shape, LEVELS, width=width)
+    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(1000, 9.0, -7.0))
+    network = qs.networks.UNet(space.shape, width, (1, 2, 2, 2), 1, attention=(3,), outputs=2)
+    head = qs.Velocity(qs.heads.variances.Interpolated())
+    return qs.Diffusion(space, kernel, head, network)
+
+
+class Timed:
+    """A model in training, with the CPU seconds that it took."""
+
+    def __init__(self, model: qs.Diffusion, train: np.ndarray, spent: float, lr: float) -> None:
+        # The rate rises, stays, and the running mean of the weights is what is scored.
+        how = Fit(steps=10**9, batch=32, lr=lr, warmup=30, ema=0.98, validations=0, clip=100.0)
+        source = as_source(model.space, train, torch.float32)
+        self.trainer = Trainer(model, qs.Bound(), Engine("cpu"), how, source, None)
+        self.model, self.spent = model, spent
+
+    def until(self, seconds: float) -> int:
+        """Trains until so many CPU seconds are spent; the steps so far."""
+        while self.spent < seconds:
+            began = time.process_time()
+            self.trainer.step()
+            self.spent += time.process_time() - began
+        return self.trainer.state.step
+
+    def score(self, held: np.ndarray, evaluations: int) -> np.ndarray:
+        """Bits per dimension of each example, with the mean weights."""
+        self.model.eval()
+        with self.trainer.state.mean_weights(self.model):
+            exact = isinstance(self.model.space, Continuous) and hasattr(
+                self.model.network, "denoiser"
+            )
+            method = qs.ContinuousTime(evaluations) if exact else qs.Elbo(evaluations)
+            found = self.model.score(held, rng=0, method=method)
+        return found.bits_per_dim.double().numpy()
+
+
+def normals(train: np.ndarray, held: np.ndarray) -> tuple[str, np.ndarray]:
+    """Bits per dimension of the best mixture of normals of scikit-learn."""
+    from sklearn.mixture import GaussianMixture
+
+    dims = train[0].size
+    cut = len(train) * 4 // 5
+    flat = train.reshape(len(train), -1).astype(float)
+    fitted = [
+        GaussianMixture(k, covariance_type=kind, reg_covar=1e-5, random_state=0).fit(flat[:cut])
+        for kind, k in (("full", 1), ("full", 8), ("full", 32), ("tied", 32))
+    ]
+    best = max(fitted, key=lambda each: each.score(flat[cut:]))
+    nats = best.score_samples(held.reshape(len(held), -1).astype(float))
+    name = f"mixture of {best.n_components} normals ({best.covariance_type})"
+    return name, -nats / math.log(2) / dims
+
+
+def measure(name: str, marks: list[float], width: int, evaluations: int, lr: float) -> None:
+    train, held = DATA[name]()
+    space = space_of(train)
+    print(f"\n{name}: {len(train)} examples of {train.shape[1:]}, {len(held)} held out", flush=True)
+    if train.dtype == np.uint8:
+        bits = np.array([8 * len(png(image, LEVELS)) / image.size for image in held])
+        print(f"  PNG files: {bits.mean():.3f} ± {bits.std() / len(bits) ** 0.5:.3f}")
+    else:
+        label, bits = normals(train, held)
+        print(f"  {label}: {bits.mean():.3f} ± {bits.std() / len(bits) ** 0.5:.3f}", flush=True)
+    torch.manual_seed(0)
+    began = time.process_time()
+    choice = spectral_law(space, train)
+    ours = spectral_model(space, choice.law, width=width)
+    took = time.process_time() - began
+    torch.manual_seed(0)
+    its = without_start(space, width)
+    counts = [sum(w.numel() for w in each.parameters()) for each in (ours, its)]
+    print(f"  {choice}")
+    print(f"  weights: {counts[0]:,} with the law, {counts[1]:,} without", flush=True)
+    print("  CPU s | with the law | steps | without | steps | without less with")
+    first, second = Timed(ours, train, took, lr), Timed(its, train, 0.0, lr)
+    for mark in [took, *marks]:
+        steps = first.until(mark), second.until(mark)
+        a, b = (each.score(held, evaluations) for each in (first, second))
+        apart = b - a
+        error = apart.std(ddof=1) / len(apart) ** 0.5
+        print(
+            f"  {mark:5.0f} | {a.mean():.3f} ± {a.std() / len(a) ** 0.5:.3f} | {steps[0]:5d} | "
+            f"{b.mean():.3f} | {steps[1]:5d} | {apart.mean():+.3f} ± {error:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", nargs="*", choices=list(DATA), default=["bark"])
+    parser.add_argument("--seconds", type=float, nargs="*", default=[30.0, 60.0, 120.0])
+    parser.add_argument("--width", type=int, default=24)
+    parser.add_argument("--evaluations", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.data or ["bark"]:
+        measure(name, options.seconds, options.width, options.evaluations, options.lr)

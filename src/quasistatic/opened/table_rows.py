@@ -1,0 +1,310 @@
+"""The verbs that answer each row of a file: score, impute, outliers."""
+
+__all__ = ["RowVerbs"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from .._utils.naming import counted
+from .._utils.randomness import Rng
+from ..estimators import DiffusionImputer
+from ..reporting.answer import Answer, TextTable
+from .fitted_table import PIECE, FittedTable
+from .imputation import Imputation
+from .model import OpenedModel, seed_of
+from .row_stream import RowStream
+
+SLOW_PIECE = 500
+"""Rows of a piece that a network fills: a stopped run repeats one piece at most."""
+
+SUMMARISED = 64
+"""Draws that a filled value summarises."""
+
+SAID = 5.0
+"""Seconds from which on it is said how long an imputation takes."""
+
+NUMPY = (".npy", ".npz")
+"""Files that hold numbers only."""
+
+
+class RowVerbs(OpenedModel):
+    """The verbs score, impute and outliers of a fitted table."""
+
+    table: FittedTable
+
+    def score(
+        self,
+        data: str | Path | None = None,
+        *,
+        by_column: bool = False,
+        out: Path | None = None,
+    ) -> Answer:
+        """Computes the log-density of each row, in nats of the table's own units.
+
+        Args:
+            data: the file to score.
+            by_column: also compute what each column costs given the others,
+                -log p(value | the others), in nats, under the closed-form law.
+            out: the file to write the score of each row to; by default none.
+        """
+        if data is None:
+            raise ValueError("a fitted table holds no test rows: give some by --data")
+        source, names = Path(data), list(self.table.types)
+
+        def answer(piece: pl.DataFrame, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
+            rows = self.table.fitted(piece)
+            found = [
+                *self.table.carried(piece, first),
+                pl.Series("log_prob", self.table.score(rows)),
+            ]
+            if by_column:
+                costs = self.table.density.column_costs(rows)
+                found += [pl.Series(f"{n}_nats", costs[:, k]) for k, n in enumerate(names)]
+            advance(len(piece))
+            return pl.DataFrame(found)
+
+        stream = self._stream("score", source, out, PIECE, {"by_column": by_column})
+        moments, costs = _Moments(1), _Moments(len(names))
+
+        def look(found: pl.DataFrame) -> None:
+            moments.add(found["log_prob"].to_numpy()[:, None])
+            if by_column:
+                costs.add(found.select([f"{name}_nats" for name in names]).to_numpy())
+
+        stream.run(self.table.whole_pieces(source), answer, look=look)
+        shown: list[object] = []
+        if out is not None:
+            shown.append(f"wrote {out}: the score of each row, in nats")
+        if moments.infinite[0]:
+            shown.append(
+                f"{counted(int(moments.infinite[0]), 'row')} with probability 0: they hold a value "
+                "that is new to the model"
+            )
+        mean, error, count = float(moments.mean[0]), float(moments.error[0]), moments.count
+        per_dim = np.log(2) * len(names)
+        units = [
+            ("nats", f"{mean:.4f}", f"{error:.4f}"),
+            ("bits per dimension", f"{-mean / per_dim:.4f}", f"{error / per_dim:.4f}"),
+        ]
+        shown += [self.table.about, TextTable(f"{count} rows", ("unit", "mean", "s.e."), units)]
+        facts: dict[str, Any] = {"nats": mean, "stderr": error}
+        facts |= {"bits_per_dim": -mean / per_dim, "rows": count}
+        if by_column:
+            each = [
+                (name, f"{costs.finite_mean[k]:.4f}", f"{int(costs.infinite[k])}")
+                for k, name in enumerate(names)
+            ]
+            header = ("column given the others", "mean nats", "impossible")
+            shown.append(TextTable("cost of each column", header, each))
+            facts["columns"] = dict(zip(names, costs.finite_mean.tolist(), strict=True))
+        return Answer(facts, shown)
+
+    def impute(
+        self,
+        data: str | Path,
+        *,
+        draws: int | None = None,
+        one: bool = False,
+        intervals: float | None = None,
+        method: Literal["auto", "fast", "network"] = "auto",
+        out: Path | None = None,
+        rng: Rng = 0,
+    ) -> Answer:
+        """Fills missing values by the rest of each row: the mean of numbers, the median of whole
+        numbers, the most frequent class. Known values keep their value.
+
+        Args:
+            data: the file to fill.
+            draws: also write so many completed copies, each filled with a single draw: `x.1.csv`,
+                `x.2.csv`, ... beside `x.csv`.
+            one: fill with a single draw instead.
+            intervals: the probability that an interval holds, 0.9 for example: columns `x_low` and
+                `x_high` are added for each column of numbers with missing values.
+            method: how values are drawn where a network corrects the closed-form law: "fast" by the
+                closed form, "network" by the network, "auto" by the better one.
+            out: the file to write; by default `imputed` in the run's folder, with the same ending.
+            rng: a seed, a generator, or None for a random seed.
+        """
+        if draws is not None and draws < 1:
+            raise ValueError(f"--draws is how many copies to write, 1 or more, got {draws}")
+        if intervals is not None and not 0 < intervals < 1:
+            raise ValueError(f"--intervals is a share between 0 and 1, got {intervals}")
+        if one and intervals is not None:
+            raise ValueError("a single draw has no interval: give --one or --intervals, not both")
+        seed, source = seed_of(rng), Path(data)
+        path = Path(out or self.result(f"imputed{source.suffix}"))
+        holes = self._holes(source)
+        imputer = DiffusionImputer.of(
+            self.table.density, draws=1 if one else SUMMARISED, method=method, random_state=seed
+        )
+        work = Imputation(self.table, imputer, holes.columns, intervals, draws or 0)
+        self._say_how_long(work, holes)
+        stream = self._stream(
+            "impute",
+            source,
+            path,
+            SLOW_PIECE if work.by_network else PIECE,
+            {"options": [draws, one, intervals, method, seed]},
+            holes.rows,
+        )
+        copies = [_copy_of(path, number) for number in range(1, (draws or 0) + 1)]
+        outputs = {path: work.filled} | {
+            each: partial(work.copy, number=number) for number, each in enumerate(copies, 1)
+        }
+        rows = stream.run(self.table.whole_pieces(source, stream.rows), work, outputs)
+        shown = [f"wrote {path}: {holes.cells} missing values of {rows} rows filled"]
+        facts: dict[str, Any] = {"imputed": str(path), "filled": holes.cells, "rows": rows}
+        if copies:
+            facts["copies"] = [str(each) for each in copies]
+            shown.append(f"wrote {len(copies)} completed copies, {copies[0]} to {copies[-1].name}")
+        return Answer(facts, shown)
+
+    def outliers(
+        self,
+        data: str | Path,
+        *,
+        level: float = 0.05,
+        why: bool = True,
+        out: Path | None = None,
+    ) -> Answer:
+        """Finds rows that are unlike the fitted rows: log-density, p-value, verdict and reasons of
+        each. On average at most a share of `level` of ordinary rows is called an outlier.
+
+        Args:
+            data: the file to judge.
+            level: the share of ordinary rows that may be called outliers.
+            why: name the columns of each outlier that cost most given the others, and what was
+                expected there, in the column `why`.
+            out: the file to write; by default `outliers.csv` in the run's folder.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"--level is a share between 0 and 1, got {level}")
+        source, path = Path(data), Path(out or self.result("outliers.csv"))
+        detector, count = self.table.detector(level), 0
+        told = why and self.table.density.fitted_.closed_form is not None
+        told = told and path.suffix.lower() not in NUMPY
+
+        def answer(piece: pl.DataFrame, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
+            rows = self.table.fitted(piece)
+            found = detector.judged(rows)
+            columns = [
+                *self.table.carried(piece, first),
+                pl.Series("log_prob", found.log_prob),
+                pl.Series("p_value", found.p_value),
+                pl.Series("outlier", found.outlier.astype(np.int64)),
+            ]
+            if told:
+                text = [""] * len(piece)
+                which = np.flatnonzero(found.outlier)
+                if len(which):
+                    for row, each in zip(which, detector.explain(rows[which]), strict=True):
+                        text[row] = str(each)
+                columns.append(pl.Series("why", text, dtype=pl.String))
+            advance(len(piece))
+            return pl.DataFrame(columns)
+
+        stream = self._stream("outliers", source, path, PIECE, {"options": [level, told]})
+
+        def look(found: pl.DataFrame) -> None:
+            nonlocal count
+            count += int(found["outlier"].sum())
+
+        rows = stream.run(self.table.whole_pieces(source), answer, look=look)
+        line = (
+            f"wrote {path}: {count} of {rows} rows are outliers at level {level:g}, by "
+            f"{len(detector.ordinary_)} calibration rows"
+        )
+        return Answer({"outliers": str(path), "found": count, "rows": rows}, [line])
+
+    def _stream(
+        self,
+        verb: str,
+        source: Path,
+        target: Path | None,
+        rows: int,
+        plan: dict[str, Any],
+        total: int | None = None,
+    ) -> RowStream:
+        status = (self.folder / "model.safetensors").stat()
+        model = [str(self.folder.resolve()), status.st_size, status.st_mtime_ns]
+        count = self.table.rows_of(source) if total is None else total
+        return RowStream(verb, source, target, rows, count, {"model": model, **plan}, self.display)
+
+    def _say_how_long(self, work: Imputation, holes: "_Holes") -> None:
+        """Says what an imputation by a network costs before it is spent."""
+        if not work.by_network or holes.sample is None:
+            return
+        seconds = work.seconds(holes.sample) * holes.rows / len(holes.sample)
+        if seconds > SAID:
+            self.display.say(
+                f"{counted(holes.rows, 'row')} with missing values take about {seconds:,.0f} s, as "
+                "a network draws them; --method fast draws them by the closed form, in far less"
+            )
+
+    def _holes(self, source: Path) -> "_Holes":
+        """What is missing in a file."""
+        cells, rows = dict.fromkeys(self.table.types, 0), 0
+        sample: pl.DataFrame | None = None
+        for piece in self.table.pieces(source):
+            for column in piece:
+                cells[column.name] += column.null_count()
+            holed = piece.filter(pl.any_horizontal(pl.all().is_null()))
+            rows += len(holed)
+            if len(holed) and sample is None:
+                sample = holed.head(32)
+        columns = tuple(name for name, count in cells.items() if count)
+        return _Holes(sum(cells.values()), rows, columns, sample)
+
+
+@dataclass(frozen=True)
+class _Holes:
+    """What is missing in a file: how many cells, in how many rows and in which columns; and a few
+    of the rows."""
+
+    cells: int
+    rows: int
+    columns: tuple[str, ...]
+    sample: pl.DataFrame | None
+
+
+class _Moments:
+    """The mean and its standard error of numbers that come in pieces, for each of some columns."""
+
+    def __init__(self, columns: int) -> None:
+        self.count, self.infinite = 0, np.zeros(columns)
+        self._sums = np.zeros((2, columns))
+
+    def add(self, values: np.ndarray) -> None:
+        """Adds numbers with shape (n, columns)."""
+        finite = np.where(np.isfinite(values), values, 0.0)
+        self.count += len(values)
+        self.infinite += np.isinf(values).sum(0)
+        self._sums += np.stack([finite.sum(0), (finite**2).sum(0)])
+
+    @property
+    def finite_mean(self) -> np.ndarray:
+        """The mean of the finite numbers."""
+        return np.asarray(self._sums[0] / np.maximum(self.count - self.infinite, 1))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean; minus infinity where a number is."""
+        return np.where(self.infinite > 0, -np.inf, self.finite_mean)
+
+    @property
+    def error(self) -> np.ndarray:
+        """The standard error of the mean; NaN where it is infinite or there is one number."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = np.maximum(self._sums[1] / self.count - self.mean**2, 0.0)
+            return np.where(self.infinite > 0, np.nan, np.sqrt(spread / (self.count - 1)))
+
+
+def _copy_of(path: Path, number: int) -> Path:
+    """The file of a completed copy: x.3.csv beside x.csv."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
