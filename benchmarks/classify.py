@@ -4,8 +4,8 @@
 
 One conditional model of scikit-learn's 8x8 digits is trained. On the test rows it prints the bits
 per dimension with and without the label (their difference is at most H(y) / 64), and the accuracy,
-the log-loss and the calibration error (ECE, 10 bins) of `model.classify` beside other classifiers on
-the same split. Draws at several guidance weights are judged by an SVM that did not see them.
+the log-loss and the calibration error (ECE, 10 bins) of `model.classify` beside other classifiers
+on the same split. Draws at several guidance weights are judged by an SVM that did not see them.
 """
 
 import argparse
