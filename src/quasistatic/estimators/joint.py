@@ -38,6 +38,7 @@ class JointEstimator(TableEstimator):
     validation: ClassVar[float] = 0.15
     space: ClassVar[None] = None
     verbose: ClassVar[bool] = False
+    identity: ClassVar[None] = None
 
     target_: str
 
