@@ -1,21 +1,22 @@
 """Missing values of tables: the error of the posterior mean and the CRPS of draws, against
 scikit-learn's imputers and a Gaussian mixture's exact conditional, same split, same run.
 
-    python benchmarks/impute.py [--tables wine diabetes ...] [--minutes 1.0]
+    python benchmarks/impute.py [--tables wine diabetes ...] [--minutes 1.0] [--only draws ...]
 
 scikit-learn's breast cancer, wine, diabetes and digits, standardised by the training rows; 30 % of
 the values of test rows are hidden at random, and of digits also the right half. RMSE over hidden
 values and CRPS (mean absolute error for those that give one value), with standard errors over test
 rows. Imputers that draw are among the peers: scikit-learn's IterativeImputer with
 `sample_posterior=True`, fitted and run once for each draw. Settings of every method are chosen on
-validation rows, hidden likewise. Prints a table and keeps benchmarks/results/impute.json.
+validation rows, hidden likewise. `--only` runs the methods whose names hold one of its words, and
+keeps the other rows. Prints a table and keeps benchmarks/results/impute.json.
 """
 
 import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,15 @@ import quasistatic as qs
 
 RESULTS = Path(__file__).parent / "results" / "impute.json"
 DRAWS, STEPS = 64, 50
+MIXTURES = (
+    ("full", 1, 1e-3),
+    ("full", 3, 0.1),
+    ("full", 10, 0.1),
+    ("tied", 5, 1e-2),
+    ("diag", 20, 0.05),
+)
+"""Covariances, components and regularisation of the mixtures that are tried."""
+
 Draw = Callable[[np.ndarray], np.ndarray]
 """Rows with NaN (N, D) to draws (N, k, D); k = 1 is a single guess."""
 
@@ -134,39 +144,48 @@ def conditional(mixture: GaussianMixture, rng: np.random.Generator) -> Draw:
     return draw
 
 
-def peers(task: Task) -> Iterator[tuple[str, Draw]]:
-    """Each with its setting chosen on validation rows."""
+Made = Callable[[], Iterable[tuple[str, Draw]]]
+"""Fits a method; its name, with the setting that was chosen, and its draws."""
 
-    def best(name: str, each: dict[str, Draw]) -> tuple[str, Draw]:
+
+def methods(task: Task, minutes: float) -> dict[str, Made]:
+    """Every method, by its name. The peers choose their settings on validation rows."""
+
+    def best(name: str, each: dict[str, Draw]) -> list[tuple[str, Draw]]:
         x = np.where(task.hidden_valid, np.nan, task.valid)
         key = {k: scores(task.valid, d(x), task.hidden_valid)["crps"] for k, d in each.items()}
         chosen = min(key, key=key.__getitem__)
-        return (f"{name}{f', {chosen}' if len(each) > 1 else ''}", each[chosen])
+        return [(f"{name}{f', {chosen}' if len(each) > 1 else ''}", each[chosen])]
 
-    rng = np.random.default_rng(1)
-    yield best("mean", {"": single(SimpleImputer(), task.train)})
-    near = {f"k = {k}": single(KNNImputer(n_neighbors=k), task.train) for k in (3, 5, 10, 20)}
-    yield best("KNN", near)
-    yield best("iterative, Bayesian ridge", {"": single(IterativeImputer(max_iter=20), task.train)})
-    yield best("iterative, Bayesian ridge, draws", {"": chained(task.train)})
-    trees = ExtraTreesRegressor(50, n_jobs=1, random_state=0)
-    few = IterativeImputer(trees, max_iter=3, n_nearest_features=10, random_state=0)
-    yield best("iterative, extra trees", {"": single(few, task.train)})
-    mixtures = {
-        f"{kind} {k}": conditional(
-            GaussianMixture(k, covariance_type=kind, reg_covar=reg, random_state=0).fit(task.train),
-            rng,
-        )
-        for kind, k, reg in (
-            ("full", 1, 1e-3),
-            ("full", 3, 0.1),
-            ("full", 10, 0.1),
-            ("tied", 5, 1e-2),
-            ("diag", 20, 0.05),
-        )
-        if k * 5 < len(task.train)
+    def nearest() -> list[tuple[str, Draw]]:
+        each = {f"k = {k}": single(KNNImputer(n_neighbors=k), task.train) for k in (3, 5, 10, 20)}
+        return best("KNN", each)
+
+    def trees() -> list[tuple[str, Draw]]:
+        forest = ExtraTreesRegressor(50, n_jobs=1, random_state=0)
+        few = IterativeImputer(forest, max_iter=3, n_nearest_features=10, random_state=0)
+        return best("iterative, extra trees", {"": single(few, task.train)})
+
+    def mixtures() -> list[tuple[str, Draw]]:
+        rng, each = np.random.default_rng(1), {}
+        for kind, k, reg in MIXTURES:
+            if k * 5 < len(task.train):
+                law = GaussianMixture(k, covariance_type=kind, reg_covar=reg, random_state=0)
+                each[f"{kind} {k}"] = conditional(law.fit(task.train), rng)
+        return best("Gaussian mixture", each)
+
+    ridge = "iterative, Bayesian ridge"
+    alone, whole = "quasistatic, a network alone", "quasistatic, DiffusionImputer"
+    return {
+        "mean": lambda: best("mean", {"": single(SimpleImputer(), task.train)}),
+        "KNN": nearest,
+        ridge: lambda: best(ridge, {"": single(IterativeImputer(max_iter=20), task.train)}),
+        f"{ridge}, draws": lambda: best(f"{ridge}, draws", {"": chained(task.train)}),
+        "iterative, extra trees": trees,
+        "Gaussian mixture": mixtures,
+        alone: lambda: [(alone, ours(task, minutes))],
+        whole: lambda: [(whole, imputer(task))],
     }
-    yield best("Gaussian mixture", mixtures)
 
 
 def ours(task: Task, minutes: float, seed: int = 0) -> Draw:
@@ -200,6 +219,7 @@ def main() -> None:
     names = ["breast_cancer", "wine", "diabetes", "digits", "digits_half"]
     parser.add_argument("--tables", nargs="+", default=names, choices=names)
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--only", nargs="+", help="parts of the names of methods")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -208,14 +228,11 @@ def main() -> None:
         x = np.where(task.hidden, np.nan, task.test)
         rows = {}
         started = time.perf_counter()
-        methods = [
-            *peers(task),
-            ("quasistatic, a network alone", ours(task, asked.minutes)),
-            ("quasistatic, DiffusionImputer", imputer(task)),
-        ]
-        for method, draw in methods:
-            rows[method] = scores(task.test, draw(x), task.hidden)
-        kept[name] = rows
+        for method, made in methods(task, asked.minutes).items():
+            if asked.only is None or any(word in method for word in asked.only):
+                for chosen, draw in made():
+                    rows[chosen] = scores(task.test, draw(x), task.hidden)
+        kept[name] = (kept.get(name, {}) if asked.only else {}) | rows
         print(f"\n{name}: {len(task.test)} test rows, {time.perf_counter() - started:.0f} s")
         for method, told in rows.items():
             print(

@@ -14,7 +14,7 @@ from quasistatic.estimators.fitted import FitPlan
 from quasistatic.estimators.model_selection import is_kept
 from quasistatic.estimators.outliers import Judged
 from quasistatic.spaces import Table
-from quasistatic.training.loop import Fit
+from quasistatic.training.config import Fit
 
 
 def test_ties_with_calibration_rows_count_as_just_as_unlikely():

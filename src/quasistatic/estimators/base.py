@@ -3,7 +3,7 @@
 __all__ = ["TableEstimator"]
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -26,17 +26,21 @@ from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
-from ..spaces.inference import clocked
+from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
-from .closed_form import FittedLaw, fit_law, plan_law
+from ..spaces.table import shown
+from .closed_form import FittedLaw, fit_law, plan_law, seconds_of_law
 from .column_costs import columns_given_others
 from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
-from .levels import FittedLevels, fit_levels, levels_of, plan_levels
+from .levels import FittedLevels, fit_levels, levels_of, plan_levels, seconds_of_levels
 from .stored import restored_first_format
 from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
 
 FORMAT = 2
+
+WIDEST = 2000
+"""The largest number of columns that are modelled together: a law holds their covariances."""
 
 DIGITS = 9
 """Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
@@ -55,6 +59,7 @@ class TableEstimator(BaseEstimator):
         "validation": [Interval(Real, 0, 1, closed="neither")],
         "space": [Space, None],
         "types": [Mapping, None],
+        "identity": ["array-like", None],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
@@ -65,6 +70,7 @@ class TableEstimator(BaseEstimator):
     validation: float
     space: Any
     types: Mapping[str, str] | None
+    identity: Sequence[str] | None
     random_state: Any
     verbose: bool
 
@@ -158,7 +164,46 @@ class TableEstimator(BaseEstimator):
         Returns:
             The name, the type, the values and the share of missing values of each column, as text.
         """
-        return Table.infer(self._modelled(self._frame(X)), self.types).described()
+        frame = self._frame(X)
+        roles = self._roles(frame)
+        table = Table.infer(roles.select(frame), self.types)
+        found = {row[0]: row for row in table.described()}
+        for series in frame.columns:
+            if series.name not in found:
+                kind = "identity" if series.name in roles.identity else "left out"
+                share = float(series.missing.mean())
+                missing = f"{share:.1%}" if share else ""
+                found[series.name] = (
+                    series.name,
+                    kind,
+                    roles.reasons.get(series.name, "as asked"),
+                    missing,
+                )
+        return [found[series.name] for series in frame.columns]
+
+    def surveyed(self, X: Any) -> tuple[dict[str, tuple[str, str]], list[str]]:
+        """Describes the columns of a table, also where some of them cannot be modelled.
+
+        Args:
+            X: a table, as for :meth:`fit`.
+
+        Returns:
+            The type and the values of each column that can be modelled, as text, by name; and a
+            sentence for each other column.
+        """
+        frame = self._modelled(self._frame(X))
+        columns, wrong = infer_columns(frame.columns, dict(self.types or {}))
+        return {column.name: shown(column) for column in columns}, wrong
+
+    def estimated_seconds(self, X: Any) -> float:
+        """About how long :meth:`fit` takes, found by fitting a few rows for a few steps."""
+        frame, plan = self._modelled(self._frame(X)), self._plan()
+        table, count = self._table(frame)
+        x = table.read(frame).numpy()
+        if count is not None:
+            return seconds_of_levels(x, plan, table, count)
+        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        return seconds_of_law(x, plan, tables)
 
     def planned(self, X: Any) -> str:
         """Describes in a sentence what :meth:`fit` would do with a table."""
@@ -242,9 +287,22 @@ class TableEstimator(BaseEstimator):
         tables = [table] if self.space is not None else in_spaces(table, x, self.types)
         self.fitted_ = fit_law(x, plan, tables)
 
+    def _roles(self, frame: Frame) -> Roles:
+        """Which columns are modelled; the others identify rows, or are left out."""
+        if len(frame.columns) > WIDEST:
+            raise ValueError(
+                f"the table has {len(frame.columns):,} columns, and {WIDEST:,} are modelled at "
+                "most: leave some out, transpose the table if its rows are the columns, or reduce "
+                "the columns first"
+            )
+        if self.identity is None:
+            return Roles.infer(frame, modelled=dict(self.types or {}))
+        names = [each.name for each in frame.columns]
+        return Roles.infer(frame, list(self.identity), modelled=names)
+
     def _modelled(self, frame: Frame) -> Frame:
-        """The columns that are modelled: identities of rows are not."""
-        return Roles.infer(frame, modelled=dict(self.types or {})).select(frame)
+        """The columns that are modelled."""
+        return self._roles(frame).select(frame)
 
     def _table(self, frame: Frame) -> tuple[Table, int | None]:
         """The table of a frame, and how many levels its values have if it is one of small whole

@@ -3,7 +3,7 @@
 __all__ = ["DiffusionImputer", "Filled"]
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -46,7 +46,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             of the closed form by more than a standard error (for :meth:`transform`: if their means
             are). "fast" draws by the closed form, and "network" by
             the network, which takes some hundred times as long.
-        steps, minutes, width, validation, space, types, random_state, verbose: of
+        steps, minutes, width, validation, space, types, identity, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
 
@@ -69,6 +69,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         validation: float = 0.15,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -81,6 +82,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.validation = validation
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 

@@ -4,7 +4,7 @@ __all__ = ["DiffusionOutliers", "Judged"]
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils import files
 from ..spaces import Space
+from ..spaces.clock import PREFIX, Clock
 from .base import TableEstimator
 from .explanation import Explanation, explain_rows, ordinary_costs
 
@@ -46,8 +47,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     Args:
         level: the share of ordinary rows that may be called outliers.
         calibration: share of the rows that are set aside for p-values.
-        steps, minutes, width, validation, evaluations, space, types, random_state, verbose: of
-            :class:`DiffusionDensity`.
+        steps, minutes, width, validation, evaluations, space, types, identity, random_state,
+            verbose: of :class:`DiffusionDensity`.
 
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
@@ -79,6 +80,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         evaluations: int = 64,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -91,6 +93,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.evaluations = evaluations
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 
@@ -199,9 +202,13 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             self._ordinary_costs = ordinary_costs(self.table_, law, self.ordinary_[:MOST])
         own = {series.name: series for series in frame.columns}
         series = [own[column.name] for column in self.table_.columns]
-        return explain_rows(
-            self.table_, law, x, self._ordinary_costs, most, lambda i, k: series[k].value(i)
-        )
+
+        def value(row: int, column: int) -> Any:
+            dtype = self.table_.columns[column].dtype
+            timed = dtype.startswith(PREFIX) and np.isfinite(x[row, column])
+            return Clock.of(dtype).text(x[row, column]) if timed else series[column].value(row)
+
+        return explain_rows(self.table_, law, x, self._ordinary_costs, most, value)
 
     def judged(self, X: Any) -> "Judged":
         """Scores, p-values and decisions together: the rows are scored only once."""

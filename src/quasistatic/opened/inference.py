@@ -148,7 +148,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         mask: Data | None = None,
         rows: int = 8,
         draws: int = 16,
-        particles: int = 64,
+        particles: int = 128,
         repeats: int | None = None,
         times: int | None = None,
         path: int | None = None,
@@ -165,7 +165,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             rows: how many test rows to complete without `data`.
             draws: completed copies of each example.
             particles: particles of the sequential Monte Carlo for each example.
-            repeats: independent sets of particles; by default 8, or as many as the draws need.
+            repeats: independent sets of particles; by default 4, or as many as the draws need.
             times: evenly spread time steps to visit; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition, see :func:`.read_given`.

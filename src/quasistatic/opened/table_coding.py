@@ -79,7 +79,7 @@ def decompress_table(
     with source.open("rb") as stream:
         try:
             header, parts = codec.read(stream, anyway)
-            write_table(target, (table.frame(table.rows(part)) for part in parts))
+            write_table(target, (table.frame(table.rows(part)) for part in parts), table.style)
         except StreamError as error:
             raise StreamError(f"{source}: {error}") from None
     return header

@@ -41,7 +41,7 @@ class SMC(PosteriorMethod):
         particles: in each set. Draws come from few of the first particles (`ancestors`), so that
             intervals by too few are too narrow.
         repeats: independent sets, whose spread gives the standard error of the evidence; None
-            takes 8, or more where that leaves less than two particles for each draw.
+            takes 4, or more where that leaves less than two particles for each draw.
         pull: how much of the slope of the twisting function is added to the steps, from 0; 1 is TDS
             proper. It costs gradients. It helps in few dimensions, and where the posterior has
             several modes it sends too many particles to one of them too early.
@@ -51,7 +51,7 @@ class SMC(PosteriorMethod):
         ValueError: if a number is out of its range.
     """
 
-    particles: int = 64
+    particles: int = 128
     repeats: int | None = None
     pull: float = 0.0
     threshold: float = 0.5
@@ -170,7 +170,7 @@ class SMC(PosteriorMethod):
                 yield replace(here, x=x, log_ratio=here.log_ratio + log_ratio, ahead=ahead)
 
 
-REPEATS = 8
+REPEATS = 4
 """Sets of particles by default."""
 
 

@@ -133,13 +133,13 @@ class Complete:
     draws: int | None = option("Completed copies of each example.", 16, "INT", within=ONE_OR_MORE)
     particles: int | None = option(
         "Particles of the sequential Monte Carlo for each example.",
-        64,
+        128,
         "INT",
         within=ONE_OR_MORE,
     )
     repeats: int | None = option(
         "Independent sets of particles.",
-        "8, or as many as the draws need",
+        "4, or as many as the draws need",
         "INT",
         within=ONE_OR_MORE,
     )

@@ -1,6 +1,6 @@
 """Reading a text table: its dialect, its names, its rows, and what each column holds."""
 
-__all__ = ["read_text"]
+__all__ = ["listed", "read_text"]
 
 import csv
 import itertools
@@ -14,7 +14,7 @@ from typing import IO, Any
 import polars as pl
 
 from .cells import Column, examine
-from .dialect import LINES, NAMES, Dialect
+from .dialect import LINES, Dialect
 from .header import Header
 from .missing import MISSING
 from .notation import Notation, Style
@@ -44,10 +44,11 @@ def read_text(
     encoding: str | None,
     notations: Mapping[str, Notation],
 ) -> ScannedFile:
-    """Opens a text table; see :func:`open_table`.
+    """Opens a text table; see :func:`open_table`. What is wrong with cells, rows and names is
+    listed in its problems.
 
     Raises:
-        ValueError: with all problems of the file.
+        ValueError: if it is no text table at all.
     """
     dialect = Dialect.of(path, encoding)
     source, plain = path, dialect
@@ -64,8 +65,6 @@ def read_text(
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
     columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
     problems += _of_cells(path, columns)
-    if problems:
-        raise ValueError(_listed(path, problems))
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]
     frame = scanned.select(each.read(words) for each in columns)
@@ -79,10 +78,20 @@ def read_text(
         own,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
-    notes = (*_unusual(path, dialect), *layout.notes, *_notes(columns))
+    notes = (*layout.notes, *_notes(columns))
     text = scanned.select(each.name for each in columns)
     return ScannedFile(
-        path, max(rows, 0), frame, frame.collect_schema(), notes, style, found, text, kept
+        path,
+        max(rows, 0),
+        frame,
+        frame.collect_schema(),
+        notes,
+        style,
+        found,
+        text,
+        kept,
+        tuple(problems),
+        tuple(columns),
     )
 
 
@@ -177,7 +186,8 @@ def _shell(word: str) -> str:
     return word if word.replace("_", "").replace(".", "").isalnum() else repr(word)
 
 
-def _listed(path: Path, problems: Sequence[str]) -> str:
+def listed(path: Path, problems: Sequence[str]) -> str:
+    """The message of an error about problems of a file: the first twenty, and how many more."""
     if len(problems) == 1:
         own = problems[0]
         return own if str(path) in own else f"{path}: {own}. The first row of data is row 1"
@@ -187,20 +197,12 @@ def _listed(path: Path, problems: Sequence[str]) -> str:
     return f"{path} has {len(problems)} problems (the first row of data is row 1):{shown}{rest}"
 
 
-def _unusual(path: Path, dialect: Dialect) -> list[str]:
-    """What the dialect has that most files do not."""
-    found = []
-    if dialect.separator not in (",", "\t" if path.suffix.lower() == ".tsv" else ","):
-        found.append(f"columns are separated by {NAMES[dialect.separator]}")
-    if dialect.comment:
-        found.append(f"lines that start with {dialect.comment} are comments")
-    return found
-
-
 def _notes(columns: Sequence[Column]) -> list[str]:
     """What was decided about the cells of columns."""
     found = [each.note for each in columns if each.note]
     for each in columns:
+        if each.is_wrong:
+            continue
         if each.type == "number" and each.odd:
             found.append(
                 f"{each.name}: {each.others:,} of {each.known:,} cells are written in another way "
