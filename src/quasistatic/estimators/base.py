@@ -269,6 +269,12 @@ class TableEstimator(BaseEstimator):
     def _closed_form(self) -> Mixture:
         """The law of x_0 in closed form."""
         law = self.fitted_.closed_form
+        if isinstance(self.fitted_, FittedAtoms):
+            names = [column.name for column in self.fitted_.atoms]
+            raise ValueError(
+                f"the columns {names} have atoms, and a table with such columns has no costs of "
+                "columns: fit without types={...: 'atoms'}"
+            )
         if law is None:
             raise ValueError(
                 "a model of small whole numbers has no closed form, so that its columns have no "
