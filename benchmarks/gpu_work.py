@@ -421,7 +421,7 @@ def train(asked: argparse.Namespace) -> None:
     from quasistatic.recipes import MNIST, BinarizedMNIST
     from quasistatic.recipes import runs as recipes_runs
     from quasistatic.training.config import Fit
-    from quasistatic.training.loop import fit
+    from quasistatic.training.fitting import fit
 
     began = time.monotonic()
     tiny = asked.tiny

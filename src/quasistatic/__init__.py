@@ -39,13 +39,19 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, to_diffusers
+    from .checkpoints import from_diffusers, from_improved_diffusion, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
     from .diagnostics.identities import Report, check
     from .diffusion import Diffusion, load, register
-    from .estimators import DiffusionDensity, DiffusionImputer, DiffusionOutliers
+    from .estimators import (
+        DiffusionClassifier,
+        DiffusionDensity,
+        DiffusionImputer,
+        DiffusionOutliers,
+        DiffusionRegressor,
+    )
     from .heads import (
         Classes,
         Clean,
@@ -93,8 +99,17 @@ if TYPE_CHECKING:
     from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
+    from .recipes.spectral import spectral_law, spectral_model
     from .recipes.tabular import tabular
-    from .sampling import SMC, Guided, Posterior, PosteriorMethod, Stepper
+    from .sampling import (
+        SMC,
+        CorrectedGuidance,
+        Guidance,
+        Guided,
+        Posterior,
+        PosteriorMethod,
+        Stepper,
+    )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
     from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
@@ -123,13 +138,16 @@ __all__ = [
     "Continuous",
     "ContinuousTime",
     "Corrected",
+    "CorrectedGuidance",
     "data",
     "Dequantized",
     "diagnostics",
     "Diffusion",
+    "DiffusionClassifier",
     "DiffusionDensity",
     "DiffusionImputer",
     "DiffusionOutliers",
+    "DiffusionRegressor",
     "distributions",
     "Elbo",
     "Equilibrium",
@@ -142,7 +160,9 @@ __all__ = [
     "FixedSmall",
     "Flow",
     "from_diffusers",
+    "from_improved_diffusion",
     "GaussianKernel",
+    "Guidance",
     "Guided",
     "Head",
     "heads",
@@ -193,6 +213,8 @@ __all__ = [
     "Smooth",
     "Space",
     "spaces",
+    "spectral_law",
+    "spectral_model",
     "Spread",
     "Stepper",
     "StreamError",
@@ -224,13 +246,14 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers to_diffusers",
+    ".checkpoints": "from_diffusers from_improved_diffusion to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
     ".diagnostics.identities": "Report check",
     ".diffusion": "Diffusion load register",
-    ".estimators": "DiffusionDensity DiffusionImputer DiffusionOutliers",
+    ".estimators": "DiffusionClassifier DiffusionDensity DiffusionImputer DiffusionOutliers "
+    "DiffusionRegressor",
     ".heads": "Classes Clean Clipped Corrected Equilibrium Exact Head Levels Mean Natural Noise "
     "ProductHead Spread Velocity",
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
@@ -241,8 +264,9 @@ _HOMES = {
     ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
+    ".recipes.spectral": "spectral_law spectral_model",
     ".recipes.tabular": "tabular",
-    ".sampling": "Guided Posterior PosteriorMethod SMC Stepper",
+    ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
     ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",

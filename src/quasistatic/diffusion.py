@@ -20,17 +20,20 @@ from ._utils.allocation import Misfit, require_weights
 from ._utils.naming import as_path
 from ._utils.randomness import Rng, as_generator
 from ._utils.serialization import FORMAT
-from ._utils.validation import as_array, as_tensor
+from ._utils.validation import as_array, as_tensor, instance_of
 from .coding import Codec
 from .heads import variances
 from .hub import Card, Repository, publish, write_pretrained
 from .kernels import schedules
-from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
+from .likelihood import Classification, Method, Sandwich, Score, bound, bound_to, classify, sandwich
 from .likelihood.terms import count_terms
 from .model import Model
 from .networks.earlier_classes import converted_description, converted_tensors
 from .sampling import (
     SMC,
+    CorrectedGuidance,
+    Guidance,
+    GuidedDraws,
     Multistep,
     Posterior,
     PosteriorMethod,
@@ -116,6 +119,7 @@ class Diffusion(Model):
         rng: Rng = None,
         *,
         given: object = None,
+        guidance: Guidance | CorrectedGuidance | None = None,
         stepper: Stepper | None = None,
     ) -> Tensor:
         """n draws from the model, or from p(x | y) with `given`.
@@ -130,6 +134,9 @@ class Diffusion(Model):
                 and on a GPU, to within the rounding of batches of different sizes.
             given: y of p(x | y), for a model with a condition: one value, or one for each draw;
                 None (the default) for p(x), or what :meth:`given` gave.
+            guidance: `Guidance(weight)` leads each step towards `given` and away from p(x), which
+                gives typical draws; `CorrectedGuidance(weight)` draws from
+                p(x | y)^(1 + w) p(x)^(-w) / Z by weighted walks, see :meth:`guided`.
             stepper: how a walk goes from x_t to x_s, by default `Ancestral()`, which draws from the
                 law that `score` bounds.
 
@@ -142,7 +149,40 @@ class Diffusion(Model):
             ValueError: if n < 1, or the times make no chain; or `given` is no value of the
                 condition, or has another number of values.
         """
-        return sample(self.given_each(given, n), n, times, rng, stepper)
+        model = self.given_each(given, n)
+        if isinstance(guidance, CorrectedGuidance):
+            if stepper is not None:
+                raise ValueError("weighted walks have steps of their own: leave the stepper out")
+            return guidance.draw(model, n, self._listed(times), rng).draws
+        if guidance is not None:
+            model = guidance.applied(model)
+        return sample(model, n, times, rng, stepper)
+
+    def guided(
+        self,
+        n: int,
+        guidance: CorrectedGuidance,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        given: object = None,
+    ) -> GuidedDraws:
+        """n draws from p(x | y)^(1 + w) p(x)^(-w) / Z with log Z and the effective sample size.
+
+        Args:
+            n: how many draws.
+            guidance: `CorrectedGuidance(weight)`.
+            times: the chain, see :meth:`Model.times`; by default all T steps.
+            rng: a seed, a generator or None.
+            given: the one value of y.
+
+        Raises:
+            TypeError: if nothing is given.
+            ValueError: if several values are given.
+        """
+        instance_of("guidance", guidance, CorrectedGuidance, "CorrectedGuidance(1.0)")
+        model = self if given is None else self.given(given)
+        return guidance.draw(model, n, self._listed(times), rng)
 
     def encode(
         self,
@@ -259,6 +299,37 @@ class Diffusion(Model):
         terms = count_terms(self, self.times(times))
         shares = None if evaluations is None or evaluations >= terms else evaluations
         return bound(model, x, shares, self.times(times), source)
+
+    def classify(
+        self,
+        x: object,
+        rounds: int = 8,
+        each: int = 8,
+        rng: Rng = None,
+        *,
+        prior: Sequence[float] | None = None,
+    ) -> Classification:
+        """p(y | x) of each example by Bayes' rule from the bounds of p(x | y), with error bars.
+
+        All classes share times and noise, and classes that are far behind get no more evaluations.
+
+        Args:
+            x: raw data with shape (N, *).
+            rounds: of evaluations at most, 2 or more.
+            each: evaluations of a class in a round; the first round takes 16.
+            rng: a seed, a generator or None.
+            prior: p(y) of each class; by default the same for all.
+
+        Returns:
+            A :class:`.Classification`: `.log_prob` and `.stderr` of shape (N, classes), `.label`.
+
+        Raises:
+            TypeError: if the model has no condition, or one that is no ClassLabel; or its weights
+                have 16 bits.
+            ValueError: if a number is out of range, or the prior does not fit.
+        """
+        self._require_precision("classify")
+        return classify(self, x, rounds, each, prior, as_generator(rng))
 
     def sandwich(
         self,

@@ -476,19 +476,9 @@ def test_several_conditions_by_name_are_stored_and_read(tmp_path):
 
 def test_commands_take_the_condition(tmp_path, say, refused):
     run, out = tmp_path / "run", tmp_path / "out.npy"
-    size = [
-        "--width",
-        "16",
-        "--depth",
-        "1",
-        "--steps",
-        "20",
-        "--fit.steps",
-        "4",
-        "--fit.validations",
-        "1",
-    ]
-    say("train", "digits", "--given", "label", *size, "-o", run)
+    size = {"width": 16, "depth": 1, "steps": 20, "fit.steps": 4, "fit.validations": 1}
+    words = [word for name, value in size.items() for word in (f"--{name}", value)]
+    say("train", "digits", "--given", "label", *words, "-o", run)
     assert say("sample", run, "--given", "0,1,2", "-n", 6, "-o", out)["shape"] == [6, 64]
     by_command, model = np.load(out), qs.load(run)
     assert (by_command == model.sample(6, given=[0, 1, 2, 0, 1, 2], rng=0).numpy()).all()

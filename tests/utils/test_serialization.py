@@ -137,7 +137,7 @@ NETWORKS = [
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1, condition=3),
     networks.DiffusersUNet(
         *((3, 4, 8), 50, (8, 12), 1, (1,), (0,), 4, 2, 2, 1e-6, True, 0, (0,), (1,), True, False),
-        *(4, 1.5, 24, False, 1.0, "mish", True, 0.1, 3),
+        *(4, 1.5, 24, False, 1.0, "mish", True, 0.1, 2, True, 3),
     ),
     networks.DiT((3, 8), 12, 2, 3, 2, 4, 2.0, 0.1, True, 1, condition=3),
     networks.Padded((3, 7), networks.UNet((3, 8), 4, (1, 2), axes=1)),

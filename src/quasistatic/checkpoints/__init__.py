@@ -10,15 +10,17 @@ from .._utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .folders import is_diffusers
+    from .improved_diffusion import from_improved_diffusion
     from .reading import from_diffusers
     from .writing import to_diffusers
 
-__all__ = ["from_diffusers", "is_diffusers", "to_diffusers"]
+__all__ = ["from_diffusers", "from_improved_diffusion", "is_diffusers", "to_diffusers"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "folders": "is_diffusers",
+        "improved_diffusion": "from_improved_diffusion",
         "reading": "from_diffusers",
         "writing": "to_diffusers",
     },

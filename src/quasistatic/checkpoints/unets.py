@@ -119,7 +119,7 @@ def unet_of_config(
         c["act_fn"],
         c["center_input_sample"],
         c["dropout"],
-        c["num_class_embeds"] or 0,
+        condition=c["num_class_embeds"] or 0,
     )
 
 
@@ -138,6 +138,10 @@ def config_of_unet(network: DiffusersUNet) -> dict[str, Any]:
     channels = n.shape[0] if len(n.shape) == 3 else 1
     if len(n.shape) > 3:
         raise ValueError(f"UNet2DModel is of images (H, W) or (C, H, W), got shape {n.shape}")
+    if n.rescaled and n.steps != 1000:
+        raise ValueError(
+            f"the network sees 1000 (t - 1) / T with T = {n.steps}, and UNet2DModel sees t - 1"
+        )
     down, down_type = _blocks("Down", depth, n.down_attention, n.down_residual)
     up, up_type = _blocks("Up", depth, n.up_attention, n.up_residual)
     default_groups = None if n.scale_shift else n.groups
@@ -165,13 +169,28 @@ def config_of_unet(network: DiffusersUNet) -> dict[str, Any]:
         "upsample_type": up_type,
         "dropout": n.dropout,
         "act_fn": n.activation,
-        "attention_head_dim": n.head_width,
+        "attention_head_dim": _head_width(n),
         "norm_num_groups": n.groups,
         "attn_norm_num_groups": None if n.middle_groups == default_groups else n.middle_groups,
         "norm_eps": n.epsilon,
         "resnet_time_scale_shift": "scale_shift" if n.scale_shift else "default",
         "add_attention": n.middle_attention,
     }
+
+
+def _head_width(n: DiffusersUNet) -> int | None:
+    """Channels of an attention head; None for one head."""
+    if n.heads is None or n.heads == 1:
+        return n.head_width if n.heads is None else None
+    places = {*n.down_attention, *n.up_attention}
+    places |= {len(n.widths) - 1} if n.middle and n.middle_attention else set()
+    widths = {n.widths[level] for level in places}
+    if len(widths) > 1:
+        raise ValueError(
+            f"the network has {n.heads} attention heads at every resolution, and UNet2DModel has "
+            f"heads of the same width, where the channels are {sorted(widths)}"
+        )
+    return widths.pop() // n.heads if widths else None
 
 
 def _whole(config: Mapping[str, Any]) -> dict[str, Any]:

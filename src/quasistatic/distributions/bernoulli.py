@@ -79,5 +79,9 @@ class Bernoulli(Family):
     def log_partition(self) -> Tensor:
         return F.softplus(self.logit)
 
+    @property
+    def natural(self) -> tuple[Tensor, Tensor]:
+        return self.logit, torch.zeros_like(self.logit)
+
     def tilt(self, linear: Tensor, precision: Tensor) -> "Bernoulli":
         return Bernoulli(self.logit + linear - precision / 2)  # x^2 = x on {0, 1}

@@ -95,6 +95,10 @@ class Categorical(Family):
     def log_partition(self) -> Tensor:
         return self.groups.put_first(self.groups.logsumexp(self.logits))
 
+    @property
+    def natural(self) -> tuple[Tensor, Tensor]:
+        return self.log_p, torch.zeros_like(self.log_p)
+
     def tilt(self, linear: Tensor, precision: Tensor) -> "Categorical":
         return Categorical(self.logits + linear - precision / 2, self.groups)  # x^2 = x
 

@@ -134,6 +134,30 @@ class Family(abc.ABC):
             A member of the same family.
         """
 
+    @property
+    def natural(self) -> tuple[Tensor, Tensor]:
+        """The natural parameters: the linear term and the precision, each (B, *), of which a tilt
+        adds to.
+
+        Raises:
+            TypeError: if the distribution is in no exponential family with these.
+        """
+        raise TypeError(
+            f"{type(self).__name__} has no natural parameters, so it cannot be guided: use the "
+            "head that the network was trained with"
+        )
+
+    def extrapolate(self, other: Any, weight: Tensor) -> Self:
+        """The member with natural parameters (1 + weight) of this one less weight of the other:
+        proportional to p(x)^(1 + weight) other(x)^(-weight). It is a tilt.
+
+        Args:
+            other: a member of the same family, with the same shape.
+            weight: broadcasting to (B, *), -1 or more.
+        """
+        ours, theirs = self.natural, other.natural
+        return self.tilt(*(weight * _minus(a, b) for a, b in zip(ours, theirs, strict=True)))
+
     def all_in_group(self, mask: Tensor) -> Tensor:
         """Whether the mask is True for all scalars that belong to one variable.
 
@@ -158,6 +182,11 @@ class Family(abc.ABC):
             A member of the same family.
         """
         return type(self)(*(getattr(self, field.name).to(dtype) for field in fields(self)))  # type: ignore[arg-type]
+
+
+def _minus(a: Tensor, b: Tensor) -> Tensor:
+    """a - b; 0 where both are the same infinity."""
+    return torch.where(a == b, 0.0, a - b)
 
 
 def times(p: Tensor, log_q: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ __all__ = ["Gaussian"]
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from .._utils.constants import host_decides
 from .._utils.randomness import normal
 from .family import Family
+
+LEAST_SHRINK = 0.05
+"""The least precision of an extrapolated member, in units of that of the first one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,20 @@ class Gaussian(Family):
 
     def log_partition(self) -> Tensor:
         return self.loc**2 / (2 * self.variance) + 0.5 * self.variance.log()
+
+    @property
+    def natural(self) -> tuple[Tensor, Tensor]:
+        return self.loc / self.variance, (1 / self.variance).expand_as(self.loc)
+
+    def extrapolate(self, other: Any, weight: Tensor) -> "Gaussian":
+        # Written in the ratio of the variances, so that two point masses have a member too. Where
+        # no member is normalised, or hardly, the other is taken with this variance.
+        ratio = torch.where(other.variance > 0, self.variance / other.variance, 1.0)
+        shrink = 1 + weight * (1 - ratio)
+        ratio = torch.where(shrink > LEAST_SHRINK, ratio, 1.0)
+        shrink = 1 + weight * (1 - ratio)
+        loc = ((1 + weight) * self.loc - weight * ratio * other.loc) / shrink
+        return Gaussian(loc, (self.variance / shrink).expand_as(loc))
 
     def tilt(self, linear: Tensor, precision: Tensor) -> "Gaussian":
         # variance' = 1 / (1 / variance + precision), written so that a point mass stays one.

@@ -11,7 +11,7 @@ import abc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -97,6 +97,14 @@ class OnLattice(Family):
 
     def tilt(self, linear: Tensor, precision: Tensor) -> Self:
         return self._with(linear=self.linear + linear, precision=self.precision + precision)
+
+    def extrapolate(self, other: "OnLattice", weight: Tensor) -> Self:
+        """As :meth:`Family.extrapolate`, level by level, as a :class:`Lattice`."""
+        from .lattice import Lattice  # which is one of these
+
+        ours, theirs = self.log_probs, other.log_probs
+        more = torch.where(ours == theirs, 0.0, ours - theirs)
+        return cast(Self, Lattice(ours + weight[..., None] * more, self.values))
 
     @property
     def log_probs(self) -> Tensor:

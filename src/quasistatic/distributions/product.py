@@ -65,6 +65,11 @@ class Product(Family):
     def log_partition(self) -> Tensor:
         return self._nats(part.log_partition() for part in self.parts)
 
+    def extrapolate(self, other: Self, weight: Tensor) -> "Product":
+        pairs = zip(self.parts, other.parts, strict=True)
+        parts = tuple(p.extrapolate(q, weight) for p, q in pairs)
+        return Product(parts, self.widths, self.present)
+
     def tilt(self, linear: Tensor, precision: Tensor) -> "Product":
         tilted = tuple(part.tilt(*by) for part, *by in self._with(linear, precision))
         return Product(tilted, self.widths, self.present)

@@ -6,12 +6,20 @@ a network is then trained to correct it. The correction is kept only if it makes
 likelier; otherwise the model is the mixture alone.
 """
 
-__all__ = ["FittedLaw", "fit_law", "plan_law"]
+__all__ = [
+    "FittedLaw",
+    "encoded",
+    "fit_law",
+    "fitted_from_law",
+    "law_of",
+    "plan_law",
+    "seconds_of_law",
+]
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,7 +45,7 @@ from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
 from .fitted import FitPlan, FitSummary, Fitted, Method
-from .model_selection import JUDGES, TRAINED, is_kept, is_promising, is_tried, words
+from .model_selection import JUDGES, PILOT_FIT, TRAINED, is_kept, is_promising, is_tried, words
 from .network_completion import (
     PILOT,
     PILOT_DRAWS,
@@ -66,6 +74,9 @@ more, that judge them, by mixtures of so many components at most."""
 CLEAR = 1.0
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
 
+TIMED = 300
+"""Rows that are fitted to estimate the time of a fit."""
+
 TIED = 0.9
 """A column whose share of distinct numbers is at most this is taken to be rounded."""
 
@@ -73,7 +84,15 @@ TIED = 0.9
 @dataclass(frozen=True, eq=False)
 class FittedLaw(Fitted):
     """A closed-form law, with or without a network that corrects it. Without one, all answers are
-    computed in closed form."""
+    computed in closed form.
+
+    Args:
+        model, table, summary: of :class:`Fitted`.
+        shares: the weights of the candidates, with which it can be fitted to other rows; None once
+            it was stored.
+    """
+
+    shares: Mapping[Candidate, float] | None = field(default=None, repr=False)
 
     about = (
         "a lower bound on log p(x) in continuous time; exact where nothing is corrected, but for "
@@ -141,45 +160,17 @@ class FittedLaw(Fitted):
         raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
-    def _by_network(
-        self,
-        x: np.ndarray,
-        draws: int,
-        particles: int,
-        seed: int,
-        distinct: bool,
-        done: Callable[[int], None] | None = None,
-    ) -> np.ndarray:
-        times = informative_times(self.model)
-        return completed_by_row(self.model, x, draws, particles, seed, distinct, times, done)
-
-    @cached_property
-    def _network_fills_better(self) -> tuple[bool, bool]:
-        """Whether the network's draws of missing values are better, and whether their means are: by
-        rows of the model's own law, so that a fitted model needs no data to decide."""
-        rows = self.model.sample(PILOT, SAMPLED, 0).double().numpy()
-        return network_fills_better(
-            rows,
-            np.where((spread := rows.std(0)) > 0, spread, 1.0),
-            lambda x: self._by_law(x, PILOT_DRAWS, 0, False),
-            lambda x: self._by_network(x, PILOT_DRAWS, PILOT_DRAWS, 0, False),
-        )
-
-    @property
-    def closed_form(self) -> Mixture:
-        return self.network.denoiser.law
-
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
         if self.network.corrects:
             return super().log_evidence(given, seed)
         event, rng = given.event(), torch.Generator().manual_seed(seed)
-        found, error = RestrictedMixture(self._law, event).log_evidence(rng)
+        found, error = RestrictedMixture(law_of(self), event).log_evidence(rng)
         return float((found + given.log_volume(event.known)).logsumexp(0)), error
 
     def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
         if self.network.corrects:
             return super().sample_given(given, n, seed)
-        law = RestrictedMixture(self._law, given.event())
+        law = RestrictedMixture(law_of(self), given.event())
         rng, found, count = torch.Generator().manual_seed(seed), [], 0
         while count < n:  # rounding may move a value out of its interval
             rows = self.table.decode(law.sample(n - count, rng)).numpy()
@@ -210,7 +201,7 @@ class FittedLaw(Fitted):
                 found[rows] = self.known(torch.from_numpy(x[rows])).numpy()
                 continue
             event = Given(given.table, tuple(left)).event(known)
-            joint, _ = RestrictedMixture(self._law, event).log_evidence(rng)
+            joint, _ = RestrictedMixture(law_of(self), event).log_evidence(rng)
             joint = joint + given.log_volume(event.known)
             found[rows] = joint.reshape(len(rows), -1).logsumexp(1).numpy()
         return found, self.log_evidence(given, seed)[0]
@@ -228,10 +219,38 @@ class FittedLaw(Fitted):
             )
         return Within(torch.from_numpy(rows), event.allowed, event.low, event.high)
 
+    def _by_network(
+        self,
+        x: np.ndarray,
+        draws: int,
+        particles: int,
+        seed: int,
+        distinct: bool,
+        done: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        times = informative_times(self.model)
+        return completed_by_row(self.model, x, draws, particles, seed, distinct, times, done)
+
+    @cached_property
+    def _network_fills_better(self) -> tuple[bool, bool]:
+        """Whether the network's draws of missing values are better, and whether their means are: by
+        rows of the model's own law, so that a fitted model needs no data to decide."""
+        rows = self.model.sample(PILOT, SAMPLED, 0).double().numpy()
+        return network_fills_better(
+            rows,
+            np.where((spread := rows.std(0)) > 0, spread, 1.0),
+            lambda x: self._by_law(x, PILOT_DRAWS, 0, False),
+            lambda x: self._by_network(x, PILOT_DRAWS, PILOT_DRAWS, 0, False),
+        )
+
     @property
     def _law(self) -> Mixture:
         """The law of x_0 in float64."""
         return self.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
+
+    @property
+    def closed_form(self) -> Mixture:
+        return self.network.denoiser.law
 
     @property
     def network(self) -> ResidualDenoiser:
@@ -244,6 +263,17 @@ class FittedLaw(Fitted):
     def _exact(self) -> Diffusion:
         """The model in float64, where a score has the same digits in every batch."""
         return deepcopy(self.model).double()
+
+
+def law_of(fitted: FittedLaw) -> Mixture:
+    """The law of x_0 in float64, without a network's correction."""
+    return fitted.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
+
+
+def fitted_from_law(table: Table, law: Mixture, seed: int) -> FittedLaw:
+    """The model of the rows of a table with a law that is known, and no correction."""
+    start = _Start(table, law, {}, {}, None, np.arange(0), None)
+    return FittedLaw(_model(start, FitPlan(width=8, seed=seed)), table, FitSummary())
 
 
 def _with_listed(given: Given, rows: np.ndarray) -> np.ndarray:
@@ -268,6 +298,7 @@ class _Start:
         described: the same by the candidates' descriptions.
         apart: a law that has not seen some of the rows; None if there is none at hand.
         held_out: which rows these are.
+        simple: a law of few components that has not seen them either; None as before.
     """
 
     table: Table
@@ -276,6 +307,7 @@ class _Start:
     described: dict[str, float]
     apart: Mixture | None
     held_out: np.ndarray
+    simple: StackedLaw | None
 
 
 _Tried = tuple[Table, Tensor, Trial]
@@ -293,7 +325,29 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
         if learned.summary.kept:
             return learned
         summary = learned.summary  # the network is dropped, and the law is that of all rows
-    return FittedLaw(_model(start, plan), start.table, summary)
+    return FittedLaw(_model(start, plan), start.table, summary, start.shares)
+
+
+def fit_again(whole: FittedLaw, rows: np.ndarray, table: Table, plan: FitPlan) -> FittedLaw:
+    """The law of other rows (N, C), of another table with the same columns, by the candidates and
+    the weights of a law that was fitted before."""
+    assert whole.shares is not None  # as the caller has checked
+    x_0, fits = encoded(rows, table)
+    return fitted_from_law(table, fitted_again(x_0, fits, whole.shares, plan.seed), plan.seed)
+
+
+def seconds_of_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> float:
+    """About how long :func:`fit_law` takes: as long as a few rows need, times the number of rows,
+    and the steps of a network at the pace of a few."""
+    order = np.random.default_rng(plan.seed).permutation(len(rows))
+    few, begun = rows[order[:TIMED]], time.perf_counter()
+    start = _start(few, plan, tables)
+    seconds = (time.perf_counter() - begun) * max(1.0, len(_some(rows, plan)) / len(few))
+    if is_tried(plan, len(rows)):
+        steps = TRAINED.steps if plan.steps is None else plan.steps
+        training = steps / plan.steps_in(10.0, _model(start, plan), rows, TRAINED) * 10.0
+        seconds += training if plan.minutes is None else min(training, 60 * plan.minutes)
+    return seconds
 
 
 def plan_law(rows: int, plan: FitPlan, table: Table) -> str:
@@ -307,31 +361,37 @@ def _width(table: Table, plan: FitPlan) -> int:
 
 
 def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> FittedLaw:
-    """A model whose law and network are of some rows, judged by the others. A pilot as long as the
-    law took to fit, in seconds, decides whether the network is trained to its end."""
-    if start.apart is not None:
-        law, valid = start.apart, start.held_out
+    """A law of few components and a network that corrects it, both of some rows. The other rows
+    compare it with the closed-form law. A pilot as long as the law took to fit, in seconds, or
+    longer decides whether the network is trained to its end."""
+    if start.apart is not None and start.simple is not None:
+        valid, best = start.held_out, start.apart
         train = np.setdiff1d(np.arange(len(rows)), valid)
+        law, described = start.simple.law, start.simple.described
     else:
         train, valid = plan.split(len(rows))
-        x_0, fits = _encoded(rows[train], start.table)
-        law = fitted_again(x_0, fits, start.shares, plan.seed)
+        x_0, fits = encoded(rows[train], start.table)
+        law = best = fitted_again(x_0, fits, start.shares, plan.seed)
+        described = start.described
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
-    fitted = FittedLaw(model, start.table, FitSummary(start.described))
+    fitted = FittedLaw(model, start.table, FitSummary(described))
+    shown = start.table.encode(torch.from_numpy(judges))
+    behind = (best.log_prob(shown) - law.log_prob(shown)).numpy()
     spent = 0
     if plan.steps is None and plan.minutes is None:
-        pilot = plan.steps_in(seconds, model, rows[train], TRAINED)
-        if pilot < TRAINED.steps:
+        steps = max(PILOT_FIT.steps, plan.steps_in(seconds, model, rows[train], TRAINED))
+        if steps < TRAINED.steps:
             before = deepcopy(model.state_dict())
-            spent = plan.train(model, rows[train], judges, replace(TRAINED, steps=pilot))
-            won = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
-            if not is_promising(won):
-                return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent))
+            spent = plan.train(model, rows[train], judges, replace(PILOT_FIT, steps=steps))
+            gain = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
+            if not is_promising(gain, behind):
+                summary = FitSummary(start.described, *is_kept(gain - behind), spent)
+                return replace(fitted, summary=summary)
             model.load_state_dict(before)
     steps = plan.train(model, rows[train], judges, TRAINED)
     fitted = replace(fitted, model=model.eval())
-    won = fitted.gain(judges, LOOKS, plan.seed)
-    return replace(fitted, summary=FitSummary(start.described, *is_kept(won), spent + steps))
+    won = fitted.gain(judges, LOOKS, plan.seed) - behind
+    return replace(fitted, summary=FitSummary(described, *is_kept(won), spent + steps))
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
@@ -345,12 +405,13 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
     trials = _not_clearly_worse([_trial(rows, table, plan) for table in tables])
     laws = [(table, x_0, trial.finished()) for table, x_0, trial in trials]
     table, _, best = max(laws, key=lambda each: _judged(*each))
-    return _Start(table, best.law, best.shares, best.described, best.apart, looked_at[best.rows])
+    held_out = looked_at[best.rows]
+    return _Start(table, best.law, best.shares, best.described, best.apart, held_out, best.simple)
 
 
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
     """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
-    x_0, fits = _encoded(rows, table)
+    x_0, fits = encoded(rows, table)
     whole = completed_for_learning(x_0, fits, plan.seed)
     return table, x_0, Trial.of(whole, fits, plan.seed, most)
 
@@ -383,7 +444,7 @@ def _some(rows: np.ndarray, plan: FitPlan) -> np.ndarray:
     return np.sort(np.random.default_rng(plan.seed).permutation(len(rows))[:most])
 
 
-def _encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
+def encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
     """x_0 of rows, and how each of its blocks is fitted."""
     x_0 = table.encode(torch.from_numpy(rows))
     blocks = table.blocks

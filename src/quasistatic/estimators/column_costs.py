@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..distributions.mixtures import Mixture, RealLaw, RowsGivenOthers
 from ..spaces import Table
+from ..spaces.clock import PREFIX, Clock
 from ..spaces.columns import Column
 
 AT_ONCE, GRID = 2**22, 2048
@@ -36,20 +37,29 @@ class Expected:
         classes: of a column of names, the most probable ones and their probabilities, until they
             hold `share`.
         share: the probability that they hold.
+        clock: of a column of times, how they are counted; empty for others.
     """
 
     intervals: tuple[tuple[float, float], ...] = ()
     classes: tuple[tuple[str, float], ...] = ()
     share: float = SHARE
+    clock: str = ""
 
     def __str__(self) -> str:
         if self.classes:
             shown = [f"{name} ({_percent(p)})" for name, p in self.classes[:MOST_CLASSES]]
             more = ["..."] if len(self.classes) > MOST_CLASSES else []
             return " or ".join(shown + more)
-        shown = [_interval(low, high) for low, high in self.intervals[:MOST_INTERVALS]]
+        shown = [self._interval(low, high) for low, high in self.intervals[:MOST_INTERVALS]]
         more = ["..."] if len(self.intervals) > MOST_INTERVALS else []
         return " or ".join(shown + more) or "unknown"
+
+    def _interval(self, low: float, high: float) -> str:
+        if self.clock:
+            first, last = (Clock.of(self.clock).text(round(end)) for end in (low, high))
+        else:
+            first, last = number_text(low, high - low), number_text(high, high - low)
+        return first if first == last else f"{first} to {last}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +115,9 @@ class ColumnsGivenOthers:
     ) -> Expected:
         ends = self._raw(column, place, [each for pair in found for each in pair])
         pairs = [(min(a, b), max(a, b)) for a, b in zip(ends[::2], ends[1::2], strict=True)]
-        return Expected(_joined(self.table.columns[column], pairs), share=share)
+        own = self.table.columns[column]
+        clock = own.dtype if own.dtype.startswith(PREFIX) else ""
+        return Expected(_joined(own, pairs), share=share, clock=clock)
 
     def _raw(self, column: int, place: int, values: Sequence[float]) -> list[float]:
         """Values of x_0 at a place as numbers of the column."""
@@ -188,12 +200,6 @@ def number_text(value: float, width: float | None = None) -> str:
         text = f"{value:.{places}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return f"{value:.3g}"
-
-
-def _interval(low: float, high: float) -> str:
-    width = high - low
-    first, last = number_text(low, width), number_text(high, width)
-    return first if first == last else f"{first} to {last}"
 
 
 def _percent(p: float) -> str:

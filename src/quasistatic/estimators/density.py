@@ -2,7 +2,7 @@
 
 __all__ = ["DiffusionDensity"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -42,6 +42,8 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         space: of the real columns that vary, :class:`Continuous` or :class:`YeoJohnson`; by default
             what makes held-out rows likeliest. With a space all columns of numbers are real.
         types: of some columns by name, where values do not say it: see :meth:`Table.infer`.
+        identity: columns of a data frame that identify rows, which are not modelled and stay beside
+            their rows. None finds them by their values (:class:`~quasistatic.spaces.roles.Roles`).
         random_state: seed of everything that is random.
         verbose: whether progress is shown.
 
@@ -67,6 +69,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         evaluations: int = 64,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -77,6 +80,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         self.evaluations = evaluations
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 

@@ -18,16 +18,17 @@ from ..reporting.console import Display
 from ..sampling import SMC, Posterior
 from ..sampling.factors import Factor
 from ..spaces import Space, Table
-from ..training.loop import Fit, fit
+from ..training.config import Fit
+from ..training.fitting import fit
 from .row_events import Given
 
 Method = Literal["auto", "fast", "network"]
 """How missing values are drawn where a network corrects a closed-form law: by the network where
 that changes the answer, by the closed form alone, or always by the network."""
 
-PARTICLES, WALKERS, WALKED = 64, 1024, 100
-"""Particles of a set, draws that are made at once, and times that they visit, where a network
-corrects the law."""
+WALKED, PARTICLES, WALKERS = 100, 64, 1024
+"""Times of the chain that rows with a condition visit, particles of a set, and draws that are made
+at once, where a network corrects the law."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,14 @@ class FitSummary:
         gain: how much training improved log p of validation rows over the start, in nats a row.
         kept: whether the trained network was kept.
         steps: gradient steps that were taken.
+        atoms: of each column with numbers that have a probability of their own, which these are.
     """
 
     start: Mapping[str, float] = field(default_factory=dict)
     gain: float = 0.0
     kept: bool = False
     steps: int = 0
+    atoms: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
@@ -120,7 +123,8 @@ class FitSummary:
     def __repr__(self) -> str:
         first = next(iter(self.start), "nothing")
         more = f" and {len(self.start) - 1} more" if len(self.start) > 1 else ""
-        return f"{type(self).__name__}: {self}; start: {first}{more}"
+        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
+        return f"{type(self).__name__}: {self}; start: {first}{more}{told}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,20 +179,6 @@ class Fitted(abc.ABC):
             done: is called with the number of rows that are done.
         """
 
-    def fills_by_network(self, method: Method, mean: bool) -> bool:
-        """Whether a network draws missing values by a method, which takes far longer.
-
-        Args:
-            method: the user's choice.
-            mean: whether only a summary of the draws of each value is used.
-        """
-        return True
-
-    @property
-    def closed_form(self) -> Mixture | None:
-        """The law of x_0 in closed form, without the network's correction; None if it has none."""
-        return None
-
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
         """log p of what is given, in nats of the table's own units, and its standard error.
 
@@ -235,8 +225,8 @@ class Fitted(abc.ABC):
     def _walked(self, given: Given, draws: int, seed: int) -> Posterior:
         """Weighted particles of the model given an event."""
         rng = torch.Generator().manual_seed(seed)
-        # Two particles for each draw, in sets whose evidences differ by chance.
-        method = SMC(PARTICLES, max(2, math.ceil(2 * max(draws, 4 * PARTICLES) / PARTICLES)))
+        repeats = max(8, math.ceil(2 * draws / PARTICLES))
+        method = SMC(PARTICLES, repeats)
         return self.model.posterior(self._factor(given), draws, WALKED, rng, method=method)
 
     def _factor(self, given: Given) -> Factor:
@@ -245,6 +235,20 @@ class Fitted(abc.ABC):
             "a table of small whole numbers alone is a model of levels, which takes no `given` for "
             "rows: fit with types={column: 'integer'} for one of its columns"
         )
+
+    def fills_by_network(self, method: Method, mean: bool) -> bool:
+        """Whether a network draws missing values by a method, which takes far longer.
+
+        Args:
+            method: the user's choice.
+            mean: whether only a summary of the draws of each value is used.
+        """
+        return True
+
+    @property
+    def closed_form(self) -> Mixture | None:
+        """The law of x_0 in closed form, without the network's correction; None if it has none."""
+        return None
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""

@@ -3,7 +3,7 @@
 __all__ = ["DiffusionImputer", "Filled"]
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -46,7 +46,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             of the closed form by more than a standard error (for :meth:`transform`: if their means
             are). "fast" draws by the closed form, and "network" by
             the network, which takes some hundred times as long.
-        steps, minutes, width, validation, space, types, random_state, verbose: of
+        steps, minutes, width, validation, space, types, identity, random_state, verbose: of
             :class:`DiffusionDensity`.
     """
 
@@ -69,6 +69,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         validation: float = 0.15,
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
+        identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
@@ -81,6 +82,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.validation = validation
         self.space = space
         self.types = types
+        self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
 
@@ -135,10 +137,12 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         by_network = self.fitted_.fills_by_network(self.method, mean=share is None)
         if share is not None and not by_network:
             draws = max(draws, INTERVAL_DRAWS)
+        # The ends of an interval take more particles than a mean.
+        particles = self.particles if share is None else max(self.particles, 2 * draws)
         for i, rows in enumerate(np.array_split(holed, -(-len(holed) // TOGETHER) or 1)):
             if not len(rows):
                 continue
-            drawn = self._drawn(x[rows], draws, by_network, i, done=done)
+            drawn = self._drawn(x[rows], draws, by_network, i, particles, done=done)
             hidden = np.isnan(x[rows])
             typical = self.table_.typical(torch.from_numpy(drawn)).numpy()
             out[rows] = np.where(hidden, typical, x[rows])
@@ -219,6 +223,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         draws: int,
         by_network: bool,
         piece: int = 0,
+        particles: int | None = None,
         distinct: bool = False,
         done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
@@ -227,7 +232,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         seed = self._seed(self.random_state) + (piece if distinct else 0)
         usable = np.where(self.table_.possible(x), x, np.nan)
         found = self.fitted_.complete(
-            usable, draws, self.particles, seed, distinct, by_network, done
+            usable, draws, particles or self.particles, seed, distinct, by_network, done
         )
         return np.where(np.isnan(x)[:, None], found, x[:, None])
 

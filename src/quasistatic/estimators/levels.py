@@ -1,10 +1,11 @@
 """Rows of small whole numbers: a network's prior over the levels of each value."""
 
-__all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels"]
+__all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels", "seconds_of_levels"]
 
+import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
 from ..sampling import SMC
 from ..spaces import Quantized, Table
-from ..training.loop import Fit
+from ..training.config import Fit
 from .fitted import FitPlan, FitSummary, Fitted
 from .network_completion import completed_by_row
 
@@ -124,6 +125,15 @@ def plan_levels(plan: FitPlan, count: int) -> str:
     steps = TRAINED.steps if plan.steps is None else plan.steps
     width = plan.width or WIDTH
     return f"{count} levels a value, by an MLP of width {width}, {steps} steps at most"
+
+
+def seconds_of_levels(rows: np.ndarray, plan: FitPlan, table: Table, count: int) -> float:
+    """About how long :func:`fit_levels` takes, by a few steps."""
+    begun, few = time.perf_counter(), 8
+    fit_levels(rows[: 4 * LEAST_ROWS], replace(plan, steps=few, minutes=None), table, count)
+    steps = TRAINED.steps if plan.steps is None else plan.steps
+    seconds = (time.perf_counter() - begun) * max(1.0, steps / few)
+    return seconds if plan.minutes is None else min(seconds, 60 * plan.minutes)
 
 
 def fit_levels(x: np.ndarray, plan: FitPlan, table: Table, count: int) -> FittedLevels:

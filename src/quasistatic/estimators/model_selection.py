@@ -1,12 +1,13 @@
 """When a network is tried on a closed form, and when what it says is kept."""
 
-__all__ = ["JUDGES", "TRAINED", "is_kept", "is_promising", "is_tried", "words"]
+__all__ = ["JUDGES", "PILOT_FIT", "TRAINED", "is_kept", "is_promising", "is_tried", "words"]
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from ..training.loop import Fit
+from ..training.config import Fit
 from .fitted import FitPlan
 
 ENOUGH, FEWEST = 2000, 4
@@ -20,6 +21,13 @@ SURE = 2.0
 
 TRAINED = Fit(steps=3000, weight_decay=0.05, ema=0.995, validations=20, patience=4)
 """How it is trained."""
+
+
+PILOT_FIT = replace(TRAINED, steps=400, ema=0.98, validations=0, patience=0)
+"""How it is trained for a little while first, or for more steps."""
+
+RISEN = 0.15
+"""The share of what the network must gain that the pilot has to gain."""
 
 
 def is_tried(plan: FitPlan, rows: int) -> bool:
@@ -36,10 +44,14 @@ def is_kept(won: np.ndarray) -> tuple[float, bool]:
     return gain, gain > SURE * error
 
 
-def is_promising(won: np.ndarray) -> bool:
-    """Whether a network that was trained for a little while has won something already, (n,) in
-    nats, so that it is worth training to its end."""
-    return float(won.mean()) > 0
+def is_promising(gain: np.ndarray, behind: np.ndarray) -> bool:
+    """Whether a network that was trained for a little while is worth training to its end.
+
+    Args:
+        gain: of log p of rows over the law that the network corrects, (n,), in nats.
+        behind: by how much that law is behind the best closed-form law, (n,), in nats.
+    """
+    return float(gain.mean()) > max(0.0, RISEN * float(behind.mean()))
 
 
 def words(plan: FitPlan, rows: int, start: str, width: int) -> str:

@@ -20,14 +20,13 @@ from .levels import SHARPEST
 
 @dataclass(frozen=True)
 class CorrectedLevels(DenoisingHead):
-    r"""The network gives the mean and the variance that a known law has for x_0 given x_t, and two
-    corrections f and g. The prior over levels is a discretised logistic, which the known likelihood
-    of x_t multiplies, as in :class:`Levels`.
+    r"""The network gives the law that is known of each value of x_0 given the other values of x_t,
+    a normal proportional to exp(linear x - precision x^2 / 2), and two corrections f and g. The
+    prior over levels is a discretised logistic with the mean and the deviation of that normal,
+    which the known likelihood of x_t multiplies, as in :class:`Levels`.
 
-    The known law has used the value's own x_t already. So its likelihood is divided out of the
-    normal of that mean and variance; what is left is the law of the value given all others, and the
-    logistic has its mean and deviation. f moves the mean, in deviations; exp(3 tanh(g / 3)) scales
-    the deviation. Zeros leave the known law as it is.
+    f moves the mean, in deviations; exp(3 tanh(g / 3)) scales the deviation. Zeros leave the known
+    law as it is. :class:`SpectralResidual` gives these numbers with `leave_out=True`.
 
     Args:
         levels: the levels as numbers; set by :meth:`bind`.
@@ -51,29 +50,23 @@ class CorrectedLevels(DenoisingHead):
         return replace(self, levels=tuple(space.levels.tolist()))
 
     def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Family:
-        linear, precision = kernel.likelihood_tilt(x_t, torch.zeros_like(t), t)
-        return self.prior(output.to(x_t), linear, precision).tilt(linear, precision)
+        likelihood = kernel.likelihood_tilt(x_t, torch.zeros_like(t), t)
+        return self.prior(output.to(x_t)).tilt(*likelihood)
 
-    def prior(self, output: Tensor, linear: Tensor, precision: Tensor) -> LogisticMixture:
-        """The law of each value given the other values of x_t.
-
-        Args:
-            output: of the network, with shape (B, *, 4).
-            linear, precision: the likelihood of the value's own x_t, with shape (B, *).
-        """
+    def prior(self, output: Tensor) -> LogisticMixture:
+        """The law of each value given the other values of x_t, for an output (B, *, 4)."""
         assert self.levels is not None  # bound heads know them
         values = constant(self.levels, output)
         cell = self.levels[1] - self.levels[0]
-        reach = cell * len(self.levels)
-        mean, variance, shift, widening = output.unbind(-1)
-        # No wider than the range of the levels, though rounding may make the difference zero.
-        rest = (1 / variance - precision).clamp_min(1 / reach**2)
-        middle = ((mean / variance - linear) / rest).clamp(self.levels[0], self.levels[-1])
-        deviation = rest.rsqrt().clamp_min(SHARPEST * cell)
-        loc = middle + deviation * shift
+        linear, precision, shift, widening = output.unbind(-1)
+        # No wider than the range of the levels, and no narrower than a part of a cell.
+        precision = precision.clamp_min(1 / (cell * len(self.levels)) ** 2)
+        middle = (linear / precision).clamp(self.levels[0], self.levels[-1])
+        deviation = precision.rsqrt().clamp_min(SHARPEST * cell)
         log_scale = (deviation * math.sqrt(3) / math.pi).log()
         log_scale = log_scale + FARTHEST * (widening / FARTHEST).tanh()
         least = torch.full_like(log_scale, math.log(SHARPEST * cell))
         log_scale = torch.logaddexp(log_scale, least)
+        loc = middle + deviation * shift
         logits = torch.zeros_like(loc)
         return LogisticMixture(logits[..., None], loc[..., None], log_scale[..., None], values)

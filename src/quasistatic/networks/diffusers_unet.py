@@ -38,6 +38,7 @@ class _Blocks:
         activation: its name.
         dropout: the share of hidden channels that training drops.
         head_width: channels of an attention head; None for one head.
+        heads: of attention, in place of `head_width`; None for that.
     """
 
     time_width: int
@@ -47,6 +48,25 @@ class _Blocks:
     activation: str
     dropout: float
     head_width: int | None
+    heads: int | None
+
+    def heads_of(self, width: int) -> tuple[int, int]:
+        """How many attention heads so many channels have, and the channels of each.
+
+        Raises:
+            ValueError: if the heads do not fit the channels.
+        """
+        if self.heads is not None:
+            if width % self.heads:
+                raise ValueError(f"{self.heads} heads do not divide {width} channels")
+            return self.heads, width // self.heads
+        head_width = self.head_width or width
+        if width < head_width:
+            raise ValueError(
+                f"attention heads of {head_width} channels are wider than the {width} channels of "
+                "their resolution"
+            )
+        return width // head_width, head_width
 
     def norm(self, width: int) -> "_NormActivation":
         return _NormActivation(width, self.groups, self.epsilon, self.activation)
@@ -110,14 +130,8 @@ class _Attention(nn.Module):
 
     def __init__(self, parts: _Blocks, width: int, groups: int | None, scale: float = 1.0) -> None:
         super().__init__()
-        head_width = parts.head_width or width
-        if width < head_width:
-            raise ValueError(
-                f"attention heads of {head_width} channels are wider than the {width} channels of "
-                "their resolution"
-            )
-        self.heads, self.scale = width // head_width, scale
-        inner = self.heads * head_width
+        self.heads, head_width = parts.heads_of(width)
+        self.scale, inner = scale, self.heads * head_width
         self.group_norm = None if groups is None else nn.GroupNorm(groups, width, parts.epsilon)
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, inner) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
@@ -240,6 +254,8 @@ class DiffusersUNet(nn.Module):
         activation: of residual blocks: silu, swish, mish, gelu or relu. Default silu.
         centred: whether x is mapped to 2 x - 1 first. Default False.
         dropout: the share of hidden channels that training drops. Default 0.
+        heads: of attention at every resolution, in place of `head_width`; None for that.
+        rescaled: whether the network sees 1000 (t - 1) / T in place of t - 1. Default False.
         condition: the classes of a condition, each with an embedding that is added to that of the
             time; 0 for no condition. Default 0.
 
@@ -272,6 +288,8 @@ class DiffusersUNet(nn.Module):
     activation: str = "silu"
     centred: bool = False
     dropout: float = 0.0
+    heads: int | None = None
+    rescaled: bool = False
     condition: int = condition_field()
 
     def __post_init__(self) -> None:
@@ -289,6 +307,7 @@ class DiffusersUNet(nn.Module):
             self.activation,
             self.dropout,
             self.head_width,
+            self.heads,
         )
         self.conv_in = nn.Conv2d(grid.channels, widths[0], 3, padding=1)
         self.time_embedding = nn.ModuleDict(
@@ -385,7 +404,12 @@ class DiffusersUNet(nn.Module):
     def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.grid.gather(2 * x - 1 if self.centred else x)
         features = sinusoids_of_steps(
-            time, self.steps, self.widths[0], self.cosine_first, self.frequency_shift
+            time,
+            self.steps,
+            self.widths[0],
+            self.cosine_first,
+            self.frequency_shift,
+            1000 / self.steps if self.rescaled else 1.0,
         )
         first, second = self.time_embedding["linear_1"], self.time_embedding["linear_2"]
         embedding = second(F.silu(first(features.to(h.dtype))))

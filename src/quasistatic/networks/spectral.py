@@ -1,10 +1,10 @@
 r"""A spectral law of pictures and signals as a denoiser, and a network that corrects one."""
 
-__all__ = ["Denoised", "SpectralDenoiser", "SpectralResidual"]
+__all__ = ["SpectralDenoiser", "SpectralResidual"]
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .._utils.validation import whole_number, whole_numbers
 from ..distributions.mixtures import CosineBasis, Mixture, NoiseLevel, SpectralBlock
+from ..distributions.mixtures.spectral_block import Denoised, SpectralEvidence
 from .padded import Padded
 
 ON_HOST, ON_DEVICE = 2**18, 2**26
@@ -23,20 +24,6 @@ WINDOW, LEAST_ENERGY = 5, 0.1
 that energy before its logarithm."""
 
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d}
-
-
-class Denoised(NamedTuple):
-    """What a spectral law gives for x_t; each field has shape (B, *).
-
-    Args:
-        mean: E[x_0 | x_t].
-        variance: Var[x_0 | x_t] of each value.
-        white: x_t in deviations of the law of x_t.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    white: Tensor
 
 
 @dataclass(eq=False)
@@ -126,10 +113,11 @@ class SpectralDenoiser(nn.Module):
         return torch.stack([found.mean, found.variance], -1)
 
     def denoise(self, x: Tensor, time: Tensor) -> Denoised:
-        """The moments of x_0 given x_t (B, *) at t / T (B,), and x_t whitened."""
+        """What the law gives for x_t (B, *) at t / T (B,)."""
         level = self.level(time.to(self.get_buffer("log_snr"))).to(x)
         law, flat = self._law(x.dtype), x.flatten(1)
-        at_once = ON_HOST if x.device.type == "cpu" else ON_DEVICE
+        on_host = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        at_once = ON_HOST if on_host else ON_DEVICE
         rows = max(1, at_once // (self.components * flat.shape[1]))
         with torch.autocast(x.device.type, enabled=False):
             found = [
@@ -161,29 +149,32 @@ class SpectralDenoiser(nn.Module):
         return self.__dict__ | {"_kept": (None, {})}
 
 
-def _denoised(law: Mixture, x: Tensor, level: NoiseLevel) -> tuple[Tensor, Tensor, Tensor]:
-    """The moments of x_0 given some rows x_t (B, D), and the rows whitened."""
-    evidence = law.blocks[0].evidence(x, level)
-    log_joint = law.log_weight[:, None] + evidence.total
-    moments = evidence.moments(log_joint)
-    return moments.mean, moments.variance, evidence.whitened(log_joint)  # type: ignore[attr-defined]
+def _denoised(law: Mixture, x: Tensor, level: NoiseLevel) -> Denoised:
+    """What a law gives for some rows x_t (B, D)."""
+    block = law.blocks[0]
+    assert isinstance(block, SpectralBlock)  # as it was made
+    # Not block.evidence, which looks for missing values: a GPU would wait for the answer.
+    evidence = SpectralEvidence(block, x, level)
+    return evidence.denoised(law.log_weight[:, None] + evidence.total)
 
 
 @dataclass(eq=False)
 class SpectralResidual(nn.Module):
     r"""A spectral law, and a network that corrects its estimate of x_0.
 
-    It gives (B, *, 4): the mean and the variance of x_0 given x_t by the law, and two corrections,
-    as the heads :class:`Corrected` and :class:`CorrectedLevels` take them. The network sees four
-    values for each value of x: the law's mean, the noise that would then be in x_t, x_t whitened by
-    the law, and the logarithm of the local energy of that. Its last layer starts at zero: before
-    training, the model is the law.
+    It gives (B, *, 4): two numbers of the law and two corrections, as the head :class:`Corrected`
+    or :class:`CorrectedLevels` takes them. The network sees four values for each value of x: the
+    law's means of x_0 and of the noise in x_t, x_t whitened by the law, and the logarithm of the
+    local energy of that. Its last layer starts at zero: before training, the model is the law.
 
     Args:
         shape: of x_0. A whole number means one axis.
         axes, components, steps: of :class:`SpectralDenoiser`.
         network: :class:`UNet`, :class:`DiT` or another, which has a last layer `read_out`; for
             examples of shape (4 C, *places), where C values of x are at each place.
+        leave_out: which two numbers of the law are given: False for the mean and the variance of
+            each value of x_0 given x_t (:class:`Corrected`), and True for the linear coefficient
+            and the precision of its law given the other values of x_t (:class:`CorrectedLevels`).
 
     Raises:
         TypeError: if the network has no field `shape` or no layer `read_out`.
@@ -195,13 +186,23 @@ class SpectralResidual(nn.Module):
     components: int
     steps: int
     network: Any
+    leave_out: bool = False
 
     # Not a dataclass __init__: nn.Module.__init__ has to run before a submodule is assigned.
-    def __init__(self, shape: Any, axes: int, components: int, steps: int, network: Any) -> None:
+    def __init__(
+        self,
+        shape: Any,
+        axes: int,
+        components: int,
+        steps: int,
+        network: Any,
+        leave_out: bool = False,
+    ) -> None:
         super().__init__()
         self.denoiser = SpectralDenoiser(shape, axes, components, steps)
         self.shape, self.axes = self.denoiser.shape, axes
         self.components, self.steps, self.network = components, steps, network
+        self.leave_out = leave_out
         if not isinstance(network, nn.Module) or not hasattr(network, "shape"):
             raise TypeError(
                 "a network with a field `shape` is needed, such as UNet or DiT, got "
@@ -223,6 +224,12 @@ class SpectralResidual(nn.Module):
             )
         self.silence()
 
+    @property
+    def condition(self) -> int:
+        """Numbers of the condition's code that the network takes; 0 for none. The law has no
+        condition."""
+        return int(getattr(self.network, "condition", 0))
+
     def silence(self) -> Self:
         """Sets the network's last layer to zero, so that the model is the law. Returns itself."""
         with torch.no_grad():
@@ -235,20 +242,26 @@ class SpectralResidual(nn.Module):
         """Whether the correction can be anything but zero; it is zero before training."""
         return any(bool(weight.any()) for weight in self._last_weights())
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """The law's mean and variance for each value of x_t (B, *) at t / T (B,), and two
-        corrections: (B, *, 4)."""
-        mean, variance, white = self.denoiser.denoise(x, time)
-        level = self.denoiser.level(time.to(torch.float64)).to(x)
-        signal, noise = (
-            each.reshape(-1, *[1] * (x.ndim - 1)) for each in (level.signal, level.noise)
-        )
+    def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
+        """Two numbers of the law for each value of x_t (B, *) at t / T (B,), and two corrections:
+        (B, *, 4)."""
+        law = self.denoiser.denoise(x, time)
         own = (len(x), -1, *self.shape[len(self.shape) - self.places :])
-        energy = _local_energy(white.reshape(own), self.places)
-        seen = [each.reshape(own) for each in (mean, (x - signal * mean) / noise, white)]
-        out = self.network(torch.cat([*seen, energy], 1), time)[..., 0]
-        shift, widening, *_ = out.to(x).chunk(4, 1)
-        return torch.stack([mean, variance, shift.reshape(x.shape), widening.reshape(x.shape)], -1)
+        energy = _local_energy(law.white.reshape(own), self.places)
+        seen = [each.reshape(own) for each in (law.mean, law.eps, law.white)]
+        codes = () if given is None else (given,)
+        out = self.network(torch.cat([*seen, energy], 1), time, *codes)[..., 0]
+        shift, widening = (each.reshape(x.shape) for each in out.to(x).chunk(4, 1)[:2])
+        first, second = self._given_others(law, time) if self.leave_out else law[:2]
+        return torch.stack([first, second, shift, widening], -1)
+
+    def _given_others(self, law: Denoised, time: Tensor) -> tuple[Tensor, Tensor]:
+        """The linear coefficient and the precision of the normal law of each value given the other
+        values: that given all, divided by the likelihood of the value's own x_t."""
+        level = self.denoiser.level(time.to(torch.float64)).to(law.mean)
+        ratio = (level.signal / level.noise).reshape(-1, *[1] * (law.mean.ndim - 1))
+        precision = law.free / law.variance
+        return law.mean * precision - ratio * law.eps, precision
 
     def _last_weights(self) -> list[Tensor]:
         inner = _inner(self.network)

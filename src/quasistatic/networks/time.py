@@ -42,7 +42,7 @@ def sinusoids(time: Tensor, width: int) -> Tensor:
 
 
 def sinusoids_of_steps(
-    time: Tensor, steps: int, width: int, cosine_first: bool, shift: float
+    time: Tensor, steps: int, width: int, cosine_first: bool, shift: float, scale: float = 1.0
 ) -> Tensor:
     """Sines and cosines of the step t - 1 as the diffusers library computes them, in float32: this
     is what the networks that it trained have seen.
@@ -53,6 +53,7 @@ def sinusoids_of_steps(
         width: the number of features.
         cosine_first: whether the cosines stand before the sines.
         shift: what is subtracted from the number of frequencies where these are spread.
+        scale: by which t - 1 is multiplied. Default 1.
 
     Returns:
         Shape (B, width), in float32.
@@ -63,6 +64,6 @@ def sinusoids_of_steps(
     t = torch.where((t - whole).abs() < 1e-3, whole, t) - 1
     half = width // 2
     exponent = -math.log(10000) * torch.arange(half, device=time.device, dtype=torch.float32)
-    angle = t.float()[:, None] * (exponent / (half - shift)).exp()
+    angle = (t.float() * scale)[:, None] * (exponent / (half - shift)).exp()
     pair = (angle.cos(), angle.sin()) if cosine_first else (angle.sin(), angle.cos())
     return torch.nn.functional.pad(torch.cat(pair, 1), (0, width - 2 * half))

@@ -16,7 +16,7 @@ import polars as pl
 
 from .._utils import files
 from .._utils.naming import nearest
-from ..data.table_files import Reading, open_table, write_table
+from ..data.table_files import Reading, Style, TableFile, open_table, write_table
 from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage, read_json
@@ -42,12 +42,14 @@ class TablePlan:
         frame: the rows of the file that are used.
         reading: how the file was read.
         roles: of the columns of the file; `frame` has the modelled ones.
+        style: how the file is written.
     """
 
     density: DiffusionDensity
     frame: pl.DataFrame
     reading: Reading
     roles: Roles
+    style: Style
 
     @classmethod
     def of(
@@ -55,6 +57,7 @@ class TablePlan:
         frame: pl.DataFrame,
         reading: Reading,
         roles: Roles,
+        style: Style,
         types: dict[str, str],
         steps: int | None,
         minutes: float | None,
@@ -62,13 +65,22 @@ class TablePlan:
     ) -> Self:
         """The plan to fit a table with these settings. The frame has all columns of the file."""
         density = DiffusionDensity(
-            steps=steps, minutes=minutes, types=types or None, random_state=seed, verbose=True
+            steps=steps,
+            minutes=minutes,
+            types=types or None,
+            identity=(),  # the roles are decided for the whole file
+            random_state=seed,
+            verbose=True,
         )
-        return cls(density, frame.select(roles.modelled), reading, roles)
+        return cls(density, frame.select(roles.modelled), reading, roles, style)
 
-    def columns(self) -> list[tuple[str, str, str, str]]:
-        """Name, type, values and missing share of each column, as text."""
-        return self.density.described(self.frame)
+    def columns(self) -> tuple[dict[str, tuple[str, str]], list[str]]:
+        """The type and the values of each column, as text, and why columns cannot be modelled."""
+        return self.density.surveyed(self.frame)
+
+    def seconds(self, rows: np.ndarray) -> float:
+        """About how long the fit takes, by fitting a few rows."""
+        return self.density.estimated_seconds(self.frame[np.sort(rows)])
 
     def about(self, rows: np.ndarray) -> str:
         """Describes what would be fitted to the rows of the frame."""
@@ -77,7 +89,9 @@ class TablePlan:
     def fit(self, folder: Path, rows: np.ndarray, held_back: np.ndarray) -> "FittedTable":
         """Fits the model to some rows, and saves it with the calibration rows."""
         self.density.fit(self.frame[np.sort(rows)])
-        table = FittedTable.of(folder, self.density, self.frame, self.reading, self.roles)
+        table = FittedTable.of(
+            folder, self.density, self.frame, self.reading, self.roles, self.style
+        )
         table.save(self.frame[held_back])
         return table
 
@@ -94,6 +108,7 @@ class FittedTable:
             them when they are written.
         reading: how text files were read when it was fitted.
         roles: which columns of the file are modelled, identify rows, or are left out.
+        style: how the file was written; text files that the verbs write are written alike.
     """
 
     folder: Path
@@ -102,6 +117,7 @@ class FittedTable:
     places: dict[str, int]
     reading: Reading = Reading()
     roles: Roles = Roles(())
+    style: Style = Style()
 
     @classmethod
     def of(
@@ -111,11 +127,12 @@ class FittedTable:
         rows: pl.DataFrame,
         reading: Reading,
         roles: Roles,
+        style: Style,
     ) -> Self:
         """The fitted table of an estimator, which was fitted to the modelled columns of `rows`."""
         found = {each.name: _places(each) for each in rows if each.dtype.is_numeric()}
         places = {name: count for name, count in found.items() if count is not None}
-        return cls(folder, density, dict(rows.schema), places, reading, roles)
+        return cls(folder, density, dict(rows.schema), places, reading, roles, style)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -130,7 +147,13 @@ class FittedTable:
         try:
             places = {str(name): int(count) for name, count in about["places"].items()}
             words = tuple(map(str, about.get("missing", ())))
-            reading = Reading(header=about.get("header"), missing=words)
+            style = Style.of(about["style"]) if "style" in about else Style()
+            reading = Reading(
+                header=about.get("header"),
+                missing=words,
+                encoding=about.get("encoding"),
+                notations=style.notations,
+            )
             identity, left_out = (
                 tuple(map(str, about.get(name, ()))) for name in ("identity", "left_out")
             )
@@ -146,7 +169,7 @@ class FittedTable:
         with naming_damage(folder / "estimator.json", "restore a copy, or fit again"):
             density = DiffusionDensity.load(folder)
         roles = Roles(tuple(types), identity, left_out)
-        return cls(folder, density, dict(types), places, reading, roles)
+        return cls(folder, density, dict(types), places, reading, roles, style)
 
     def save(self, held_back: pl.DataFrame) -> None:
         """Saves the table with rows that were held back, which :meth:`detector` needs; their file
@@ -154,7 +177,8 @@ class FittedTable:
         self.density.save(self.folder)
         write_table(self.folder / HELD_BACK, [held_back])
         kept: dict[str, Any] = {"places": self.places, "header": self.reading.header}
-        kept |= {"missing": list(self.reading.missing)}
+        kept |= {"missing": list(self.reading.missing), "encoding": self.reading.encoding}
+        kept |= {"style": self.style.facts()}
         kept |= {"identity": list(self.roles.identity), "left_out": list(self.roles.left_out)}
         about = json.dumps(kept, indent=2)
         files.write_text(self.folder / TABLE_FILE, about + "\n")
@@ -188,13 +212,17 @@ class FittedTable:
         """
         return self.frame(self.density.sample(count, seed, given=given))
 
+    def held_back(self) -> pl.DataFrame:
+        """The rows that were not used to fit the model."""
+        return pl.read_parquet(self.folder / HELD_BACK)
+
     def detector(self, level: float) -> DiffusionOutliers:
         """The outlier detector that is calibrated by the rows that were held back.
 
         Raises:
             ValueError: if no rows were held back.
         """
-        held_back = pl.read_parquet(self.folder / HELD_BACK)
+        held_back = self.held_back()
         if not len(held_back):
             raise ValueError(
                 f"{self.folder} holds no calibration rows: fit again with a larger --calibration"
@@ -217,18 +245,32 @@ class FittedTable:
             ValueError: if a fitted column is missing, or the file is damaged; the message says
                 where.
         """
-        header, missing = self.reading.header, self.reading.missing
-        file = open_table(data, self.types, header=header, missing=missing)
+        return self.file(data).pieces(rows)
+
+    def file(self, data: Path) -> TableFile:
+        """A file that is read as the one was that the table was fitted to.
+
+        Raises:
+            ValueError: if a fitted column is missing, or the file is damaged: where.
+        """
+        own = self.reading
+        file = open_table(
+            data,
+            self.types,
+            header=own.header,
+            missing=own.missing,
+            encoding=own.encoding,
+            notations=own.notations,
+        )
         absent = [name for name in self.types if name not in file.names]
         if absent:
             near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
             raise ValueError(f"there is no column {near}")
-        return file.pieces(rows)
+        return file
 
     def rows_of(self, data: Path) -> int:
         """How many rows a file has."""
-        header, missing = self.reading.header, self.reading.missing
-        return open_table(data, self.types, header=header, missing=missing).rows
+        return self.file(data).rows
 
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""
@@ -277,7 +319,8 @@ class FittedTable:
         kind = self.types[column.name]
         empty = column.null_count() == len(column)
         whole = column.dtype.is_integer() and kind.is_float()
-        return column.cast(kind) if empty or whole else column
+        day = column.dtype == pl.Date and kind == pl.Datetime
+        return column.cast(kind) if empty or whole or day else column
 
     def _typed(self, column: pl.Series) -> pl.Series:
         """A column with the type that it was fitted with; NaN is missing."""

@@ -25,7 +25,7 @@ from ..recipes.spectral import Weighed, weighed
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..training.config import Fit
-from ..training.loop import fit
+from ..training.fitting import fit
 from .model import seed_of
 
 MINUTES = 10.0

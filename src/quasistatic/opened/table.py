@@ -53,8 +53,9 @@ class TableModel(RowVerbs):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-        """Writes rows to a file by the ending of its name. Returns the number of rows."""
-        return write_table(path, pieces)
+        """Writes rows to a file by the ending of its name, text files in the style of the file that
+        was fitted. Returns the number of rows."""
+        return write_table(path, pieces, self.table.style)
 
     def sample(
         self,
@@ -157,16 +158,16 @@ class TableModel(RowVerbs):
     def report(
         self, *, data: str | Path | None = None, out: Path | None = None, rng: Rng = 0
     ) -> Answer:
-        """Writes a page about the table: its columns, how likely rows are, draws beside data.
+        """Writes a page about the table, for a person who decides: what the data are, how well the
+        model knows rows that it has not seen, whether draws can be told from data, unusual rows
+        with reasons, and an example of imputation.
 
         Args:
-            data: a file of rows to show beside draws.
+            data: a file of rows to show beside draws; by default the rows that were held back.
             out: where to write; by default `report.html` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         return self.page(out, self.sections(data=data, rng=rng), [self.folder.name])
 
     def sections(self, *, data: str | Path | None = None, rng: Rng = 0) -> list[Section]:
-        if data is None:
-            raise ValueError("the page of a fitted table shows rows of a file: give --data")
-        return table_sections(self.table, Path(data), seed_of(rng))
+        return table_sections(self.table, None if data is None else Path(data), seed_of(rng))

@@ -2,22 +2,23 @@
 
 __all__ = ["fit_table"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from .._utils.naming import nearest
 from .._utils.randomness import Rng
-from ..data.table_files import Reading, open_table
+from ..data.table_files import Notation, Reading, TableFile, listed, moment, open_table
+from ..estimators.base import WIDEST
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..spaces.roles import Roles
+from .column_survey import HEADER, survey_columns
 from .fitted_table import TablePlan
 from .model import seed_of
-
-HEADER = ("column", "type", "values", "missing")
 
 
 def fit_table(
@@ -29,6 +30,7 @@ def fit_table(
     leave_out: Sequence[str] = (),
     header: Literal["yes", "no"] | None = None,
     missing: Sequence[str] = (),
+    encoding: str | None = None,
     rows: int = 1_000_000,
     steps: int | None = None,
     minutes: float | None = None,
@@ -40,15 +42,16 @@ def fit_table(
     """Fits a model to a table in a file, and saves it in a folder.
 
     Args:
-        data: a CSV, TSV, NPY, NPZ or Parquet file.
+        data: a CSV, TSV, TXT, DAT, NPY, NPZ or Parquet file.
         out: the folder to write; by default `runs/` and the file's name.
         types: of columns whose values do not show it, by name: "binary", "categorical", "numeric",
-            "standardized", "quantiles" or "integer".
+            "standardized", "quantiles", "integer", or the format of dates or times, "%d/%m/%Y".
         id: columns that identify rows. The model leaves them out, and the verbs keep them beside
             each row; columns whose values identify rows are found without it.
         leave_out: other columns that the model leaves out; the verbs keep them beside each row too.
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
+        encoding: of the characters of a text file, by Python's name; by default UTF-8.
         rows: the maximum number of rows of the file to use; a random sample if there are more.
         steps: the maximum number of gradient steps; 0 trains no network.
         minutes: the maximum training time in minutes.
@@ -65,42 +68,105 @@ def fit_table(
         raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    named = _text_columns(types or {})
-    reading = Reading(named, None if header is None else header == "yes", tuple(missing))
-    file = open_table(source, named, header=reading.header, missing=reading.missing)
+    kinds, formats = _parted(types or {})
+    reading = Reading(
+        _text_columns(kinds),
+        None if header is None else header == "yes",
+        tuple(missing),
+        encoding,
+        formats,
+    )
+    file = open_table(
+        source,
+        reading.types,
+        header=reading.header,
+        missing=reading.missing,
+        encoding=encoding,
+        notations=formats,
+        lenient=True,
+    )
+    _known_columns(kinds, file.names)
+    _not_too_wide(file, {*leave_out, *id})
     frame = file.drawn(rows, seed)
-    roles = Roles.infer(frame, id, leave_out, dict(types or {}))
+    left = _expanded(leave_out, frame.columns)
+    roles = Roles.infer(frame, _expanded(id, frame.columns), left, kinds)
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
-    plan = TablePlan.of(frame, reading, roles, dict(types or {}), steps, minutes, seed)
-    columns = plan.columns()
-    table = TextTable(f"{source}: {file.rows} rows{chosen}", HEADER, columns)
+    plan = TablePlan.of(frame, reading, roles, file.style, kinds, steps, minutes, seed)
     order = np.random.default_rng(seed).permutation(len(frame))
     held_back, used = np.split(order, [round(calibration * len(order))])
+    described, wrong = plan.columns()
+    problems = [each for each in file.problems if not _is_left_out(each, roles)] + wrong
+    columns = survey_columns(frame, described, roles, file.cells)
+    shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
+    titles = HEADER[: len(shown[0])]
+    table = TextTable(f"{source}: {file.rows} rows{chosen}", titles, shown)
     remarks = [*file.remarks, *roles.remarks]
-    if dry_run:
-        about = plan.about(used)
-        facts: dict[str, Any] = {
-            "run": str(folder),
-            "columns": columns,
-            "plan": about,
-            "remarks": remarks,
-        }
-        facts |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
-        return Answer(
-            facts,
-            [*remarks, table, f"would fit {len(used)} rows, and write {folder}: {about}"],
-        )
-    display = display or Display(quiet=True)
-    for remark in remarks:
-        display.say(remark)
-    display.table(table.title, table.header, table.rows)
-    summary = plan.fit(folder, used, held_back).summary
-    found: dict[str, Any] = {"run": str(folder), "rows": len(used), "calibration": len(held_back)}
+    found: dict[str, Any] = {"run": str(folder), "layout": file.layout, "remarks": remarks}
     found |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
+    said = [line for line in (file.layout, *remarks) if line]
+    if dry_run and not problems:
+        about, seconds = plan.about(used), plan.seconds(used)
+        found |= {"columns": columns, "plan": about, "seconds": seconds}
+        last = f"would fit {len(used)} rows, and write {folder}: {about}; it takes {_time(seconds)}"
+        return Answer(found, [*said, table, last])
+    if problems and not dry_run:
+        raise ValueError(listed(source, problems))
+    display = display or Display(quiet=True)
+    for line in said:
+        display.say(line)
+    display.table(table.title, table.header, table.rows)
+    if problems:
+        raise ValueError(listed(source, problems))
+    summary = plan.fit(folder, used, held_back).summary
+    found |= {"rows": len(used), "calibration": len(held_back)}
     return Answer(found | summary.facts(), [f"wrote {folder}: {summary}"])
+
+
+def _parted(types: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Notation]]:
+    """The types of columns, and the formats of columns of dates or times, as %d/%m/%Y."""
+    kinds = {name: kind for name, kind in types.items() if "%" not in kind}
+    return kinds, {name: moment(kind) for name, kind in types.items() if "%" in kind}
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
     """Columns that the user declares categorical. They are read as text, even if they look like
     numbers."""
     return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
+
+
+def _known_columns(types: Mapping[str, str], names: Sequence[str]) -> None:
+    for name in types:
+        if name not in names:
+            raise ValueError(f"there is no column {name!r}: {nearest(name, names)}")
+
+
+def _not_too_wide(file: TableFile, left: Collection[str]) -> None:
+    """Raises ValueError if a file has more columns than can be modelled, before it is read."""
+    count = len(set(file.names) - set(left))
+    if count > WIDEST:
+        raise ValueError(
+            f"{file.path} has {count:,} columns ({file.rows:,} rows), and {WIDEST:,} are modelled "
+            "at most: transpose the file if its rows are the columns, keep the columns that matter "
+            "(--leave-out names the others), or reduce them first, by principal components for "
+            "example"
+        )
+
+
+def _expanded(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names of columns; a word that is none may list several, separated by commas."""
+    found: list[str] = []
+    for word in words:
+        found += [word] if word in names else [each for each in word.split(",") if each]
+    return found
+
+
+def _is_left_out(problem: str, roles: Roles) -> bool:
+    """Whether a problem is that of the cells of a column that is not modelled."""
+    return any(problem.startswith(f"{name}: ") for name in roles.carried)
+
+
+def _time(seconds: float) -> str:
+    """A rough time as text."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} seconds"
+    return f"about {round(seconds / 60)} minutes"

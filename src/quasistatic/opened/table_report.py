@@ -1,70 +1,76 @@
-"""The page of a fitted table: its columns, how likely rows are, and draws beside data."""
+"""The page of a fitted table, for a person who decides: what the data are, how well the model knows
+rows that it has not seen, and what it says of single rows."""
 
 __all__ = ["table_sections"]
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import torch
 
-from ..reporting.figures import marginals
-from ..reporting.html import Section, Table
-from ..spaces import Table as TableSpace
+from ..reporting.html import Section
 from .fitted_table import FittedTable
+from .table_page import data_section, draws_sections, filled_section, known_section, rows_section
 
 DRAWS = 10_000
 """The number of draws that are shown, and the maximum number of rows of data beside them."""
 
 
-def table_sections(table: FittedTable, data: Path, seed: int) -> list[Section]:
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that a page shows: with the fitted columns, and a name for each row."""
+
+    fitted: pl.DataFrame
+    names: list[str]
+    count: int
+
+
+def table_sections(table: FittedTable, data: Path | None, seed: int) -> list[Section]:
     """The sections of a fitted table's page.
 
     Args:
         table: the fitted table.
-        data: a file of rows to show beside draws.
+        data: a file of rows to show beside draws; None takes the rows that were held back.
         seed: the seed of the draws.
+
+    Raises:
+        ValueError: if there are no rows to show.
     """
-    rows = _first_rows(table, data)
-    drawn = table.draw(DRAWS, seed)
-    log_prob = table.score(rows)
-    known = [each.name for each in rows if each.null_count() < len(rows)]
+    held_back = table.held_back()
+    if data is None and not len(held_back):
+        raise ValueError(
+            f"{table.folder} holds no rows that were held back: give rows to show by --data"
+        )
+    rows = _first_rows(table, data) if data is not None else _own(table, held_back)
+    known = [each.name for each in rows.fitted if each.null_count() < len(rows.fitted)]
     if not known:
-        raise ValueError(f"{data} holds no values in its first {len(rows)} rows: nothing to show")
-    sides = [side.select(known) for side in (rows, drawn)]
-    every = TableSpace.infer(pl.concat(sides, how="vertical_relaxed"))
-    picture = marginals(every, *(torch.as_tensor(every.read(side)) for side in sides))
-    of_data = TableSpace.infer(rows.select(known))
-    columns = [(each.name, each.kind, each.range) for each in of_data.columns]
+        raise ValueError(
+            f"{data} holds no values in its first {len(rows.fitted)} rows: nothing to show"
+        )
+    drawn = table.draw(DRAWS, seed)
+    name = "the rows that were held back" if data is None else data.name
     return [
-        Section(
-            f"{table.folder.name}: columns",
-            [f"{len(rows)} rows of {data.name} beside {DRAWS} draws of the model."],
-            Table(("column", "type", "values"), columns),
-        ),
-        Section(
-            "How likely the rows are",
-            [f"{table.about}, in nats a row of the table's own units."],
-            Table(("rows", "mean", "standard error"), [_mean(log_prob)]),
-        ),
-        Section(
-            "Draws beside data",
-            figures=[("Each column, and the dependence of pairs of columns", picture)],
-        ),
+        data_section(table, rows.fitted, rows.count, name),
+        known_section(table, rows.fitted, held_back),
+        *draws_sections(rows.fitted.select(known), drawn.select(known), name, seed),
+        rows_section(table, rows.fitted, rows.names, len(held_back)),
+        filled_section(table, held_back if len(held_back) else rows.fitted, seed),
     ]
 
 
-def _first_rows(table: FittedTable, data: Path) -> pl.DataFrame:
+def _own(table: FittedTable, held_back: pl.DataFrame) -> _Rows:
+    rows = table.fitted(held_back)[:DRAWS]
+    return _Rows(rows, [f"row {k}" for k in range(1, len(rows) + 1)], len(held_back))
+
+
+def _first_rows(table: FittedTable, data: Path) -> _Rows:
     """The first rows of a file; no more of it is read than needed."""
-    found, count = [], 0
-    for piece in table.pieces(data, DRAWS):
-        found.append(piece)
+    found, names, count = [], [], 0
+    for piece in table.whole_pieces(data, DRAWS):
+        carried = table.carried(piece, count)[0]
+        names += [f"{carried.name} {value}" for value in carried.to_list()]
+        found.append(table.fitted(piece))
         count += len(piece)
         if count >= DRAWS:
             break
-    return pl.concat(found)[:DRAWS]
-
-
-def _mean(log_prob: np.ndarray) -> tuple[str, str, str]:
-    error = log_prob.std(ddof=1) / len(log_prob) ** 0.5 if len(log_prob) > 1 else float("nan")
-    return str(len(log_prob)), f"{log_prob.mean():.4f}", f"{error:.4f}"
+    return _Rows(pl.concat(found)[:DRAWS], names[:DRAWS], table.rows_of(data))

@@ -24,6 +24,9 @@ class MNIST(Recipe):
         fit: how to train.
         given: `label` for a model of the images given their class; by default a model without a
             condition.
+        start: `law` for a model that starts as the spectral law of the images, which the network
+            corrects; by default the network learns all.
+        network: `dit` for a transformer over patches in place of the U-Net; it needs the start.
     """
 
     steps: int = 1000
@@ -36,6 +39,13 @@ class MNIST(Recipe):
     )
 
     given: Literal["label"] | None = field(default=None, metadata={"added": True})
+    start: Literal["none", "law"] = field(default="none", metadata={"added": True})
+    network: Literal["unet", "dit"] = field(default="unet", metadata={"added": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network == "dit" and self.start == "none":
+            raise ValueError("a transformer corrects a law: give --start law with --network dit")
 
     @property
     def reaches(self) -> str:

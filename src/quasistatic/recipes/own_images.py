@@ -11,7 +11,6 @@ import torch
 
 from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
-from ..networks import DiT, UNet
 from ..reporting import figures
 from ..sampling import SMC
 from ..spaces import Quantized
@@ -19,7 +18,7 @@ from ..training.config import Fit
 from .experiments.experiment import Experiment, Picture
 from .image import SPREAD, pictorial
 from .recipe import Recipe
-from .spectral import spectral_law, spectral_model
+from .spectral import NETWORKS, spectral_law, spectral_model
 
 FEWEST = 10
 """The smallest number of images that a model can be fitted to."""
@@ -30,9 +29,6 @@ and the most. Neither is more than a fifth of all images."""
 
 FOR_LAW = 20_000
 """Training images to which a spectral law is fitted, at most."""
-
-NETWORKS: dict[str, type[UNet] | type[DiT]] = {"unet": UNet, "dit": DiT}
-"""The networks by their names on the command line."""
 
 FOR_SHARE = 1 << 14
 """Training images from which the share of white of each pixel is computed."""

@@ -18,7 +18,7 @@ from ..checkpoints import from_diffusers, is_diffusers
 from ..diffusion import Diffusion, read_config
 from ..training.callbacks import Callback
 from ..training.config import Fit
-from ..training.loop import fit
+from ..training.fitting import fit
 from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment

@@ -1,6 +1,6 @@
 r"""Pictures and signals: a spectral law in closed form, and a network that corrects it."""
 
-__all__ = ["SpectralChoice", "Weighed", "spectral_law", "spectral_model", "weighed"]
+__all__ = ["NETWORKS", "SpectralChoice", "Weighed", "spectral_law", "spectral_model", "weighed"]
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .._utils.randomness import Rng
+from .._utils.randomness import Rng, as_generator, below
+from ..conditions import Condition
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture, SpectralBlock
 from ..distributions.mixtures.fitting import SpectralChoice, SpectralFit
@@ -30,6 +31,9 @@ WIDTH = 24
 SMALL, LARGE, COARSEST = 16, 96, 8
 """The shorter side from which places are patches of 2 values an axis and of 4, and the one at which
 resolutions are halved no more."""
+
+NETWORKS: dict[str, type[UNet] | type[DiT]] = {"unet": UNet, "dit": DiT}
+"""The networks by their names on the command line."""
 
 PLACES, PATCHES = 1024, 256
 """The most places that look at each other in a U-Net, and the most patches of a transformer."""
@@ -81,6 +85,7 @@ def spectral_model(
     width: int = WIDTH,
     network: type[UNet] | type[DiT] = UNet,
     axes: int | None = None,
+    condition: Condition | None = None,
 ) -> Diffusion:
     """A model of pictures or signals that starts as a spectral law, and whose network learns
     corrections to it: before training, the chain is that of the law.
@@ -94,6 +99,8 @@ def spectral_model(
             transformer.
         network: `UNet` or `DiT`.
         axes: how many of the last axes are places, as in :func:`spectral_law`.
+        condition: what y of p(x | y) is, for a model whose network takes it; the law is that of all
+            examples.
     """
     block = law.blocks[0]
     if len(law.blocks) != 1 or not isinstance(block, SpectralBlock):
@@ -106,10 +113,12 @@ def spectral_model(
     else:
         head, first = Corrected(), _first_log_snr(block)
     schedule = linear_log_snr(steps, first, LAST)
-    inner = _network(shape, places, width, network)
-    whole = SpectralResidual(shape, block.basis.axes, law.components, steps, inner)
+    codes = 0 if condition is None else condition.width
+    inner = _network(shape, places, width, network, codes)
+    leave_out = isinstance(head, CorrectedLevels)
+    whole = SpectralResidual(shape, block.basis.axes, law.components, steps, inner, leave_out)
     whole.denoiser.start_at(law, schedule.log_snr[1:])
-    return Diffusion(space, GaussianKernel(schedule), head, whole)
+    return Diffusion(space, GaussianKernel(schedule), head, whole, condition)
 
 
 @dataclass(frozen=True)
@@ -131,9 +140,10 @@ class Weighed:
     def __str__(self) -> str:
         law, network = (f"{bits:.2f}" for bits in (self.law, self.network))
         more = "" if self.kept else ", so it is left out"
+        fit, training = (f"{s:.0f} s" if s >= 10 else f"{s:.1f} s" for s in self.seconds)
         return (
-            f"spectral law: {law} bits per dimension after {self.seconds[0]:.0f} s; network: "
-            f"{network} after {self.seconds[1]:.0f} s{more}"
+            f"spectral law: {law} bits per dimension after {fit}; network: {network} after "
+            f"{training}{more}"
         )
 
 
@@ -157,7 +167,7 @@ def weighed(
     network = _residual(model)
     alone = deepcopy(model)
     _residual(alone).silence()
-    seed = rng if isinstance(rng, int) else 0
+    seed = int(below(2**31 - 1, 1, as_generator(rng), torch.empty(0)))
     ours, its = (each.score(held_out, evaluations, rng=seed) for each in (model, alone))
     won = (its.bits_per_dim - ours.bits_per_dim).double()
     error = won.std().item() / len(won) ** 0.5 if len(won) > 1 else math.inf
@@ -184,20 +194,21 @@ def _first_log_snr(block: SpectralBlock) -> float:
 
 
 def _network(
-    shape: tuple[int, ...], places: int, width: int, kind: type[UNet] | type[DiT]
+    shape: tuple[int, ...], places: int, width: int, kind: type[UNet] | type[DiT], codes: int
 ) -> nn.Module:
     """The network for the four values that it sees of each value of x. Sides that do not divide are
     padded."""
     channels, sides = 4 * math.prod(shape[: len(shape) - places]), shape[len(shape) - places :]
     build, edge = (_unet if kind is UNet else _dit)(sides)
     whole = (channels, *(-(-side // edge) * edge for side in sides))
-    network = build(whole, width)
+    network = build(whole, width, codes)
     seen = (channels, *sides)
     return network if whole == seen else Padded(seen, network)
 
 
-_Builder = tuple[Callable[[tuple[int, ...], int], nn.Module], int]
-"""What builds a network for a shape and a width, and what has to divide its sides."""
+_Builder = tuple[Callable[[tuple[int, ...], int, int], nn.Module], int]
+"""What builds a network for a shape, a width and the width of a condition's code; and what has to
+divide its sides."""
 
 
 def _unet(sides: tuple[int, ...]) -> _Builder:
@@ -209,9 +220,9 @@ def _unet(sides: tuple[int, ...]) -> _Builder:
     coarse = math.prod(-(-side // edge) for side in sides)
     attention = (depth - 1,) if coarse <= PLACES else ()
 
-    def build(shape: tuple[int, ...], width: int) -> nn.Module:
+    def build(shape: tuple[int, ...], width: int, codes: int) -> nn.Module:
         multiples = (1,) + (2,) * (depth - 1)
-        return UNet(shape, width, multiples, 1, attention, patch=patch, axes=axes)
+        return UNet(shape, width, multiples, 1, attention, patch=patch, axes=axes, condition=codes)
 
     return build, edge
 
@@ -222,7 +233,7 @@ def _dit(sides: tuple[int, ...]) -> _Builder:
     while math.prod(-(-side // patch) for side in sides) > PATCHES:
         patch *= 2
 
-    def build(shape: tuple[int, ...], width: int) -> nn.Module:
-        return DiT(shape, 6 * width, 4, 4, patch=patch, axes=len(sides))
+    def build(shape: tuple[int, ...], width: int, codes: int) -> nn.Module:
+        return DiT(shape, 6 * width, 4, 4, patch=patch, axes=len(sides), condition=codes)
 
     return build, patch

@@ -56,6 +56,7 @@ class Section:
         figures: (caption, figure) pairs; the figure is a Figure or the path of a PNG.
         settings: a table at the end that is folded until the reader opens it.
         result: the result of the section in one sentence, for the top of the page.
+        settings_name: what the reader opens the folded table by.
     """
 
     heading: str
@@ -64,6 +65,7 @@ class Section:
     figures: Sequence[tuple[str, Figure | str | Path]] = ()
     settings: Table | None = None
     result: str = ""
+    settings_name: str = "Settings"
 
 
 def write_page(path: str | Path, title: str, sections: Iterable[Section]) -> Path:
@@ -157,7 +159,8 @@ def _section(number: int, section: Section, pictures: Sequence[str]) -> str:
     lines += pictures
     if section.settings is not None:
         table = _table(section.settings, f"{section.heading}: settings")
-        lines.append(f"<details>\n<summary>Settings</summary>\n{table}\n</details>")
+        name = html.escape(section.settings_name)
+        lines.append(f"<details>\n<summary>{name}</summary>\n{table}\n</details>")
     return "\n".join([*lines, "</section>"])
 
 
@@ -290,6 +293,7 @@ figcaption { margin-top: .6rem; max-width: 42rem; color: var(--quiet); font-size
   body { padding: 1rem .75rem 2rem; }
   h1 { font-size: 1.5rem; }
   th, td { padding: .35rem .5rem; }
+  td:not(.number) { min-width: 6.5rem; }
   img { padding: .25rem; }
 }
 @media print { body { max-width: none; } figure, .table { break-inside: avoid; } }

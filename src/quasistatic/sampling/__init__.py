@@ -7,12 +7,15 @@ __all__ = [
     "Adaptive",
     "Ancestral",
     "Clip",
+    "CorrectedGuidance",
     "DPMSolver",
     "Drawn",
     "DynamicThreshold",
     "EvenLogSNR",
     "EvenTimes",
+    "Guidance",
     "Guided",
+    "GuidedDraws",
     "Heun",
     "Karras",
     "Kept",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 from . import timesteps
+from .classifier_free import CorrectedGuidance, Guidance, GuidedDraws
 from .encoding import decode, encode
 from .guidance import Guided
 from .method import Drawn, PosteriorMethod

@@ -1,8 +1,8 @@
 """Inference of a column's type from its values."""
 
-__all__ = ["TYPES", "clocked", "infer_column", "powered", "standardized"]
+__all__ = ["TYPES", "clocked", "infer_column", "infer_columns", "powered", "standardized"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +82,24 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
     if len(different) <= FEW and len(numbers) >= 20 * len(different):
         return _categorical(series)
     return _numeric(series)
+
+
+def infer_columns(
+    columns: Sequence[Series], types: Mapping[str, str]
+) -> tuple[list[Column], list[str]]:
+    """The columns for some values, and why the others cannot be modelled.
+
+    Args:
+        columns: the values.
+        types: the types of some columns, by name: keys of `TYPES`.
+    """
+    found, wrong = [], []
+    for series in columns:
+        try:
+            found.append(infer_column(series, types.get(series.name)))
+        except ValueError as error:
+            wrong.append(str(error))
+    return found, wrong
 
 
 def clocked(series: Series, dtype: str) -> Series:

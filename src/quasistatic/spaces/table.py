@@ -24,12 +24,15 @@ from .blocks import Block, blocks_of
 from .clock import PREFIX, Clock
 from .columns import BinaryColumn, CategoryColumn, Column, ConstantColumn
 from .frames import ARRAY, Frame, Series
-from .inference import clocked, infer_column
+from .inference import clocked, infer_columns
 from .native import to_native
 from .space import Space, SpacePart, no_affine
 
 DESCRIBED = ("column", "type", "values", "missing")
 """The headings of :meth:`Table.described`."""
+
+LISTED = 20
+"""How many columns that cannot be modelled are listed."""
 
 WIDTH = 100
 """The width of a printed table, in characters."""
@@ -98,7 +101,13 @@ class Table(Space):
         for name in set(types) - {series.name for series in frame.columns}:
             known = nearest(name, [series.name for series in frame.columns])
             raise ValueError(f"there is no column {name!r}: {known}")
-        columns = (infer_column(series, types.get(series.name)) for series in frame.columns)
+        columns, wrong = infer_columns(frame.columns, types)
+        if len(wrong) == 1:
+            raise ValueError(wrong[0])
+        if wrong:
+            shown = "".join(f"\n  - {each}" for each in wrong[:LISTED])
+            more = f"\n  ... and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
+            raise ValueError(f"{len(wrong)} columns cannot be modelled:{shown}{more}")
         return cls(tuple(columns), frame.source)
 
     @cached_property

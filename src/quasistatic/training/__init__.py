@@ -23,17 +23,19 @@ from .config import Fit
 
 if TYPE_CHECKING:
     from .callbacks import CSV, ProgressBar, TensorBoard
-    from .loop import NonFiniteLoss, fit
+    from .fitting import fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
     from .train_state import Progress, TrainState
+    from .train_step import NonFiniteLoss
 
 # PyTorch is imported when it is needed: recipes use `Fit` alone, and help texts are fast.
 __getattr__ = lazy_names(
     __name__,
     {
         "callbacks": "CSV ProgressBar TensorBoard",
-        "loop": "NonFiniteLoss fit",
+        "fitting": "fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
         "train_state": "Progress TrainState",
+        "train_step": "NonFiniteLoss",
     },
 )

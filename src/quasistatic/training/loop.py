@@ -1,174 +1,46 @@
-r"""Training: the loop. It knows objectives and the engine, and no kernel.
+r"""The training loop: a :class:`Trainer` takes steps, checks them, validates and saves. It uses
+objectives and the engine, and no kernel.
 
-All random numbers of step i come from generators seeded by (seed, i, part), where the parts of a
-step are shared out among processes, or taken in turns. So the weights, the optimizer's moments and
-the number of the step are the whole state of a run: a run that was killed resumes as if it had not
-been, and several processes compute what one would.
+All random numbers of step i come from generators seeded by (seed, i, part). The parts of a step are
+distributed over processes, or computed one after the other. So the weights, the optimizer's moments
+and the number of the step are the whole state of a run: a killed run resumes with the same results,
+and several processes compute the same as one.
 """
 
-__all__ = ["Fit", "NonFiniteLoss", "Trainer", "fit"]
+__all__ = ["Trainer"]
 
-import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from .._utils import serialization
 from ..data.sources import Rows, Source
 from ..likelihood import bound
 from ..likelihood.terms import count_terms
 from ..model import Model
-from .callbacks import Callback, ProgressBar, interactive
+from .callbacks import Callback
 from .checkpoints import Folder
-from .config import Fit, FitChanges
-from .data_loader import VALIDATION, DataLoader, Given, as_rows, as_source, mix
+from .config import Fit
+from .data_loader import VALIDATION, DataLoader, Given, mix
 from .distributed import Engine
-from .objectives import Bound, Objective
+from .objectives import Objective
 from .precision import ComputeMode
 from .train_state import TrainState
 from .train_step import NonFiniteLoss, TrainStep
 
 CHECK_EVERY = 64
-"""Steps of a GPU after which their losses are checked, all at once."""
+"""On a GPU, the losses of this many steps are checked at once."""
 
 SAMPLE = 4096
 """Training rows used to convert the loss to reported units."""
 
 SCORED = 256
-"""The least number of validation rows that are scored at once."""
+"""The smallest number of validation rows that are scored at once."""
 
 REPORT_SECONDS = 0.2
-"""The least time between two calls of a callback, but for validations."""
-
-
-def fit(
-    model: Model,
-    x: object,
-    valid: object | None = None,
-    *,
-    given: object = None,
-    valid_given: object = None,
-    objective: Objective | None = None,
-    run: str | Path | None = None,
-    minutes: float | None = None,
-    callbacks: Sequence[Callback] = (),
-    progress: bool | None = None,
-    device: str | torch.device | None = None,
-    about: dict[str, Any] | None = None,
-    engine: Engine | None = None,
-    settings: Fit | None = None,
-    **changes: Unpack[FitChanges],
-) -> TrainState:
-    """Trains a model on raw data x, in place. The model ends with the running mean of its weights:
-    with the best one on `valid` where that is given, else with the last.
-
-    Where a launcher started several processes (`accelerate launch`), each takes its parts of every
-    step, and one of them writes.
-
-    Args:
-        model: the model.
-        x: training data, an array (N, *), or a `Source` that draws a view of each row anew at every
-            step. Bytes stay bytes until a step takes them.
-        valid: validation data, an array (M, *).
-        given: y of each row of x, for a model with a condition: the network then learns p(x | y),
-            and p(x) from a share of the examples (`condition_dropout`).
-        valid_given: y of each row of `valid`.
-        objective: the loss; by default the :class:`Bound`.
-        run: a folder for checkpoints and metrics. The same call with the same folder resumes.
-        minutes: how long training may take, in place of `steps`: the number of steps is measured
-            when the run begins, and a resumed run keeps it.
-        callbacks: functions of :class:`Progress`, called a few times a second, after each
-            validation and at the end, on the main process.
-        progress: whether to show a progress bar; by default on a terminal and in a notebook.
-        device: where to train: "auto", "cpu", "cuda:1", ...; by default the device of the model if
-            that is a GPU, else "auto". The model stays there.
-        about: more for the run's `config.json`: JSON values, which a resumed run must share.
-        engine: the device and processes, in place of `device`.
-        settings: how to train; by default `Fit()`.
-        changes: changes to the settings by name: `fit(model, x, steps=5000)`.
-
-    Returns:
-        The state of the run at its end: its metrics, and the step whose weights were kept.
-
-    Raises:
-        NonFiniteLoss: if the loss or a gradient is not finite; the message says where, and what to
-            try. The model, and the run's folder, keep the last good state.
-        TypeError: if the model has a condition and none is given, or the reverse.
-        ValueError: if the data do not fit the space, there is not one condition for each row, the
-            folder holds another run, processes got different data or settings, or there is no such
-            device.
-        torch.OutOfMemoryError: if a step does not fit into the memory of the GPU.
-    """
-    how = replace(settings or Fit(), **changes)
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes must be positive, got {minutes}")
-    if minutes is not None and "steps" in changes:
-        raise ValueError("minutes and steps both say how long to train: give one of them")
-    objective = objective or Bound()
-    objective.check(model)
-    if not any(weight.requires_grad for weight in model.parameters()):
-        raise TypeError(
-            f"{type(model.network).__name__} has no weights to train: an oracle needs no fit, and "
-            "a frozen network has to be unfrozen first"
-        )
-    engine = engine or Engine(device or _device_of(model))
-    engine.place(model)
-    dtype = model.blank(1).dtype
-    source = as_source(model.space, x, dtype)
-    held_out = None if valid is None else as_rows(model.space, valid, dtype, "valid")
-    conditions = Given.of(model, given, len(source), how.condition_dropout)
-    held_given = None if valid is None else valid_given
-    held = None
-    if held_out is not None:
-        held = Given.of(model, held_given, len(held_out), name="valid_given")
-    trainer = Trainer(model, objective, engine, how, source, held_out, conditions, held)
-    before = torch.get_num_threads()
-    shown = interactive() and not callbacks if progress is None else progress
-    try:
-        torch.set_num_threads(how.threads or before)
-        with engine.isolated(), contextlib.ExitStack() as stack:
-            called = [*callbacks] if engine.main else []
-            if shown and engine.main:
-                called.append(stack.enter_context(ProgressBar()))
-            if minutes is not None:
-                trainer.limit(60 * minutes, run)
-            trainer.run(_folder(run, trainer, about or {}), called)
-    finally:
-        torch.set_num_threads(before)
-    return trainer.state
-
-
-def _device_of(model: Model) -> str | torch.device:
-    here = model.blank(1).device
-    return "auto" if here.type == "cpu" else here
-
-
-def _folder(path: str | Path | None, trainer: "Trainer", about: dict[str, Any]) -> Folder | None:
-    """The folder, claimed for this run; every process has the same run and the same data."""
-    if path is None and trainer.engine.ranks == 1:
-        return None
-    sources: list[Source] = [each for each in (trainer.source, trainer.valid) if each is not None]
-    what = {
-        "data": [source.fingerprint() for source in sources],
-        "objective": serialization.describe_or_name(trainer.objective),
-    }
-    conditions = [each for each in (trainer.given, trainer.valid_given) if each is not None]
-    if conditions:
-        what["given"] = [each.fingerprint() for each in conditions]
-    settings = trainer.how.decisive()
-    trainer.engine.agree("data", what["data"])
-    trainer.engine.agree("settings", [settings, what["objective"]])
-    if path is None:
-        return None
-    folder = Folder(path, trainer.model, settings, trainer.data.parts, what | about)
-    trainer.engine.once(folder.claim)
-    return folder
+"""The shortest time between two calls of a callback, except after a validation."""
 
 
 class Trainer:
@@ -210,15 +82,15 @@ class Trainer:
         self.state = TrainState.begin(self.weights)
         self.unchecked: list[Tensor] = []
         self.good: list[list[Tensor]] = []
-        self.careful = engine.device.type == "cpu"  # where to look at a loss costs nothing
+        self.careful = engine.device.type == "cpu"  # there, reading a loss costs nothing
         self.mode_is_chosen = False
 
     def run(self, folder: Folder | None, callbacks: Sequence[Callback] = ()) -> None:
-        """Trains to the end, from what the folder holds.
+        """Trains to the end, from the last checkpoint of the folder.
 
         Args:
-            folder: where checkpoints and metrics go.
-            callbacks: what is called with how far the run is.
+            folder: where checkpoints and metrics are written.
+            callbacks: functions that are called with the :class:`Progress` of the run.
         """
         self.begin(folder)
         writer = folder if self.engine.main else None
@@ -257,7 +129,7 @@ class Trainer:
             self.engine.once(lambda: folder.close(self.state, self.model))
 
     def begin(self, folder: Folder | None) -> None:
-        """Restores what the folder holds, and chooses how a step is computed."""
+        """Restores the last checkpoint of the folder, and chooses how a step is computed."""
         if folder is not None:
             stored = self.engine.once(folder.read)
             if stored is not None:
@@ -297,50 +169,6 @@ class Trainer:
         self.mode_is_chosen = True
         return self.train_step.choose(modes, self.state.step, left, seconds)
 
-    def limit(self, seconds: float, run: str | Path | None) -> None:
-        """Sets the number of steps to what fits into a time; a run that has begun keeps its number.
-
-        Args:
-            seconds: the time, from now.
-            run: the folder of the run.
-        """
-        steps = self.engine.once(lambda: Folder.steps(run))
-        if steps is None:
-            deadline = time.monotonic() + seconds
-            tried = self.choose_mode(seconds=seconds)
-            self.state.speed |= {"seconds_a_step": tried} if tried else {}
-            steps = self._steps_before(deadline)
-        self.how = replace(self.how, steps=steps)
-
-    def _steps_before(self, deadline: float) -> int:
-        """Estimates how many steps fit before a deadline: times a few, then restores the state."""
-        self._remember()
-        self._timed(2)  # the first ones compile, and fill caches
-        pace = self._timed(1)
-        enough = self.engine.once(lambda: max(2, min(100, int(0.5 / max(pace, 1e-6)))))
-        each = self._timed(enough - 1)
-        self.unchecked.clear()
-        self.state = TrainState(0, self.state.mean, speed=self.state.speed)
-        self._restore()
-        looks = 0.0
-        if self.valid is not None and self.how.validations:
-            size = min(len(self.valid), max(self.data.size, SCORED))
-            self.score(self.valid.array[:size])
-            started = time.monotonic()
-            self.score(self.valid.array[:size])
-            looks = (time.monotonic() - started) * len(self.valid) / size * self.how.validations
-        left = deadline - time.monotonic() - looks
-        return self.engine.once(lambda: max(1, int(0.97 * left / each)))
-
-    def _timed(self, steps: int) -> float:
-        """Takes so many steps; the seconds of each."""
-        self.engine.finish()
-        started = time.monotonic()
-        for _ in range(steps):
-            self.step()
-        self.engine.finish()
-        return (time.monotonic() - started) / steps
-
     def step(self) -> None:
         """One training step. On a GPU its loss is checked later, by :meth:`check`.
 
@@ -350,7 +178,7 @@ class Trainer:
         """
         step, how = self.state.step, self.how
         if not self.unchecked and not self.careful:
-            self._remember()
+            self.remember()
         try:
             found = self.train_step.compute(step, step + 1 == how.steps, how.clip)
         except torch.OutOfMemoryError as error:
@@ -385,7 +213,7 @@ class Trainer:
             for loss, _ in found:
                 self._count(loss)
             return
-        self._restore()
+        self.restore()
         self.state.step -= len(found)
         self.careful = True
         for _ in found:
@@ -402,11 +230,12 @@ class Trainer:
         weights: list[Tensor] = [w.detach() for w in self.weights]
         return [weights, self.state.mean, list(self.model.buffers()), *moments]
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
+        """Copies all that a step changes, for :meth:`restore`."""
         self.good = [[t.clone() for t in each] for each in self._state()]
 
-    def _restore(self) -> None:
-        """Goes back to the state that was remembered."""
+    def restore(self) -> None:
+        """Goes back to the state that :meth:`remember` copied."""
         if not self.good[3]:  # before the first step there were no moments
             self.optimizer.state.clear()
         with torch.no_grad():
@@ -427,11 +256,16 @@ class Trainer:
             record["valid_bits_per_dim"] = score
         self.state.note(record, score, self.how.patience)
 
+    @property
+    def scored_at_once(self) -> int:
+        """The number of validation rows that are scored at once."""
+        return max(self.data.size, SCORED)
+
     def score(self, raw: Tensor) -> float:
         """The mean bits per dimension of rows raw (M, *) under the mean weights. Processes share
         the rows, and the draws for a row are the same however many processes there are."""
         evaluations = min(self.how.evaluations, count_terms(self.model))
-        size = max(self.data.size, SCORED)
+        size = self.scored_at_once
         pieces = torch.split(raw, size)
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)
         with self.state.mean_weights(self.model):

@@ -103,7 +103,7 @@ class Report:
     )
     data: Path | None = option(
         "A table file whose rows are shown beside draws.",
-        "required for a table",
+        "the rows that were held back",
         "PATH",
         only=ONLY_TABLES,
     )

@@ -28,9 +28,16 @@ class Fit:
     out: Path | None = option(
         "The run folder to write.", "runs/ and the name of the data", "FOLDER", "-o"
     )
+    as_: Literal["signals", "table", "images"] | None = option(
+        "What a NumPy array holds, where it could be several things.",
+        "by its shape and values",
+        "signals|table|images",
+        name="as",
+    )
     types: tuple[str, ...] | None = option(
         "Types of columns that the values do not show, as sex=binary year=categorical. The types "
-        "are binary, categorical, numeric, standardized, quantiles and integer.",
+        "are binary, categorical, numeric, standardized, quantiles and integer, and a format of "
+        "dates or times, as %d/%m/%Y.",
         "by the values",
         "COLUMN=TYPE",
         only=ONLY_TABLES,
@@ -55,6 +62,12 @@ class Fit:
     )
     missing: tuple[str, ...] | None = option(
         "More words for a missing value in a text file.", "none", "WORD", only=ONLY_TABLES
+    )
+    encoding: str | None = option(
+        "Encoding of the characters of a text file, as cp1252 or latin-1.",
+        "utf-8",
+        "NAME",
+        only=ONLY_TABLES,
     )
     rows: int | None = option(
         "Maximum number of rows to use, a random sample.",

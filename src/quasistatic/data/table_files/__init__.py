@@ -1,8 +1,9 @@
 """Tables in files, read and written piece by piece: CSV, TSV, NPY, NPZ and Parquet."""
 
-from .notation import Amount, Length, Moment, Notation, Style
+from .notation import Amount, Length, Moment, Notation, Style, moment
 from .reading import Reading, open_table
 from .table_file import TableFile
+from .text import listed
 from .writing import write_table
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Reading",
     "Style",
     "TableFile",
+    "listed",
+    "moment",
     "open_table",
     "write_table",
 ]

@@ -28,6 +28,9 @@ whatever they are, and where they are few different words."""
 
 FEW_WORDS = 5
 
+WIDE = 1000
+"""Columns of a file from which on they are looked at together."""
+
 SHOWN = 5
 """How many odd cells of a column an error quotes."""
 
@@ -148,8 +151,7 @@ def examine(
         notations: of columns that are known to have them.
     """
     names = frame.collect_schema().names()
-    head = frame.head(SAMPLE).collect()
-    seen = _count(frame, [each.name for each in head if _may_be_plain(each)])
+    seen = _count(frame, _may_be_plain(frame, names))
     first = {
         name: Column(name, each.known, each.known, "number", whole=not each.fractions)
         for name, each in seen.items()
@@ -164,10 +166,12 @@ def _in_order(names: Sequence[str], *found: Mapping[str, Column]) -> list[Column
     return [every[name] for name in names]
 
 
-def _may_be_plain(cells: pl.Series) -> bool:
-    """Whether a column can be one of plain numbers, by its first cells."""
-    known = cells.drop_nulls()
-    return bool(known.cast(pl.Float64, strict=False).null_count() == 0)
+def _may_be_plain(frame: pl.LazyFrame, names: Sequence[str]) -> list[str]:
+    """The columns that can be ones of plain numbers, by their first cells."""
+    head = frame.head(SAMPLE).collect()
+    numbers = head.cast(pl.Float64, strict=False).null_count().row(0)
+    counts = zip(names, numbers, head.null_count().row(0), strict=True)
+    return [name for name, odd, null in counts if odd == null]
 
 
 def _is_text(kind: Any) -> bool:
@@ -178,26 +182,25 @@ def _count(frame: pl.LazyFrame, names: Sequence[str]) -> dict[str, _Seen]:
     """One look at all cells: which columns are plain numbers."""
     if not names:
         return {}
-    asked = [pl.len().alias("\0rows")]
-    for name in names:
-        cell = pl.col(name)
-        asked += [
-            cell.null_count().alias(f"{name}\0null"),
-            cell.cast(pl.Float64, strict=False).null_count().alias(f"{name}\0odd"),
-            cell.cast(pl.Int64, strict=False).null_count().alias(f"{name}\0part"),
-            cell.str.contains(r"^[+-]?0\d").sum().alias(f"{name}\0code"),
-        ]
-    found = frame.select(asked).collect(engine="streaming").row(0, named=True)
-    rows = found["\0rows"]
+    cells = pl.all() if len(names) > WIDE else pl.col(list(names))
+    asked = (
+        cells.null_count(),
+        cells.cast(pl.Float64, strict=False).null_count(),
+        cells.cast(pl.Int64, strict=False).null_count(),
+        cells.str.contains(r"^[+-]?0\d").sum(),
+    )
+    if len(names) > WIDE:  # the plan of a query takes longer than the query
+        whole = frame.select(names).collect()
+        rows, found = len(whole), [whole.select(each).row(0) for each in asked]
+    else:
+        named = [each.name.suffix(f"\0{k}") for k, each in enumerate(asked)]
+        one = frame.select(pl.len().alias("\0rows"), *named).collect(engine="streaming")
+        got = one.row(0, named=True)
+        rows = got["\0rows"]
+        found = [tuple(got[f"{name}\0{k}"] for name in names) for k in range(len(asked))]
     return {
-        name: _Seen(
-            rows,
-            rows - found[f"{name}\0null"],
-            found[f"{name}\0odd"] - found[f"{name}\0null"],
-            found[f"{name}\0part"] - found[f"{name}\0null"],
-            found[f"{name}\0code"] or 0,
-        )
-        for name in names
+        name: _Seen(rows, rows - null, odd - null, part - null, code or 0)
+        for name, null, odd, part, code in zip(names, *found, strict=True)
     }
 
 
@@ -233,7 +236,9 @@ def _closely(
         if guess.type == "number":
             asked += [
                 known.str.contains(CODE).sum().alias(f"{name}\0codes"),
-                _has_fraction(guess.read(missing)).sum().alias(f"{name}\0part"),
+                _has_fraction((guess.notation or Amount()).read(known))
+                .sum()
+                .alias(f"{name}\0part"),
             ]
     found = frame.select(asked).collect(engine="streaming").row(0, named=True)
     columns = {}
@@ -329,7 +334,7 @@ def _amount(cells: Sequence[str], separator: str) -> Amount | None:
     decimal, group = (",", ".") if comma else (".", ",")
     plain = [cell for cell in cells if re.match(PLAIN, cell)]
     odd = [cell for cell in cells if not re.match(PLAIN, cell) or cell.startswith("+")]
-    if not odd and not comma:
+    if not comma and 2 * len(odd) < max(len(cells), 1):
         return None
     before, after, grouping = Counter[str](), Counter[str](), Counter[str]()
     for cell in cells:

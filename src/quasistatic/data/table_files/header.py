@@ -15,6 +15,9 @@ from .times import looks_like_time
 MOSTLY = 0.9
 """The share of the cells of a column that have its type."""
 
+ROWS, COLUMNS = 500, 300
+"""Rows and columns that are looked at."""
+
 YEARS = range(1800, 2200)
 
 
@@ -52,7 +55,8 @@ class Header:
             return cls(given)
         if known and set(known) <= set(cells):
             return cls(True)
-        rows = [row for row in sample if row]
+        rows = [row[:COLUMNS] for row in sample if row][:ROWS]
+        cells = cells[:COLUMNS]
         columns = [
             [cell.strip() for cell in column if cell.strip() not in MISSING]
             for column in itertools.zip_longest(*rows, fillvalue="")

@@ -1,6 +1,6 @@
 """How a column of a text file writes its values: as numbers with units, dates, times, durations."""
 
-__all__ = ["Amount", "Length", "Moment", "Notation", "Style", "notation_of"]
+__all__ = ["Amount", "Length", "Moment", "Notation", "Style", "moment", "notation_of"]
 
 import abc
 from collections.abc import Mapping
@@ -23,6 +23,10 @@ class Notation(abc.ABC):
     @abc.abstractmethod
     def write(self, values: pl.Series) -> pl.Series:
         """Values as text."""
+
+    @abc.abstractmethod
+    def __str__(self) -> str:
+        """An example or a format, for a reader."""
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
@@ -50,6 +54,10 @@ class Amount(Notation):
     after: str = ""
     places: int | None = None
     plus: bool = False
+
+    def __str__(self) -> str:
+        [example] = self.write(pl.Series([1234.5 if self.places is None else 1234.0])).to_list()
+        return f"written as {example}"
 
     def read(self, cell: pl.Expr) -> pl.Expr:
         plain = cell.str.replace_all(r"[$€£¥%\s']", "").str.strip_chars_start("+")
@@ -91,6 +99,9 @@ class Moment(Notation):
     format: str
     written: str = ""
 
+    def __str__(self) -> str:
+        return f"written as {self.written or self.format}"
+
     def read(self, cell: pl.Expr) -> pl.Expr:
         if self.type == "time":
             return cell.str.to_time(self.format, strict=False)
@@ -128,6 +139,9 @@ class Length(Notation):
         days = r"^(-)?(\d+) days?,? \+?" if self.days else r"^(-)?()"
         return days + r"(\d+):([0-5]\d)" + (r":([0-5]\d)(\.\d+)?$" if self.seconds else "()()$")
 
+    def __str__(self) -> str:
+        return "written as " + ("1 days 12:30" if self.days else "36:30") + ":00" * self.seconds
+
     def read(self, cell: pl.Expr) -> pl.Expr:
         groups = [cell.str.extract(self.pattern, k) for k in range(1, 7)]
         day, hour, minute, second, part = (
@@ -158,6 +172,18 @@ class Length(Notation):
         us = values.cast(pl.Duration("us")).cast(pl.Int64).to_list()
         each = [None if v is None else text(v) for v in us]
         return pl.Series(values.name, each, dtype=pl.String)
+
+
+def moment(form: str) -> Moment:
+    """The notation of a format of strftime: of a date, a time, or both.
+
+    Raises:
+        ValueError: if it has no part of either.
+    """
+    date, time = any(p in form for p in ("%Y", "%y")), any(p in form for p in ("%H", "%I"))
+    if not date and not time:
+        raise ValueError(f"{form!r} is no format of dates or times: %d/%m/%Y and %H:%M are")
+    return Moment("datetime" if date and time else "date" if date else "time", form)
 
 
 KINDS: dict[str, type[Notation]] = {each.kind: each for each in (Amount, Moment, Length)}

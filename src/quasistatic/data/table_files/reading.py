@@ -13,7 +13,7 @@ from ..numpy_files import read_numpy
 from .bounds import check_columns, check_first_line
 from .notation import Notation
 from .table_file import ArrayFile, ScannedFile, TableFile, first_line
-from .text import read_text
+from .text import listed, read_text
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def open_table(
     missing: Sequence[str] = (),
     encoding: str | None = None,
     notations: Mapping[str, Notation] | None = None,
+    lenient: bool = False,
 ) -> TableFile:
     """Opens the table in a file, by the ending of its name.
 
@@ -57,6 +58,8 @@ def open_table(
         encoding: of a text file's characters, by Python's name; None reads UTF-8.
         notations: of columns of a text file that are known to have them, a format of dates for
             example.
+        lenient: whether a text file with problems is opened all the same. They are listed in its
+            `problems`, and a cell that is none of its column is missing.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -70,6 +73,8 @@ def open_table(
         raise FileNotFoundError(f"there is no file {path}")
     reading = Reading(types or {}, header, tuple(missing), encoding, notations or {})
     found = READERS[path.suffix.lower()](path, reading)
+    if found.problems and not lenient:
+        raise ValueError(listed(path, found.problems))
     if not found.rows or not found.names:
         raise ValueError(f"{path} is empty: a table has rows and columns")
     check_columns(path, len(found.names))

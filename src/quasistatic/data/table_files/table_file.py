@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from .cells import Column
 from .notation import Style
 
 
@@ -35,6 +36,16 @@ class TableFile(abc.ABC):
     def remarks(self) -> tuple[str, ...]:
         """What was decided about the file where that was not clear, in sentences."""
         return ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file, where it was opened all the same."""
+        return ()
+
+    @property
+    def cells(self) -> Mapping[str, Column]:
+        """What the cells of the columns of a text file are, by name; empty for other files."""
+        return {}
 
     @property
     def style(self) -> Style:
@@ -82,6 +93,16 @@ class ScannedFile(TableFile):
     found: str = ""
     text: pl.LazyFrame | None = field(default=None, repr=False)
     kept: Any = field(default=None, repr=False)  # a temporary file that the frames read
+    wrong: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = field(default=(), repr=False)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self.wrong
+
+    @property
+    def cells(self) -> Mapping[str, Column]:
+        return {each.name: each for each in self.columns}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Reading a text table: its dialect, its names, its rows, and what each column holds."""
 
-__all__ = ["read_text"]
+__all__ = ["listed", "read_text"]
 
 import csv
 import itertools
@@ -14,7 +14,7 @@ from typing import IO, Any
 import polars as pl
 
 from .cells import Column, examine
-from .dialect import LINES, NAMES, Dialect
+from .dialect import LINES, Dialect
 from .header import Header
 from .missing import MISSING
 from .notation import Notation, Style
@@ -27,13 +27,21 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class _Layout:
-    """The names of the columns, and how many lines come before the first row of data."""
+    """The names of the columns.
+
+    Args:
+        names: of the columns.
+        header: whether the first row holds them.
+        notes: what was decided about them.
+        extra: whether the last column has no name; it is dropped if it has no values.
+        is_short: whether the first row has a name fewer than there are columns.
+    """
 
     names: tuple[str, ...]
     header: bool
     notes: tuple[str, ...]
-    width: int
     extra: bool = False
+    is_short: bool = False
 
 
 def read_text(
@@ -44,10 +52,11 @@ def read_text(
     encoding: str | None,
     notations: Mapping[str, Notation],
 ) -> ScannedFile:
-    """Opens a text table; see :func:`open_table`.
+    """Opens a text table; see :func:`open_table`. What is wrong with cells, rows and names is
+    listed in its problems.
 
     Raises:
-        ValueError: with all problems of the file.
+        ValueError: if it is no text table at all.
     """
     dialect = Dialect.of(path, encoding)
     source, plain = path, dialect
@@ -57,15 +66,16 @@ def read_text(
         source, plain = Path(kept.name), Dialect(",", dialect.comment)
     problems: list[str] = []
     layout = _layout(path, source, plain, header, tuple(types), problems)
+    if layout.is_short:
+        kept = _in_utf_8(path, dialect, layout.names)
+        source, plain = Path(kept.name), Dialect(",", dialect.comment)
     words = [*MISSING, *missing]
-    structure = survey(source, plain.separator, plain.comment, _widths(layout))
-    problems += _of_rows(path, structure, layout.width)
+    structure = survey(source, plain.separator, plain.comment, {len(layout.names)})
+    problems += _of_rows(path, structure, len(layout.names))
     rows = structure.rows - layout.header
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
     columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
     problems += _of_cells(path, columns)
-    if problems:
-        raise ValueError(_listed(path, problems))
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]
     frame = scanned.select(each.read(words) for each in columns)
@@ -79,10 +89,21 @@ def read_text(
         own,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
-    notes = (*_unusual(path, dialect), *layout.notes, *_notes(columns))
+    dropped = ["the last column has no name and no values: it is dropped"] if empty else []
+    notes = (*layout.notes, *dropped, *_notes(columns))
     text = scanned.select(each.name for each in columns)
     return ScannedFile(
-        path, max(rows, 0), frame, frame.collect_schema(), notes, style, found, text, kept
+        path,
+        max(rows, 0),
+        frame,
+        frame.collect_schema(),
+        notes,
+        style,
+        found,
+        text,
+        kept,
+        tuple(problems),
+        tuple(columns),
     )
 
 
@@ -118,7 +139,7 @@ def _layout(
         notes.append(found.note)
     cells = [cell.strip() for cell in head]
     if not found.is_there:
-        return _Layout(tuple(f"x{k}" for k in range(len(cells))), False, tuple(notes), len(cells))
+        return _Layout(tuple(f"x{k}" for k in range(len(cells))), False, tuple(notes))
     extra = len(cells) > 1 and not cells[-1]
     if extra:
         cells[-1] = _unused("last", cells)
@@ -131,18 +152,13 @@ def _layout(
             problems.append(f"{path} has two columns of one name, {name!r}: rename one")
     if problems:
         cells = [_unused(c, cells[:k]) for k, c in enumerate(cells)]
-    return _Layout(tuple(cells), True, tuple(notes), len(cells), extra)
+    return _Layout(tuple(cells), True, tuple(notes), extra, len(cells) > len(rows[0]))
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _widths(layout: _Layout) -> set[int]:
-    """How many cells a row may have: names may be one fewer."""
-    return {layout.width}
 
 
 def _of_rows(path: Path, structure: Structure, width: int) -> list[str]:
@@ -177,7 +193,8 @@ def _shell(word: str) -> str:
     return word if word.replace("_", "").replace(".", "").isalnum() else repr(word)
 
 
-def _listed(path: Path, problems: Sequence[str]) -> str:
+def listed(path: Path, problems: Sequence[str]) -> str:
+    """The message of an error about problems of a file: the first twenty, and how many more."""
     if len(problems) == 1:
         own = problems[0]
         return own if str(path) in own else f"{path}: {own}. The first row of data is row 1"
@@ -187,20 +204,12 @@ def _listed(path: Path, problems: Sequence[str]) -> str:
     return f"{path} has {len(problems)} problems (the first row of data is row 1):{shown}{rest}"
 
 
-def _unusual(path: Path, dialect: Dialect) -> list[str]:
-    """What the dialect has that most files do not."""
-    found = []
-    if dialect.separator not in (",", "\t" if path.suffix.lower() == ".tsv" else ","):
-        found.append(f"columns are separated by {NAMES[dialect.separator]}")
-    if dialect.comment:
-        found.append(f"lines that start with {dialect.comment} are comments")
-    return found
-
-
 def _notes(columns: Sequence[Column]) -> list[str]:
     """What was decided about the cells of columns."""
     found = [each.note for each in columns if each.note]
     for each in columns:
+        if each.is_wrong:
+            continue
         if each.type == "number" and each.odd:
             found.append(
                 f"{each.name}: {each.others:,} of {each.known:,} cells are written in another way "
@@ -210,6 +219,10 @@ def _notes(columns: Sequence[Column]) -> list[str]:
             how = "1.234,5" if each.is_comma else "1,234.5, +1, $1 or 1%"
             found.append(f"{each.name}: numbers in another notation, as {how}")
     return found
+
+
+def _starts(line: str, comment: str) -> bool:
+    return bool(comment) and line.startswith(comment)
 
 
 def _scan(
@@ -234,8 +247,13 @@ def _scan(
     ).slice(int(layout.header), max(rows, 0))
 
 
-def _in_utf_8(path: Path, dialect: Dialect) -> IO[bytes]:
+def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[bytes]:
     """A file in a plain dialect, on disk until it is closed: UTF-8, separated by commas.
+
+    Args:
+        path: the file.
+        dialect: of the file.
+        names: that replace its first row; empty leaves it.
 
     Raises:
         ValueError: if a byte is none of the encoding: its line.
@@ -248,6 +266,9 @@ def _in_utf_8(path: Path, dialect: Dialect) -> IO[bytes]:
             open(made.name, "w", newline="", encoding="utf-8") as out,
         ):
             writer = csv.writer(out, lineterminator="\n")
+            if names:
+                first = next(line for line in file if not _starts(line, dialect.comment))
+                writer.writerow(names if first.strip() else [])
             if dialect.separator == " ":
                 for line in file:
                     number += 1

@@ -14,6 +14,9 @@ BINS, PAIR_BINS, MOST_PAIRED = 64, 8, 24
 """Cells of a column; of a column in a pair; and columns whose pairs are looked at, the worst
 first."""
 
+CHANCE = 1.5
+"""Standard deviations of the difference of two frequencies that chance explains."""
+
 HEAPED = 0.02
 """A number that this share of the rows has gets a cell of its own."""
 
@@ -105,13 +108,15 @@ def binned(column: np.ndarray, is_class: bool, cells: int) -> np.ndarray:
 
 
 def _auc(cell: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Auc:
-    """The AUC of the log-ratio of a cell's frequencies in the other folds."""
+    """The AUC of the log-ratio of a cell's frequencies in the other folds. A ratio that chance
+    explains counts as 1: what one fold has more of by chance, the others have less of."""
     score, size = np.empty(len(cell)), int(cell.max()) + 1
     for k in range(FOLDS):
         train, test = fold != k, fold == k
         drawn = np.bincount(cell[train & label], minlength=size) + 0.5
         real = np.bincount(cell[train & ~label], minlength=size) + 0.5
-        score[test] = np.log(drawn / real)[cell[test]]
+        by_chance = np.abs(drawn - real) < CHANCE * np.sqrt(drawn + real)
+        score[test] = np.where(by_chance, 0.0, np.log(drawn / real))[cell[test]]
     return auc_of(score, label)
 
 

@@ -1,12 +1,12 @@
 """Pictures and signals as a block of a mixture: normal with independent coefficients."""
 
-__all__ = ["SpectralBlock", "SpectralEvidence"]
+__all__ = ["Denoised", "SpectralBlock", "SpectralEvidence"]
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,25 @@ LOG_2PI = math.log(2 * math.pi)
 
 MOST_DENSE = 2**27
 """Numbers of the covariance matrices of all components, up to which values can be missing."""
+
+
+class Denoised(NamedTuple):
+    """What a spectral law gives for x_t = signal x_0 + noise eps; each field has shape (B, *).
+
+    Args:
+        mean: E[x_0 | x_t].
+        variance: Var[x_0 | x_t] of each value.
+        eps: E[eps | x_t].
+        free: 1 - SNR Var[x_0 | x_t]: the share of the noise's variance in x_t that x_t leaves open.
+        white: x_t in deviations of the law of x_t: standard normal where the law is one normal,
+            and else the mean over components.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    eps: Tensor
+    free: Tensor
+    white: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,34 +173,49 @@ class SpectralEvidence(Evidence):
         self.log_p = -(square + self.spread.log().sum(-1) + z.shape[1] * LOG_2PI)[..., None] / 2
 
     def moments(self, log_joint: Tensor) -> Moments:
+        nothing = torch.zeros_like(self.x)
         if self.level is None:
-            nothing = torch.zeros_like(self.x)
             return Moments(self.x, nothing, nothing)
+        found = self.denoised(log_joint)
+        return Moments(found.mean, found.variance, nothing)
+
+    def denoised(self, log_joint: Tensor) -> "Denoised":
+        """What the law gives for noisy rows. All differences of nearly equal numbers are computed
+        in the basis, where they are products.
+
+        Args:
+            log_joint: log p(k, x_t), with shape (K, B).
+
+        Raises:
+            ValueError: if the rows are x_0.
+        """
+        if self.level is None:
+            raise ValueError("rows are denoised at a noise level, and these are x_0")
         basis, signal, noise = self.block.basis, self.level.signal, self.level.noise
         share, kept = self._shares(log_joint)
         center, variance = self.block.mean[kept, None], self.block.variance[kept, None]
-        off, gain = self.off[kept], variance / self.spread[kept]
+        off, precision = self.off[kept], 1 / self.spread[kept]
+        gain = variance * precision
         each = torch.addcmul(center, signal * gain, off)
         mean = (share * each).sum(0)
         within = basis.value_variance((share * gain).sum(0) * noise**2)
+        free = basis.value_variance((share * precision).sum(0) * noise**2)
         # About the mean, for at high SNR the variance has none of the mean square's digits.
         between = (share * basis.back(each - mean).square()).sum(0)
-        return Moments(basis.back(mean), within + between, torch.zeros_like(self.x))
-
-    def whitened(self, log_joint: Tensor) -> Tensor:
-        """x_t in deviations of the law at its noise level, as an example (B, D): standard normal
-        where the law is one normal, and else the mean over components."""
-        if self.level is None:
-            raise ValueError("only rows at a noise level are whitened")
-        share, kept = self._shares(log_joint)
-        scaled = self.off[kept] * self.spread[kept].rsqrt()
-        return self.block.basis.back((share * scaled).sum(0))
+        return Denoised(
+            basis.back(mean),
+            within + between,
+            basis.back((share * off * precision).sum(0)) * noise,
+            free - between * (signal / noise) ** 2,
+            basis.back((share * off * precision.sqrt()).sum(0)),
+        )
 
     def _shares(self, log_joint: Tensor) -> tuple[Tensor, Any]:
         """p(k | x_t), with shape (K', B, 1), of an index of components: on a CPU, of those that
-        have a share in any row; elsewhere of all, so that shapes do not depend on values."""
+        have a share in any row; elsewhere, and in compiled code, of all, so that shapes do not
+        depend on values."""
         share = log_joint.softmax(0)[..., None]
-        if share.device.type != "cpu":
+        if share.device.type != "cpu" or torch.compiler.is_compiling():
             return share, slice(None)
         kept = (share > torch.finfo(share.dtype).eps).any(1).nonzero()[:, 0]
         return share[kept], kept

@@ -13,14 +13,31 @@ from ...networks import UNet
 from ...reporting import figures
 from ...spaces import Quantized
 from ..mnist import MNIST
+from ..spectral import NETWORKS, spectral_law, spectral_model
 from . import pictures
 from .experiment import Experiment
+
+FOR_LAW = 20_000
+"""Training images to which the spectral law is fitted."""
 
 
 def experiment(recipe: MNIST) -> Experiment:
     """The model, the data and the figures of the recipe, with newly drawn weights."""
-    outputs = 3 * recipe.mixtures
+    outputs, data = 3 * recipe.mixtures, mnist()
     condition = None if recipe.given is None else ClassLabel(10)
+    labels = None if condition is None else mnist_labels()
+    space = Quantized((28, 28), 256, spread=2.0)
+    if recipe.start == "law":
+        found = spectral_law(space, data.train[:FOR_LAW], seed=recipe.fit.seed)
+        model = spectral_model(
+            space,
+            found.law,
+            steps=recipe.steps,
+            width=recipe.width,
+            network=NETWORKS[recipe.network],
+            condition=condition,
+        )
+        return Experiment(model, data, _PICTURES, given=labels, law=found)
     network = UNet(
         (28, 28),
         recipe.width,
@@ -32,10 +49,8 @@ def experiment(recipe: MNIST) -> Experiment:
         condition=0 if condition is None else condition.width,
     )
     kernel = GaussianKernel(linear_log_snr(recipe.steps, 12.0, -6.0))
-    space = Quantized((28, 28), 256, spread=2.0)
     model = Diffusion(space, kernel, Levels(recipe.mixtures), network, condition)
-    labels = None if condition is None else mnist_labels()
-    return Experiment(model, mnist(), _PICTURES, given=labels)
+    return Experiment(model, data, _PICTURES, given=labels)
 
 
 _PICTURES = (

@@ -69,8 +69,9 @@ def _marginal(ax: Axes, column: Any, sides: list[np.ndarray]) -> None:
         if max(len(_short(v)) for v in column.values(values)) > 4:
             ax.tick_params(axis="x", rotation=25)
     else:
-        # Without the outer thousandths: one far value would compress all others into one bin.
-        low, high = np.quantile(both, (0.001, 0.999))
+        # The range is that of the data, whatever the draws are. Without the outer thousandths: one
+        # far value would compress all others into one bin.
+        low, high = np.quantile(sides[0] if len(sides[0]) else both, (0.001, 0.999))
         bins = np.linspace(low, high, 31).tolist()
         for side, name, colour in zip(sides, names, (BLUE, ORANGE), strict=True):
             shares = np.full(len(side), 1 / len(side))

@@ -55,6 +55,9 @@ FEW_HOLES, ADDED = 0.1, 2
 """If at most this share of the rows have holes in real values, candidates are fitted without these
 rows, which takes a third of the time; so many rounds with all rows follow."""
 
+SIMPLE = 32
+"""Components of each candidate, at most, of the law that a network corrects."""
+
 LARGEST_LAW, REFINED = 256, 5
 """Of tables that are not small: components of the whole law at most, scales apart; and rounds by
 which a law of four fifths of the rows becomes one of all."""
@@ -86,13 +89,16 @@ class StackedLaw:
         rows: which rows these are, with shape (len(held_out),).
         apart: the mixture with the same shares that has not seen those rows; None where several
             parts were held out, each from other mixtures.
+        simple: like `apart`, of candidates with few components alone, and with its own shares. A
+            network learns more about such a law, which leaves it more to say.
     """
 
     law: Mixture
     shares: dict[Candidate, float]
     held_out: np.ndarray
     rows: np.ndarray
-    apart: Mixture | None
+    apart: Mixture | None = None
+    simple: "StackedLaw | None" = None
 
     @property
     def described(self) -> dict[str, float]:
@@ -166,23 +172,34 @@ class Trial:
         tables += [_log_p(self.x[fold == k], self.fits, laws[k - 1]) for k in range(1, count)]
         table = torch.cat(tables)
         judged = torch.cat([(fold == k).nonzero()[:, 0] for k in range(count)])
-        weights = zip(names, shares_of(table), strict=True)
-        kept = {name: weight.item() for name, weight in weights if weight > LEAST}
-        shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+        shares = _kept(names, shares_of(table))
         law = _refined(rows, laws[-1], shares, 0 if _are_learned(rows) else ADDED)
-        return StackedLaw(law, shares, nested(table), judged.numpy(), None)
+        return StackedLaw(law, shares, nested(table), judged.numpy())
 
     def _continued(self) -> "StackedLaw":
         """The stacked law without further parts."""
-        names = _affordable(self.names, shares_of(self.log_p))
+        shares, held_out = self._stacked(_affordable(self.names, shares_of(self.log_p)))
+        apart = self._joined(shares)
+        few, by_few = self._stacked([n for n in self.names if n.components <= SIMPLE])
+        simple = StackedLaw(self._joined(few), few, by_few, self.rows)
+        law = _refined(LearningRows.of(self.x, self.fits), self.laws, shares, REFINED)
+        return StackedLaw(law, shares, held_out, self.rows, apart, simple)
+
+    def _stacked(self, names: Sequence[Candidate]) -> tuple[dict[Candidate, float], np.ndarray]:
+        """The shares of these candidates, and log p of held-out rows by other rows' shares."""
         table = self.log_p[:, [self.names.index(name) for name in names]]
-        weights = zip(names, shares_of(table), strict=True)
-        kept = {name: weight.item() for name, weight in weights if weight > LEAST}
-        shares = {name: weight / sum(kept.values()) for name, weight in kept.items()}
-        apart = Mixture.joined([self.laws[name] for name in shares], list(shares.values()))
-        rows = LearningRows.of(self.x, self.fits)
-        law = _refined(rows, self.laws, shares, REFINED)
-        return StackedLaw(law, shares, nested(table), self.rows, apart)
+        return _kept(names, shares_of(table)), nested(table)
+
+    def _joined(self, shares: Mapping[Candidate, float]) -> Mixture:
+        """The mixture of candidates that have not seen the first fold."""
+        return Mixture.joined([self.laws[name] for name in shares], list(shares.values()))
+
+
+def _kept(names: Sequence[Candidate], shares: Tensor) -> dict[Candidate, float]:
+    """The candidates with shares that matter; these shares add up to 1."""
+    pairs = zip(names, shares.tolist(), strict=True)
+    kept = {name: share for name, share in pairs if share > LEAST}
+    return {name: share / sum(kept.values()) for name, share in kept.items()}
 
 
 def fitted_again(
@@ -393,7 +410,8 @@ def shares_of(log_p: Tensor, weight: Tensor | None = None, rounds: int = 300) ->
     p, total = (log_p - log_p.max(1, keepdim=True)[0]).exp(), each.sum(1, keepdim=True)
     share = log_p.new_full((len(each), p.shape[1]), 1 / p.shape[1])
     for _ in range(rounds):
-        share = share * ((each / (share @ p.T)) @ p) / total
+        # A row without weight may be possible for a candidate alone whose share has vanished.
+        share = share * ((each / (share @ p.T).clamp(min=1e-300)) @ p) / total
     return share[0] if weight is None else share
 
 

@@ -101,7 +101,7 @@ def test_rows_are_white_where_they_have_one_component(shape, axes):
     x_t = 0.5 * of.sample(20_000, generator(6))
     x_t = x_t + 0.7 * torch.randn(x_t.shape, generator=generator(7))
     evidence = of.blocks[0].evidence(x_t, level(len(x_t), 0.5, 0.7))
-    white = evidence.whitened(of.log_weight[:, None] + evidence.total)
+    white = evidence.denoised(of.log_weight[:, None] + evidence.total).white
     assert_mean(white, 0.0)
     assert_mean(white[:, :, None] * white[:, None], torch.eye(white.shape[1]))
 

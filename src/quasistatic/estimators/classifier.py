@@ -1,0 +1,115 @@
+"""The class of a row by Bayes' rule, from one law of X and y."""
+
+__all__ = ["DiffusionClassifier"]
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from .closed_form import fitted_from_law
+from .joint import JointEstimator
+from .labelled_laws import LabelledLaw, fit_labelled_law
+
+
+class DiffusionClassifier(ClassifierMixin, JointEstimator):
+    r"""A classifier of the rows of a table, as a scikit-learn estimator: one joint law of X and y
+    in closed form, and p(y | x) by Bayes' rule.
+
+    Each class has normal laws of the real columns, whose covariances are shrunk, and probabilities
+    of classes. The means and probabilities are then moved so that the labels are likelier given x.
+    How much is shrunk and moved, and whether columns are bent by powers, is decided by held-out
+    log p(y | x). Missing values of X are integrated out, in fitting and in prediction; nothing has
+    to be imputed.
+
+    Args:
+        types: of some columns by name, see :meth:`Table.infer`; numbers are real unless it says
+            otherwise.
+        random_state: seed of the parts of the rows that choose.
+
+    Attributes:
+        classes_: the classes, sorted.
+        held_out_: log p(y | x) of held-out rows, in nats a row; NaN if a class has one row.
+        model_: the joint :class:`Diffusion`.
+        table_: the :class:`Table` of the columns of X, and of y last.
+        n_features_in_, feature_names_in_: as ever.
+    """
+
+    def __init__(self, *, types: Mapping[str, str] | None = None, random_state: Any = 0) -> None:
+        self.types = types
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fits rows X, a table with holes, and their classes y, (N,).
+
+        Raises:
+            ValueError: if there are fewer than two classes, or not one label for each row.
+        """
+        self._validate_params()
+        labels = _labels(self, y)
+        self.classes_, index = np.unique(labels, return_inverse=True)
+        tables, rows = self._joint(X, index, "categorical")
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes, got 1 class: "
+                f"{self.classes_[0]!r}"
+            )
+        seed, found = self._seed(self.random_state), []
+        for table in tables:
+            x_0, sizes = self._filled(table, rows, seed)
+            found.append((fit_labelled_law(x_0, sizes, seed), table))
+        law, table = max(found, key=lambda pair: np.nan_to_num(pair[0].held_out, nan=-np.inf))
+        self.power_, self.held_out_ = law.power, law.held_out
+        self.fitted_ = fitted_from_law(table, law.law, seed)
+        return self
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log p(y | x) of each class, with shape (N, classes), in nats."""
+        check_is_fitted(self)
+        found = [self._labelled().log_posterior(x_0) for x_0 in self._pieces(X)]
+        return torch.cat(found).numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(y | x) of each class in the order of :attr:`classes_`, with shape (N, classes).
+
+        Args:
+            X: rows with the columns of the fitted ones; NaN, or what a data frame has for it, is a
+                missing value, which is integrated out.
+        """
+        found = np.exp(self.predict_log_proba(X))
+        return np.asarray(found / found.sum(1, keepdims=True))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of each row, with shape (N,)."""
+        check_is_fitted(self)
+        found: np.ndarray = self.classes_[self.predict_log_proba(X).argmax(1)]
+        return found
+
+    def _labelled(self) -> LabelledLaw:
+        return LabelledLaw(self._law, self.power_, self.held_out_)
+
+    def _kept(self) -> dict[str, Any]:
+        return super()._kept() | {
+            "classes": self.classes_.tolist(),
+            "power": self.power_,
+            "held_out": self.held_out_,
+        }
+
+    def _restore(self, kept: Mapping[str, Any]) -> None:
+        self.classes_ = np.array(kept["classes"])
+        self.power_, self.held_out_ = float(kept["power"]), float(kept["held_out"])
+
+
+def _labels(estimator: Any, y: Any) -> np.ndarray:
+    """y as a column of labels (N,)."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None"
+        )
+    labels = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    return np.asarray(labels)

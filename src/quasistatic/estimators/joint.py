@@ -1,0 +1,124 @@
+"""What the classifier and the regressor share: one law of the columns of X and of y."""
+
+__all__ = ["JointEstimator"]
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor
+
+from .._utils import files
+from ..distributions.mixtures import Mixture, SharedDraws
+from ..distributions.mixtures.fitting import completed_for_learning, stacked
+from ..spaces import Table
+from ..spaces.frames import Frame, Series
+from .base import TableEstimator
+from .closed_form import FittedLaw, encoded, law_of
+from .table_columns import in_spaces, table_of
+
+KEPT = "joint.json"
+"""The file of what an estimator keeps besides its model."""
+
+AT_ONCE = 2000
+"""Rows whose laws are computed at once."""
+
+
+class JointEstimator(TableEstimator):
+    """An estimator whose model is one law of the columns of X and of the target y, in closed form.
+    A missing value of X is integrated out."""
+
+    steps: int | None = 0
+    minutes: float | None = None
+    width: int | None = 8
+    validation: float = 0.15
+    space: Any = None
+    verbose: bool = False
+    identity: Any = None
+
+    target_: str
+
+    def planned(self, X: Any) -> str:
+        return "one law of X and y in closed form"
+
+    def save(self, path: str | Path) -> None:
+        super().save(path)
+        files.write_text(Path(path) / KEPT, json.dumps(self._kept(), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        made = super().load(path)
+        try:
+            kept = json.loads((Path(path) / KEPT).read_text())
+            made.target_ = kept["target"]
+            made._restore(kept)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{Path(path) / KEPT} is missing or damaged: {error!r}") from None
+        made.n_features_in_ -= 1
+        return made
+
+    def _kept(self) -> dict[str, Any]:
+        """What is kept besides the model, as JSON values."""
+        return {"target": self.target_}
+
+    def _restore(self, kept: Mapping[str, Any]) -> None:
+        """Takes what :meth:`_kept` gave."""
+
+    def _joint(self, X: Any, y: np.ndarray, kind: str) -> tuple[list[Table], np.ndarray]:
+        """Tables of the columns of X and y, and their rows (N, C + 1), y last."""
+        frame = self._frame(X, reset=True)
+        check_consistent_length(y, frame.columns[0].missing)
+        frame = self._modelled(frame)
+        names = [column.name for column in frame.columns]
+        self.target_ = "y"
+        while self.target_ in names:
+            self.target_ += "_"
+        target = Series(self.target_, "float64", numbers=y.astype(np.float64))
+        joint = Frame(frame.source, (*frame.columns, target))
+        types = {c.name: "numeric" for c in frame.columns if _is_number(c)}
+        types |= dict(self.types or {})
+        table = table_of(joint, types | {self.target_: kind}, None)
+        rows = table.read(joint).numpy()
+        return in_spaces(table, rows, types), rows
+
+    def _filled(self, table: Table, rows: np.ndarray, seed: int) -> tuple[Tensor, tuple[int, ...]]:
+        """x_0 of rows without holes, which are drawn, and the sizes of the class variables."""
+        x_0, fits = encoded(rows, table)
+        sizes = tuple(size for block in table.blocks for size in block.sizes)
+        x_0 = completed_for_learning(x_0, fits, seed)
+        if x_0.isnan().any():
+            draws = SharedDraws(torch.Generator().manual_seed(seed))
+            x_0 = stacked(x_0, fits, seed).law.complete(x_0, 1, draws)[:, 0]
+        return x_0, sizes
+
+    def _pieces(self, X: Any) -> Iterator[Tensor]:
+        """x_0 of the rows of X, without y, some rows at a time."""
+        check_is_fitted(self)
+        frame = self._frame(X)
+        names = [column.name for column in self.table_.columns if column.name != self.target_]
+        own = [column.name for column in frame.columns]
+        if not set(names) <= set(own):
+            if len(own) != len(names):
+                frame = self._named(X)  # which says what is missing
+            frame = frame.named(names)
+        y = Series(self.target_, "float64", numbers=np.full(frame.rows, np.nan))
+        whole = self.table_.read_with_unknowns(Frame(frame.source, (*frame.columns, y)))
+        rows = torch.where(whole.isinf(), torch.nan, whole)
+        for piece in torch.split(rows, AT_ONCE):
+            yield self.table_.encode(piece)
+
+    @property
+    def _law(self) -> Mixture:
+        assert isinstance(self.fitted_, FittedLaw)  # as it was fitted
+        return law_of(self.fitted_)
+
+
+def _is_number(series: Series) -> bool:
+    """Whether a column is one of more than two numbers."""
+    if series.numbers is None or series.is_category:
+        return False
+    return len(np.unique(series.numbers[~series.missing])) > 2
