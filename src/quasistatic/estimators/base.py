@@ -73,7 +73,7 @@ class TableEstimator(BaseEstimator):
     validation: float
     space: Any
     types: Mapping[str, str] | None
-    identity: Sequence[str] | None
+    identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
 
