@@ -269,6 +269,11 @@ class TableEstimator(BaseEstimator):
     def _closed_form(self) -> Mixture:
         """The law of x_0 in closed form."""
         law = self.fitted_.closed_form
+        if law is None and isinstance(self.fitted_, FittedAtoms):
+            raise ValueError(
+                "columns given the others are not computed for tables with atoms: fit without the "
+                "type 'atoms'"
+            )
         if law is None:
             raise ValueError(
                 "a model of small whole numbers has no closed form, so that its columns have no "
