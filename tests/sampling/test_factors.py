@@ -251,7 +251,7 @@ def test_intervals_of_the_defaults_hold_hidden_values_as_often_as_they_say(model
     for level in (0.5, 0.8, 0.95):
         inside = ((place - 0.5).abs() < level / 2).double().mean()
         assert inside == pytest.approx(level, abs=0.05)
-    assert found.repeats == 8
+    assert found.repeats == 4
 
 
 def test_a_posterior_prints_in_a_few_lines(model, rng):
@@ -260,7 +260,7 @@ def test_a_posterior_prints_in_a_few_lines(model, rng):
     assert told.count("\n") < 5
     assert "4 draws for each of 2 examples, by SMC(particles=" in told
     assert "nats, each ±" in told
-    assert "(8 repeats)" in told
+    assert "(4 repeats)" in told
     guided = model.posterior(seen, 4, 10, rng, method=Guided("matched"))
     assert repr(guided) == "Posterior: 4 draws for each of 2 examples, by Guided(rule='matched')"
     assert repr(SMC(8, 2).run(model, seen.on(model.space), 2, 10, rng)).startswith(

@@ -100,12 +100,14 @@ class FitSummary:
         gain: how much training improved log p of validation rows over the start, in nats a row.
         kept: whether the trained network was kept.
         steps: gradient steps that were taken.
+        atoms: of each column with numbers that have a probability of their own, which these are.
     """
 
     start: Mapping[str, float] = field(default_factory=dict)
     gain: float = 0.0
     kept: bool = False
     steps: int = 0
+    atoms: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
@@ -121,7 +123,8 @@ class FitSummary:
     def __repr__(self) -> str:
         first = next(iter(self.start), "nothing")
         more = f" and {len(self.start) - 1} more" if len(self.start) > 1 else ""
-        return f"{type(self).__name__}: {self}; start: {first}{more}"
+        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
+        return f"{type(self).__name__}: {self}; start: {first}{more}{told}"
 
 
 @dataclass(frozen=True, eq=False)

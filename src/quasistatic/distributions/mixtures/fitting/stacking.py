@@ -55,7 +55,7 @@ FEW_HOLES, ADDED = 0.1, 2
 """If at most this share of the rows have holes in real values, candidates are fitted without these
 rows, which takes a third of the time; so many rounds with all rows follow."""
 
-SIMPLE = 8
+SIMPLE = 32
 """Components of each candidate, at most, of the law that a network corrects."""
 
 LARGEST_LAW, REFINED = 256, 5
@@ -410,7 +410,8 @@ def shares_of(log_p: Tensor, weight: Tensor | None = None, rounds: int = 300) ->
     p, total = (log_p - log_p.max(1, keepdim=True)[0]).exp(), each.sum(1, keepdim=True)
     share = log_p.new_full((len(each), p.shape[1]), 1 / p.shape[1])
     for _ in range(rounds):
-        share = share * ((each / (share @ p.T)) @ p) / total
+        # A row without weight may be possible for a candidate alone whose share has vanished.
+        share = share * ((each / (share @ p.T).clamp(min=1e-300)) @ p) / total
     return share[0] if weight is None else share
 
 
