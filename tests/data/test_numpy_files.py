@@ -7,7 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from quasistatic.data.file_kinds import may_be_signals
 from quasistatic.data.numpy_files import read_numpy
+from quasistatic.opened import IMAGES, TABLE, kind_of_data
 
 X = np.arange(24, dtype="f8").reshape(6, 4)
 
@@ -92,3 +94,23 @@ def test_several_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", X, X)
     with pytest.raises(ValueError, match="2 arrays"):
         read_numpy(tmp_path / "x.npz")
+
+
+def test_rows_that_may_be_signals_are_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    walks = np.cumsum(rng.normal(size=(20, 128)), 1)
+    for name, array, ambiguous in (
+        ("walks", walks, True),
+        ("noise", rng.normal(size=(20, 128)), False),
+        ("few", walks[:, :20], False),
+        ("bytes", (walks * 0).astype(np.uint8), False),
+        ("holed", np.where(rng.random((20, 128)) < 0.001, np.nan, walks), True),
+    ):
+        path = tmp_path / f"{name}.npy"
+        np.save(path, array)
+        assert may_be_signals(path) == ambiguous
+        if ambiguous:
+            with pytest.raises(ValueError, match="Say --as signals or --as table"):
+                kind_of_data(path)
+        assert kind_of_data(path, "signals") == kind_of_data(path, "table") == TABLE
+        assert kind_of_data(path, "images") == IMAGES

@@ -46,10 +46,11 @@ def fit_command(words: Words) -> None:
     data = asked.pop("data")
     if "types" in asked:
         asked["types"] = _types(asked["types"])
-    kind = kind_of_data(data)
+    wanted = asked.pop("as_", None)
+    kind = kind_of_data(data, wanted)
     _require("fit", f"{data} holds", kind, asked)
     display = _display(script)
-    display.show(fit(data, display=display, **asked))
+    display.show(fit(data, wanted, display=display, **asked))
 
 
 def report_command(words: Words) -> None:

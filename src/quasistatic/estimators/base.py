@@ -1,6 +1,6 @@
 """The base class of the estimators: reading rows, fitting them, saving and loading."""
 
-__all__ = ["TableEstimator"]
+__all__ = ["DIGITS", "TableEstimator", "log_prob_of"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels, seconds_of_levels
 from .stored import restored_first_format
-from .table_columns import as_user_has, in_spaces, is_frame, table_of, unmasked
+from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of, unmasked
 
 FORMAT = 2
 
@@ -73,7 +73,7 @@ class TableEstimator(BaseEstimator):
     validation: float
     space: Any
     types: Mapping[str, str] | None
-    identity: Sequence[str] | None
+    identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
 
@@ -195,7 +195,7 @@ class TableEstimator(BaseEstimator):
             sentence for each other column.
         """
         frame = self._modelled(self._frame(X))
-        columns, wrong = infer_columns(frame.columns, self._types())
+        columns, wrong = infer_columns(frame.columns, types_of(frame, self._types()))
         return {column.name: shown(column) for column in columns}, wrong
 
     def estimated_seconds(self, X: Any) -> float:
@@ -429,25 +429,8 @@ class TableEstimator(BaseEstimator):
         return as_user_has(self.table_, numbers, unmasked(X), fitted if renamed else None)
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of the observed values of rows (N, C), with shape (N,), in nats. A new class has
-        the probability :attr:`CategoryColumn.unseen`. Any other impossible value gives minus
-        infinity."""
-        seed = self._seed(self.random_state)
-        odd = np.isinf(x)
-        found = self.fitted_.log_prob(np.where(odd, np.nan, x), evaluations, seed)
-        if np.isnan(found).any():
-            row = int(np.isnan(found).argmax())
-            raise ValueError(
-                f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
-                "float64 can square; rescale the table, or leave the row out"
-            )
-        with np.errstate(divide="ignore"):
-            for k, column in enumerate(self.table_.columns):
-                unseen = getattr(column, "unseen", 0.0)
-                there = ~np.isnan(x[:, k]) & ~odd[:, k]
-                found = found + np.where(odd[:, k], np.log(unseen), 0.0)
-                found = found + np.where(there, np.log1p(-unseen), 0.0)
-        return np.round(found, DIGITS)
+        """:func:`log_prob_of` the fitted model."""
+        return log_prob_of(self.fitted_, x, evaluations, self._seed(self.random_state))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -459,6 +442,32 @@ class TableEstimator(BaseEstimator):
         if isinstance(random_state, int | np.integer):
             return int(random_state)
         return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+    """log p of the observed values of rows (N, C), with shape (N,), in nats. Infinity is a value
+    that its column cannot hold: a new class has the probability :attr:`CategoryColumn.unseen`. Any
+    other impossible value gives minus infinity."""
+    odd = np.isinf(x)
+    unseen_of = np.array([getattr(column, "unseen", 0.0) for column in fitted.table.columns])
+    # Other values of an impossible row are not scored: a row with holes can take long.
+    possible = ~(odd & (unseen_of == 0)).any(1)
+    found = np.full(len(x), -np.inf)
+    if possible.any():
+        rows = np.where(odd, np.nan, x)[possible]
+        found[possible] = fitted.log_prob(rows, evaluations, seed)
+    if np.isnan(found).any():
+        row = int(np.isnan(found).argmax())
+        raise ValueError(
+            f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
+            "float64 can square; rescale the table, or leave the row out"
+        )
+    with np.errstate(divide="ignore"):
+        for k, unseen in enumerate(unseen_of):
+            there = ~np.isnan(x[:, k]) & ~odd[:, k]
+            found = found + np.where(odd[:, k], np.log(unseen), 0.0)
+            found = found + np.where(there, np.log1p(-unseen), 0.0)
+    return np.round(found, DIGITS)
 
 
 def _stored(path: Path) -> dict[str, Any]:

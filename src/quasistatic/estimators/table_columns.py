@@ -1,6 +1,14 @@
 """The columns of what a user passes: which table it is, and how rows come back."""
 
-__all__ = ["as_user_has", "in_spaces", "is_frame", "numeric_values", "table_of", "unmasked"]
+__all__ = [
+    "as_user_has",
+    "in_spaces",
+    "is_frame",
+    "numeric_values",
+    "table_of",
+    "types_of",
+    "unmasked",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +52,7 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, and if `space` does not fit.
     """
-    types = {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
+    types = types_of(frame, types)
     if space is not None:
         free = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = [each.name for each in free if each.numbers is not None]
@@ -55,6 +63,11 @@ def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None)
     if space is not None:
         columns = _in_space(columns, space)
     return replace(table, columns=tuple(columns), incomplete=True)
+
+
+def types_of(frame: Frame, types: Mapping[str, str] | None) -> dict[str, str]:
+    """The types of columns by name: those that are given, and "numeric" for real numbers."""
+    return {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
 
 
 def _is_real(series: Series) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.folders import is_diffusers
-from ..data.file_kinds import are_images
+from ..data.file_kinds import are_images, may_be_signals
 from ..recipes.locations import locate, read_json
 
 if TYPE_CHECKING:
@@ -98,23 +98,38 @@ def kind_of(folder: Path) -> Kind:
     return IMAGES if several and space.get("is") in IMAGE_SPACES else ARRAYS
 
 
-def kind_of_data(path: str | Path) -> Kind:
+def kind_of_data(path: str | Path, wanted: str | None = None) -> Kind:
     """The kind of model that data in a file or a folder need: images for a folder or a NumPy array
     of three or four axes, a table for any other file.
 
+    Args:
+        path: the file or the folder.
+        wanted: "table", "images" or "signals", if the user said it. Signals are a table with a
+            column for each sample.
+
     Raises:
         FileNotFoundError: if there is no such file or folder.
+        ValueError: if the rows of an array may be signals or those of a table, and `wanted` is
+            None.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    if wanted is not None:
+        return IMAGES if wanted == "images" else TABLE
+    if may_be_signals(path):
+        raise ValueError(
+            f"{path} holds rows of many numbers, and neighbours in a row are alike: signals, or "
+            "the columns of a table? Say --as signals or --as table"
+        )
     return IMAGES if are_images(path) else TABLE
 
 
-def fit(data: str | Path, **options: Any) -> "Answer":
+def fit(data: str | Path, as_: str | None = None, **options: Any) -> "Answer":
     """Fits a model to a table in a file, or to images in a folder or an array.
 
     Args:
         data: a CSV, TSV, NPY, NPZ or Parquet file, or a folder of images.
+        as_: "table", "images" or "signals", where a NumPy array could be several of them.
         options: those of :func:`~quasistatic.opened.table_fit.fit_table` or
             :func:`~quasistatic.opened.image_fit.fit_images`.
 
@@ -125,7 +140,7 @@ def fit(data: str | Path, **options: Any) -> "Answer":
         FileNotFoundError: if there is no such file or folder.
         ValueError: if the data are damaged or an option is out of range.
     """
-    return kind_of_data(data).fit(data, **options)
+    return kind_of_data(data, as_).fit(data, **options)
 
 
 def open(

@@ -84,7 +84,7 @@ def _ends(column: pl.Series) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = " ".join(str(value).split())
     return text if len(text) <= 24 else text[:21] + "..."
 
 
@@ -134,7 +134,7 @@ def _sentinels(numbers: np.ndarray) -> list[str]:
         far = abs(values[k] - middle) > MIDDLES * spread
         alone = abs(values[k] - values[beside]) > MIDDLES / 2 * spread
         if far and alone and counts[k] >= RECURS:
-            found.append(f"{values[k]:.12g} recurs {counts[k]:,} times, far from the other values")
+            found.append(f"{values[k]:.12g} recurs {counts[k]:,} times, far from the others")
     return found
 
 

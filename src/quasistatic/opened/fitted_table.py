@@ -270,8 +270,7 @@ class FittedTable:
 
     def rows_of(self, data: Path) -> int:
         """How many rows a file has."""
-        header, missing = self.reading.header, self.reading.missing
-        return open_table(data, self.types, header=header, missing=missing).rows
+        return self.file(data).rows
 
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from .._utils import files
-from ..data.table_files import write_table
+from ..data.table_files import Style, write_table
 from ..reporting.console import Display
 
 PLAN = "plan.json"
@@ -39,6 +39,7 @@ class RowStream:
         total: how many rows there are to answer, for the bar.
         plan: what the answers depend on besides the source, as JSON values.
         display: where progress is shown.
+        style: how a text file is written; by default with commas.
     """
 
     verb: str
@@ -48,6 +49,7 @@ class RowStream:
     total: int
     plan: Mapping[str, Any]
     display: Display = field(repr=False)
+    style: Style | None = None
 
     def run(
         self,
@@ -90,7 +92,7 @@ class RowStream:
                     each if isinstance(each, pl.DataFrame) else pl.read_parquet(each)
                     for each in kept
                 )
-                write_table(target, map(part, frames))
+                write_table(target, map(part, frames), self.style)
             shutil.rmtree(self._folder, ignore_errors=True)
         return count
 

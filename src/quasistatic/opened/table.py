@@ -53,7 +53,8 @@ class TableModel(RowVerbs):
         return self.table.pieces(Path(data))
 
     def write(self, path: str | Path, pieces: Iterator[pl.DataFrame]) -> int:
-        """Writes rows to a file by the ending of its name. Returns the number of rows."""
+        """Writes rows to a file by the ending of its name, text files in the style of the file that
+        was fitted. Returns the number of rows."""
         return write_table(path, pieces, self.table.style)
 
     def sample(

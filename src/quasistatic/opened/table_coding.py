@@ -2,13 +2,17 @@
 
 __all__ = ["compress_table", "decompress_table"]
 
+import json
 import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
+from .._utils import files
 from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
 from ..data.table_files import write_table
 from .fitted_table import FittedTable
@@ -27,10 +31,11 @@ def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -
     Raises:
         ValueError: if the model does not know a row, or a row would come back changed.
     """
-    with tempfile.TemporaryFile() as numbers:
+    with tempfile.TemporaryFile() as numbers, _Beside(target) as beside:
         rows, width = 0, 0
-        for piece in table.pieces(data):
-            array = _coded(table, piece, rows, data)
+        for whole in table.whole_pieces(data):
+            beside.keep(whole, table.types)
+            array = _coded(table, table.fitted(whole), rows, data)
             rows, width = rows + len(array), array.shape[1]
             numbers.write(array.astype("<f8").tobytes())
         numbers.flush()
@@ -79,7 +84,92 @@ def decompress_table(
     with source.open("rb") as stream:
         try:
             header, parts = codec.read(stream, anyway)
-            write_table(target, (table.frame(table.rows(part)) for part in parts), table.style)
+            beside = _Kept.of(source)
+            if beside is not None and beside.rows != header.count:
+                raise StreamError(f"{beside.path.name} beside it has {beside.rows} rows")
+            frames = (table.frame(table.rows(part)) for part in parts)
+            whole = frames if beside is None else beside.joined(frames)
+            write_table(target, whole, table.style)
         except StreamError as error:
             raise StreamError(f"{source}: {error}") from None
     return header
+
+
+ENDING, ORDER = ".rows.parquet", "quasistatic.columns"
+"""The ending of the file beside a stream that holds the columns that are not modelled, and the name
+of the metadata with the order of all columns."""
+
+
+class _Beside:
+    """Keeps the columns of a file that are not modelled, in a file beside a stream. The file is
+    written when the stream is, and not at all where there are no such columns.
+
+    Args:
+        stream: the path of the stream.
+    """
+
+    def __init__(self, stream: Path) -> None:
+        self.path = stream.with_name(stream.name + ENDING)
+        self.order: list[str] = []
+        self.folder = tempfile.TemporaryDirectory()
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def keep(self, piece: pl.DataFrame, modelled: Collection[str]) -> None:
+        """Keeps the columns of a piece that are not modelled."""
+        self.order = piece.columns
+        names = [name for name in piece.columns if name not in modelled]
+        if names:
+            piece.select(names).write_parquet(Path(self.folder.name) / f"{self.count:09}.parquet")
+            self.count += 1
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is None:
+            self.path.unlink(missing_ok=True)
+            if self.count:
+                whole = pl.scan_parquet(Path(self.folder.name) / "*.parquet")
+                with files.writing(self.path) as file:
+                    whole.sink_parquet(file, metadata={ORDER: json.dumps(self.order)})
+        self.folder.cleanup()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The columns that a file beside a stream holds.
+
+    Args:
+        path: of the file.
+        order: the names of all columns of the table, in their order.
+        rows: how many rows it has.
+    """
+
+    path: Path
+    order: tuple[str, ...]
+    rows: int
+
+    @classmethod
+    def of(cls, stream: Path) -> "_Kept | None":
+        """What lies beside a stream; None if nothing does.
+
+        Raises:
+            StreamError: if it is damaged.
+        """
+        path = stream.with_name(stream.name + ENDING)
+        if not path.is_file():
+            return None
+        try:
+            order = json.loads(pl.read_parquet_metadata(path)[ORDER])
+            count = pl.scan_parquet(path).select(pl.len()).collect().item()
+        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+            raise StreamError(f"{path.name} beside it is damaged ({error})") from None
+        return cls(path, tuple(order), count)
+
+    def joined(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Rows of the modelled columns with the columns beside them, in the order of the table."""
+        kept, start = pl.scan_parquet(self.path), 0
+        for frame in frames:
+            beside = kept.slice(start, len(frame)).collect()
+            yield pl.concat([frame, beside], how="horizontal").select(self.order)
+            start += len(frame)

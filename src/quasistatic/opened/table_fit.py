@@ -97,7 +97,9 @@ def fit_table(
     described, wrong = plan.columns()
     problems = [each for each in file.problems if not _is_left_out(each, roles)] + wrong
     columns = survey_columns(frame, described, roles, file.cells)
-    table = TextTable(f"{source}: {file.rows} rows{chosen}", HEADER, columns)
+    shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
+    titles = HEADER[: len(shown[0])]
+    table = TextTable(f"{source}: {file.rows} rows{chosen}", titles, shown)
     remarks = [*file.remarks, *roles.remarks]
     found: dict[str, Any] = {"run": str(folder), "layout": file.layout, "remarks": remarks}
     found |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}

@@ -3,7 +3,7 @@
 __all__ = ["RowVerbs"]
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -231,10 +231,14 @@ class RowVerbs(OpenedModel):
         plan: dict[str, Any],
         total: int | None = None,
     ) -> RowStream:
+        # What is filled is written as the file was; other answers always have names.
+        style = self.table.style if verb == "impute" else replace(self.table.style, header=True)
         status = (self.folder / "model.safetensors").stat()
         model = [str(self.folder.resolve()), status.st_size, status.st_mtime_ns]
         count = self.table.rows_of(source) if total is None else total
-        return RowStream(verb, source, target, rows, count, {"model": model, **plan}, self.display)
+        return RowStream(
+            verb, source, target, rows, count, {"model": model, **plan}, self.display, style
+        )
 
     def _say_how_long(self, work: Imputation, holes: "_Holes") -> None:
         """Says what an imputation by a network costs before it is spent."""

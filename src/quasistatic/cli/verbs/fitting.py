@@ -28,6 +28,12 @@ class Fit:
     out: Path | None = option(
         "The run folder to write.", "runs/ and the name of the data", "FOLDER", "-o"
     )
+    as_: Literal["signals", "table", "images"] | None = option(
+        "What a NumPy array holds, where it could be several things.",
+        "by its shape and values",
+        "signals|table|images",
+        name="as",
+    )
     types: tuple[str, ...] | None = option(
         "Types of columns that the values do not show, as sex=binary year=categorical. The types "
         "are binary, categorical, numeric, standardized, quantiles and integer, and a format of "

@@ -236,7 +236,9 @@ def _closely(
         if guess.type == "number":
             asked += [
                 known.str.contains(CODE).sum().alias(f"{name}\0codes"),
-                _has_fraction(guess.read(missing)).sum().alias(f"{name}\0part"),
+                _has_fraction((guess.notation or Amount()).read(known))
+                .sum()
+                .alias(f"{name}\0part"),
             ]
     found = frame.select(asked).collect(engine="streaming").row(0, named=True)
     columns = {}
@@ -332,7 +334,7 @@ def _amount(cells: Sequence[str], separator: str) -> Amount | None:
     decimal, group = (",", ".") if comma else (".", ",")
     plain = [cell for cell in cells if re.match(PLAIN, cell)]
     odd = [cell for cell in cells if not re.match(PLAIN, cell) or cell.startswith("+")]
-    if not odd and not comma:
+    if not comma and 2 * len(odd) < max(len(cells), 1):
         return None
     before, after, grouping = Counter[str](), Counter[str](), Counter[str]()
     for cell in cells:

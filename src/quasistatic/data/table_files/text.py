@@ -27,13 +27,21 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class _Layout:
-    """The names of the columns, and how many lines come before the first row of data."""
+    """The names of the columns.
+
+    Args:
+        names: of the columns.
+        header: whether the first row holds them.
+        notes: what was decided about them.
+        extra: whether the last column has no name; it is dropped if it has no values.
+        is_short: whether the first row has a name fewer than there are columns.
+    """
 
     names: tuple[str, ...]
     header: bool
     notes: tuple[str, ...]
-    width: int
     extra: bool = False
+    is_short: bool = False
 
 
 def read_text(
@@ -58,9 +66,12 @@ def read_text(
         source, plain = Path(kept.name), Dialect(",", dialect.comment)
     problems: list[str] = []
     layout = _layout(path, source, plain, header, tuple(types), problems)
+    if layout.is_short:
+        kept = _in_utf_8(path, dialect, layout.names)
+        source, plain = Path(kept.name), Dialect(",", dialect.comment)
     words = [*MISSING, *missing]
-    structure = survey(source, plain.separator, plain.comment, _widths(layout))
-    problems += _of_rows(path, structure, layout.width)
+    structure = survey(source, plain.separator, plain.comment, {len(layout.names)})
+    problems += _of_rows(path, structure, len(layout.names))
     rows = structure.rows - layout.header
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
     columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
@@ -78,8 +89,10 @@ def read_text(
         own,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
-    notes = (*layout.notes, *_notes(columns))
-    text = scanned.select(each.name for each in columns)
+    dropped = ["the last column has no name and no values: it is dropped"] if empty else []
+    notes = (*layout.notes, *dropped, *_notes(columns))
+    cells = [pl.col(each.name) for each in columns]
+    text = scanned.select(pl.when(~c.str.strip_chars().is_in(words)).then(c) for c in cells)
     return ScannedFile(
         path,
         max(rows, 0),
@@ -127,7 +140,7 @@ def _layout(
         notes.append(found.note)
     cells = [cell.strip() for cell in head]
     if not found.is_there:
-        return _Layout(tuple(f"x{k}" for k in range(len(cells))), False, tuple(notes), len(cells))
+        return _Layout(tuple(f"x{k}" for k in range(len(cells))), False, tuple(notes))
     extra = len(cells) > 1 and not cells[-1]
     if extra:
         cells[-1] = _unused("last", cells)
@@ -140,18 +153,13 @@ def _layout(
             problems.append(f"{path} has two columns of one name, {name!r}: rename one")
     if problems:
         cells = [_unused(c, cells[:k]) for k, c in enumerate(cells)]
-    return _Layout(tuple(cells), True, tuple(notes), len(cells), extra)
+    return _Layout(tuple(cells), True, tuple(notes), extra, len(cells) > len(rows[0]))
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _widths(layout: _Layout) -> set[int]:
-    """How many cells a row may have: names may be one fewer."""
-    return {layout.width}
 
 
 def _of_rows(path: Path, structure: Structure, width: int) -> list[str]:
@@ -214,6 +222,10 @@ def _notes(columns: Sequence[Column]) -> list[str]:
     return found
 
 
+def _starts(line: str, comment: str) -> bool:
+    return bool(comment) and line.startswith(comment)
+
+
 def _scan(
     source: Path,
     dialect: Dialect,
@@ -236,8 +248,13 @@ def _scan(
     ).slice(int(layout.header), max(rows, 0))
 
 
-def _in_utf_8(path: Path, dialect: Dialect) -> IO[bytes]:
+def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[bytes]:
     """A file in a plain dialect, on disk until it is closed: UTF-8, separated by commas.
+
+    Args:
+        path: the file.
+        dialect: of the file.
+        names: that replace its first row; empty leaves it.
 
     Raises:
         ValueError: if a byte is none of the encoding: its line.
@@ -250,6 +267,9 @@ def _in_utf_8(path: Path, dialect: Dialect) -> IO[bytes]:
             open(made.name, "w", newline="", encoding="utf-8") as out,
         ):
             writer = csv.writer(out, lineterminator="\n")
+            if names:
+                first = next(line for line in file if not _starts(line, dialect.comment))
+                writer.writerow(names if first.strip() else [])
             if dialect.separator == " ":
                 for line in file:
                     number += 1
