@@ -294,3 +294,12 @@ def test_a_row_that_one_candidate_alone_explains_has_a_score():
     assert np.isfinite(found).all()
     assert found[0] < -100
     assert (np.abs(found[5::5]) < 0.1).all()
+
+
+def test_a_wide_copy_may_be_kept_without_the_law_that_it_is_a_copy_of():
+    x = truth().sample(100, torch.Generator().manual_seed(0))[:, :3]
+    trial = Trial.of(x, reals(x))
+    wide = next(name for name in trial.names if name.scale == 4.0)
+    laws = trial._unspoilt(trial.laws, [wide])
+    found = module._refined(LearningRows.of(x, reals(x)), laws, {wide: 1.0}, 0)
+    assert close(found.log_prob(x), trial.laws[wide].log_prob(x))

@@ -37,11 +37,12 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         steps: gradient steps at most; by default 3000, and none of fewer than 2000 rows.
         minutes: that training may take at most; by default what the steps take.
         width: hidden units of the network; by default 128 to 512, by the number of columns.
-        validation: share of the rows that decide when training stops and what is kept.
+        validation: share of the rows that decide when training stops and what is kept, in tables
+            of up to 1500 rows; in larger ones a fifth decides.
         evaluations: of the network for each row that is scored.
         space: of the real columns that vary, :class:`Continuous` or :class:`YeoJohnson`; by default
             what makes held-out rows likeliest. With a space all columns of numbers are real.
-        types: of some columns by name, where values do not say it: see :meth:`Table.infer`. Besides,
+        types: of some columns by name, where values do not say it: see :meth:`Table.infer`;
             "atoms" gives numbers that many rows repeat exactly a probability of their own.
         identity: columns of a data frame that identify rows, which are not modelled and stay beside
             their rows. None finds them by their values (:class:`~quasistatic.spaces.roles.Roles`).
