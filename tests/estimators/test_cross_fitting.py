@@ -81,6 +81,14 @@ def test_a_folder_holds_the_parts(tmp_path):
     assert np.array_equal(replaced.score_samples(new), exact)
 
 
+def test_columns_that_identify_rows_do_not_keep_it_from_all_rows():
+    table = rows(100, 0).assign(key=[f"K{k:03}" for k in range(100)])
+    detector = qs.DiffusionOutliers().fit(table)
+    assert len(detector.calibration_) == 100
+    plain = qs.DiffusionOutliers().fit(table.drop(columns="key"))
+    assert np.array_equal(detector.p_values(table), plain.p_values(table))
+
+
 def test_where_a_network_is_tried_rows_are_set_aside():
     detector = qs.DiffusionOutliers(steps=1, width=4).fit(rows(100, 0))
     assert len(detector.calibration_) == 25

@@ -28,7 +28,7 @@ def cross_fitted(estimator: "TableEstimator", frame: Frame, seed: int) -> list[F
 
     Args:
         estimator: fitted to all rows, without a network.
-        frame: the rows.
+        frame: the rows, with the columns of the model alone.
         seed: of the parts.
 
     Returns:
@@ -41,11 +41,11 @@ def cross_fitted(estimator: "TableEstimator", frame: Frame, seed: int) -> list[F
     for k in range(FOLDS):
         others = frame.take(np.flatnonzero(fold != k))
         try:
-            table = table_of(others, estimator.types, estimator.space)
+            table = table_of(others, estimator._types(), estimator.space)
         except ValueError:
             return None
         x = table.read(others).numpy()
-        tables = [table] if estimator.space is not None else in_spaces(table, x, estimator.types)
+        tables = [table] if estimator.space is not None else in_spaces(table, x, estimator._types())
         kinds = {type(column) for column in whole.table.columns}
         same = [t for t in tables if {type(column) for column in t.columns} <= kinds]
         found.append(fit_again(whole, x, (same or tables)[0], estimator._plan()))

@@ -124,11 +124,12 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         """
         self._validate_params()
         frame = self._frame(X, reset=True)
-        if self.conformal == "cross" and self._uses_no_network(frame):
+        own = self._modelled(frame)
+        if self.conformal == "cross" and self._uses_no_network(own):
             self._fit(frame)
-            laws = cross_fitted(self, frame, self._seed(self.random_state))
+            laws = cross_fitted(self, own, self._seed(self.random_state))
             if laws is not None:
-                return self._calibrate_across(frame, laws)
+                return self._calibrate_across(own, laws)
         order = np.random.default_rng(self._seed(self.random_state)).permutation(frame.rows)
         count = min(max(1, round(self.calibration * frame.rows)), frame.rows - 1)
         self._fit(frame, order[count:])
