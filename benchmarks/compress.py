@@ -2,7 +2,7 @@
 
     python benchmarks/compress.py [--sets digits binarized-mnist] [--images 10000] [--workers 2]
     python benchmarks/compress.py --grow
-    python benchmarks/compress.py --portable [--images 359]
+    python benchmarks/compress.py --portable [--images 359] [--part 40]
     python benchmarks/compress.py --layers [--images 100]
     python benchmarks/compress.py --tables [--steps 1000]
 
@@ -306,7 +306,7 @@ def tables(steps: int) -> None:
     keep("tables", found)
 
 
-def portable(images: int, part: int = 40) -> None:
+def portable(images: int, part: int) -> None:
     """What a stream that any machine reads costs, against one for this arithmetic only. The images
     are written in parts, each both ways: the error is that of the difference, by part."""
     model, x = images_of("digits")
@@ -349,7 +349,7 @@ def portable(images: int, part: int = 40) -> None:
     }
     cost = found["cost"]
     print(f"portable streams take {cost['share']:+.2%} +- {cost['stderr']:.2%} more, net")
-    keep("portable", found)
+    keep(f"portable, {part} images a stream", found)
 
 
 def one(images: int) -> None:
@@ -370,6 +370,7 @@ def main() -> None:
     parser.add_argument("--grow", action="store_true")
     parser.add_argument("--layers", action="store_true")
     parser.add_argument("--portable", action="store_true")
+    parser.add_argument("--part", type=int, default=40, help="images in a portable stream")
     parser.add_argument("--tables", action="store_true")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
@@ -379,7 +380,7 @@ def main() -> None:
     if asked.grow:
         return grow()
     if asked.portable:
-        return portable(asked.images)
+        return portable(asked.images, asked.part)
     if asked.layers:
         return layers(min(asked.images, 100))
     if asked.tables:

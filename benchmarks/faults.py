@@ -1,6 +1,6 @@
 """A campaign of faults: killed runs, full disks, damaged files, forged streams, wrong arguments.
 
-    python benchmarks/faults.py [--minutes 5] [--only kills streams ...] [--seed 0]
+    python benchmarks/faults.py [--minutes 5] [--only kills streams ...] [--seed 0] [--each]
 
 Each kind has a share of the time (and what it takes to prepare), fixed seeds, and one process at a
 time. A fault is
@@ -15,6 +15,8 @@ survived if nothing is lost and nothing is misstated:
 - streams: a flipped bit is refused, and a forged header with a right checksum ends in a StreamError
   or in the values that were written, within 5 s;
 - files: NumPy and CSV files, cut or altered: an array or a table, or an error of this library;
+- tables: large and odd tables, each once: a fit, or an error of this library, within 30 s of CPU
+  time and 8 GiB;
 - arguments: wrong arguments of the verbs: an answer, or an error of this library (not of PyTorch or
   NumPy beneath) within 20 s of CPU time.
 
@@ -44,6 +46,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -397,6 +400,70 @@ def tables_and_arrays(chance: random.Random, place: Path) -> Faults:
         yield f"{name}: {how}", problem
 
 
+def odd_tables() -> dict[str, Callable[[BinaryIO], object]]:
+    """Tables that are large or odd: what writes each."""
+
+    def numbers(columns: int, rows: int) -> Callable[[BinaryIO], object]:
+        def write(file: BinaryIO) -> None:
+            values = np.random.default_rng(0).normal(size=(rows, columns))
+            file.write(",".join(f"c{i}" for i in range(columns)).encode() + b"\n")
+            np.savetxt(file, values, "%.3f", ",")
+
+        return write
+
+    def lines(head: bytes, row: bytes, times: int) -> Callable[[BinaryIO], object]:
+        return lambda file: file.write(head + b"".join(row % (i, i % 7) for i in range(times)))
+
+    return {
+        "100,000 columns, 3 rows": numbers(100_000, 3),
+        "10,000 columns, 60 rows": numbers(10_000, 60),
+        "300 columns, 60 rows": numbers(300, 60),
+        "100 MB of commas in a line": lambda file: file.write(b"," * 100_000_000),
+        "100 MB of commas in 100,000 lines": lambda file: file.write(
+            (b"," * 999 + b"\n") * 100_000
+        ),
+        "100 MB of quotes": lambda file: file.write(b'"' * 100_000_001),
+        "integers beyond int64": lines(b"a,b\n", b"%d0000000000000000000000000,%d.5\n", 60),
+        "NUL in cells": lines(b"a,b\n", b"%d.5,x\0%d\n", 60),
+        "markup in names and cells": lines(b"[/b],[red]\n", b"%d.5,[bold]%d[/b]\n", 60),
+        "a row of holes": lines(b"a,b\n,\n", b"%d.5,%d.25\n", 60),
+        "holes alone": lambda file: file.write(b"a,b\n" + b",\n" * 60),
+        "a cell of 20 MB": lambda file: file.write(
+            b"a,b\n" + b"x" * 20_000_000 + b",1\n" + b"y,2\n" * 60
+        ),
+    }
+
+
+def tables(chance: random.Random, place: Path) -> Faults:
+    """Each table once: fitted without a network, scored and reported."""
+    every = list(odd_tables().items())
+    chance.shuffle(every)
+    for number, (what, write) in enumerate(every):
+        path = place / f"{number}.csv"
+        with path.open("wb") as file:
+            write(file)
+
+        def work(path: Path = path, out: Path = place / f"{number}") -> None:
+            resource.setrlimit(resource.RLIMIT_CPU, (30, 31))
+            resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
+            def use() -> None:
+                qs.opened.fit(path, out=out, steps=0)
+                qs.open(out).score(path)
+                qs.open(out).report(data=path, out=out / "page.html")
+
+            if (problem := outcome(use)[1]) is not None:
+                (place / "problem").write_text(problem)
+                os._exit(7)
+
+        code = wait(child(work))
+        problem = (place / "problem").read_text() if code == 7 else None
+        if code not in (0, 7):
+            problem = "more than 30 s" if code == -signal.SIGXCPU else f"ended with {code}"
+        yield what, problem
+        path.unlink()
+
+
 # Wrong arguments.
 
 
@@ -524,6 +591,7 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], Faults], float]] = {
     "folders": (folders, 0.2),
     "streams": (streams, 0.15),
     "files": (tables_and_arrays, 0.1),
+    "tables": (tables, 0.3),
     "arguments": (arguments, 0.15),
 }
 """Each kind with its share of the time."""
@@ -533,6 +601,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--only", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--each", action="store_true", help="print every fault as it comes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
@@ -546,6 +615,8 @@ def main() -> None:
             here = os.getcwd()
             for what, problem in faults(random.Random(asked.seed), Path(place).resolve()):
                 tally.note(what, problem)
+                if asked.each:
+                    print(f"    {what}: {problem or 'survived'}", flush=True)
                 started = min(started, time.monotonic())  # without what a kind prepares
                 if time.monotonic() - started > 60 * asked.minutes * share / shares:
                     break

@@ -26,7 +26,7 @@ LEVELS = np.arange(1, 20) / 20
 LEAST = 1e-15
 
 
-def friedman(rows: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+def friedman(rows: int = 1500) -> tuple[np.ndarray, np.ndarray]:
     return datasets.make_friedman1(rows, 10, noise=1.0, random_state=0)
 
 

@@ -25,7 +25,7 @@ from .coding import Codec
 from .heads import variances
 from .hub import Card, Repository, publish, write_pretrained
 from .kernels import schedules
-from .likelihood import Method, Sandwich, Score, bound, bound_to, sandwich
+from .likelihood import Classification, Method, Sandwich, Score, bound, bound_to, classify, sandwich
 from .likelihood.terms import count_terms
 from .model import Model
 from .networks.earlier_classes import converted_description, converted_tensors
@@ -299,6 +299,37 @@ class Diffusion(Model):
         terms = count_terms(self, self.times(times))
         shares = None if evaluations is None or evaluations >= terms else evaluations
         return bound(model, x, shares, self.times(times), source)
+
+    def classify(
+        self,
+        x: object,
+        rounds: int = 8,
+        each: int = 8,
+        rng: Rng = None,
+        *,
+        prior: Sequence[float] | None = None,
+    ) -> Classification:
+        """p(y | x) of each example by Bayes' rule from the bounds of p(x | y), with error bars.
+
+        All classes share times and noise, and classes that are far behind get no more evaluations.
+
+        Args:
+            x: raw data with shape (N, *).
+            rounds: of evaluations at most, 2 or more.
+            each: evaluations of a class in a round; the first round takes 16.
+            rng: a seed, a generator or None.
+            prior: p(y) of each class; by default the same for all.
+
+        Returns:
+            A :class:`.Classification`: `.log_prob` and `.stderr` of shape (N, classes), `.label`.
+
+        Raises:
+            TypeError: if the model has no condition, or one that is no ClassLabel; or its weights
+                have 16 bits.
+            ValueError: if a number is out of range, or the prior does not fit.
+        """
+        self._require_precision("classify")
+        return classify(self, x, rounds, each, prior, as_generator(rng))
 
     def sandwich(
         self,

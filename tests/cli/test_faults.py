@@ -11,7 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import quasistatic as qs
 from quasistatic import cli
+from quasistatic.recipes.runs import open_run
+from quasistatic.training.checkpoints import Folder
 
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -74,6 +77,41 @@ def test_a_damaged_log_stops_the_report_alone_and_names_the_line(tmp_path, refus
     assert say("sample", folder, "--n", 2, "--times", 3)["shape"] == [2, 64]
     said = refused("report", folder, "--evaluations", 1, "-o", tmp_path / "page.html")
     assert f"{folder / 'metrics.jsonl'} is damaged in line 3" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "null", '"a"', "[" * 100_000),
+        *('{"seconds_a_step": 3}', '{"seconds_a_step": {"float32": "x"}}', '{"arithmetic": []}'),
+        *('{"device": 3}', '{"examples_per_second": "many"}'),
+    ],
+)
+def test_a_damaged_file_of_speeds_is_named(content, tmp_path):
+    model = qs.load(EARLIER / "digits")
+    path = tmp_path / "speed.json"
+    path.write_text(content)
+    folder = Folder(tmp_path, model, {}, 1)
+    with pytest.raises(
+        ValueError, match=r"is damaged .*: delete it, and it is measured anew"
+    ) as no:
+        folder.speed()
+    assert str(path) in str(no.value)
+    path.unlink()
+    assert folder.speed() == {}
+    path.write_text('{"device": "cpu", "seconds_a_step": {"float32": 0.1, "bf16": null}}')
+    assert folder.speed()["device"] == "cpu"
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", "null", "3", '{"step": "a"}', "[" * 100_000])
+def test_a_damaged_line_of_the_log_is_named(line, tmp_path):
+    folder = Path(shutil.copytree(EARLIER / "digits", tmp_path / "digits"))
+    path, run = folder / "metrics.jsonl", open_run(folder)
+    assert len(run.metrics) == 2
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(ValueError, match=r"is damaged in line 3 .*: delete that line") as error:
+        assert run.metrics
+    assert str(path) in str(error.value)
 
 
 def test_a_damaged_log_does_not_block_resuming(tmp_path, say, monkeypatch):

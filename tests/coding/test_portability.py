@@ -205,7 +205,7 @@ def test_the_header_of_a_portable_stream_names_epsilon_and_no_machine():
     assert "vectors" in native.arithmetic
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_vector_unit_reads_what_every_other_wrote(tmp_path):
     """With one thread and two, and with the network's batches whole and split; the script by itself
     does so with every model."""
@@ -227,4 +227,4 @@ def test_every_vector_unit_reads_what_every_other_wrote(tmp_path):
             folders = [str(tmp_path / each) for each in seen or every]
             words = (*folders, "--threads", *threads, "--split", *split)
             running.append(run(capability, verb, *words))
-        assert [process.wait(timeout=250) for process in running] == [0] * len(every)
+        assert [process.wait(timeout=400) for process in running] == [0] * len(every)

@@ -116,6 +116,23 @@ def test_a_text_file_that_is_no_table_is_refused(text, says, tmp_path):
         open_table(path)
 
 
+def test_a_file_of_too_many_columns_is_refused_at_once(tmp_path):
+    """By its first line, however many rows follow."""
+    path = tmp_path / "x.csv"
+    for separator in ",;\t|":
+        path.write_text(separator.join(f"c{i}" for i in range(5001)) + "\n")
+        with pytest.raises(ValueError, match=r"has 5,001 columns, and a table may have 5,000"):
+            open_table(path)
+    np.save(tmp_path / "x.npy", np.zeros((2, 5001)))
+    with pytest.raises(ValueError, match=r"has 5,001 columns"):
+        open_table(tmp_path / "x.npy")
+    path.write_text('"' + "," * 6000 + '",b\n1,2\n')
+    assert len(open_table(path).names) == 2
+    path.write_bytes(b"x" * (2**24 + 1))
+    with pytest.raises(ValueError, match=r"line 1 of .* has more than 16,777,216 bytes"):
+        open_table(path)
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no ending that is known: use \.csv"):
         open_table(tmp_path / "x.xls")

@@ -157,6 +157,17 @@ def test_a_few_rows_far_out_do_not_spoil_the_others():
     assert clean - found < 0.1
 
 
+def test_a_component_of_equal_rows_is_no_measure_of_the_others(rng):
+    """The pooled covariance is that of the 30 rows of three wide components, though a fourth one,
+    whose rows are equal in one column, has the median sum of variances."""
+    fit, spread = GaussianFit(torch.zeros(2)), torch.tensor([0.1, 0.03, 0.2])
+    scatter = 10 * torch.diag_embed(torch.stack([spread, spread], 1))
+    equal = torch.tensor([[[0.0, 0.0], [0.0, 0.9]]])
+    count = torch.tensor([10.0, 10.0, 10.0, 3.0])
+    found = fit._pooled(count[None], torch.cat([scatter, equal])[None])[0]
+    assert close(found.diagonal(), torch.tensor([3.3, 3.3 + 0.9]) / 33)
+
+
 def test_the_stack_is_likelier_than_a_normal_on_rows_that_it_has_not_seen():
     rng = torch.Generator().manual_seed(0)
     x, new = (truth().sample(n, rng)[:, :3] for n in (300, 4000))
@@ -272,3 +283,14 @@ def test_nested_shares_do_not_see_the_rows_that_they_judge():
     assert found[first].max() < 0.1
     own = (log_p + module.shares_of(log_p).log()).logsumexp(1)
     assert own[first].min() > 2
+
+
+def test_a_row_that_one_candidate_alone_explains_has_a_score():
+    """Other rows leave that candidate no share at all, so that the row is divided by nothing."""
+    log_p = torch.zeros(60, 2, dtype=torch.float64)
+    log_p[:, 1] = -20.0
+    log_p[0] = torch.tensor([-2000.0, 0.0])
+    found = module.nested(log_p)
+    assert np.isfinite(found).all()
+    assert found[0] < -100
+    assert (np.abs(found[5::5]) < 0.1).all()

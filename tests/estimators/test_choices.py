@@ -21,7 +21,7 @@ def test_ties_with_calibration_rows_count_as_just_as_unlikely():
     """p = (1 + #{calibration <= score}) / (n + 1), by a table of nine different rows."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 3, (400, 2)).astype(float)
-    detector = qs.DiffusionOutliers(level=0.1, steps=0, random_state=0).fit(x)
+    detector = qs.DiffusionOutliers(level=0.1, conformal="split", steps=0, random_state=0).fit(x)
     ordinary, scores = detector.calibration_, detector.score_samples(x)
     assert len(np.unique(ordinary)) <= 9
     below = (ordinary[None] <= scores[:, None]).sum(1)

@@ -48,12 +48,12 @@ def test_a_cost_is_what_hiding_the_column_saves(detector):
     """Also of rows with holes, and of a class that is new."""
     table = people(30, 1)
     table.loc[3, "height"], table.loc[4, "sex"], table.loc[5, "town"] = np.nan, None, "Oslo"
-    costs = detector.column_costs(table)
+    costs, density = detector.column_costs(table), qs.DiffusionDensity.of(detector)
     for k, name in enumerate(table.columns):
         hidden = table.copy()
         hidden[name] = None if table[name].dtype == object else np.nan
         with np.errstate(invalid="ignore"):
-            saved = detector.score_samples(hidden) - detector.score_samples(table)
+            saved = density.score_samples(hidden) - density.score_samples(table)
         fine = np.isfinite(saved)
         assert costs[fine, k] == pytest.approx(saved[fine], abs=1e-7)
     assert (costs[3, 0], costs[4, 2]) == (0, 0)

@@ -55,21 +55,25 @@ def tiny(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore:.* calibration rows without holes call nothing")
+@pytest.mark.parametrize("conformal", ["split", "cross"])
 @pytest.mark.parametrize(
     ("make", "rows"), [(rare, 200), (tied, 160), (holed, 160), (mixed, 120), (tiny, 48)]
 )
-def test_of_ordinary_rows_no_more_than_the_level_are_called(make, rows):
-    """Over 16 tables, and the decision is finite and agrees with the verdict."""
+def test_of_ordinary_rows_no_more_than_the_level_are_called(make, rows, conformal):
+    """Over 16 tables, and the decision is finite and agrees with the verdict. Across parts the rate
+    is not guaranteed, and no more than a tenth above the level on these laws."""
     rates = []
     for seed in range(16):
         table = make(np.random.default_rng(seed), rows + 400)
-        detector = qs.DiffusionOutliers(level=0.1, random_state=seed).fit(table[:rows])
+        detector = qs.DiffusionOutliers(level=0.1, conformal=conformal, random_state=seed)
+        detector.fit(table[:rows])
         found = detector.predict(table[rows:])
         decision = detector.decision_function(table[rows:])
         assert np.isfinite(decision).all()
         assert np.array_equal(decision < 0, found == -1)
         rates.append((found == -1).mean())
-    assert np.mean(rates) < 0.1 + 3 * np.std(rates) / 16**0.5
+    limit = 0.1 if conformal == "split" else 0.11
+    assert np.mean(rates) < limit + 3 * np.std(rates) / 16**0.5
     assert roc_auc_score(found == -1, -decision) == 1 if (found == -1).any() else True
 
 

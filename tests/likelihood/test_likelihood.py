@@ -267,6 +267,20 @@ def test_uniform_bits_cost_one_bit(mean, rng):
     assert_mean(score.bits_per_dim, 1.0 + lost)
 
 
+@pytest.mark.parametrize("mean", [0.2, 0.5])
+def test_the_edge_is_the_last_step_alone(mean, rng):
+    """The mean log-probability of uniform bits given x_1, by enumeration."""
+    kernel = BinomialKernel(schedules.erase_evenly(10), mean)
+    model = Model(Binary(3), kernel, Levels(), Silent(2))
+    x = (torch.rand(4000, 3, generator=rng) < 0.5).double()
+    one = torch.tensor([1])
+    up = torch.cat([kernel.marginal(torch.full((1, 1), b), one).mean for b in (0.0, 1.0)])
+    joint = torch.cat([up, 1 - up], 1) / 2  # of x_0 and x_1
+    given = 3 * (joint * (joint / joint.sum(0)).log()).sum()
+    assert_mean(bound(model, x, rng=rng).terms["edge"], given)
+    assert_mean(bound(model, x, 4, rng=rng).terms["edge"], given)
+
+
 class Flat(nn.Module):
     """The moments of x_0 uniform on (-1, 1) given x_t, by quadrature where they are supported."""
 

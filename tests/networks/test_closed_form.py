@@ -235,5 +235,5 @@ def test_what_does_not_fit_is_said():
         network.start_at(law(torch.eye(3).repeat(3, 1, 1), torch.full((3, 3), math.nan)), log_snr)
     with pytest.raises(TypeError, match="Corrected needs a kernel with signal and noise"):
         qs.Corrected().bind(qs.Binary(3), qs.BinomialKernel(schedules.erase_evenly(5)))
-    with pytest.raises(TypeError, match="CorrectedClasses needs a space of categories"):
+    with pytest.raises(TypeError, match="CorrectedClasses needs a space of classes"):
         CorrectedClasses().bind(qs.Continuous(3), kernel())

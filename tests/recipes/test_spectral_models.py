@@ -70,7 +70,7 @@ def test_a_network_that_learned_is_kept_and_one_that_did_not_is_silenced():
     assert not found.kept
     assert not model.network.corrects
     assert str(found).endswith("so it is left out")
-    assert f"spectral law: {found.law:.2f} bits per dimension after 1 s" in str(found)
+    assert f"spectral law: {found.law:.2f} bits per dimension after 1.0 s" in str(found)
     # A law that is too wide by a factor is easily corrected.
     block = law.blocks[0]
     wide = Mixture(law.log_weight, (type(block)(block.basis, block.mean, 9 * block.variance),))

@@ -15,6 +15,8 @@ from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.model import Model
 from quasistatic.sampling import SMC, Guided, sample
 from quasistatic.sampling.factors import Anything, Observed
+from quasistatic.sampling.proposals import Lookahead
+from quasistatic.sampling.smc import Particles
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 INF = math.inf
@@ -303,6 +305,32 @@ def test_what_cannot_be_is_said_to_have_no_probability(rng):
 def test_a_variance_that_is_none_is_refused(variance, says):
     with pytest.raises(ValueError, match=says):
         Observed(torch.zeros(4, 3), variance)
+
+
+def test_resampling_keeps_the_mean_weight_of_each_set(rng):
+    """With twisting functions at any exponent: a set that is drawn anew has equal weights, whose
+    mean is that of the weights before; a set that is even enough stays as it is."""
+    groups, size = 3, 40
+    n = groups * size
+    x = torch.randn(n, 2, generator=rng)
+    log_twist = 3 * torch.randn(n, generator=rng)
+    log_twist[:size] = 0.0
+    rows = [x[:, None], log_twist, x, x, x, x, x]
+    exponent = torch.tensor([0.3, 0.7, 1.0]).repeat_interleave(size)
+    before = Particles(x, torch.zeros(n), exponent, Lookahead(*rows), torch.arange(n))
+    after = before.resampled(size, 0.5, rng)
+    weights = [each.log_weight.reshape(groups, size) for each in (before, after)]
+    assert close(weights[1].logsumexp(1), weights[0].logsumexp(1))
+    assert close(weights[1], weights[1].mean(1, keepdim=True).expand(-1, size))
+    assert torch.equal(after.ancestor[:size], torch.arange(size))
+    drawn = after.ancestor[size:].reshape(2, size)
+    assert (drawn // size == torch.tensor([[1], [2]])).all()
+    # Systematic: each is drawn as often as its weight says, to one.
+    share = weights[0].softmax(1)[1:] * size
+    count = torch.stack([torch.bincount(row, minlength=n)[size:] for row in drawn])
+    for k in range(2):
+        off = count[k, k * size : (k + 1) * size] - share[k]
+        assert off.abs().max() < 1
 
 
 def test_a_fixed_last_step_has_a_width_of_its_own(rng):

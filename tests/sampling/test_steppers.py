@@ -292,6 +292,19 @@ def test_what_is_kept_of_bits_and_classes_has_the_marginals_of_the_chain(kernel,
         assert close(mean, kernel.marginal(x_0, s).mean, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+@pytest.mark.parametrize("kernel", DISCRETE.values(), ids=DISCRETE.keys())
+def test_a_share_eta_of_what_is_kept_is_by_the_bridge(kernel, eta, rng):
+    """The marginals are the same for each eta; the law given x_t is not."""
+    s, t = random_times(kernel, 6, rng)
+    classes = isinstance(kernel, CategoricalKernel)
+    x_0 = torch.eye(3)[:1].expand(6, -1) if classes else torch.ones(6, 3)
+    x_t, law = kernel.marginal(x_0, t).sample(rng), known(kernel, x_0)
+    none, some = (kernel.kept(x_t, law, s, t, share) for share in (0.0, eta))
+    expected = (1 - eta) * none.mean + eta * kernel.bridge(x_t, law, s, t).mean
+    assert close(some.mean, expected, rtol=1e-10, atol=1e-14)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 def test_what_is_kept_of_reals_has_the_marginals_of_the_chain(eta, rng):
     """Mean and variance of x_s given x_0, where the kept law is linear in x_t."""

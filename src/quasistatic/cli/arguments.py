@@ -80,28 +80,33 @@ class Option:
     positional: bool = False
     name: str | None = None
 
-    @property
-    def text(self) -> str:
-        """The help text: `help`, and the kinds of model unless every kind has the option."""
+    def text(self, kinds: Kinds = EVERY) -> str:
+        """The help text: `help`, and a note if only some kinds of the command have the option.
+
+        Args:
+            kinds: the kinds of model that have the command.
+        """
         note = NOTES.get(self.only)
-        return f"{self.help.removesuffix('.')} ({note})." if note else self.help
+        if note is None or set(kinds) <= set(self.only):
+            return self.help
+        return f"{self.help.removesuffix('.')} ({note})."
 
     @property
     def hint(self) -> str:
         """The default, as it stands behind the help text."""
-        if self.default is None:
+        if self.default is None or self.default is True:
             return "(optional)"
         if self.default == "required":
             return "(required)"
-        if isinstance(self.default, bool):
-            return "(default: yes)" if self.default else "(default: no)"
+        if self.default is False:
+            return "(default: no)"
         return f"(default: {self.default})"
 
-    def typed(self, hint: Any) -> Any:
-        """The type of the option, annotated for tyro."""
+    def typed(self, hint: Any, kinds: Kinds) -> Any:
+        """The type of the option, annotated for tyro, in a command of these kinds of model."""
         described = tyro.conf.arg(
             name=self.name,
-            help=self.text,
+            help=self.text(kinds),
             help_behavior_hint=self.hint,
             metavar=self.metavar,
             aliases=self.aliases or None,
@@ -125,7 +130,8 @@ def option(
     """A field of a command's dataclass that is one option.
 
     The field is None where the option is not given, so that the verb applies its own default. With
-    `default="required"` the option must be given. With True or False it is a flag.
+    `default="required"` the option must be given. With False it is a flag. With True it is a flag
+    `--no-name`, and `help` says what that flag does.
 
     Args:
         help: what the option is, with its unit, as a sentence.
@@ -197,7 +203,7 @@ def _typed(command: type[T]) -> type[T]:
         [
             (
                 each.name,
-                declared[each.name].typed(hints[each.name]),
+                declared[each.name].typed(hints[each.name], getattr(command, "kinds", EVERY)),
                 dataclasses.field(default=each.default, metadata=each.metadata),
             )
             for each in dataclasses.fields(command)  # type: ignore[arg-type]

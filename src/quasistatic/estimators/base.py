@@ -1,6 +1,6 @@
 """The base class of the estimators: reading rows, fitting them, saving and loading."""
 
-__all__ = ["TableEstimator"]
+__all__ = ["DIGITS", "TableEstimator", "log_prob_of"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ from ..spaces.frames import Frame
 from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
 from ..spaces.table import shown
+from .atoms import OF, FittedAtoms, atoms_of, fit_atoms
 from .closed_form import FittedLaw, fit_law, plan_law, seconds_of_law
 from .column_costs import columns_given_others
 from .explanation import costs_with_unknowns
@@ -46,7 +47,9 @@ DIGITS = 9
 """Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
 rows have equal scores."""
 
-FITTED: dict[str, type[Fitted]] = {each.__name__: each for each in (FittedLaw, FittedLevels)}
+FITTED: dict[str, type[Fitted]] = {
+    each.__name__: each for each in (FittedLaw, FittedLevels, FittedAtoms)
+}
 
 
 class TableEstimator(BaseEstimator):
@@ -166,7 +169,7 @@ class TableEstimator(BaseEstimator):
         """
         frame = self._frame(X)
         roles = self._roles(frame)
-        table = Table.infer(roles.select(frame), self.types)
+        table = Table.infer(roles.select(frame), self._types())
         found = {row[0]: row for row in table.described()}
         for series in frame.columns:
             if series.name not in found:
@@ -192,7 +195,7 @@ class TableEstimator(BaseEstimator):
             sentence for each other column.
         """
         frame = self._modelled(self._frame(X))
-        columns, wrong = infer_columns(frame.columns, types_of(frame, self.types))
+        columns, wrong = infer_columns(frame.columns, types_of(frame, self._types()))
         return {column.name: shown(column) for column in columns}, wrong
 
     def estimated_seconds(self, X: Any) -> float:
@@ -202,7 +205,7 @@ class TableEstimator(BaseEstimator):
         x = table.read(frame).numpy()
         if count is not None:
             return seconds_of_levels(x, plan, table, count)
-        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        tables = [table] if self.space is not None else in_spaces(table, x, self._types())
         return seconds_of_law(x, plan, tables)
 
     def planned(self, X: Any) -> str:
@@ -266,6 +269,12 @@ class TableEstimator(BaseEstimator):
     def _closed_form(self) -> Mixture:
         """The law of x_0 in closed form."""
         law = self.fitted_.closed_form
+        if isinstance(self.fitted_, FittedAtoms):
+            names = [column.name for column in self.fitted_.atoms]
+            raise ValueError(
+                f"the columns {names} have atoms, and a table with such columns has no costs of "
+                "columns: fit without types={...: 'atoms'}"
+            )
         if law is None:
             raise ValueError(
                 "a model of small whole numbers has no closed form, so that its columns have no "
@@ -284,8 +293,20 @@ class TableEstimator(BaseEstimator):
         if count is not None:
             self.fitted_: Fitted = fit_levels(x, plan, table, count)
             return
-        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        atoms = atoms_of(table, x, self._with_atoms())
+        if atoms:
+            self.fitted_ = fit_atoms(table, x, atoms, plan, self._types())
+            return
+        tables = [table] if self.space is not None else in_spaces(table, x, self._types())
         self.fitted_ = fit_law(x, plan, tables)
+
+    def _with_atoms(self) -> list[str]:
+        """The columns in which atoms are looked for."""
+        return [name for name, kind in (self.types or {}).items() if kind == OF]
+
+    def _types(self) -> dict[str, str]:
+        """The types of columns, without those in which atoms are looked for."""
+        return {name: kind for name, kind in (self.types or {}).items() if kind != OF}
 
     def _roles(self, frame: Frame) -> Roles:
         """Which columns are modelled; the others identify rows, or are left out."""
@@ -317,7 +338,7 @@ class TableEstimator(BaseEstimator):
             if count is not None:
                 names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
                 return Table.infer(frame, dict.fromkeys(names, "integer")), count
-        return table_of(frame, self.types, self.space), None
+        return table_of(frame, self._types(), self.space), None
 
     def _plan(self) -> FitPlan:
         return FitPlan(
@@ -408,25 +429,8 @@ class TableEstimator(BaseEstimator):
         return as_user_has(self.table_, numbers, unmasked(X), fitted if renamed else None)
 
     def _log_prob(self, x: np.ndarray, evaluations: int) -> np.ndarray:
-        """log p of the observed values of rows (N, C), with shape (N,), in nats. A new class has
-        the probability :attr:`CategoryColumn.unseen`. Any other impossible value gives minus
-        infinity."""
-        seed = self._seed(self.random_state)
-        odd = np.isinf(x)
-        found = self.fitted_.log_prob(np.where(odd, np.nan, x), evaluations, seed)
-        if np.isnan(found).any():
-            row = int(np.isnan(found).argmax())
-            raise ValueError(
-                f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
-                "float64 can square; rescale the table, or leave the row out"
-            )
-        with np.errstate(divide="ignore"):
-            for k, column in enumerate(self.table_.columns):
-                unseen = getattr(column, "unseen", 0.0)
-                there = ~np.isnan(x[:, k]) & ~odd[:, k]
-                found = found + np.where(odd[:, k], np.log(unseen), 0.0)
-                found = found + np.where(there, np.log1p(-unseen), 0.0)
-        return np.round(found, DIGITS)
+        """:func:`log_prob_of` the fitted model."""
+        return log_prob_of(self.fitted_, x, evaluations, self._seed(self.random_state))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -438,6 +442,32 @@ class TableEstimator(BaseEstimator):
         if isinstance(random_state, int | np.integer):
             return int(random_state)
         return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+    """log p of the observed values of rows (N, C), with shape (N,), in nats. Infinity is a value
+    that its column cannot hold: a new class has the probability :attr:`CategoryColumn.unseen`. Any
+    other impossible value gives minus infinity."""
+    odd = np.isinf(x)
+    unseen_of = np.array([getattr(column, "unseen", 0.0) for column in fitted.table.columns])
+    # Other values of an impossible row are not scored: a row with holes can take long.
+    possible = ~(odd & (unseen_of == 0)).any(1)
+    found = np.full(len(x), -np.inf)
+    if possible.any():
+        rows = np.where(odd, np.nan, x)[possible]
+        found[possible] = fitted.log_prob(rows, evaluations, seed)
+    if np.isnan(found).any():
+        row = int(np.isnan(found).argmax())
+        raise ValueError(
+            f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
+            "float64 can square; rescale the table, or leave the row out"
+        )
+    with np.errstate(divide="ignore"):
+        for k, unseen in enumerate(unseen_of):
+            there = ~np.isnan(x[:, k]) & ~odd[:, k]
+            found = found + np.where(odd[:, k], np.log(unseen), 0.0)
+            found = found + np.where(there, np.log1p(-unseen), 0.0)
+    return np.round(found, DIGITS)
 
 
 def _stored(path: Path) -> dict[str, Any]:

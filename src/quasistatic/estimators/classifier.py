@@ -80,11 +80,12 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
             X: rows with the columns of the fitted ones; NaN, or what a data frame has for it, is a
                 missing value, which is integrated out.
         """
-        found: np.ndarray = np.exp(self.predict_log_proba(X))
-        return found / found.sum(1, keepdims=True)
+        found = np.exp(self.predict_log_proba(X))
+        return np.asarray(found / found.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each row, with shape (N,)."""
+        check_is_fitted(self)
         found: np.ndarray = self.classes_[self.predict_log_proba(X).argmax(1)]
         return found
 

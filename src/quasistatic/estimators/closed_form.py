@@ -17,9 +17,9 @@ __all__ = [
 ]
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -84,7 +84,15 @@ TIED = 0.9
 @dataclass(frozen=True, eq=False)
 class FittedLaw(Fitted):
     """A closed-form law, with or without a network that corrects it. Without one, all answers are
-    computed in closed form."""
+    computed in closed form.
+
+    Args:
+        model, table, summary: of :class:`Fitted`.
+        shares: the weights of the candidates, with which it can be fitted to other rows; None once
+            it was stored.
+    """
+
+    shares: Mapping[Candidate, float] | None = field(default=None, repr=False)
 
     about = (
         "a lower bound on log p(x) in continuous time; exact where nothing is corrected, but for "
@@ -317,7 +325,15 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
         if learned.summary.kept:
             return learned
         summary = learned.summary  # the network is dropped, and the law is that of all rows
-    return FittedLaw(_model(start, plan), start.table, summary)
+    return FittedLaw(_model(start, plan), start.table, summary, start.shares)
+
+
+def fit_again(whole: FittedLaw, rows: np.ndarray, table: Table, plan: FitPlan) -> FittedLaw:
+    """The law of other rows (N, C), of another table with the same columns, by the candidates and
+    the weights of a law that was fitted before."""
+    assert whole.shares is not None  # as the caller has checked
+    x_0, fits = encoded(rows, table)
+    return fitted_from_law(table, fitted_again(x_0, fits, whole.shares, plan.seed), plan.seed)
 
 
 def seconds_of_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> float:

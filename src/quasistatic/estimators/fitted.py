@@ -100,18 +100,26 @@ class FitSummary:
         gain: how much training improved log p of validation rows over the start, in nats a row.
         kept: whether the trained network was kept.
         steps: gradient steps that were taken.
+        atoms: of each column with numbers that have a probability of their own, which these are.
     """
 
     start: Mapping[str, float] = field(default_factory=dict)
     gain: float = 0.0
     kept: bool = False
     steps: int = 0
+    atoms: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
+        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
+        return f"{self._trained}{told}"
+
+    @property
+    def _trained(self) -> str:
+        """Whether a network corrects the start, in a few words."""
         if not self.steps:
             return "a closed-form mixture, no network"
         gain = round(self.gain, 3) + 0.0  # never -0.000
@@ -121,7 +129,9 @@ class FitSummary:
     def __repr__(self) -> str:
         first = next(iter(self.start), "nothing")
         more = f" and {len(self.start) - 1} more" if len(self.start) > 1 else ""
-        return f"{type(self).__name__}: {self}; start: {first}{more}"
+        trained, *atoms = str(self).split("\n")
+        start = f"{type(self).__name__}: {trained}; start: {first}{more}"
+        return "\n".join([start, *atoms])
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,10 +137,12 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         by_network = self.fitted_.fills_by_network(self.method, mean=share is None)
         if share is not None and not by_network:
             draws = max(draws, INTERVAL_DRAWS)
+        # The ends of an interval take more particles than a mean.
+        particles = self.particles if share is None else max(self.particles, 2 * draws)
         for i, rows in enumerate(np.array_split(holed, -(-len(holed) // TOGETHER) or 1)):
             if not len(rows):
                 continue
-            drawn = self._drawn(x[rows], draws, by_network, i, done=done)
+            drawn = self._drawn(x[rows], draws, by_network, i, particles, done=done)
             hidden = np.isnan(x[rows])
             typical = self.table_.typical(torch.from_numpy(drawn)).numpy()
             out[rows] = np.where(hidden, typical, x[rows])
@@ -221,6 +223,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         draws: int,
         by_network: bool,
         piece: int = 0,
+        particles: int | None = None,
         distinct: bool = False,
         done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
@@ -229,7 +232,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         seed = self._seed(self.random_state) + (piece if distinct else 0)
         usable = np.where(self.table_.possible(x), x, np.nan)
         found = self.fitted_.complete(
-            usable, draws, self.particles, seed, distinct, by_network, done
+            usable, draws, particles or self.particles, seed, distinct, by_network, done
         )
         return np.where(np.isnan(x)[:, None], found, x[:, None])
 

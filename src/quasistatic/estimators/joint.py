@@ -5,7 +5,7 @@ __all__ = ["JointEstimator"]
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -32,12 +32,13 @@ class JointEstimator(TableEstimator):
     """An estimator whose model is one law of the columns of X and of the target y, in closed form.
     A missing value of X is integrated out."""
 
-    steps: ClassVar[int] = 0
-    minutes: ClassVar[None] = None
-    width: ClassVar[int] = 8
-    validation: ClassVar[float] = 0.15
-    space: ClassVar[None] = None
-    verbose: ClassVar[bool] = False
+    steps: int | None = 0
+    minutes: float | None = None
+    width: int | None = 8
+    validation: float = 0.15
+    space: Any = None
+    verbose: bool = False
+    identity: Any = None
 
     target_: str
 

@@ -272,11 +272,11 @@ def _moved(law: Mixture, x: Tensor, of: Tensor, y: Tensor, strength: float) -> M
         found = (joint.logsumexp(0) - own.logsumexp(0)).mean()
         penalty = sum(each.square().sum() for each in (shift, tilt))
         found = found + strength / 2 * penalty / len(x)
-        found.backward()
+        torch.autograd.backward(found)
         return found
 
     with torch.enable_grad():
-        optimiser.step(loss)
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
     if not all(each.isfinite().all() for each in moves):
         return law
     blocks: list[Block] = []

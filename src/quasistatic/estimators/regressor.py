@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 from torch import Tensor
 
 from ..distributions.mixtures import RealLaw, RowsGivenOthers
@@ -66,6 +66,7 @@ class DiffusionRegressor(RegressorMixin, JointEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """E[y | x] of each row, with shape (N,)."""
+        check_is_fitted(self)
         column = self.table_.columns[-1]
         linear = isinstance(column, NumericColumn) and len(column.at) == 2
         found = []
@@ -120,6 +121,7 @@ class DiffusionRegressor(RegressorMixin, JointEstimator):
 
     def _laws(self, X: Any) -> Iterator[RealLaw]:
         """p(y | x) in units of x_0, some rows at a time."""
+        check_is_fitted(self)
         table = self.table_
         owner = table.expand_to_state(torch.arange(float(len(table.columns)))[None])[0].long()
         last = len(table.columns) - 1

@@ -3,16 +3,16 @@
 __all__ = ["Corrected", "CorrectedClasses", "Correcting"]
 
 import abc
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ..distributions import Categorical, Gaussian, OneHotGroups
+from ..distributions import Gaussian
 from ..kernels import Kernel, SignalNoise
-from ..spaces import OneHot, Space
-from .classes import prior_times_evidence
+from ..spaces import Space
+from .classes import ClassHead
 from .head import DenoisingHead, require_signal_noise
 
 FARTHEST = 3.0
@@ -76,35 +76,17 @@ def _weights(log_snr: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CorrectedClasses(DenoisingHead, Correcting):
+class CorrectedClasses(ClassHead, Correcting):
     """The network gives the log-prior of each class by a known law, which does not use the class's
     own column of x_t, and a correction that is added to it (the first and the third of four
     outputs). q(x_t | x_0 = class), which is known, multiplies the sum."""
-
-    groups: OneHotGroups | None = field(default=None, repr=False, compare=False)
-    excluded: Tensor | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def homogeneous(self) -> bool:
-        return False
 
     @property
     def outputs(self) -> int:
         return 4
 
-    def bind(self, space: Space, kernel: Kernel) -> Self:
-        if not isinstance(space, OneHot):
-            raise TypeError(
-                f"CorrectedClasses needs a space of categories (OneHot), got "
-                f"{type(space).__name__}: use Corrected for real values"
-            )
-        return replace(self, groups=space.groups, excluded=space.excluded)
-
-    def denoise(self, kernel: Kernel, output: Tensor, x_t: Tensor, t: Tensor) -> Categorical:
-        assert self.groups is not None  # bound heads know them
-        assert self.excluded is not None
-        logits = output[..., 0] + output[..., 2]
-        return prior_times_evidence(kernel, logits, x_t, t, self.groups, self.excluded)
+    def logits(self, output: Tensor) -> Tensor:
+        return output[..., 0] + output[..., 2]
 
     def gain(self, kernel: Kernel, output: Tensor, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """The difference of the two divergences of the step from t to t - 1; the step to 0 has the

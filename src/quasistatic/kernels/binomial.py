@@ -12,11 +12,11 @@ from torch import Tensor
 from .._utils.constants import constant
 from .._utils.validation import numbers_of
 from ..distributions import Bernoulli, Family, Gaussian, OnLattice
-from .kernel import Kernel
+from .indicator import IndicatorKernel
 
 
 @dataclass(frozen=True)
-class BinomialKernel(Kernel):
+class BinomialKernel(IndicatorKernel):
     """A bit that is kept with probability a and otherwise redrawn: q(x_t = 1 | x_s) = a x_s + (1 -
     a) mean (SD15 Tab. App.1, D.1.2).
 
@@ -88,12 +88,7 @@ class BinomialKernel(Kernel):
         return Bernoulli(up - down)
 
     def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Bernoulli:
-        # x_s is x_t with the probability that keeps the marginals, (1 - alpha_s) / (1 - alpha_t),
-        # and else x_0: no more of x_t may be kept. A share eta of draws is by the bridge.
-        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
-        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
-        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
-        p = (1 - eta) * p + eta * bridge.mean.double()
+        p = self._kept_mean(x_t, denoised, s, t, eta)
         return Bernoulli(p.clamp(0, 1).logit().to(x_t.dtype))
 
     def mixture(self, x_t: Tensor, denoised: OnLattice, s: Tensor, t: Tensor) -> Bernoulli:
@@ -104,19 +99,8 @@ class BinomialKernel(Kernel):
     ) -> Tensor:
         return self.divergence(x_t, x_0, denoised, s, t)
 
-    def divergence(
-        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
-    ) -> Tensor:
-        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, denoised, s, t))
-
-    def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
-        return p
-
     def from_moments(self, mean: Tensor, variance: Tensor) -> Bernoulli:
         return Bernoulli(mean.logit())
-
-    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
-        return mean * (1 - mean)
 
     def propagate_likelihood(
         self, y: Tensor, variance: Tensor, t: Tensor

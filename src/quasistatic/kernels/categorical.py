@@ -13,12 +13,12 @@ from torch import Tensor
 from .._utils.constants import constant
 from .._utils.validation import number_within, numbers_of, whole_numbers
 from ..distributions import Categorical, Family, Gaussian, OneHotGroups, OneHotSupport
-from .kernel import Kernel
+from .indicator import IndicatorKernel
 from .schedules import Schedule
 
 
 @dataclass(frozen=True)
-class CategoricalKernel(Kernel):
+class CategoricalKernel(IndicatorKernel):
     """A class that is kept with probability a and otherwise redrawn: q(x_t = k | x_s) = a x_s + (1
     - a) pi_k. For two classes it is the binomial kernel of SD15 Tab. App.1.
 
@@ -161,25 +161,11 @@ class CategoricalKernel(Kernel):
         return self._law(logits, x_t)
 
     def kept(self, x_t: Tensor, denoised: Family, s: Tensor, t: Tensor, eta: float) -> Categorical:
-        # As for bits: x_t or x_0, and a share eta of draws by the bridge.
-        bridge, table = self.bridge(x_t, denoised, s, t), self.schedule
-        log_keep = self.at(table.log_noise, s, x_t) - self.at(table.log_noise, t, x_t)
-        p = log_keep.exp() * x_t.double() - torch.expm1(log_keep) * denoised.mean.double()
-        return self._law(((1 - eta) * p + eta * bridge.mean.double()).clamp(min=0).log(), x_t)
-
-    def divergence(
-        self, x_t: Tensor, x_0: Tensor, denoised: Family, s: Tensor, t: Tensor
-    ) -> Tensor:
-        return self.posterior(x_t, x_0, s, t).kl(self.bridge(x_t, denoised, s, t))
-
-    def widen(self, p: Family, variance: Tensor, s: Tensor, t: Tensor) -> Family:
-        return p
+        p = self._kept_mean(x_t, denoised, s, t, eta)
+        return self._law(p.clamp(min=0).log(), x_t)
 
     def from_moments(self, mean: Tensor, variance: Tensor) -> Categorical:
         return Categorical(mean.log(), self.groups)
-
-    def conditional_variance(self, mean: Tensor, t: Tensor) -> Tensor:
-        return mean * (1 - mean)
 
     def propagate_likelihood(
         self, y: Tensor, variance: Tensor, t: Tensor

@@ -2,6 +2,7 @@ r"""Estimates of the likelihood: the bound and cheap estimates of it, importance
 probability flow, and lower and upper estimates for the model's own draws."""
 
 from .adaptive_budget import bound_to
+from .classification import Classification, classify
 from .continuous_time import continuous
 from .elbo import bound
 from .importance import importance
@@ -13,6 +14,7 @@ from .score import BoundScore, ContinuousScore, FlowScore, ImportanceScore, Scor
 __all__ = [
     "AdaptiveBound",
     "BoundScore",
+    "Classification",
     "ContinuousScore",
     "ContinuousTime",
     "Elbo",
@@ -25,6 +27,7 @@ __all__ = [
     "Score",
     "bound",
     "bound_to",
+    "classify",
     "continuous",
     "flow",
     "importance",

@@ -116,7 +116,8 @@ class SpectralDenoiser(nn.Module):
         """What the law gives for x_t (B, *) at t / T (B,)."""
         level = self.level(time.to(self.get_buffer("log_snr"))).to(x)
         law, flat = self._law(x.dtype), x.flatten(1)
-        at_once = ON_HOST if x.device.type == "cpu" else ON_DEVICE
+        on_host = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        at_once = ON_HOST if on_host else ON_DEVICE
         rows = max(1, at_once // (self.components * flat.shape[1]))
         with torch.autocast(x.device.type, enabled=False):
             found = [
@@ -150,9 +151,10 @@ class SpectralDenoiser(nn.Module):
 
 def _denoised(law: Mixture, x: Tensor, level: NoiseLevel) -> Denoised:
     """What a law gives for some rows x_t (B, D)."""
-    evidence = law.blocks[0].evidence(x, level)
-    if not isinstance(evidence, SpectralEvidence):
-        raise ValueError("a spectral law denoises examples without missing values")
+    block = law.blocks[0]
+    assert isinstance(block, SpectralBlock)  # as it was made
+    # Not block.evidence, which looks for missing values: a GPU would wait for the answer.
+    evidence = SpectralEvidence(block, x, level)
     return evidence.denoised(law.log_weight[:, None] + evidence.total)
 
 

@@ -13,7 +13,7 @@ from .._utils.randomness import Rng
 from ..likelihood import Flow, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
-from ..sampling import DDIM, SMC, Ancestral, DPMSolver, Heun, Stepper, Times, UniPC
+from ..sampling import DDIM, SMC, Ancestral, DPMSolver, Guidance, Heun, Stepper, Times, UniPC
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
@@ -42,6 +42,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         times: int | None = None,
         path: int | None = None,
         given: Sequence[str] = (),
+        guidance: float | None = None,
         out: Path | None = None,
         rng: Rng = 0,
     ) -> Answer:
@@ -56,6 +57,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition: ["3"], or ["0,1,2"] in turn; see
                 :func:`.read_given`.
+            guidance: the weight of classifier-free guidance towards `given`, see :class:`Guidance`.
             out: where to write; by default `samples.npy` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
@@ -73,6 +75,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 chain,
                 self._generator(rng),
                 given=self._given(given, n),
+                guidance=None if guidance is None else Guidance(guidance),
                 stepper=_STEPPERS[stepper],
             )
         values = drawn.cpu().numpy()

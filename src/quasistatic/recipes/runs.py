@@ -184,13 +184,22 @@ class TrainedRun:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-                records.append({str(key): value for key, value in record.items()})
-            except (ValueError, AttributeError) as error:
+                if not isinstance(record, dict):
+                    raise ValueError("it holds no JSON object")
+                records.append({str(key): _number(value) for key, value in record.items()})
+            except (ValueError, RecursionError) as error:
                 raise ValueError(
                     f"{path} is damaged in line {number} ({error}): delete that line, or the file; "
                     "only the training curve of the report needs it"
                 ) from None
         return records
+
+
+def _number(value: object) -> float:
+    """A value of a record of the training."""
+    if not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return value
 
 
 def open_run(run: str | Path) -> TrainedRun:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .._utils.randomness import Rng
+from .._utils.randomness import Rng, as_generator, below
 from ..conditions import Condition
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture, SpectralBlock
@@ -140,9 +140,10 @@ class Weighed:
     def __str__(self) -> str:
         law, network = (f"{bits:.2f}" for bits in (self.law, self.network))
         more = "" if self.kept else ", so it is left out"
+        fit, training = (f"{s:.0f} s" if s >= 10 else f"{s:.1f} s" for s in self.seconds)
         return (
-            f"spectral law: {law} bits per dimension after {self.seconds[0]:.0f} s; network: "
-            f"{network} after {self.seconds[1]:.0f} s{more}"
+            f"spectral law: {law} bits per dimension after {fit}; network: {network} after "
+            f"{training}{more}"
         )
 
 
@@ -166,7 +167,7 @@ def weighed(
     network = _residual(model)
     alone = deepcopy(model)
     _residual(alone).silence()
-    seed = rng if isinstance(rng, int) else 0
+    seed = int(below(2**31 - 1, 1, as_generator(rng), torch.empty(0)))
     ours, its = (each.score(held_out, evaluations, rng=seed) for each in (model, alone))
     won = (its.bits_per_dim - ours.bits_per_dim).double()
     error = won.std().item() / len(won) ** 0.5 if len(won) > 1 else math.inf

@@ -11,7 +11,7 @@ from torch import Tensor
 from .._utils.randomness import uniform
 from .._utils.validation import as_array, number_within, whole_number
 from ..distributions import Family, OnLattice
-from .space import OnContinuum, OnLevels
+from .space import OnContinuum, OnLevels, Space
 
 MOST_LEVELS = 2**20
 """The largest number of levels: their positions are a table."""
@@ -50,37 +50,52 @@ class Binary(OnLevels):
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """`count` cells of equal width on [-spread, spread]; cell k stands for the raw whole number
-    k."""
+class _OnCells(Space):
+    """Whole numbers 0, ..., count - 1. Each stands for one of `count` cells of equal width on
+    [-spread, spread].
 
-    count: int
-    spread: float
+    Args:
+        shape: of one example; a whole number means one axis.
+        count: the number of levels, at least 2. Default 256.
+        spread: half the range of x_0, positive. Default 1.
+
+    Raises:
+        ValueError: if `count` or `spread` is out of range.
+    """
+
+    count: int = 256
+    spread: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole_number("count, the number of levels,", self.count, 2, MOST_LEVELS)
         number_within("spread", self.spread, 0, ends="()")
 
     @property
-    def width(self) -> float:
+    def _width(self) -> float:
+        """The width of a cell."""
         return 2 * self.spread / self.count
 
-    def place(self, raw: Tensor) -> Tensor:
+    def _place(self, raw: Tensor) -> Tensor:
         """The position of a raw number; a whole number is the lower end of its cell."""
         return (raw / self.count * 2 - 1) * self.spread
 
-    def unrounded(self, x: Tensor) -> Tensor:
-        """The raw number of a position; it is whole in the middle of a cell."""
-        return (x / self.spread + 1) / 2 * self.count - 0.5
+    def check(self, raw: object, name: str = "x") -> Tensor:
+        return _check_levels(raw, self.shape, self.count, name, type(self).__name__)
 
-    def raw(self, x: Tensor) -> Tensor:
-        """The whole number of the cell that holds x."""
-        index = ((x / self.spread + 1) / 2 * self.count).floor()
+    def decode(self, x_0: Tensor) -> Tensor:
+        index = ((x_0 / self.spread + 1) / 2 * self.count).floor()
         return index.clamp(0, self.count - 1)
+
+    def in_raw_units(self, x_0: Tensor) -> Tensor:
+        return (x_0 / self.spread + 1) / 2 * self.count - 0.5
+
+    def log_volume(self, x_0: Tensor) -> Tensor:
+        return torch.full_like(x_0, math.log(self._width))
 
 
 @dataclass(frozen=True)
-class Quantized(OnLevels):
+class Quantized(_OnCells, OnLevels):
     """Whole numbers 0, ..., count - 1, such as 8-bit images: x_0 is the middle of a cell on
     [-spread, spread], and p(raw | x_1) is the mass of the last step in the cell. The outer cells
     reach to infinity (DDPM Eq. 13).
@@ -94,46 +109,25 @@ class Quantized(OnLevels):
         ValueError: if `count` or `spread` is out of range.
     """
 
-    count: int = 256
-    spread: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _Cells(self.count, self.spread)
-
     @property
     def levels(self) -> Tensor:
-        cells = _Cells(self.count, self.spread)
-        return cells.place(torch.arange(self.count, dtype=torch.float64) + 0.5)
-
-    def check(self, raw: object, name: str = "x") -> Tensor:
-        return _check_levels(raw, self.shape, self.count, name, "Quantized")
+        return self._place(torch.arange(self.count, dtype=torch.float64) + 0.5)
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
         index = torch.arange(self.count, dtype=torch.float64, device=raw.device)
-        return _Cells(self.count, self.spread).place(index + 0.5).to(raw)[raw.long()]
-
-    def decode(self, x_0: Tensor) -> Tensor:
-        return _Cells(self.count, self.spread).raw(x_0)
-
-    def in_raw_units(self, x_0: Tensor) -> Tensor:
-        return _Cells(self.count, self.spread).unrounded(x_0)
-
-    def log_volume(self, x_0: Tensor) -> Tensor:
-        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+        return self._place(index + 0.5).to(raw)[raw.long()]
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        cells = _Cells(self.count, self.spread)
         if isinstance(p, OnLattice):  # a cell has one level
             return p.log_prob(x_0)
-        raw, half = cells.raw(x_0), cells.width / 2
+        raw, half = self.decode(x_0), self._width / 2
         lower = torch.where(raw == 0, -math.inf, x_0 - half)
         upper = torch.where(raw == self.count - 1, math.inf, x_0 + half)
         return p.log_mass(lower, upper)
 
 
 @dataclass(frozen=True)
-class Dequantized(OnContinuum):
+class Dequantized(_OnCells, OnContinuum):
     """Whole numbers 0, ..., count - 1, dequantised: x_0 is raw + u with u uniform on [0, 1), scaled
     to [-spread, spread]. The density of raw + u is a lower bound of the mass of raw (SD15 footnote
     3); u itself has entropy 0.
@@ -147,28 +141,8 @@ class Dequantized(OnContinuum):
         ValueError: if `count` or `spread` is out of range.
     """
 
-    count: int = 256
-    spread: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _Cells(self.count, self.spread)
-
-    def check(self, raw: object, name: str = "x") -> Tensor:
-        return _check_levels(raw, self.shape, self.count, name, "Dequantized")
-
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        u = uniform(raw.shape, rng, raw)
-        return _Cells(self.count, self.spread).place(raw + u)
-
-    def decode(self, x_0: Tensor) -> Tensor:
-        return _Cells(self.count, self.spread).raw(x_0)
-
-    def in_raw_units(self, x_0: Tensor) -> Tensor:
-        return _Cells(self.count, self.spread).unrounded(x_0)
-
-    def log_volume(self, x_0: Tensor) -> Tensor:
-        return torch.full_like(x_0, math.log(_Cells(self.count, self.spread).width))
+        return self._place(raw + uniform(raw.shape, rng, raw))
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0) + self.log_volume(x_0)

@@ -176,8 +176,12 @@ class Folder:
 
     def speed(self) -> dict[str, Any]:
         """What `speed.json` holds; nothing if there is none."""
-        path = self.path / "speed.json"
-        return _read(path, "delete it, and it is measured anew") if path.exists() else {}
+        path, remedy = self.path / "speed.json", "delete it, and it is measured anew"
+        found = _read(path, remedy) if path.exists() else {}
+        wrong = [name for name, value in found.items() if not _is_speed(name, value)]
+        if wrong:
+            raise ValueError(f"{path} is damaged (its {wrong[0]} is {found[wrong[0]]!r}): {remedy}")
+        return found
 
     def due(self, now: float, every: float) -> bool:
         """Whether it is time for a checkpoint: not so often that writing takes a tenth."""
@@ -226,7 +230,7 @@ class Folder:
             try:
                 record = json.loads(line)
                 records += [record] if record["step"] <= step else []
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 damaged.append(number)
         if damaged:
             warnings.warn(
@@ -235,6 +239,16 @@ class Folder:
                 stacklevel=2,
             )
         return records
+
+
+def _is_speed(name: str, value: object) -> bool:
+    """Whether a value of `speed.json` has the type that its name asks for."""
+    if name == "seconds_a_step":
+        numbers = value.values() if isinstance(value, dict) else ["no numbers"]
+        return all(each is None or isinstance(each, int | float) for each in numbers)
+    if name in ("device", "arithmetic"):
+        return isinstance(value, str)
+    return name != "examples_per_second" or isinstance(value, int | float)
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

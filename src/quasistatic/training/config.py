@@ -1,4 +1,4 @@
-"""How to train: the settings of a run, checked when they are given."""
+"""The settings of a training run, checked when they are given."""
 
 __all__ = ["Fit", "FitChanges"]
 
@@ -9,43 +9,45 @@ from typing import Any, Literal, TypedDict
 from .._utils import serialization
 
 MOST_THREADS = 1024
-"""PyTorch crashes when it is given very many threads."""
+"""The largest number of threads; PyTorch crashes with very many."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How to train.
+    """The settings of a training run. The class shows the defaults, and a recipe may have others.
 
     Args:
-        steps: gradient steps.
-        batch: examples a step, over all processes; fewer if the data are fewer.
-        accumulate: parts of a step that each process takes one after the other, where they do
-            not fit into its memory together. A step has processes x accumulate parts, each with
-            times, noise and dropout of its own, and its gradient is their mean: two processes
-            and one part each are the same run as one process and two.
-        lr: AdamW's largest learning rate; it rises over `warmup` steps and falls along a cosine.
-        warmup: steps over which the learning rate rises.
-        weight_decay: AdamW's.
-        ema: decay of the running mean of the weights, which is what a trained model has.
+        steps: number of gradient steps.
+        batch: examples in a step, over all processes; fewer if there are fewer data.
+        accumulate: number of parts of a step that each process computes one after the other, if
+            they do not fit into its memory together. A step has processes x accumulate parts, each
+            with its own times, noise and dropout, and its gradient is their mean. So two processes
+            with one part each are the same run as one process with two.
+        lr: AdamW's largest learning rate. It rises over `warmup` steps and then falls along a
+            cosine.
+        warmup: number of steps over which the learning rate rises.
+        weight_decay: AdamW's weight decay.
+        ema: decay of the running mean of the weights. The trained model has this mean.
         clip: largest norm of the gradient.
-        validations: how often the validation data are scored, evenly over the run; the best mean
-            weights are kept.
-        patience: validations without a better one after which the run stops; 0 never stops.
-        evaluations: network evaluations an example of validation data, each time.
-        seed: of the order of the data, the times and the noise.
+        validations: number of times that the validation data are scored, evenly over the run. The
+            best mean weights are kept.
+        patience: number of validations without an improvement after which the run stops; 0 never
+            stops it.
+        evaluations: network evaluations of each validation example, each time.
+        seed: seed of the order of the data, of the times and of the noise.
         save_every: seconds between checkpoints.
-        threads: of PyTorch on the CPU while it trains; 0 leaves them as they are. A small network
-            is fastest on one, and a run repeats bit for bit only on as many as before.
-        precision: of the network while it trains: float32 (as its weights are), bf16 (autocast),
-            or auto, which times steps of both on this machine and takes bf16 where it is faster.
-            Heads, losses, weights and validation stay as the weights are.
-        compile: whether the network is compiled by torch.compile, which needs a C++ compiler:
-            no, yes, or auto, which times steps of both. What auto chose is kept in the run's
-            folder, and a resumed run uses it.
-        cuda_graphs: whether a step on a CUDA device is captured once and replayed, which takes
-            the work of launching each kernel from the host. The results are the same.
-        condition_dropout: the share of the examples of a step whose condition is removed, so that
-            the network also learns p(x). It counts for models with a condition only.
+        threads: PyTorch's CPU threads during training; 0 leaves their number as it is. A small
+            network is fastest with one. A run repeats bit for bit only with the same number.
+        precision: dtype of the network during training: float32 (the dtype of its weights), bf16
+            (autocast), or auto, which times steps of both on this machine and uses bf16 if it is
+            faster. Heads, losses, weights and validation keep the dtype of the weights.
+        compile: whether torch.compile compiles the network, which needs a C++ compiler: no, yes, or
+            auto, which times steps of both. The run's folder keeps the choice of auto, and a
+            resumed run uses it.
+        cuda_graphs: whether a step on a CUDA device is captured once and replayed, which saves the
+            host from launching each kernel. The results are the same.
+        condition_dropout: share of the examples of a step whose condition is removed, so that the
+            network also learns p(x). It applies only to models with a condition.
     """
 
     steps: int = 2000
@@ -100,8 +102,8 @@ class Fit:
         return self.lr * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def decisive(self) -> dict[str, Any]:
-        """The settings that decide the result, as JSON values: a run resumes only with the same
-        ones. `save_every`, `accumulate` and `cuda_graphs` do not decide it and are left out."""
+        """The settings that affect the result, as JSON values. A run resumes only with equal ones.
+        `save_every`, `accumulate` and `cuda_graphs` do not affect it and are left out."""
         described = serialization.describe(self)
         return {
             k: v

@@ -23,7 +23,7 @@ class Compress:
     file: Path | None = option(
         "A .npy file, a folder of images, or a table file.",
         "the run's test rows",
-        "DATA",
+        "[DATA]",
         positional=True,
     )
     out: Path | None = shared.out(default="the file's name with .qs")
@@ -58,10 +58,10 @@ class Compress:
         "INT",
         within=WORKERS,
     )
-    verify: bool = option("Decode each block before it is written.", True)
+    verify: bool = option("Write blocks without decoding them first as a test.", True)
     portable: bool = option(
-        "Write a file that any machine can read. --no-portable is faster, and only a machine with "
-        "the same floating-point arithmetic can read that file.",
+        "Write a file that only a machine with the same floating-point arithmetic can read. This "
+        "is faster.",
         True,
     )
     device: str | None = shared.device()

@@ -46,6 +46,13 @@ class Sample:
         "Tables, several times: `COLUMN=VALUE`, `COLUMN=ONE,OTHER` or `COLUMN=18..30`.",
         EVERY,
     )
+    guidance: float | None = option(
+        "Weight of classifier-free guidance towards --given: 0 is none, 1 to 4 are usual.",
+        None,
+        "FLOAT",
+        only=RUNS,
+        within=Range(-1, 1e3),
+    )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
     device: str | None = shared.device()
@@ -226,7 +233,8 @@ class Outliers:
         "Share of ordinary data that may be called outliers.", 0.05, "FLOAT", within=SHARE
     )
     why: bool = option(
-        "Name the columns of each outlier that cost most given the others, and what was expected.",
+        "Do not name the columns of each outlier that cost most given the others, and what was "
+        "expected. This is faster.",
         True,
         only=ONLY_TABLES,
     )

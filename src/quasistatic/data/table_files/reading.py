@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from ..numpy_files import read_numpy
+from .bounds import check_columns, check_first_line
 from .notation import Notation
 from .table_file import ArrayFile, ScannedFile, TableFile, first_line
 from .text import listed, read_text
@@ -76,10 +77,12 @@ def open_table(
         raise ValueError(listed(path, found.problems))
     if not found.rows or not found.names:
         raise ValueError(f"{path} is empty: a table has rows and columns")
+    check_columns(path, len(found.names))
     return found
 
 
 def _read_text(path: Path, reading: Reading) -> TableFile:
+    check_first_line(path)
     try:
         return read_text(
             path,

@@ -212,9 +212,10 @@ class SpectralEvidence(Evidence):
 
     def _shares(self, log_joint: Tensor) -> tuple[Tensor, Any]:
         """p(k | x_t), with shape (K', B, 1), of an index of components: on a CPU, of those that
-        have a share in any row; elsewhere of all, so that shapes do not depend on values."""
+        have a share in any row; elsewhere, and in compiled code, of all, so that shapes do not
+        depend on values."""
         share = log_joint.softmax(0)[..., None]
-        if share.device.type != "cpu":
+        if share.device.type != "cpu" or torch.compiler.is_compiling():
             return share, slice(None)
         kept = (share > torch.finfo(share.dtype).eps).any(1).nonzero()[:, 0]
         return share[kept], kept

@@ -21,13 +21,13 @@ Sums = tuple[Tensor, ...]
 
 FAR, RARE = 1e3, 0.1
 """The pooled covariance leaves out components with fewer than the share RARE of the rows and, in
-some column, a variance over FAR times that of the median component."""
+some column, a variance over FAR times the median of all components."""
 
 LOOKED_AT, QUARTERS = 5000, torch.tensor([0.25, 0.5, 0.75])
 """Rows, about, that the quartiles of a column are taken from."""
 
-RIDGE = 1e-9
-"""The least variance of a value given all others, in units of the pooled one."""
+RIDGE, TINY = 1e-9, 1e-14
+"""The least variance of a value given all others, in units of the pooled one and of x_0."""
 
 
 class BlockFit(abc.ABC):
@@ -187,7 +187,7 @@ class GaussianFit(BlockFit):
         pooled = self._pooled(
             n.view(mixtures, size), scatter.view(mixtures, size, *scatter.shape[1:])
         )
-        least = self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
+        least = TINY + self.floor + RIDGE * pooled.diagonal(dim1=1, dim2=2)
         of = torch.arange(size * mixtures)
         if math.isinf(self.nu):
             matrix, of = pooled, of // size
@@ -202,11 +202,14 @@ class GaussianFit(BlockFit):
         if n.shape[1] == 1:
             return oas(scatter[:, 0] / n[..., None], n[:, 0])
         own = scatter.diagonal(dim1=2, dim2=3).clamp(min=0) / n[..., None]
-        order = own.sum(2).argsort(1)
+        # Of each column: a component of sentinels has no variance in one of them.
+        by_size, order = own.sort(1)
         whole = n.sum(1, keepdim=True)
-        place = (n.take_along_dim(order, 1).cumsum(1) < whole / 2).sum(1, keepdim=True)
-        median = order.take_along_dim(place.clamp(max=n.shape[1] - 1), 1)
-        middle = own.take_along_dim(median[..., None], 1)  # the component at the weighted median
+        below = (
+            n[..., None].expand_as(own).take_along_dim(order, 1).cumsum(1) < whole[..., None] / 2
+        )
+        place = below.sum(1, keepdim=True).clamp(max=n.shape[1] - 1)
+        middle = by_size.take_along_dim(place, 1)
         fair = (own <= FAR * middle + 1e-12).all(2) | (n > RARE * whole)
         rows = (n * fair).sum(1)
         kept = (scatter * fair[..., None, None]).sum(1)
