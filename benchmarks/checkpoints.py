@@ -4,6 +4,7 @@
     .venv/bin/python benchmarks/checkpoints.py train --seconds 300
     .venv/bin/python benchmarks/checkpoints.py train-ours --seconds 300
     .venv/bin/python benchmarks/checkpoints.py answer
+    .venv/bin/python benchmarks/checkpoints.py steps
 
 `load` compares `from_diffusers` with `DDPMPipeline.from_pretrained` on the configuration of
 google/ddpm-cifar10-32 (35,746,307 random weights), each in a fresh process: CPU seconds and memory
@@ -11,7 +12,8 @@ of loading alone, and with one evaluation of the network. `train` trains a `UNet
 diffusers' own loop, and `train-ours` the recipe mnist of this library, each on one thread. `answer`
 opens what was trained: bits per dimension of test images beside our own model's, 20 images
 compressed, half-hidden digits completed (runs/checkpoints/completed.png), and the model written by
-us and drawn from by diffusers' pipeline (runs/checkpoints/drawn.png).
+us and drawn from by diffusers' pipeline (runs/checkpoints/drawn_by_diffusers.png, and here
+drawn.png). `steps` is the bound of 20 of the images by chains of 50 and 200 even steps.
 """
 
 import argparse
@@ -256,14 +258,31 @@ def backwards() -> None:
     rng = torch.Generator().manual_seed(0)
     drawn = pipeline(32, rng, num_inference_steps=100, output_type="np").images[..., 0] * 255
     ours = model.sample(32, 100, rng=0).numpy()
-    figure = image_grid(drawn, (28, 28), limits=(0, 255), beside=ours, title="diffusers, and here")
-    figure.savefig(FOLDER / "drawn.png", dpi=150)
-    print(f"wrote {FOLDER / 'drawn.png'}")
+    for name, images in (("drawn_by_diffusers", drawn), ("drawn", ours)):
+        image_grid(images, (28, 28), limits=(0, 255)).savefig(FOLDER / f"{name}.png", dpi=150)
+        print(f"wrote {FOLDER / f'{name}.png'}")
+
+
+def steps() -> dict[str, Any]:
+    """Bits per dimension of 20 images by short chains, every term once."""
+    x = np.asarray(qs.data.mnist().test[:20]).reshape(-1, 28, 28)
+    opened = {
+        "fixed_small": qs.from_diffusers(FOLDER / "mnist", variance=FixedSmall()),
+        "our recipe mnist": qs.load(FOLDER / "ours"),
+    }
+    found: dict[str, Any] = {}
+    for name, model in opened.items():
+        for count in (50, 200):
+            score = model.score(x, None, times=count, rng=0)
+            value = score.bits_per_dim.mean().item()
+            found.setdefault(name, {})[count] = value
+            print(f"{name:20} {count:4} steps {value:.3f} bits per dimension", flush=True)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Models of diffusers.")
-    parser.add_argument("what", choices=("load", "train", "train-ours", "answer"))
+    parser.add_argument("what", choices=("load", "train", "train-ours", "answer", "steps"))
     parser.add_argument("--seconds", type=float, default=300, help="CPU seconds of each training")
     parser.add_argument("--images", type=int, default=100, help="test images that are scored")
     parser.add_argument("--repeats", type=int, default=5, help="processes that load each")
@@ -276,6 +295,8 @@ def main() -> None:
         found = train(asked.seconds)
     elif asked.what == "train-ours":
         found = train_ours(asked.seconds)
+    elif asked.what == "steps":
+        found = steps()
     else:
         found = answer(asked.images)
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -193,7 +193,7 @@ FAULTS = [
           "sampling/test_smc.py -k conjugate or correlated"),
     fault("linear factor: gain without the row's variance", "sampling/factors/linear.py",
           "unknown = signal**2 * p.variance + noise**2", "unknown = noise**2 + 0 * p.variance",
-          "sampling/test_factors.py -k conjugate or raw_values"),
+          "sampling/test_factors.py -k seen_through_the_noise"),
     fault("path of steps: the best of the wrong end", "sampling/timesteps/step_costs.py",
           "self.ends[index[0]] + steps", "self.ends[index[-1]] + steps",
           "sampling/test_timesteps.py -k best_of_all"),

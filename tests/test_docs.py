@@ -110,7 +110,9 @@ def plain(text: str) -> str:
 def test_the_commands_of_the_tutorial_on_files_run(float32, tmp_path, monkeypatch, capfd):
     """In order, in an empty folder; and they say what the page shows."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "110")
     page = ROOT / "docs" / "files.md"
+    run(blocks(page, "python"), page.stem, monkeypatch)  # it writes a file
     for line in "".join(blocks(page, "sh")).splitlines():
         command, *words = shlex.split(line)
         if command == "python":

@@ -213,6 +213,36 @@ def test_ddim_draws_are_those_of_diffusers(kind, saved, float32):
     assert (ours - theirs).abs().max() < 1e-4 * max(1.0, theirs.abs().max().item())
 
 
+def test_ddim_of_a_clipped_model_keeps_the_noise_of_the_clipped_estimate(saved, float32):
+    network, scheduler, folder = saved(
+        scheduler={"timestep_spacing": "trailing", "clip_sample_range": 0.5},
+        kind="DDIMScheduler",
+        pipeline="DDIMPipeline",
+    )
+    model = qs.from_diffusers(folder, space=qs.Continuous((3, 8, 8)))
+    assert model.head == qs.Clipped(qs.Noise(), 0.5)
+    scheduler.set_timesteps(10)
+    theirs = start = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            output = network(theirs, t).sample
+            theirs = scheduler.step(output, t, theirs, use_clipped_model_output=True).prev_sample
+    ours = walked(model, DDIM(), start, (scheduler.timesteps + 1).flip(0))[-1].x
+    assert theirs.abs().max() == 0.5
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_a_limited_head_is_for_estimates_and_has_no_regression_target(saved, float32):
+    with pytest.raises(TypeError, match="inner must be a EstimateHead such as Noise"):
+        qs.Clipped(qs.Levels())
+    with pytest.raises(ValueError, match="largest"):
+        qs.Clipped(qs.Noise(), 0.0)
+    _, _, folder = saved()
+    model = qs.from_diffusers(folder)
+    with pytest.raises(TypeError, match="Clipped states no regression target"):
+        qs.fit(model, torch.zeros(4, 3, 8, 8), steps=1, objective=qs.Simple(), progress=False)
+
+
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_dpm_solver_draws_are_those_of_diffusers(kind, saved, float32):
     network, scheduler, folder = saved(

@@ -108,6 +108,11 @@ def test_outliers_are_judged_by_masses():
     assert outliers.predict(blank(0.0, 50.0))[0] == -1
 
 
+def test_costs_of_columns_are_refused(fitted):
+    with pytest.raises(ValueError, match=r"\['spend'\] have atoms"):
+        fitted.column_costs(rows(5, 0))
+
+
 def test_a_saved_estimator_gives_the_same_numbers(fitted, tmp_path):
     fitted.save(tmp_path)
     again = DiffusionDensity.load(tmp_path)

@@ -66,7 +66,7 @@ def test_moving_means_makes_labels_likelier():
     )
 
 
-def frame(rows: int = 300):
+def frame(rows: int = 150):
     rng = np.random.default_rng(0)
     kind = rng.choice(["a", "b", "c"], rows)
     size = rng.normal(size=rows) + (kind == "b")
@@ -99,8 +99,8 @@ def test_quantiles_and_draws_of_the_regressor_have_one_law():
 
 
 def test_the_regressor_finds_a_linear_law_and_its_noise():
-    x, y = frame(600)
-    made, (new, truth) = qs.DiffusionRegressor().fit(x, y), frame(900)
+    x, y = frame(400)
+    made, (new, truth) = qs.DiffusionRegressor().fit(x, y), frame(700)
     mean = 10 + 2 * new["size"] + 3 * (new["kind"] == "c")
     assert np.sqrt(((made.predict(new) - mean) ** 2).mean()) < 0.2
     low, high = made.predict_quantiles(new, [0.05, 0.95]).T

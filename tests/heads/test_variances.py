@@ -9,7 +9,7 @@ from torch import nn
 
 from conftest import KERNELS, Silent, Wrong, assert_mean, close, random_data, random_times
 from quasistatic.heads import Clean, Mean, Natural, Noise, Velocity
-from quasistatic.heads.variances import FixedLarge, FixedSmall, Interpolated, Sigmoid
+from quasistatic.heads.variances import FixedLarge, FixedSmall, Interpolated, LearnedRange, Sigmoid
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound
 from quasistatic.model import Model
@@ -53,6 +53,20 @@ def test_between_neighbours_the_width_is_the_formula_of_the_paper(head, kernel, 
     v, beta = output[..., 1].sigmoid(), kernel.schedule.beta[:, None]
     expected = (v * beta.log() + (1 - v) * beta_tilde(kernel).log()).exp()
     assert close(width(Interpolated(), kernel, x_t, t, output, head), expected, rtol=1e-8, atol=0)
+
+
+@every_gaussian
+@every_head
+def test_a_learned_range_is_linear_in_the_output_and_ends_at_its_ends(head, kernel, rng):
+    """exp(v log beta + (1 - v) log beta_tilde) with v = (z + 1) / 2 from 0 to 1, as the code that
+    IDDPM published has it."""
+    x_t, t, output = every_step(kernel, 0.0, rng)
+    output[..., 1] = 2 * torch.randn(kernel.steps, 3, generator=rng)
+    v, beta = ((output[..., 1] + 1) / 2).clamp(0, 1), kernel.schedule.beta[:, None]
+    assert (v == 0).any()
+    assert (v == 1).any()
+    expected = (v * beta.log() + (1 - v) * beta_tilde(kernel).log()).exp()
+    assert close(width(LearnedRange(), kernel, x_t, t, output, head), expected, rtol=1e-8, atol=0)
 
 
 @every_gaussian

@@ -71,6 +71,24 @@ def test_a_linear_view_is_conjugate(model, pull, rng):
     check(model, factor, conjugate(MATRIX, SEEN, NOISE), rng, pull=pull)
 
 
+@pytest.mark.parametrize("t", [1, 100, 200])
+def test_a_linear_view_seen_through_the_noise_is_conjugate(model, t):
+    """The mean of x_t where x_0 ~ N(signal x_t, noise^2): y has the noise of x_0 besides."""
+    kernel, law = model.kernel, Gaussian(six(SEEN[[0, 1, 0]]), torch.tensor([0.5, 1.0, 2.0]))
+    at = torch.full((SIX,), t)
+    factor = Linear(six(SEEN), MATRIX, NOISE).on(model.space)
+    found = factor.matched(kernel, law, at)
+    signal, noise = (
+        each[0, 0].double() for each in (kernel.signal(at, law.mean), kernel.noise(at, law.mean))
+    )
+    matrix, prior = signal * MATRIX, torch.diag(law.variance).double()
+    seen = matrix @ prior @ matrix.T + noise**2 * MATRIX @ MATRIX.T + torch.diag(NOISE)
+    gain = prior @ matrix.T @ torch.linalg.inv(seen)
+    expected = law.mean + (SEEN - law.mean @ matrix.T) @ gain.T
+    assert close(found.mean, expected, rtol=1e-6)
+    assert close(found.variance, law.variance.expand(SIX, 3))
+
+
 def test_a_product_is_one_factor(model, rng):
     """A linear view and a noisy value are one linear view of three rows."""
     value = torch.tensor([0.0, 0.5, 0.0], dtype=torch.float64)

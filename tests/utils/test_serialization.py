@@ -133,7 +133,7 @@ NETWORKS = [
     networks.ClosedFormDenoiser(7, (2, 3), 4, 3, 5),
     networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.SpectralDenoiser((2, 3, 4), 2, 5, 7),
-    networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ())),
+    networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ()), True),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1, condition=3),
     networks.DiffusersUNet(
         *((3, 4, 8), 50, (8, 12), 1, (1,), (0,), 4, 2, 2, 1e-6, True, 0, (0,), (1,), True, False),

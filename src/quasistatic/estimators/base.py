@@ -73,7 +73,7 @@ class TableEstimator(BaseEstimator):
     validation: float
     space: Any
     types: Mapping[str, str] | None
-    identity: Sequence[str] | None
+    identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
 
@@ -269,10 +269,11 @@ class TableEstimator(BaseEstimator):
     def _closed_form(self) -> Mixture:
         """The law of x_0 in closed form."""
         law = self.fitted_.closed_form
-        if law is None and isinstance(self.fitted_, FittedAtoms):
+        if isinstance(self.fitted_, FittedAtoms):
+            names = [column.name for column in self.fitted_.atoms]
             raise ValueError(
-                "columns given the others are not computed for tables with atoms: fit without the "
-                "type 'atoms'"
+                f"the columns {names} have atoms, and a table with such columns has no costs of "
+                "columns: fit without types={...: 'atoms'}"
             )
         if law is None:
             raise ValueError(
@@ -448,7 +449,13 @@ def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> n
     that its column cannot hold: a new class has the probability :attr:`CategoryColumn.unseen`. Any
     other impossible value gives minus infinity."""
     odd = np.isinf(x)
-    found = fitted.log_prob(np.where(odd, np.nan, x), evaluations, seed)
+    unseen_of = np.array([getattr(column, "unseen", 0.0) for column in fitted.table.columns])
+    # Other values of an impossible row are not scored: a row with holes can take long.
+    possible = ~(odd & (unseen_of == 0)).any(1)
+    found = np.full(len(x), -np.inf)
+    if possible.any():
+        rows = np.where(odd, np.nan, x)[possible]
+        found[possible] = fitted.log_prob(rows, evaluations, seed)
     if np.isnan(found).any():
         row = int(np.isnan(found).argmax())
         raise ValueError(
@@ -456,8 +463,7 @@ def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> n
             "float64 can square; rescale the table, or leave the row out"
         )
     with np.errstate(divide="ignore"):
-        for k, column in enumerate(fitted.table.columns):
-            unseen = getattr(column, "unseen", 0.0)
+        for k, unseen in enumerate(unseen_of):
             there = ~np.isnan(x[:, k]) & ~odd[:, k]
             found = found + np.where(odd[:, k], np.log(unseen), 0.0)
             found = found + np.where(there, np.log1p(-unseen), 0.0)

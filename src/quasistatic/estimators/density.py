@@ -41,7 +41,8 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         evaluations: of the network for each row that is scored.
         space: of the real columns that vary, :class:`Continuous` or :class:`YeoJohnson`; by default
             what makes held-out rows likeliest. With a space all columns of numbers are real.
-        types: of some columns by name, where values do not say it: see :meth:`Table.infer`.
+        types: of some columns by name, where values do not say it: see :meth:`Table.infer`. Besides,
+            "atoms" gives numbers that many rows repeat exactly a probability of their own.
         identity: columns of a data frame that identify rows, which are not modelled and stay beside
             their rows. None finds them by their values (:class:`~quasistatic.spaces.roles.Roles`).
         random_state: seed of everything that is random.

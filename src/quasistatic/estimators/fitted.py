@@ -114,6 +114,12 @@ class FitSummary:
         return asdict(self)
 
     def __str__(self) -> str:
+        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
+        return f"{self._trained}{told}"
+
+    @property
+    def _trained(self) -> str:
+        """Whether a network corrects the start, in a few words."""
         if not self.steps:
             return "a closed-form mixture, no network"
         gain = round(self.gain, 3) + 0.0  # never -0.000
@@ -123,8 +129,9 @@ class FitSummary:
     def __repr__(self) -> str:
         first = next(iter(self.start), "nothing")
         more = f" and {len(self.start) - 1} more" if len(self.start) > 1 else ""
-        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
-        return f"{type(self).__name__}: {self}; start: {first}{more}{told}"
+        trained, *atoms = str(self).split("\n")
+        start = f"{type(self).__name__}: {trained}; start: {first}{more}"
+        return "\n".join([start, *atoms])
 
 
 @dataclass(frozen=True, eq=False)

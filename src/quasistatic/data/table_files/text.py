@@ -91,7 +91,8 @@ def read_text(
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
     dropped = ["the last column has no name and no values: it is dropped"] if empty else []
     notes = (*layout.notes, *dropped, *_notes(columns))
-    text = scanned.select(each.name for each in columns)
+    cells = [pl.col(each.name) for each in columns]
+    text = scanned.select(pl.when(~c.str.strip_chars().is_in(words)).then(c) for c in cells)
     return ScannedFile(
         path,
         max(rows, 0),
