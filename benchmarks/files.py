@@ -3,6 +3,7 @@ and how much memory.
 
     .venv/bin/python benchmarks/files.py            # a minute or two each
     .venv/bin/python benchmarks/files.py --large    # with a million rows
+    .venv/bin/python benchmarks/files.py --reading  # reading alone, beside polars; and wide files
 
 A verb that refuses is shown with what it says. Memory is the process's largest resident set, most
 of which is Python's and PyTorch's own.
@@ -11,6 +12,8 @@ of which is Python's and PyTorch's own.
 import argparse
 import json
 import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -102,11 +105,84 @@ def run(words: list[str], folder: Path) -> tuple[str, float, float]:
     return said, seconds, usage.ru_maxrss / 1024
 
 
+READERS = {
+    "polars, types of 100 rows": "import polars as pl; pl.read_csv({path!r})",
+    "polars, types of all rows": (
+        "import polars as pl; pl.read_csv({path!r}, infer_schema_length=None)"
+    ),
+    "polars, types of all rows, with dates": (
+        "import polars as pl; pl.read_csv({path!r}, infer_schema_length=None, try_parse_dates=True)"
+    ),
+    "ours, in pieces": (
+        "from quasistatic.data.table_files import open_table\n"
+        "sum(len(piece) for piece in open_table({path!r}).pieces(10_000))"
+    ),
+    "ours, whole": (
+        "from quasistatic.data.table_files import open_table\nopen_table({path!r}).drawn(10**9, 0)"
+    ),
+}
+"""Programs that read a file."""
+
+TIMED = """import resource, time
+{before}
+begun = time.process_time()
+{program}
+print(time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def twelve(rows: int) -> pl.DataFrame:
+    """Twelve columns: reals, whole numbers, names, bits, days, and holes."""
+    rng = RNG(2)
+    columns: dict = {f"real {k}": rng.normal(size=rows).round(3) for k in range(5)}
+    columns |= {f"count {k}": rng.integers(0, 1000, rows) for k in range(2)}
+    columns["colour"] = np.array(["red", "green", "blue"])[rng.integers(0, 3, rows)]
+    columns["town"] = np.array([f"town {k}" for k in range(50)])[rng.integers(0, 50, rows)]
+    columns["is"] = rng.random(rows) < 0.3
+    columns["day"] = np.datetime64("2020-01-01") + rng.integers(0, 1000, rows)
+    frame = pl.DataFrame(columns).with_columns(holed=pl.Series(rng.normal(size=rows).round(2)))
+    return frame.with_columns(holed=pl.when(pl.Series(rng.random(rows) < 0.9)).then("holed"))
+
+
+def reading(found: dict[str, dict]) -> None:
+    """Reads a million rows of twelve columns, and fits files that are wide."""
+    with tempfile.TemporaryDirectory() as room:
+        path = str(Path(room) / "million.csv")
+        twelve(1_000_000).write_csv(path)
+        name = "10^6 rows, 12 columns: reading"
+        found[name] = {}
+        print(name)
+        for reader, program in READERS.items():
+            before = program.split("\n")[0] if "\n" in program else "import polars"
+            code = TIMED.format(before=before, program=program.format(path=path))
+            said = subprocess.run(
+                [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            ).stdout
+            seconds, memory = map(float, said.split())
+            found[name][reader] = {"CPU seconds": seconds, "MiB": memory}
+            print(f"  {reader:40} {seconds:6.1f} CPU s {memory:7.0f} MiB", flush=True)
+        for rows, columns in ((60, 10_000), (3, 100_000)):
+            folder = Path(room)
+            normal(rows, columns).write_csv(folder / "table.csv")
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            said, _, memory = run(["fit", "table.csv", "-o", "run"], folder)
+            seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+            name = f"{rows} rows, {columns} columns: fit"
+            found[name] = {"fit": {"says": said, "CPU seconds": seconds, "MiB": memory}}
+            print(f"{name}\n  {seconds:6.1f} CPU s {memory:7.0f} MiB  {said}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="the tables of a million rows alone")
+    parser.add_argument("--reading", action="store_true", help="reading alone, and wide files")
     asked = parser.parse_args()
     found: dict[str, dict] = {}
+    if asked.reading:
+        reading(found)
+        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        write_text(RESULTS, json.dumps(kept | found, indent=2) + "\n")
+        return
     for name, make in (LARGE if asked.large else TABLES).items():
         frame, found[name] = make(), {}
         print(f"\n{name}", flush=True)

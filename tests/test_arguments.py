@@ -20,7 +20,7 @@ from quasistatic import heads, kernels, networks, schedules, spaces
 from quasistatic._utils.allocation import require_weights
 from quasistatic.heads import variances
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
-from quasistatic.networks import MLP, RBF, Multiscale, Padded, UNet
+from quasistatic.networks import MLP, RBF, DiffusersUNet, Multiscale, Padded, UNet
 from quasistatic.spaces.yeo_johnson import YeoJohnson
 
 NAN, INF = math.nan, math.inf
@@ -30,6 +30,7 @@ GAUSSIAN = GaussianKernel(SCHEDULE)
 RIGHT = {
     MLP: {"shape": 4, "width": 8, "depth": 1},
     UNet: {"shape": (4, 4), "width": 8, "multiples": (1, 2), "blocks": 1},
+    DiffusersUNet: {"shape": (4, 4), "widths": (8, 8), "groups": 4, "middle_groups": 4},
     Multiscale: {"shape": (6, 6), "dense": (4,), "scales": 2, "depth": 1},
     RBF: {"shape": 4, "hidden": 3, "steps": 5},
     Padded: {"shape": (3,), "network": MLP(4, 8, 1)},
@@ -61,6 +62,7 @@ RIGHT = {
     heads.Mean: {},
     heads.Natural: {},
     heads.Equilibrium: {},
+    heads.Clipped: {"inner": heads.Noise()},
     heads.Exact: {"inner": heads.Levels()},
     heads.Spread: {"inner": heads.Clean(), "variance": variances.FixedLarge()},
     heads.ProductHead: {"parts": (heads.Clean(),)},
@@ -89,6 +91,29 @@ WRONG = {
         "octaves": SIZE[1:],
         "detail": SIZE[1:],
         "dropout": SHARE,
+    },
+    DiffusersUNet: {
+        "shape": (*SHAPE[1:], (4,), (5, 4)),
+        "steps": SIZE,
+        "widths": ((0,), (1.5,), (), ("1",), (6, 8)),
+        "blocks": SIZE,
+        "down_attention": ((2,), (-1,), (0.5,), "x", None),
+        "up_attention": ((2,), (-1,), (0.5,), "x", None),
+        "down_residual": ((2,), None),
+        "up_residual": ((2,), None),
+        "head_width": (0, 2.5, NAN, "3", 16),
+        "outputs": SIZE,
+        "groups": (*SIZE, 3),
+        "epsilon": (-1.0, NAN, "1"),
+        "padding": (2, -1, 0.5, "1"),
+        "middle_groups": (0, 2.5, "3", 3),
+        "middle_scale": (0, NAN, "1"),
+        "time_width": (0, 2.5, "3"),
+        "frequency_shift": (-1, 4, NAN, "1"),
+        "activation": ("tanh", None, 3),
+        "dropout": (1, -0.1, NAN, "0.5"),
+        "heads": (0, 2.5, "3", 3),
+        "condition": (-1, 2.5, NAN, "3"),
     },
     UNet: {
         "shape": SHAPE[1:],
@@ -185,6 +210,7 @@ WRONG = {
             heads.Equilibrium,
         )
     },
+    heads.Clipped: {"inner": (None, heads.Noise, heads.Levels()), "largest": (0, -1, NAN, "1")},
     heads.Exact: {"inner": (None, heads.Levels, "Levels")},
     heads.Spread: {"inner": (None, heads.Mean()), "variance": (None, 0.5)},
     heads.ProductHead: {"parts": ((None,), ("Clean",), (heads.Clean,))},

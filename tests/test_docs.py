@@ -107,6 +107,7 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"-?\d[\d.,]*", "0", word) for word in words)
 
 
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_tutorial_on_files_run(float32, tmp_path, monkeypatch, capfd):
     """In order, in an empty folder; and they say what the page shows."""
     monkeypatch.chdir(tmp_path)

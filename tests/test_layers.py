@@ -27,6 +27,7 @@ MEMBERS = {
 BUILDERS = {
     *("diagnostics/oracles/oracle.py", "diagnostics/oracles/mixtures.py"),
     *("sampling/factors/linear.py", "sampling/factors/observed.py", "sampling/factors/within.py"),
+    "estimators/labelled_laws.py",
 }
 """Modules that build members themselves: laws with known answers, and likelihoods of a factor."""
 OTHERS = {"coding/stack.py": {"Categorical"}, "opened/fitted_table.py": {"Categorical"}}

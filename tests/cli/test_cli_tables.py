@@ -156,6 +156,26 @@ def test_intervals_and_copies_are_written_beside_what_is_filled(fitted, say, ref
     assert "give --one or --intervals, not both" in said
 
 
+def test_intervals_and_reasons_of_dates_are_dates(say, tmp_path):
+    rng = np.random.default_rng(0)
+    day = np.datetime64("2020-01-01") + rng.integers(0, 300, 200)
+    age = (day - np.datetime64("2020-01-01")).astype(int) + rng.normal(0, 5, 200).round(1)
+    table = pl.DataFrame({"day": day, "age": age}).with_columns(pl.col("day").cast(pl.Date))
+    write_table(tmp_path / "t.csv", [table])
+    say("fit", tmp_path / "t.csv", "-o", tmp_path / "run", "--steps", 0, "--calibration", 0.4)
+    write_table(tmp_path / "h.parquet", [without(table, "day", range(0, 200, 2))])
+    target = tmp_path / "w.parquet"
+    say("impute", tmp_path / "run", tmp_path / "h.parquet", "-o", target, "--intervals", 0.9)
+    found = pl.read_parquet(target)[::2]
+    inside = table["day"][::2].is_between(found["day_low"], found["day_high"])
+    assert inside.mean() == pytest.approx(0.9, abs=0.09)
+    strange = table.head(1).with_columns(age=pl.lit(-90.0))
+    write_table(tmp_path / "s.parquet", [strange])
+    say("outliers", tmp_path / "run", tmp_path / "s.parquet", "-o", tmp_path / "o.csv")
+    why = read(tmp_path / "o.csv")["why"][0]
+    assert re.match(r"(day 2020-\d\d-\d\d: expected 20\d\d-|age -90: expected )", why)
+
+
 def test_a_table_is_compressed_and_comes_back(fitted, say, tmp_path):
     table = people(120, 4).with_columns(pl.col("height").round(2))
     write_table(tmp_path / "new.csv", [table])

@@ -28,6 +28,7 @@ from quasistatic.coding.alphabets import BinAlphabet, FiniteAlphabet
 from quasistatic.coding.arithmetic import NativeFloats
 from quasistatic.coding.blocks import Coded, batch_slices
 from quasistatic.coding.chain import Chain
+from quasistatic.coding.errors import DamagedValues
 from quasistatic.coding.layer_indices import receive
 from quasistatic.coding.portability import Native, Portable
 from quasistatic.coding.relative_entropy_coding import SharedCandidates
@@ -170,6 +171,25 @@ def test_batches_cover_a_block_and_start_slowly():
         assert max(sizes) <= together
         assert all(size >= least for size in sizes[1:-1])
     assert [p.stop - p.start for p in batch_slices(1000, 1, 200, 64)][-2] == 64
+    # One example for each sixteen sixteenths of those before: the stream doubles.
+    starts = [part.start for part in batch_slices(60, 1, 16, 64)]
+    assert starts == [0, 1, 2, 4, 8, 16, 32]
+    assert [part.start for part in batch_slices(20, 2, 32, 3)] == [0, 1, 3, 5, 7, 10, 13, 16, 19]
+
+
+def test_a_block_ends_where_it_began():
+    """A word below the initial ones changes no value, and is refused all the same."""
+    model = MODELS["bits"]()
+    x = random_raw(model, 12)
+    coder = Chain(model, portability=Native())
+    made = blocks._push_all(coder, model.space.check(x), 8)
+    block = blocks.replace(made, checksum=zlib.crc32(x.tobytes()))
+    assert np.array_equal(blocks.decode(coder, block, x.dtype, 8), x)
+    longer = blocks.replace(block, payload=b"\1\0\0\0" + block.payload)
+    fewer = blocks.replace(block, initial_words=block.initial_words + 1)
+    for wrong in (longer, fewer):
+        with pytest.raises(DamagedValues, match="initial bits did not come back"):
+            blocks.decode(coder, wrong, x.dtype, 8)
 
 
 @every_model

@@ -244,7 +244,8 @@ class Filled:
     Args:
         table: of the type that came in, its holes filled.
         low, high: the ends of the interval of each filled number, with shape (N, C) in the order of
-            the fitted columns. NaN where a value is known, for classes, and without intervals.
+            the fitted columns. NaN where a value is known, for classes, and without intervals. A
+            date or a time is a number of steps of the clock of its column.
     """
 
     table: Any

@@ -72,12 +72,17 @@ class _Blocks:
         return _NormActivation(width, self.groups, self.epsilon, self.activation)
 
 
+def _require_divisor(groups: int, width: int) -> None:
+    """ValueError unless so many groups divide the channels of a group norm."""
+    if width % groups:
+        raise ValueError(f"{groups} groups do not divide the {width} channels of a group norm")
+
+
 class _NormActivation(NormSiLU):
     """Group norm, a scale and a shift, and an activation."""
 
     def __init__(self, width: int, groups: int, epsilon: float, activation: str) -> None:
-        if width % groups:
-            raise ValueError(f"{groups} groups do not divide the {width} channels of a group norm")
+        _require_divisor(groups, width)
         nn.GroupNorm.__init__(self, groups, width, epsilon)
         self.activation = activation
 
@@ -132,6 +137,8 @@ class _Attention(nn.Module):
         super().__init__()
         self.heads, head_width = parts.heads_of(width)
         self.scale, inner = scale, self.heads * head_width
+        if groups is not None:
+            _require_divisor(groups, width)
         self.group_norm = None if groups is None else nn.GroupNorm(groups, width, parts.epsilon)
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, inner) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
@@ -338,7 +345,7 @@ class DiffusersUNet(nn.Module):
                 f"resolution or more, got shape {self.shape} and widths {self.widths}"
             )
         for name in ("down_attention", "up_attention", "down_residual", "up_residual"):
-            levels = tuple(getattr(self, name))
+            levels = whole_numbers(name, getattr(self, name), 0)
             setattr(self, name, levels)
             unknown = [level for level in levels if level not in range(depth)]
             if unknown:
@@ -350,7 +357,13 @@ class DiffusersUNet(nn.Module):
             whole_number(name, getattr(self, name))
         whole_number("padding", self.padding, 0, 1)
         whole_number("condition", self.condition, 0)
+        for name in ("head_width", "heads", "middle_groups", "time_width"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name))
         number_within("dropout", self.dropout, 0, 1, "[)")
+        number_within("epsilon", self.epsilon, 0)
+        number_within("middle_scale", self.middle_scale, 0, ends="()")
+        number_within("frequency_shift", self.frequency_shift, 0, self.widths[0] // 2, "[)")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from ..estimators import DiffusionImputer
+from ..spaces.clock import PREFIX, Clock
 from .fitted_table import FittedTable, unused
 
 MARK = "\x1f"
@@ -109,6 +110,9 @@ class Imputation:
                     column = pl.Series(unused(f"{name}_{end}", filled.columns), values).fill_nan(
                         None
                     )
+                    kind = self.imputer.table_.columns[order[name]].dtype
+                    if kind.startswith(PREFIX):  # dates and times, and not steps of their clock
+                        column = Clock.of(kind).values(values).alias(column.name)
                     more.append(column if places is None else column.round(places))
         for number in range(1, self.copies + 1):
             for name in self.columns:

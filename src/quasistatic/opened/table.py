@@ -79,9 +79,15 @@ class TableModel(RowVerbs):
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
         columns = columns_given(given) or None
         evidence = self.table.density.log_evidence(columns) if columns else None
-        drawn = (self.table.draw(size, seed + number, columns) for number, size in enumerate(sizes))
         path = Path(out or self.result("samples.csv"))
-        self.write(path, drawn)
+        with self.display.counting("sample", n) as advance:
+
+            def drawn() -> Iterator[pl.DataFrame]:
+                for number, size in enumerate(sizes):
+                    yield self.table.draw(size, seed + number, columns)
+                    advance(size)
+
+            self.write(path, drawn())
         width = len(self.table.types)
         facts: dict[str, Any] = {"samples": str(path), "shape": [n, width]}
         lines = [f"wrote {path}: {n} rows of {width} columns"]

@@ -54,7 +54,7 @@ class RowVerbs(OpenedModel):
             out: the file to write the score of each row to; by default none.
         """
         if data is None:
-            raise ValueError("a fitted table holds no test rows: give some by --data")
+            raise ValueError("a fitted table holds no test rows: name a file with --data")
         source, names = Path(data), list(self.table.types)
 
         def answer(piece: pl.DataFrame, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
@@ -84,7 +84,7 @@ class RowVerbs(OpenedModel):
         if moments.infinite[0]:
             shown.append(
                 f"{counted(int(moments.infinite[0]), 'row')} with probability 0: they hold a value "
-                "that is new to the model"
+                "that the model does not know"
             )
         mean, error, count = float(moments.mean[0]), float(moments.error[0]), moments.count
         per_dim = np.log(2) * len(names)
