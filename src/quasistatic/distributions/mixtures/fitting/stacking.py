@@ -62,9 +62,10 @@ LARGEST_LAW, REFINED = 256, 5
 """Of tables that are not small: components of the whole law at most, scales apart; and rounds by
 which a law of four fifths of the rows becomes one of all."""
 
-JUDGED, SPOILT = 2000, 0.05
-"""Rows that such a law and the one of four fifths of the rows are compared on, and the loss on
-them, in nats a row, from which on the candidates are fitted afresh."""
+JUDGED, SPOILT, WRONG = 2000, 0.05, 1.0
+"""Rows that a law of all rows and the one of four fifths of them are compared on. The median loss,
+in nats a row, from which on such a large law is fitted afresh, and a candidate of a small table is
+taken to have gone wrong: of a small table the fewer rows are likelier by some tenths anyway."""
 
 
 class Candidate(NamedTuple):
@@ -193,7 +194,7 @@ class Trial:
         for name in dict.fromkeys(name._replace(scale=1.0) for name in names):
             looked_at = self.x[:JUDGED]
             loss = self.laws[name].log_prob(looked_at) - laws[name].log_prob(looked_at)
-            found[name] = self.laws[name] if loss.median() > SPOILT else laws[name]
+            found[name] = self.laws[name] if loss.median() > WRONG else laws[name]
         return found
 
     def _continued(self) -> "StackedLaw":
