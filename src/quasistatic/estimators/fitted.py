@@ -218,7 +218,7 @@ class Fitted(abc.ABC):
             hidden = np.isnan(x[:, event.index])
             if not hidden.any():
                 continue
-            if event.values is None or len(event.values) > 1:
+            if event.values is None or len(event.values) != 1:
                 raise ValueError(
                     f"row {int(hidden.argmax())} has no value of column {event.name!r}, of which "
                     "several are given, and the network's density of them together is not known: "

@@ -75,7 +75,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     ) -> None:
         self.draws = draws
         self.particles = particles
-        self.method = method
+        self.method: Method = method
         self.steps = steps
         self.minutes = minutes
         self.width = width

@@ -202,7 +202,8 @@ def _clusters(x: Tensor, count: int) -> list[Tensor]:
     from sklearn.cluster import KMeans
 
     scaled = (x / x.std(0).clamp(min=1e-3)).numpy()
-    label = torch.from_numpy(KMeans(count, n_init=2, random_state=0).fit_predict(scaled))
+    means = KMeans(count, n_init=2, random_state=0)  # pyright: ignore[reportArgumentType]
+    label = torch.from_numpy(means.fit_predict(scaled))
     found = [(label == k).nonzero()[:, 0] for k in range(count)]
     return [each for each in found if len(each) > 1] or [torch.arange(len(x))]
 

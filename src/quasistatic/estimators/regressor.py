@@ -56,7 +56,8 @@ class DiffusionRegressor(RegressorMixin, JointEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         flat = column_or_1d(y, warn=True)
-        numbers = check_array(flat, ensure_2d=False, dtype=np.float64, input_name="y")
+        kind = np.float64
+        numbers = check_array(flat, ensure_2d=False, dtype=kind, input_name="y")  # pyright: ignore[reportArgumentType]
         tables, rows = self._joint(X, numbers, "numeric")
         if len(np.unique(numbers)) < 2:
             raise ValueError(f"y is {numbers[0]:g} in every row: there is nothing to predict")

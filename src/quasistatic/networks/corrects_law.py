@@ -12,6 +12,7 @@ class LawDenoiser(Protocol):
 
     def log_prob(self, x_0: Tensor) -> Tensor:
         """log p of x_0 (B, *), with shape (B,), in nats."""
+        ...
 
 
 @runtime_checkable
@@ -23,3 +24,4 @@ class CorrectsLaw(Protocol):
     @property
     def corrects(self) -> bool:
         """Whether the correction can be anything but zero."""
+        ...

@@ -4,6 +4,7 @@ __all__ = ["Auc", "auc_of", "boosted_auc", "linear_auc"]
 
 import warnings
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -17,6 +18,14 @@ from .features import Features, one_hot
 
 FOLDS = 5
 """Parts of the rows, each of which is judged by a classifier that was fitted to the others."""
+
+
+class _Classifier(Protocol):
+    """A classifier of scikit-learn."""
+
+    def fit(self, x: Any, y: Any, /) -> object: ...
+
+    def decision_function(self, x: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,9 @@ def boosted_auc(real: Features, drawn: Features, seed: int) -> Auc:
         learning_rate=0.1,
         max_leaf_nodes=15,
         l2_regularization=1.0,
-        early_stopping=True,
+        early_stopping=True,  # pyright: ignore[reportArgumentType]
         n_iter_no_change=10,
-        categorical_features=real.is_class,
+        categorical_features=real.is_class,  # pyright: ignore[reportArgumentType]
         random_state=seed,
     )
     return auc_of(_held_out(trees, x, label, seed), label)
@@ -72,16 +81,15 @@ def linear_auc(real: Features, drawn: Features, seed: int) -> Auc:
     label = _label(real, drawn)
     both = Features(real.names, np.concatenate([real.x, drawn.x]), real.classes)
     line = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-    return auc_of(_held_out(line, one_hot(both), label, seed), label)
+    score = _held_out(line, one_hot(both), label, seed)  # pyright: ignore[reportArgumentType]
+    return auc_of(score, label)
 
 
 def _label(real: Features, drawn: Features) -> np.ndarray:
     return np.arange(len(real.x) + len(drawn.x)) >= len(real.x)
 
 
-def _held_out(
-    model: "HistGradientBoostingClassifier", x: np.ndarray, label: np.ndarray, seed: int
-) -> np.ndarray:
+def _held_out(model: _Classifier, x: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
     """The score of each row by a model that was fitted to other rows."""
     out = np.empty(len(x))
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, label):

@@ -188,8 +188,9 @@ class Trial:
     def _unspoilt(
         self, laws: Mapping[Candidate, Mixture], names: Iterable[Candidate]
     ) -> dict[Candidate, Mixture]:
-        """The laws of all rows by name, at the scale of 1. A fit whose clusters went wrong, so that most rows are less
-        likely than by the law that has not seen the first fold, is replaced by that law."""
+        """The laws of all rows by name, at the scale of 1. A fit whose clusters went wrong, so that
+        most rows are less likely than by the law that has not seen the first fold, is replaced by
+        that law."""
         found = {}
         for name in dict.fromkeys(name._replace(scale=1.0) for name in names):
             looked_at = self.x[:JUDGED]
