@@ -8,6 +8,7 @@ import quasistatic as qs
 from quasistatic.cli import commands, verbs
 from quasistatic.cli.arguments import known_options
 from quasistatic.opened import ARRAYS, IMAGES, TABLE, _named
+from quasistatic.opened.given import columns_given
 
 KINDS = {kind.name: kind for kind in (ARRAYS, IMAGES, TABLE)}
 NAMED_ELSEWHERE = {"seed": "rng", "runs": "self", "run": "self"}
@@ -78,3 +79,15 @@ def test_an_absent_device_is_an_error_that_names_those_present(refused, monkeypa
     monkeypatch.setattr("quasistatic._utils.devices.devices", lambda: ["cuda:0", "cuda:1", "cpu"])
     said = refused("sample", "digits", "--device", "cuda:7")
     assert "there is no device 'cuda:7': this machine has cuda:0, cuda:1, cpu" in said
+
+
+def test_given_numbers_are_read_as_in_the_fitted_file():
+    assert columns_given(["a=120,5"], ",") == {"a": "120.5"}
+    assert columns_given(["a=1.234,5;7"], ",") == {"a": ["1234.5", "7"]}
+    assert columns_given(["a=100,5..120"], ",") == {"a": (100.5, 120.0)}
+    assert columns_given(["a=120,5"]) == {"a": ["120", "5"]}
+    assert columns_given(["b=x,y"]) == {"b": ["x", "y"]}
+    with pytest.raises(ValueError, match=r"the ends are reversed, write 2\.\.3"):
+        columns_given(["a=3..2"])
+    with pytest.raises(ValueError, match="dates are not taken"):
+        columns_given(["a=2021-03-01.."])

@@ -24,7 +24,7 @@ from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.model import Model
 from quasistatic.networks import MLP
-from quasistatic.sampling import sample, walk
+from quasistatic.sampling import UniPC, sample, walk
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 
@@ -227,3 +227,10 @@ def test_eight_threads_draw_what_one_draws():
     assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True))
     assert all(torch.equal(each, known[:, None].expand(2, 2, 3)) for each in filled)
     assert all(part.training for part in model.modules())
+
+
+def test_a_stepper_by_its_name_is_refused():
+    model = Model(Continuous(3), KERNELS["gaussian"], Velocity(), Wrong())
+    for wrong in ("unipc", UniPC):
+        with pytest.raises(TypeError, match=r"a stepper is an object such as UniPC\(\)"):
+            sample(model, 2, 5, 0, stepper=wrong)

@@ -37,5 +37,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the known names that are closest to `name`, and all of them."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}(known: {', '.join(known)})"
+    every = f"known: {', '.join(known)}"
+    return f"did you mean {' or '.join(close)}? ({every})" if close else every

@@ -103,7 +103,11 @@ class JointEstimator(TableEstimator):
         own = [column.name for column in frame.columns]
         if not set(names) <= set(own):
             if len(own) != len(names):
-                frame = self._named(X)  # which says what is missing
+                missing = [name for name in names if name not in own]
+                raise ValueError(
+                    f"the data have no column {missing[0]!r}, which the model was fitted with: "
+                    f"they need the columns {', '.join(map(repr, names))}"
+                )
             frame = frame.named(names)
         y = Series(self.target_, "float64", numbers=np.full(frame.rows, np.nan))
         whole = self.table_.read_with_unknowns(Frame(frame.source, (*frame.columns, y)))

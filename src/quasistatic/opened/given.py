@@ -2,6 +2,7 @@
 
 __all__ = ["columns_given", "read_given"]
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,17 +59,20 @@ def read_given(
     return _value(condition, words[0], count, labels or {})
 
 
-def columns_given(words: Sequence[str]) -> dict[str, Any]:
+def columns_given(words: Sequence[str], decimal: str = ".") -> dict[str, Any]:
     """What is given of columns of a table, as `DiffusionDensity.sample` takes it.
 
     Args:
         words: `COLUMN=VALUE`, `COLUMN=ONE,OTHER` for several values, or `COLUMN=LOW..HIGH` for an
             interval, of which an end may be left out.
+        decimal: the decimal mark of the fitted file. With a comma, several values are separated by
+            semicolons: `amount=120,5;130,5`.
 
     Raises:
         ValueError: if a word is none of these.
     """
     found: dict[str, Any] = {}
+    between = ";" if decimal == "," else ","
     for word in words:
         name, sign, text = word.partition("=")
         if not sign or not name or not text:
@@ -78,13 +82,27 @@ def columns_given(words: Sequence[str]) -> dict[str, Any]:
         ends = text.split("..")
         if len(ends) == 2:
             try:
-                low, high = (float(end) if end else None for end in ends)
+                low, high = (float(_pointed(end, decimal)) if end else None for end in ends)
             except ValueError:
-                raise ValueError(f"--given {word}: the ends of an interval are numbers") from None
+                raise ValueError(
+                    f"--given {word}: the ends of an interval are numbers, as in the fitted file; "
+                    "dates are not taken"
+                ) from None
+            if low is not None and high is not None and low > high:
+                raise ValueError(
+                    f"--given {word}: the ends are reversed, write {ends[1]}..{ends[0]}"
+                )
             found[name] = (low, high)
         else:
-            found[name] = text.split(",") if "," in text else text
+            parts = [_pointed(part.strip(), decimal) for part in text.split(between)]
+            found[name] = parts if len(parts) > 1 else parts[0]
     return found
+
+
+def _pointed(text: str, decimal: str) -> str:
+    """A number of a file with decimal commas, with a decimal point; any other text as it is."""
+    number = re.fullmatch(r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?", text)
+    return text.replace(".", "").replace(",", ".") if decimal == "," and number else text
 
 
 def _value(

@@ -77,7 +77,7 @@ class TableModel(RowVerbs):
             raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
-        columns = columns_given(given) or None
+        columns = columns_given(given, self.table.style.decimal) or None
         evidence = self.table.density.log_evidence(columns) if columns else None
         path = Path(out or self.result("samples.csv"))
         with self.display.counting("sample", n) as advance:

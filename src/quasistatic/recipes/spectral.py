@@ -41,6 +41,9 @@ PLACES, PATCHES = 1024, 256
 SURE = 2.0
 """Standard errors by which a network must win on held-out examples to be kept."""
 
+FEWEST = 8
+"""Examples that a spectral law is fitted to, at least."""
+
 
 def spectral_law(
     space: Space, examples: object, *, axes: int | None = None, seed: int = 0
@@ -60,7 +63,8 @@ def spectral_law(
 
     Raises:
         TypeError: if the space is another one.
-        ValueError: if the data do not fit the space, or `axes` does not fit its shape.
+        ValueError: if the data do not fit the space, `axes` does not fit its shape, or there are
+            fewer than 8 examples.
     """
     rng = torch.Generator().manual_seed(seed)
     if isinstance(space, Quantized | Dequantized):
@@ -73,6 +77,11 @@ def spectral_law(
         raise TypeError(
             f"a spectral law is of Quantized, Dequantized or Continuous data, got "
             f"{type(space).__name__}"
+        )
+    if len(x_0) < FEWEST:
+        raise ValueError(
+            f"a spectral law needs {FEWEST} examples or more, of which some are held out, got "
+            f"{len(x_0)}"
         )
     return SpectralFit(tuple(space.shape), axes, floor, seed=seed).best(x_0)
 

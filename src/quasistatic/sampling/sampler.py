@@ -60,6 +60,11 @@ def walk(
         first: the number of the first walk.
     """
     stepper = stepper or Ancestral()
+    if not isinstance(stepper, Stepper):
+        raise TypeError(
+            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
+            f"{stepper!r}"
+        )
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     source, size = as_generator(rng), n
