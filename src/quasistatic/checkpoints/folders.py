@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._utils.json_files import read_json
 from ..hub.repository import Repository
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class DiffusersFolder:
 
     def __post_init__(self) -> None:
         if (self.path / INDEX).is_file():
-            self._require_pixels(_read(self.path / INDEX))
+            self._require_pixels(read_json(self.path / INDEX, "restore a copy"))
         elif not (self.path / CONFIG).is_file():
             raise FileNotFoundError(
                 f"{self.path} holds neither {INDEX} nor {CONFIG}: give the folder that "
@@ -113,7 +114,7 @@ class DiffusersFolder:
             ValueError: if it is another network than `UNet2DModel`.
         """
         path = self.unet_folder / CONFIG
-        config = _read(path)
+        config = read_json(path, "restore a copy")
         name = config.get("_class_name")
         if name != "UNet2DModel":
             raise ValueError(
@@ -132,7 +133,7 @@ class DiffusersFolder:
         tried = [self.path / "scheduler" / SCHEDULER, self.path / SCHEDULER]
         for path in tried:
             if path.is_file():
-                return _read(path)
+                return read_json(path, "restore a copy")
         raise FileNotFoundError(
             f"{self.path} holds no {SCHEDULER}: it says which noise the network was trained on. "
             "Save the scheduler of the training beside the network, as `scheduler.save_pretrained"
@@ -152,7 +153,7 @@ class DiffusersFolder:
         if (folder / WEIGHTS).is_file():
             return [folder / WEIGHTS]
         if index.is_file():
-            named = _read(index).get("weight_map")
+            named = read_json(index, "restore a copy").get("weight_map")
             if not isinstance(named, dict):
                 raise ValueError(f"{index} is damaged (it has no weight_map): restore a copy")
             # Of a name only its last part is taken, so that no file elsewhere is read.
@@ -209,19 +210,3 @@ def refused_pickle(path: Path) -> str:
         "writes safetensors. On the hub, many repositories have a safetensors file in another "
         "revision or in an open pull request (revision='refs/pr/1')"
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}): restore a copy") from None
-    if not isinstance(stored, dict):
-        raise ValueError(
-            f"{path} is damaged (it holds a {type(stored).__name__} and not a JSON object): "
-            "restore a copy"
-        )
-    return stored

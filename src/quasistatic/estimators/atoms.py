@@ -17,6 +17,7 @@ import numpy as np
 
 from .._utils.naming import nearest
 from ..diffusion import Diffusion
+from ..distributions.mixtures import Mixture
 from ..spaces import Table
 from ..spaces.columns import CategoryColumn, Column, IntegerColumn, NumericColumn
 from ..spaces.frames import Series
@@ -76,9 +77,9 @@ class AtomColumn:
         """A sentence on the atoms among numbers (N,)."""
         known = numbers[~np.isnan(numbers)]
         shares = sorted(((float((known == a).mean()), a) for a in self.places), reverse=True)
-        told = [f"{share:.1%} exactly {place:g}" for share, place in shares[:3]]
+        shown = [f"{share:.1%} exactly {place:g}" for share, place in shares[:3]]
         more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
-        return f"{', '.join(told)}{more}; continuous elsewhere"
+        return f"{', '.join(shown)}{more}; continuous elsewhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,13 @@ class FittedAtoms(Fitted):
             places = tuple(float(each) for each in column.classes if each != NONE)
             atoms.append(AtomColumn(names.index(column.name[:-1]), column.name[:-1], places))
         return cls(model, columns, summary, inner, tuple(atoms))
+
+    def law_of_columns(self) -> Mixture:
+        names = [column.name for column in self.atoms]
+        raise ValueError(
+            f"the columns {names} have atoms, and a table with such columns has no costs of "
+            "columns: fit without types={...: 'atoms'}"
+        )
 
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         return self.inner.log_prob(self.rows_of_model(x), evaluations, seed)
@@ -303,8 +311,8 @@ def fit_atoms(
         columns.append(CategoryColumn(each.classes, missing, "String", tuple(names), shares))
     inner = Table(tuple(columns), table.source, incomplete=True)
     fitted = fit_law(rows, plan, in_spaces(inner, rows, types))
-    told = {each.name: each.about(x[:, each.index]) for each in atoms}
-    summary = replace(fitted.summary, atoms=told)
+    about = {each.name: each.about(x[:, each.index]) for each in atoms}
+    summary = replace(fitted.summary, atoms=about)
     return FittedAtoms(fitted.model, table, summary, fitted, tuple(atoms))
 
 

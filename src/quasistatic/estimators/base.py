@@ -21,7 +21,6 @@ from sklearn.utils.validation import (
 
 from .._utils import files, serialization
 from ..diffusion import KNOWN, Diffusion
-from ..distributions.mixtures import Mixture
 from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
 from ..spaces.columns import BinaryColumn, CategoryColumn
@@ -263,25 +262,8 @@ class TableEstimator(BaseEstimator):
         check_is_fitted(self, "fitted_")
         x = self._rows(X)
         known = np.where(np.isinf(x), np.nan, x)
-        given = columns_given_others(self.table_, self._closed_form(), known)
+        given = columns_given_others(self.table_, self.fitted_.law_of_columns(), known)
         return np.round(costs_with_unknowns(given, x), DIGITS)
-
-    def _closed_form(self) -> Mixture:
-        """The law of x_0 in closed form."""
-        law = self.fitted_.closed_form
-        if isinstance(self.fitted_, FittedAtoms):
-            names = [column.name for column in self.fitted_.atoms]
-            raise ValueError(
-                f"the columns {names} have atoms, and a table with such columns has no costs of "
-                "columns: fit without types={...: 'atoms'}"
-            )
-        if law is None:
-            raise ValueError(
-                "a model of small whole numbers has no closed form, so that its columns have no "
-                f"cost given the others: fit with types={{{self.table_.columns[0].name!r}: "
-                "'integer'}, which makes a model that has one"
-            )
-        return law
 
     def _fit(self, frame: Frame, rows: np.ndarray | None = None) -> None:
         """Fits the rows of a table, or those of an index; columns and classes are inferred from

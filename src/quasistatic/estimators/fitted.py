@@ -114,8 +114,8 @@ class FitSummary:
         return asdict(self)
 
     def __str__(self) -> str:
-        told = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
-        return f"{self._trained}{told}"
+        atoms = "".join(f"\n{name}: {about}" for name, about in self.atoms.items())
+        return f"{self._trained}{atoms}"
 
     @property
     def _trained(self) -> str:
@@ -256,6 +256,20 @@ class Fitted(abc.ABC):
     def closed_form(self) -> Mixture | None:
         """The law of x_0 in closed form, without the network's correction; None if it has none."""
         return None
+
+    def law_of_columns(self) -> Mixture:
+        """The closed form, in which each column has a law given the others.
+
+        Raises:
+            ValueError: if the model has none: how to fit one that has.
+        """
+        if self.closed_form is None:
+            raise ValueError(
+                "a model of small whole numbers has no closed form, so that its columns have no "
+                f"cost given the others: fit with types={{{self.table.columns[0].name!r}: "
+                "'integer'}, which makes a model that has one"
+            )
+        return self.closed_form
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         """Rows (N, C) as :attr:`model` has them."""

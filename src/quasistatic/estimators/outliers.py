@@ -254,7 +254,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             ValueError: if the model has no closed form: a table of small whole numbers.
         """
         check_is_fitted(self)
-        law, frame = self._closed_form(), self._named(X)
+        law, frame = self.fitted_.law_of_columns(), self._named(X)
         x = self.table_.read_with_unknowns(frame).numpy()
         if self._ordinary_costs is None:
             self._ordinary_costs = ordinary_costs(self.table_, law, self.ordinary_[:MOST])

@@ -58,9 +58,9 @@ class Card:
         if records:
             latest = json.loads(records[-1])
             known = {k: v for k, v in latest.items() if k.startswith("valid")}
-            told = ", ".join(f"{k.removeprefix('valid_')} {v:.4f}" for k, v in known.items())
-            if told:
-                lines.append(f"Validation data at the end of the training: {told}.")
+            shown = ", ".join(f"{k.removeprefix('valid_')} {v:.4f}" for k, v in known.items())
+            if shown:
+                lines.append(f"Validation data at the end of the training: {shown}.")
         if not lines:
             return ""
         return "## Score\n\n" + "\n\n".join(lines)

@@ -17,6 +17,7 @@ from ..distributions.mixtures import (
     Moments,
     NoiseLevel,
 )
+from .buffers import fill_buffers
 from .mlp import MLP
 
 NEAR, LEAST = 4, 1e-3
@@ -116,14 +117,7 @@ class ClosedFormDenoiser(nn.Module):
             found |= {name: value for name, value in vars(block).items() if name in _OF_BLOCKS}
         given = {"keep": keep, "log_pi": log_pi, "lattice": lattice}
         found |= {name: value for name, value in given.items() if value is not None}
-        for name, value in found.items():
-            own = self.get_buffer(name)
-            if value.shape != own.shape or not value.isfinite().all():
-                raise ValueError(
-                    f"{name} must be finite and have shape {tuple(own.shape)}, got "
-                    f"{tuple(value.shape)}"
-                )
-            own.copy_(value)
+        fill_buffers(self, found)
         return self
 
     def level(self, time: Tensor) -> NoiseLevel:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .._utils.validation import whole_number, whole_numbers
 from ..distributions.mixtures import CosineBasis, Mixture, NoiseLevel, SpectralBlock
 from ..distributions.mixtures.spectral_block import Denoised, SpectralEvidence
+from .buffers import fill_buffers
 from .padded import Padded
 
 ON_HOST, ON_DEVICE = 2**18, 2**26
@@ -90,14 +91,7 @@ class SpectralDenoiser(nn.Module):
             "directions": block.basis.directions,
             "log_snr": log_snr,
         }
-        for name, value in found.items():
-            own = self.get_buffer(name)
-            if value.shape != own.shape or not value.isfinite().all():
-                raise ValueError(
-                    f"{name} must be finite and have shape {tuple(own.shape)}, got "
-                    f"{tuple(value.shape)}"
-                )
-            own.copy_(value)
+        fill_buffers(self, found)
         return self
 
     def level(self, time: Tensor) -> NoiseLevel:

@@ -12,9 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._utils.json_files import read_json
 from ..checkpoints.folders import is_diffusers
 from ..data.file_kinds import are_images, may_be_signals
-from ..recipes.locations import locate, read_json
+from ..recipes.locations import locate
 
 if TYPE_CHECKING:
     import torch

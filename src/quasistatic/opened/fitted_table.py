@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 from .._utils import files
+from .._utils.json_files import read_json
 from .._utils.naming import nearest
 from ..data.table_files import Reading, Style, TableFile, open_table, write_table
 from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionOutliers
-from ..recipes.locations import naming_damage, read_json
+from ..recipes.locations import naming_damage
 from ..spaces.roles import Roles
 from . import TABLE_FILE
 

@@ -68,38 +68,16 @@ def fit_table(
         raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    kinds, formats = _parted(types or {})
-    reading = Reading(
-        _text_columns(kinds),
-        None if header is None else header == "yes",
-        tuple(missing),
-        encoding,
-        formats,
-    )
-    file = open_table(
-        source,
-        reading.types,
-        header=reading.header,
-        missing=reading.missing,
-        encoding=encoding,
-        notations=formats,
-        lenient=True,
-    )
+    reading, kinds, file = _opened(source, types or {}, header, missing, encoding)
     _known_columns(kinds, file.names)
     _not_too_wide(file, {*leave_out, *id})
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
     roles = Roles.infer(frame, _expanded(id, frame.columns), left, kinds)
-    chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
     plan = TablePlan.of(frame, reading, roles, file.style, kinds, steps, minutes, seed)
     order = np.random.default_rng(seed).permutation(len(frame))
     held_back, used = np.split(order, [round(calibration * len(order))])
-    described, wrong = plan.columns()
-    problems = [each for each in file.problems if not _is_left_out(each, roles)] + wrong
-    columns = survey_columns(frame, described, roles, file.cells)
-    shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
-    titles = HEADER[: len(shown[0])]
-    table = TextTable(f"{source}: {file.rows} rows{chosen}", titles, shown)
+    table, columns, problems = _surveyed(source, file, frame, plan, roles)
     remarks = [*file.remarks, *roles.remarks]
     found: dict[str, Any] = {"run": str(folder), "layout": file.layout, "remarks": remarks}
     found |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
@@ -120,6 +98,43 @@ def fit_table(
     summary = plan.fit(folder, used, held_back).summary
     found |= {"rows": len(used), "calibration": len(held_back)}
     return Answer(found | summary.facts(), [f"wrote {folder}: {summary}"])
+
+
+def _opened(
+    source: Path,
+    types: Mapping[str, str],
+    header: Literal["yes", "no"] | None,
+    missing: Sequence[str],
+    encoding: str | None,
+) -> tuple[Reading, dict[str, str], TableFile]:
+    """How a file is read, the types of columns that the user gives, and the file."""
+    kinds, formats = _parted(types)
+    named = None if header is None else header == "yes"
+    reading = Reading(_text_columns(kinds), named, tuple(missing), encoding, formats)
+    file = open_table(
+        source,
+        reading.types,
+        header=reading.header,
+        missing=reading.missing,
+        encoding=encoding,
+        notations=formats,
+        lenient=True,
+    )
+    return reading, kinds, file
+
+
+def _surveyed(
+    source: Path, file: TableFile, frame: pl.DataFrame, plan: TablePlan, roles: Roles
+) -> tuple[TextTable, list[Any], list[str]]:
+    """The columns of a file as a table for the user and as rows of it, and what is wrong with
+    those that are modelled."""
+    described, wrong = plan.columns()
+    problems = [each for each in file.problems if not _is_left_out(each, roles)] + wrong
+    columns = survey_columns(frame, described, roles, file.cells)
+    chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
+    shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
+    titles = HEADER[: len(shown[0])]
+    return TextTable(f"{source}: {file.rows} rows{chosen}", titles, shown), columns, problems
 
 
 def _parted(types: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Notation]]:

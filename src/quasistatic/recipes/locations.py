@@ -3,13 +3,11 @@
 Imports nothing heavy: the command line finds a run before it loads PyTorch.
 """
 
-__all__ = ["WEIGHTS", "locate", "naming_damage", "pretrained", "read_json", "result_path"]
+__all__ = ["WEIGHTS", "locate", "naming_damage", "pretrained", "result_path"]
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from .._utils.naming import as_path, nearest
 from ..checkpoints.folders import fetched
@@ -63,31 +61,6 @@ def result_path(folder: Path, name: str) -> Path:
     if folder.parent.name == "snapshots":  # the hub's cache: models--user--name/snapshots/commit
         return Path(f"{folder.parent.parent.name.split('--')[-1]}-{name}")
     return folder / name
-
-
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Args:
-        path: the file.
-        remedy: what the user can do if it is damaged, for the error message.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it holds no JSON object: which line.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from None
-    if not isinstance(stored, dict):
-        raise ValueError(
-            f"{path} is damaged (it holds a {type(stored).__name__} and not a JSON object): "
-            f"{remedy}"
-        )
-    return stored
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .._utils import files, serialization
+from .._utils.json_files import read_json
 from ..checkpoints import from_diffusers, is_diffusers
 from ..diffusion import Diffusion, read_config
 from ..training.callbacks import Callback
@@ -22,7 +23,7 @@ from ..training.fitting import fit
 from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment
-from .locations import locate, naming_damage, read_json, result_path
+from .locations import locate, naming_damage, result_path
 from .own_images import OwnImages
 from .recipe import Recipe
 
