@@ -388,6 +388,7 @@ def levels(asked: argparse.Namespace) -> None:
     """Milliseconds that the head of 256 levels takes for a batch of 128 CIFAR images, forward and
     backward, by the fused kernels and by PyTorch."""
     import torch
+
     from quasistatic.distributions import Lattice, LogisticMixture, moments
 
     rows = 1000 if asked.tiny else 128 * 3072

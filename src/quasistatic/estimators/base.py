@@ -64,6 +64,7 @@ class TableEstimator(BaseEstimator):
         "identity": ["array-like", None],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
+        "device": [str],
     }
 
     steps: int | None
@@ -75,6 +76,7 @@ class TableEstimator(BaseEstimator):
     identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
+    device: str = "auto"
 
     fitted_: Fitted
     n_features_in_: int
@@ -331,6 +333,7 @@ class TableEstimator(BaseEstimator):
             self.space,
             self._seed(self.random_state),
             bool(self.verbose),
+            self.device,
         )
 
     def _frame(self, X: Any, reset: bool = False) -> Frame:
