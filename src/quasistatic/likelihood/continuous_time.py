@@ -58,7 +58,7 @@ def continuous(
     with evaluating(model):
         for part, batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
-            known = network.denoiser.log_prob(x_0)
+            known = network.denoiser.log_prob(x_0, *part.code_of(x_0))
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
             known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).cpu().numpy(), seed) if by_row and spent else rng
