@@ -210,7 +210,7 @@ class Model(nn.Module):
             torch.OutOfMemoryError: if not even one example fits into the memory. Where a batch does
                 not fit and no gradient is needed, it is evaluated in parts, which a warning says.
         """
-        inputs = x_t, (t / self.steps).to(x_t.dtype), *self._code_of(x_t)
+        inputs = x_t, (t / self.steps).to(x_t.dtype), *self.code_rows(x_t)
         if torch.is_grad_enabled():  # parts would save nothing, as the gradient needs all of them
             found: Tensor = self.network(*inputs)
             return found
@@ -237,7 +237,7 @@ class Model(nn.Module):
                 stacklevel=2,
             )
 
-    def _code_of(self, x_t: Tensor) -> tuple[Tensor, ...]:
+    def code_rows(self, x_t: Tensor) -> tuple[Tensor, ...]:
         """The code of each row of x_t (B, *), shape (B, condition.width), of a model that has a
         condition; zeros where y is not given."""
         if self.condition is None:
@@ -361,7 +361,7 @@ class Model(nn.Module):
     def _check_network(self) -> None:
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
         x[0] = torch.nan if self.space.holes else 0.0
-        code = self._code_of(x)
+        code = self.code_rows(x)
         _check_widths(self.network, self.condition)
         with evaluating(self.network):
             try:
