@@ -7,6 +7,7 @@ __all__ = [
     "RBF",
     "ClosedFormDenoiser",
     "DiffusersUNet",
+    "FlowMapNetwork",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
@@ -18,6 +19,7 @@ __all__ = [
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT
+from .flow_map import FlowMapNetwork
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded

@@ -3,16 +3,22 @@
 __all__ = [
     "CSV",
     "Bound",
+    "Distillation",
     "Fit",
     "Hybrid",
+    "MeanFlow",
+    "MeanFlowLoss",
     "MinimumVariance",
     "NonFiniteLoss",
     "Objective",
     "Progress",
     "ProgressBar",
+    "ProgressiveDistillation",
+    "ProgressiveLoss",
     "Simple",
     "TensorBoard",
     "TrainState",
+    "distill",
     "fit",
 ]
 
@@ -23,6 +29,14 @@ from .config import Fit
 
 if TYPE_CHECKING:
     from .callbacks import CSV, ProgressBar, TensorBoard
+    from .distillation import (
+        Distillation,
+        MeanFlow,
+        MeanFlowLoss,
+        ProgressiveDistillation,
+        ProgressiveLoss,
+        distill,
+    )
     from .fitting import fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
     from .train_state import Progress, TrainState
@@ -33,6 +47,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         "callbacks": "CSV ProgressBar TensorBoard",
+        "distillation": "Distillation MeanFlow MeanFlowLoss ProgressiveDistillation "
+        "ProgressiveLoss distill",
         "fitting": "fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
         "train_state": "Progress TrainState",
