@@ -111,9 +111,19 @@ if TYPE_CHECKING:
         Stepper,
     )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
-    from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
+    from .spaces import Binary, Continuous, Dequantized, Latent, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
-    from .training import Bound, Fit, Hybrid, MinimumVariance, NonFiniteLoss, Objective, Simple, fit
+    from .training import (
+        Bound,
+        Evidence,
+        Fit,
+        Hybrid,
+        MinimumVariance,
+        NonFiniteLoss,
+        Objective,
+        Simple,
+        fit,
+    )
 
 __all__ = [
     "AdaptiveBound",
@@ -152,6 +162,7 @@ __all__ = [
     "Elbo",
     "Equilibrium",
     "estimators",
+    "Evidence",
     "Exact",
     "Factor",
     "Fit",
@@ -172,6 +183,7 @@ __all__ = [
     "Kernel",
     "kernels",
     "Label",
+    "Latent",
     "LayeredCodec",
     "LearnedRange",
     "Levels",
@@ -268,9 +280,9 @@ _HOMES = {
     ".recipes.tabular": "tabular",
     ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
-    ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
+    ".spaces": "Binary Continuous Dequantized Latent OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",
-    ".training": "Bound Fit Hybrid MinimumVariance NonFiniteLoss Objective Simple fit",
+    ".training": "Bound Evidence Fit Hybrid MinimumVariance NonFiniteLoss Objective Simple fit",
 }
 """The module of each public name. A name is imported when it is first used, so that
 `import quasistatic` costs nothing, and a command pays only for what it needs."""

@@ -60,9 +60,7 @@ def bound(
     spread = allocation or _default_allocation(ends, count)
     with evaluating(model):
         parts = [
-            _bound(
-                part, model.space.encode_weighted(rows, rng), grid, ends, count, spread, rng
-            )
+            _bound(part, model.space.encode_weighted(rows, rng), grid, ends, count, spread, rng)
             for part, rows in model.chunks(checked)
         ]
     terms, entropies, null, noise, freedom = zip(*parts, strict=True)

@@ -41,7 +41,9 @@ class Autoencoder(nn.Module):
     and the location and scale of each value of the data given its latents (KW14; RBLEO22 Sec. 3.1).
 
     :class:`.Latent` makes a space of it, and `Evidence` trains it. It sees patches of `down` values
-    an axis as channels, so that all convolutions work on the short sides.
+    an axis as channels, so that all convolutions work on the short sides. Both directions are a
+    linear map of each patch plus a network whose output starts at zero. :meth:`start_at` sets the
+    linear maps to the principal components of patches, in closed form.
 
     Args:
         shape: of one example: (L,), (H, W), or with the channels first, (C, H, W); a whole number
@@ -74,27 +76,23 @@ class Autoencoder(nn.Module):
             raise ValueError(f"down must be one of {', '.join(map(str, DOWN))}, got {self.down}")
         self.grid = grid = Grid.of(self.shape, self.axes, self.down)
         _require_division(grid, self.down)
-        width, each = self.width, self.blocks
-        self.encoder = nn.Sequential(
-            grid.conv(grid.channels, width),
-            *(_Residual(grid, width) for _ in range(each)),
-            NormSiLU(width),
-            grid.conv(width, 2 * self.channels),
-        )
-        self.decoder = nn.Sequential(
-            grid.conv(self.channels, width),
-            *(_Residual(grid, width) for _ in range(each)),
-            NormSiLU(width),
-            grid.conv(width, 2 * grid.channels),
-        )
-        last = self.encoder[-1]
-        with torch.no_grad():
-            last.bias[self.channels :] = -1.0  # so that the first latents say something
+        self.read, self.encoder = self._pair(grid.channels, 2 * self.channels)
+        self.write, self.decoder = self._pair(self.channels, 2 * grid.channels)
         self.shift: Tensor
         self.scale: Tensor
         ones = torch.ones(self.channels, *[1] * len(grid.sizes))
         self.register_buffer("shift", torch.zeros_like(ones))
         self.register_buffer("scale", ones)
+
+    def _pair(self, inside: int, outside: int) -> tuple[nn.Module, nn.Module]:
+        """A linear map at each place, and a network whose output is zero at the start."""
+        grid, width = self.grid, self.width
+        last = grid.conv(width, outside)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        blocks = (_Residual(grid, width) for _ in range(self.blocks))
+        network = nn.Sequential(grid.conv(inside, width), *blocks, NormSiLU(width), last)
+        return grid.conv(inside, outside, 1), network
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -110,7 +108,8 @@ class Autoencoder(nn.Module):
         Returns:
             Each of shape (B, *latent_shape), in the units of the standardized latents.
         """
-        mean, log_deviation = self.encoder(self.grid.gather(x)).chunk(2, 1)
+        patches = self.grid.gather(x)
+        mean, log_deviation = (self.read(patches) + self.encoder(patches)).chunk(2, 1)
         deviation = _limited(log_deviation).exp()
         return (mean - self.shift) / self.scale, deviation / self.scale
 
@@ -123,9 +122,48 @@ class Autoencoder(nn.Module):
         Returns:
             Each of shape (B, *shape), in the units of x.
         """
-        out = self.decoder(z * self.scale + self.shift)
+        latents = z * self.scale + self.shift
+        out = self.write(latents) + self.decoder(latents)
         location, log_scale = self.grid.scatter(out, 2).reshape(len(z), *self.shape, 2).unbind(-1)
         return location, _limited(log_scale)
+
+    @torch.no_grad()
+    def start_at(self, x: Tensor, floor: float = 0.0) -> "Autoencoder":
+        """Sets the linear maps to probabilistic principal components of the patches of some data,
+        the most likely linear autoencoder of them with standard normal latents.
+
+        Args:
+            x: data as the encoder sees them, shape (N, *shape).
+            floor: the least variance of the decoder; that of rounding to levels, for example.
+        """
+        places = 2 + len(self.grid.sizes)
+        patches = self.grid.gather(x.double()).movedim(1, -1).flatten(0, places - 2)
+        mean = patches.mean(0)
+        variance, directions = torch.linalg.eigh(torch.cov((patches - mean).T))
+        variance, directions = variance.flip(0).clamp(min=1e-12), directions.flip(1)
+        count, own = self.channels, min(self.channels, len(mean))
+        rest = variance[own:] if own < len(mean) else variance[-1:]
+        noise = rest.mean().clamp(min=max(floor, 1e-12))
+        kept = torch.full((count,), noise.item(), dtype=torch.float64)
+        kept[:own] = variance[:own].clamp(min=noise.item())
+        basis = patches.new_zeros(len(mean), count)
+        basis[:, :own] = directions[:, :own]
+        loading = basis * (kept - noise).clamp(min=0).sqrt()
+        back = loading / kept
+        zeros = torch.zeros_like
+        self._set(self.read, torch.cat([back.T, zeros(back.T)]), torch.cat([
+            -mean @ back, _unlimited(0.5 * (noise / kept).log())
+        ]))
+        log_scale = 0.5 * (noise * 3 / math.pi**2).log().expand_as(mean)
+        # The network's outputs for a value, then for its scale: channels in this order.
+        self._set(self.write, torch.cat([loading, zeros(loading)]), torch.cat([
+            mean, _unlimited(log_scale)
+        ]))
+        return self
+
+    def _set(self, conv: nn.Module, weight: Tensor, bias: Tensor) -> None:
+        conv.weight.copy_(weight.reshape(conv.weight.shape))
+        conv.bias.copy_(bias)
 
     def standardize(self, mean: Tensor, deviation: Tensor) -> "Autoencoder":
         """Changes the units of the latents, so that those with these moments have variance one.
@@ -145,6 +183,12 @@ def _limited(log_scale: Tensor) -> Tensor:
     """The logarithm of a scale, softly kept within its range; about itself in the middle."""
     half, middle = (WIDEST - NARROWEST) / 2, (WIDEST + NARROWEST) / 2
     return middle + half * torch.tanh((log_scale - middle) / half)
+
+
+def _unlimited(log_scale: Tensor) -> Tensor:
+    """The inverse of :func:`_limited`, within a little of the ends."""
+    half, middle = (WIDEST - NARROWEST) / 2, (WIDEST + NARROWEST) / 2
+    return middle + half * torch.atanh(((log_scale - middle) / half).clamp(-0.999, 0.999))
 
 
 def _require_division(grid: Grid, down: int) -> None:

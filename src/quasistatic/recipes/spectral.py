@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .._utils.randomness import Rng, as_generator, below
 from ..conditions import Condition
@@ -19,7 +19,7 @@ from ..heads import Corrected, CorrectedLevels, DenoisingHead
 from ..kernels import GaussianKernel
 from ..kernels.schedules import linear_log_snr
 from ..networks import DiT, Padded, SpectralResidual, UNet
-from ..spaces import Continuous, Dequantized, Quantized, Space
+from ..spaces import Continuous, Dequantized, Latent, Quantized, Space
 
 OF_LEVELS, LAST = 12.0, -7.0
 """The log-SNR of the first time for levels, where x_t tells neighbouring levels apart, and of the
@@ -40,6 +40,9 @@ PLACES, PATCHES = 1024, 256
 
 SURE = 2.0
 """Standard errors by which a network must win on held-out examples to be kept."""
+
+AT_ONCE = 2**20
+"""Raw values that are encoded at once."""
 
 FEWEST = 8
 """Examples that a spectral law is fitted to, at least."""
@@ -71,11 +74,11 @@ def spectral_law(
         spread = Dequantized(space.shape, space.count, space.spread)
         x_0 = spread.encode(space.check(examples).float(), rng)
         floor: float | None = (2 * space.spread / space.count) ** 2 / 12
-    elif isinstance(space, Continuous):
-        x_0, floor = space.encode(space.check(examples).float(), rng), None
+    elif isinstance(space, Continuous | Latent):
+        x_0, floor = _encoded(space, space.check(examples), rng), None
     else:
         raise TypeError(
-            f"a spectral law is of Quantized, Dequantized or Continuous data, got "
+            f"a spectral law is of Quantized, Dequantized, Continuous or Latent data, got "
             f"{type(space).__name__}"
         )
     if len(x_0) < FEWEST:
@@ -83,7 +86,13 @@ def spectral_law(
             f"a spectral law needs {FEWEST} examples or more, of which some are held out, got "
             f"{len(x_0)}"
         )
-    return SpectralFit(tuple(space.shape), axes, floor, seed=seed).best(x_0)
+    return SpectralFit(tuple(space.state), axes, floor, seed=seed).best(x_0)
+
+
+def _encoded(space: Space, raw: Tensor, rng: torch.Generator) -> Tensor:
+    """x_0 of checked raw data, a few at a time."""
+    rows = torch.split(raw, max(1, AT_ONCE // space.dims))
+    return torch.cat([space.encode(each.float(), rng) for each in rows])
 
 
 def spectral_model(
@@ -114,7 +123,7 @@ def spectral_model(
     block = law.blocks[0]
     if len(law.blocks) != 1 or not isinstance(block, SpectralBlock):
         raise TypeError("a spectral model stands on a law of one SpectralBlock: use spectral_law")
-    shape = tuple(space.shape)
+    shape = tuple(space.state)
     places = min(2, len(shape)) if axes is None else axes
     if isinstance(space, Quantized):
         head: DenoisingHead = CorrectedLevels()

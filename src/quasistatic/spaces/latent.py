@@ -47,7 +47,9 @@ class Latent(OnContinuum):
     def __post_init__(self) -> None:
         coder = self.autoencoder
         instance_of("autoencoder", coder, nn.Module, "networks.Autoencoder((64, 64))")
-        missing = [n for n in ("shape", "latent_shape", "encode", "decode") if not hasattr(coder, n)]
+        missing = [
+            n for n in ("shape", "latent_shape", "encode", "decode") if not hasattr(coder, n)
+        ]
         if missing:
             raise TypeError(
                 f"an autoencoder has {', '.join(missing)}, which {type(coder).__name__} lacks: use "
@@ -113,9 +115,7 @@ class Latent(OnContinuum):
     def weighted_at(self, raw: Tensor, x_0: Tensor) -> Encoded:
         return Encoded(x_0, self._terms(raw, x_0.to(self._like), self.encoder(raw)))
 
-    def encode_again(
-        self, raw: Tensor, x_0: Tensor, rng: torch.Generator | None = None
-    ) -> Encoded:
+    def encode_again(self, raw: Tensor, x_0: Tensor, rng: torch.Generator | None = None) -> Encoded:
         found = self.encode_weighted(raw, rng)
         return Encoded(found.x_0.to(x_0), found.terms)
 
@@ -140,6 +140,14 @@ class Latent(OnContinuum):
             return p.log_weight(raw.long())
         found: Tensor = self.raw.log_prob(p, self.raw.encode(raw.to(self._like)))
         return found
+
+    def cost_and_rate(self, raw: Tensor, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """-log p(raw | z) at a draw of z, and KL(q(z | raw) || N(0, 1)), each (B,), in nats, with
+        their gradient in the weights."""
+        q = self.encoder(raw)
+        p = self.decoder(q.sample(rng))
+        standard = Gaussian(torch.zeros_like(q.loc), torch.ones_like(q.loc))
+        return -total(self.log_decoder(p, raw)), total(q.kl(standard))
 
     @torch.no_grad()
     def draw_raw(self, x_0: Tensor, rng: torch.Generator | None = None) -> Tensor:

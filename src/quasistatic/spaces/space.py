@@ -232,9 +232,7 @@ class Space(ShortRepr, abc.ABC):
         """The log-weight of x_0 (B, *state), drawn by other means, for raw data (B, *shape)."""
         return Encoded(x_0, {})
 
-    def encode_again(
-        self, raw: Tensor, x_0: Tensor, rng: torch.Generator | None = None
-    ) -> Encoded:
+    def encode_again(self, raw: Tensor, x_0: Tensor, rng: torch.Generator | None = None) -> Encoded:
         """x_0 drawn anew for raw data (B, *shape) that came from x_0 (B, *state). A space whose
         weights are always zero keeps x_0: the density of x_0 is then what is measured."""
         return Encoded(x_0, {})

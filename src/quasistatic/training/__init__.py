@@ -3,6 +3,7 @@
 __all__ = [
     "CSV",
     "Bound",
+    "Evidence",
     "Fit",
     "Hybrid",
     "MinimumVariance",
@@ -23,6 +24,7 @@ from .config import Fit
 
 if TYPE_CHECKING:
     from .callbacks import CSV, ProgressBar, TensorBoard
+    from .evidence import Evidence
     from .fitting import fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
     from .train_state import Progress, TrainState
@@ -33,6 +35,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "callbacks": "CSV ProgressBar TensorBoard",
+        "evidence": "Evidence",
         "fitting": "fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
         "train_state": "Progress TrainState",
