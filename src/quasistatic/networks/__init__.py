@@ -1,6 +1,7 @@
 """Networks: each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "Autoencoder",
     "DiT",
     "PerClassDenoiser",
     "MLP",
@@ -16,6 +17,7 @@ __all__ = [
     "UNet",
 ]
 
+from .autoencoder import Autoencoder
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT

@@ -22,6 +22,9 @@ for the default."""
 SMALL = 1024
 """Values of an example up to which seeded draws come in batches of a multiple of 16 rows."""
 
+FOR_RAW = 0x5DEECE66D
+"""Changes the seed of a walk to that of the draw of raw data from its end."""
+
 
 def _multiple(model: Model) -> int:
     """The number that the rows of batches are a multiple of. Processors round rows differently at
@@ -114,5 +117,18 @@ def sample(
         part = model.take(slice(first, first + count))
         for state in walk(part, count, times, source, stepper, first):
             x_0 = state.x
-        drawn.append(model.space.decode(x_0))
+        drawn.append(model.space.draw_raw(x_0, _for_raw(before, source, first, count)))
     return torch.cat(drawn)
+
+
+def _for_raw(
+    before: Tensor | None, source: torch.Generator | None, first: int, count: int
+) -> torch.Generator | None:
+    """The generator of p(raw | x_0), for some examples of a seed: it depends on the seed and on the
+    number of an example, as that of its walk."""
+    if source is None or before is None:
+        return None
+    copied = torch.Generator(source.device)
+    copied.set_state(before)
+    walked = seed_from(copied)
+    return ExampleStreams(walked ^ FOR_RAW, first, count, source.device)
