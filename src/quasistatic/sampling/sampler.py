@@ -1,6 +1,6 @@
 """Sampling: walks from noise to data, many examples at once, by any stepper."""
 
-__all__ = ["Times", "resolve_times", "sample", "walk"]
+__all__ = ["Times", "batched_walks", "resolve_times", "sample", "walk"]
 
 import math
 from collections.abc import Iterator, Sequence
@@ -100,10 +100,36 @@ def sample(
         TypeError: if the stepper cannot serve the model: which can.
         ValueError: if n < 1, or the times make no chain.
     """
+    drawn = []
+    for _, states in batched_walks(model, n, times, rng, stepper):
+        for state in states:
+            x_0 = state.x
+        drawn.append(model.space.decode(x_0))
+    return torch.cat(drawn)
+
+
+def batched_walks(
+    model: Model,
+    n: int,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Stepper | None = None,
+) -> Iterator[tuple[int, Iterator[State]]]:
+    """The walks of :func:`sample`, in batches that fit into memory.
+
+    Args:
+        model, n, times, rng, stepper: those of :func:`sample`.
+
+    Yields:
+        The number of the first walk of a batch, and the states of its walks.
+
+    Raises:
+        ValueError: if n < 1.
+    """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
     model = model.given_each(None, n)
-    source, drawn = as_generator(rng), []
+    source = as_generator(rng)
     before = None if source is None else source.get_state()
     rows = _multiple(model)
     batch = max(rows, model.chunk_size // rows * rows)
@@ -112,7 +138,4 @@ def sample(
             source.set_state(before)  # one seed for all batches
         count = min(batch, n - first)
         part = model.take(slice(first, first + count))
-        for state in walk(part, count, times, source, stepper, first):
-            x_0 = state.x
-        drawn.append(model.space.decode(x_0))
-    return torch.cat(drawn)
+        yield first, walk(part, count, times, source, stepper, first)
