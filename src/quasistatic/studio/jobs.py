@@ -62,9 +62,7 @@ class Job:
             Stopped: if the job was stopped.
         """
         self.check()
-        sent = asyncio.run_coroutine_threadsafe(
-            _put(self.events, {"event": event, **facts}), self._loop
-        )
+        sent = self._post({"event": event, **facts})
         while True:
             try:
                 return sent.result(0.2)
