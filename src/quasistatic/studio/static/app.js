@@ -2,9 +2,10 @@
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
+import * as complete from "./views/complete.js";
 import * as sample from "./views/sample.js";
 
-const VIEWS = { sample };
+const VIEWS = { sample, complete };
 
 const main = document.getElementById("main");
 const chooser = document.getElementById("run");

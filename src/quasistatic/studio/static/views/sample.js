@@ -3,13 +3,15 @@
 import { check, choice, h, measured, number, numbers, seconds, words } from "../dom.js";
 import { Grid } from "../pictures.js";
 import { Work, snippet } from "../work.js";
+import * as table from "./sample-table.js";
 
 const NAMES = { ancestral: "Ancestral: the chain itself", ddim: "DDIM", dpm: "DPM-Solver++", unipc: "UniPC", heun: "Heun" };
 
 export const title = () => "Sample";
-export const lead = () => "New examples from the model. They start as noise, and each step takes some of it away. Few steps are fast; all steps are exact.";
+export const lead = (model) => model.kind === "table" ? "New rows from the model, for all columns at once, or given some of them." : "New examples from the model. They start as noise, and each step takes some of it away. Few steps are fast; all steps are exact.";
 
 export function mount(page, model) {
+  if (model.kind === "table") { table.mount(page, model); return; }
   const sides = h("div", { class: "sides" });
   const more = h("button", { type: "button", class: "quiet", onclick: () => toggle() }, "Compare two settings");
   const first = new Side(model, "Draw", {});
