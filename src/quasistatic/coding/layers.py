@@ -311,9 +311,7 @@ def _exactly(steps: _Steps, layer: Block, x_t: Tensor, header: Header) -> np.nda
         stack = Stack.resume(words, arithmetic)
         raw = torch.cat(
             [
-                chain.raw_alphabet.pop(
-                    stack, chain.reverse(here, 0, chain.times[0]), here.double()
-                )
+                chain.raw_alphabet.pop(stack, chain.reverse(here, 0, chain.times[0]), here.double())
                 for here in steps.batches(x_t)
             ]
         )

@@ -39,7 +39,9 @@ class RawValues(abc.ABC):
         the result are yet to be pushed by the last step of the chain."""
 
     @abc.abstractmethod
-    def pop(self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor) -> Reached:
+    def pop(
+        self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor
+    ) -> Reached:
         """Pops what the last step of the chain codes.
 
         Args:
@@ -66,7 +68,9 @@ class DeterminedValues(RawValues):
     def push(self, stack: Stack, model: Model, raw: Tensor, blank: Tensor) -> Reached:
         return Reached(model.space.encode(raw.to(blank)), self.alphabet, raw)
 
-    def pop(self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor) -> Reached:
+    def pop(
+        self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor
+    ) -> Reached:
         raw = self.alphabet.pop(stack, law, unknown)
         return Reached(model.space.encode(raw.to(blank)), self.alphabet, raw)
 
@@ -98,7 +102,9 @@ class DrawnValues(RawValues):
             self.raw.push(stack, _row(p, row), raw[row : row + 1])
         return Reached(x_0, self.alphabet, x_0)
 
-    def pop(self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor) -> Reached:
+    def pop(
+        self, stack: Stack, model: Model, law: Family, unknown: Tensor, blank: Tensor
+    ) -> Reached:
         x_0 = self.alphabet.pop(stack, law, blank)
         return Reached(x_0, self.alphabet, x_0)
 

@@ -151,14 +151,18 @@ class Autoencoder(nn.Module):
         loading = basis * (kept - noise).clamp(min=0).sqrt()
         back = loading / kept
         zeros = torch.zeros_like
-        self._set(self.read, torch.cat([back.T, zeros(back.T)]), torch.cat([
-            -mean @ back, _unlimited(0.5 * (noise / kept).log())
-        ]))
+        self._set(
+            self.read,
+            torch.cat([back.T, zeros(back.T)]),
+            torch.cat([-mean @ back, _unlimited(0.5 * (noise / kept).log())]),
+        )
         log_scale = 0.5 * (noise * 3 / math.pi**2).log().expand_as(mean)
         # The network's outputs for a value, then for its scale: channels in this order.
-        self._set(self.write, torch.cat([loading, zeros(loading)]), torch.cat([
-            mean, _unlimited(log_scale)
-        ]))
+        self._set(
+            self.write,
+            torch.cat([loading, zeros(loading)]),
+            torch.cat([mean, _unlimited(log_scale)]),
+        )
         return self
 
     def _set(self, conv: nn.Module, weight: Tensor, bias: Tensor) -> None:
