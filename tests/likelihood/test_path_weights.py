@@ -44,7 +44,10 @@ def test_a_path_s_weight_is_the_bound_in_the_mean(name, times, rng):
     model, kernel = wrong(name)
     x = random_data(kernel, 4000, rng)
     grid = model.times(times)
-    weight, score = forward_weight(model, Encoded(x, {}), grid, rng), bound(model, x, None, times, rng)
+    weight, score = (
+        forward_weight(model, Encoded(x, {}), grid, rng),
+        bound(model, x, None, times, rng),
+    )
     for term in ("prior", "transitions", "edge"):
         assert_mean(getattr(weight, term) - score.terms[term], 0.0)
 
