@@ -19,9 +19,9 @@ from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.likelihood import bound, flow, importance, sandwich
 from quasistatic.likelihood.path_weights import forward_weight, reverse_weight
-from quasistatic.spaces.space import Encoded
 from quasistatic.model import Model
 from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
+from quasistatic.spaces.space import Encoded
 
 MIXTURE = MixtureOracle((0.3, 0.7), ((-1.5, 0.5), (1.0, -0.5)), (0.1, 0.3))
 

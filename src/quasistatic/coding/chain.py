@@ -188,7 +188,7 @@ class Chain:
 
 
 def _drawn(model: Model, blank: Tensor, first: Tensor, arithmetic: Arithmetic) -> RawValues:
-    """Raw values of which x_0 is a draw; its bins are a fraction of a deviation of the last step."""
+    """Raw values of which x_0 is a draw, in bins of a fraction of a deviation of the last step."""
     space, support = model.space, model.space.support
     assert isinstance(support, FiniteSupport)  # else the space has refused
     step = model.kernel.step(blank.double(), torch.zeros_like(first), first)

@@ -297,7 +297,7 @@ class WeightedParticles:
         return self.taken(self.x_0, self.choose(n, as_generator(rng)))
 
     def choose(self, n: int, rng: torch.Generator | None) -> Tensor:
-        """The numbers of n particles for each example, with shape (examples, n); see :meth:`draw`."""
+        """The numbers of n particles for each example, (examples, n); see :meth:`draw`."""
         share = self.log_weight.flatten(1).softmax(1)
         chosen = _systematic(share, n, rng)
         return chosen.gather(1, uniform(chosen.shape, rng, share).argsort(1))

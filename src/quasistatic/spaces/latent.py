@@ -94,8 +94,8 @@ class Latent(OnContinuum):
         found: Support = self.raw.support
         if not isinstance(found, FiniteSupport):
             raise TypeError(
-                "the decoder of real numbers has no masses, so that raw data have no code: compress "
-                "needs an autoencoder of whole numbers or bits (Quantized, Binary)"
+                "the decoder of real numbers has no masses, so that raw data have no code: "
+                "compress needs an autoencoder of whole numbers or bits (Quantized, Binary)"
             )
         return found
 
@@ -109,7 +109,8 @@ class Latent(OnContinuum):
         return found
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        return self.encode_weighted(raw, rng).x_0
+        with torch.no_grad():
+            return self.encoder(raw).sample(rng).to(raw.dtype)
 
     @torch.no_grad()
     def encode_weighted(self, raw: Tensor, rng: torch.Generator | None = None) -> Encoded:

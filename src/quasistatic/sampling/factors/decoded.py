@@ -32,7 +32,7 @@ def about_x_0(factor: Factor, space: Space, rng: torch.Generator | None = None) 
 
 @dataclass(frozen=True)
 class Decoded(Factor):
-    r"""E[r(raw) | z], for raw data drawn from p(raw | z) by the decoder of a :class:`.Latent` space.
+    r"""E[r(raw) | z], for raw data that the decoder of a :class:`.Latent` space draws.
 
     Known values give exact weights: the probability of those values given z. Other factors are
     weighed at raw data that are drawn for each particle (:meth:`realized`), so that the evidence is
