@@ -1,6 +1,6 @@
 r"""Bits-back coding of a batch of examples along a chain: the code is about as long as -K."""
 
-__all__ = ["BINS", "Chain", "each_at", "on_host"]
+__all__ = ["Chain", "each_at", "on_host"]
 
 import copy
 from collections.abc import Callable, Sequence
@@ -23,9 +23,6 @@ from .raw_values import DeterminedValues, DrawnValues, RawValues
 from .stack import Stack
 from .values import Values, values_of
 
-BINS = 2
-"""Bins of a latent value to a standard deviation of the narrowest law that it has."""
-
 
 class Chain:
     r"""Pushes batches of examples on a stack and pops them, along some times of a model's chain.
@@ -42,6 +39,8 @@ class Chain:
         values: what is known of the raw values beforehand; by default what the space allows.
         portability: whether laws are rounded.
         listed: of a reader, what the header lists of the rounding of bin widths; None for a writer.
+        bins: of a latent value to its least standard deviation; by default as many as the
+            portability writes.
 
     Raises:
         TypeError: if raw values are not determined by x_0, so that they have no code.
@@ -55,8 +54,10 @@ class Chain:
         values: Values | None = None,
         portability: Portability | None = None,
         listed: bytes | None = None,
+        bins: float | None = None,
     ) -> None:
         self.portability = portability or Native()
+        self.bins = self.portability.bins if bins is None else bins
         self.times: list[int] = model.times(times).tolist()
         self.model = self.portability.computing(model)
         self.values = values or values_of(model.space)
@@ -77,7 +78,7 @@ class Chain:
                 )
             )
         else:
-            self.raw_values = _drawn(model, blanks[0], first, arithmetic)
+            self.raw_values = _drawn(model, blanks[0], first, arithmetic, self.bins)
         index = tuple(p.values for p in pieces)
         self.latents: list[Alphabet] = [
             ProductAlphabet(
@@ -108,7 +109,8 @@ class Chain:
 
     def scan(self, x: np.ndarray) -> "Chain":
         """The same chain, for what is true of the values of x (N, *shape)."""
-        return Chain(self.model, self.times, self.values.scan(x), self.portability)
+        values = self.values.scan(x)
+        return Chain(self.model, self.times, values, self.portability, bins=self.bins)
 
     def take(self, rows: slice) -> "Chain":
         """The chain for some of the examples, by :meth:`Model.take`; itself where all examples have
@@ -184,15 +186,17 @@ class Chain:
             laws.append(kernel.posterior(blank, blank, each_at(blank, t), after))
         least = torch.stack([law.variance.min() for law in laws]).min()
         # A power of two: an index times the width is exact.
-        return float(arithmetic.power_of_two(torch.tensor(least.sqrt().item() / BINS)))
+        return float(arithmetic.power_of_two(torch.tensor(least.sqrt().item() / self.bins)))
 
 
-def _drawn(model: Model, blank: Tensor, first: Tensor, arithmetic: Arithmetic) -> RawValues:
+def _drawn(
+    model: Model, blank: Tensor, first: Tensor, arithmetic: Arithmetic, bins: float
+) -> RawValues:
     """Raw values of which x_0 is a draw, in bins of a fraction of a deviation of the last step."""
     space, support = model.space, model.space.support
     assert isinstance(support, FiniteSupport)  # else the space has refused
     step = model.kernel.step(blank.double(), torch.zeros_like(first), first)
-    width = arithmetic.power_of_two(step.variance.min().sqrt() / BINS)
+    width = arithmetic.power_of_two(step.variance.min().sqrt() / bins)
     numbers = torch.arange(len(support.values), dtype=torch.float64)
     raw = FiniteAlphabet(numbers, space.log_decoder)  # type: ignore[attr-defined]
     return DrawnValues(BinAlphabet(float(width)), raw, on_host)
