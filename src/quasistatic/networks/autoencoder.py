@@ -170,7 +170,7 @@ class Autoencoder(nn.Module):
         )
         return self
 
-    def _set(self, conv: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    def _set(self, conv: Any, weight: Tensor, bias: Tensor) -> None:
         conv.weight.copy_(weight.reshape(conv.weight.shape))
         conv.bias.copy_(bias)
 
