@@ -199,3 +199,53 @@ def test_columns_that_have_none_are_refused_or_stay_as_they_are():
     plain, asked = (DiffusionDensity(types=t).fit(frame) for t in (None, {"age": "atoms"}))
     assert np.array_equal(plain.score_samples(frame), asked.score_samples(frame))
     assert "age: no number is repeated" in repr(asked.summary_)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 5), (2, 5), (5, 5), (6, 1)])
+def test_a_few_sentinels_cost_little(count, columns):
+    """-999 in some rows of each column, where a value is not known: other rows are nearly as likely
+    as by the rows without sentinels."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 5)) @ rng.normal(size=(5, 5))
+    clean, new = x[:600], x[600:]
+    spoilt = clean.copy()
+    for column in range(columns):
+        spoilt[rng.choice(600, count, replace=False), column] = -999.0
+    before, after = (DiffusionDensity().fit(rows).score(new) for rows in (clean, spoilt))
+    assert after > before - 0.8
+
+
+def dependent_holes() -> pd.DataFrame:
+    """`income` is missing the more often the higher it and `age` are, and `job` at random."""
+    rng = np.random.default_rng(0)
+    age = rng.normal(size=800)
+    income = age + 0.5 * rng.normal(size=800)
+    income[rng.random(800) < 1 / (1 + np.exp(-3 * age))] = np.nan
+    job = np.array(["a", "b", "c"], dtype=object)[rng.integers(0, 3, 800)]
+    job[rng.random(800) < 0.1] = None
+    return pd.DataFrame({"age": age, "income": income, "job": job})
+
+
+def test_missing_values_that_depend_on_others_are_drawn_and_scored(tmp_path):
+    frame = dependent_holes()
+    fitted = DiffusionDensity(holes="model").fit(frame)
+    drawn = fitted.sample(4000, random_state=0)
+    assert (drawn.isna().mean() - frame.isna().mean()).abs().max() < 0.04
+    gone, there = (drawn.age[drawn.income.isna() == is_gone].mean() for is_gone in (True, False))
+    assert gone == pytest.approx(frame.age[frame.income.isna()].mean(), abs=0.15)
+    assert there == pytest.approx(frame.age[frame.income.notna()].mean(), abs=0.15)
+    new = pd.DataFrame({"age": [2.0, -2.0], "income": [np.nan, np.nan], "job": ["a", "a"]})
+    plain = DiffusionDensity().fit(frame)
+    more = fitted.score_samples(new) - plain.score_samples(new)
+    assert more[0] == pytest.approx(math.log(0.9), abs=0.3)  # and log of P(job is there) = 0.9
+    assert more[1] < -3
+    fitted.save(tmp_path)
+    again = DiffusionDensity.load(tmp_path)
+    assert np.array_equal(again.score_samples(frame), fitted.score_samples(frame))
+
+
+def test_rows_are_drawn_whole_unless_missing_values_are_modelled():
+    frame = dependent_holes()
+    assert DiffusionDensity().fit(frame).sample(500, random_state=0).notna().all(axis=None)
+    filled = DiffusionImputer.of(DiffusionDensity(holes="model").fit(frame)).transform(frame)
+    assert filled.notna().all(axis=None)

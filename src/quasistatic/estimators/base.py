@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -78,6 +78,7 @@ class TableEstimator(BaseEstimator):
     space: Any
     types: Mapping[str, str] | None
     identity: Sequence[str] | None = None
+    holes: Literal["model"] | None = None
     random_state: Any
     verbose: bool
 
@@ -310,7 +311,8 @@ class TableEstimator(BaseEstimator):
         numbers alone."""
         columns = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = {each.name: each.numbers for each in columns if each.numbers is not None}
-        plain = self.space is None and not self.types and len(numbers) == len(frame.columns)
+        plain = self.space is None and not self.types and self.holes is None
+        plain = plain and len(numbers) == len(frame.columns)
         if plain:
             rows = np.stack(list(numbers.values()), 1)
             varying = rows[:, (rows != rows[:1]).any(0)]
@@ -318,7 +320,7 @@ class TableEstimator(BaseEstimator):
             if count is not None:
                 names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
                 return Table.infer(frame, dict.fromkeys(names, "integer")), count
-        return table_of(frame, self.types, self.space), None
+        return table_of(frame, self.types, self.space, holes=self.holes == "model"), None
 
     def _plan(self) -> FitPlan:
         return FitPlan(

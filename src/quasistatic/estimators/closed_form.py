@@ -46,6 +46,7 @@ from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
 from ..spaces.columns import CompoundColumn
+from .column_costs import owners
 from .fitted import FitPlan, FitSummary, Fitted, Method
 from .model_selection import JUDGES, PILOT_FIT, TRAINED, is_kept, is_promising, is_tried, words
 from .network_completion import (
@@ -170,7 +171,7 @@ class FittedLaw(Fitted):
         rows = torch.from_numpy(x)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
-        raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
+        raw = self.table.filled.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
@@ -240,6 +241,9 @@ class FittedLaw(Fitted):
     def _joint(self, x: np.ndarray, given: Given, rng: torch.Generator) -> np.ndarray:
         """log p of rows together with what is given of columns that they do not have, (N,)."""
         known = self.table.encode(torch.from_numpy(x))
+        owner = owners(self.table)
+        for each in given.events:  # a value that is given is not one that is missing
+            known[:, owner == each.index] = math.nan
         found = np.full(len(x), -np.inf)
         patterns, which = torch.unique(known.isnan(), dim=0, return_inverse=True)
         for k in range(len(patterns)):  # all rows of an event have the same holes
@@ -283,7 +287,8 @@ class FittedLaw(Fitted):
     ) -> np.ndarray:
         times, parts = informative_times(self.model), self.rows_of_model(x)
         found = completed_by_row(self.model, parts, draws, particles, seed, distinct, times, done)
-        whole = self.rows_of_table(found.reshape(-1, found.shape[-1])).reshape(len(x), draws, -1)
+        joined = self.table.filled.join(torch.from_numpy(found).flatten(0, 1))
+        whole = joined.reshape(len(x), draws, -1).numpy()
         return np.where(np.isnan(x)[:, None], whole, x[:, None])
 
     @cached_property

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..distributions.mixtures import ClassLaw, Mixture, RealLaw, RowsGivenOthers
 from ..spaces import Table
 from ..spaces.clock import PREFIX, Clock
-from ..spaces.columns import AtomColumn, Column
+from ..spaces.columns import AtomColumn, Column, HoledColumn
 
 AT_ONCE, GRID = 2**22, 2048
 """Numbers of the table over rows, components and values, more rows are split into pieces; and
@@ -106,24 +106,39 @@ class ColumnsGivenOthers:
         if own.space is None:  # a constant
             return [Expected(classes=((own.range, 1.0),))] * len(rows)
         given = RowsGivenOthers.of(self.law, self.x_0[rows], owners(self.table))
+        laws = self._laws(column, given)
+        if isinstance(own, HoledColumn):
+            own, laws = own.column, laws[:-1]
         if isinstance(own, AtomColumn):
-            return self._with_atoms(column, given, share)
-        place, law = next(iter(given.laws(column, torch.arange(len(rows))).items()))
+            return self._with_atoms(column, own, laws, share)
+        place, law = laws[0]
         if isinstance(law, RealLaw):
             return [self._intervals(column, place, each, share) for each in law.regions(share)]
         return [_likely(own, p, share) for p in law.p]
 
-    def _with_atoms(self, column: int, given: RowsGivenOthers, share: float) -> list[Expected]:
+    def _laws(self, column: int, given: RowsGivenOthers) -> list[tuple[int, RealLaw | ClassLaw]]:
+        """The law of each part of a column given the other columns, and its first place in x_0."""
+        found = given.laws(column, torch.arange(given.log_joint.shape[1]))
+        part = owners(self.table.flat)
+        each = {int(part[place]): (place, law) for place, law in found.items()}
+        return [each[p] for p in self.table.places(column)]
+
+    def _with_atoms(
+        self,
+        column: int,
+        own: AtomColumn,
+        laws: Sequence[tuple[int, RealLaw | ClassLaw]],
+        share: float,
+    ) -> list[Expected]:
         """The expected values of a column with atoms: the likely atoms, and intervals of the other
         numbers."""
-        own, rows = self.table.columns[column], torch.arange(len(given.log_joint[0]))
-        assert isinstance(own, AtomColumn)  # as the caller has checked
-        laws, count = given.laws(column, rows), len(own.atoms)
-        classes = next((law for law in laws.values() if isinstance(law, ClassLaw)), None)
-        values = {place: law for place, law in laws.items() if isinstance(law, RealLaw)}
-        p = classes.p if classes else torch.ones(len(rows), 1, dtype=torch.float64)
+        count = len(own.atoms)
+        classes = next((law for _, law in laws if isinstance(law, ClassLaw)), None)
+        values = {place: law for place, law in laws if isinstance(law, RealLaw)}
+        rows = len(classes.p) if classes else next(iter(values.values())).mean.shape[1]
+        p = classes.p if classes else torch.ones(rows, 1, dtype=torch.float64)
         found = []
-        for i in range(len(rows)):
+        for i in range(rows):
             order = p[i].argsort(descending=True)
             kept = order[p[i][order].cumsum(0) - p[i][order] < share].tolist()
             atoms = tuple((f"{own.atoms[k]:.10g}", float(p[i, k])) for k in kept if k < count)

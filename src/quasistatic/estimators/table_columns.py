@@ -20,11 +20,11 @@ import torch
 
 from ..spaces import Continuous, Space, Table
 from ..spaces.columns import (
-    AtomColumn,
     BinaryColumn,
     CategoryColumn,
     Column,
     CompoundColumn,
+    HoledColumn,
     IntegerColumn,
     NumericColumn,
     PowerColumn,
@@ -58,6 +58,7 @@ def table_of(
     types: Mapping[str, str] | None,
     space: Space | None,
     like: Table | None = None,
+    holes: bool = False,
 ) -> Table:
     """The table whose rows a frame holds. Any column may have holes, also one that has none here,
     and whole numbers of a wide range have some room beyond their ends. Atoms and lattices are
@@ -68,6 +69,7 @@ def table_of(
         types: of some columns, by name.
         space: of the columns of numbers, which are then real ones.
         like: a table of more rows, whose atoms and lattices the table has.
+        holes: whether it is a part of the model which values are missing.
 
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, and if `space` does not fit.
@@ -85,6 +87,11 @@ def table_of(
     columns = [each.with_margin(n) for each, n in zip(table.columns, numbers_of, strict=True)]
     if space is not None:
         columns = _in_space(columns, space)
+    if holes:
+        columns = [
+            HoledColumn.of(each).refitted(numbers) if each.missing and each.space else each
+            for each, numbers in zip(columns, numbers_of, strict=True)
+        ]
     return replace(table, columns=tuple(columns), incomplete=True)
 
 
@@ -152,11 +159,9 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     free = [
         k
         for k, each in enumerate(table.columns)
-        if (
-            isinstance(each, NumericColumn)
-            and (types or {}).get(each.name, "numeric") in ("numeric", "atoms")
-        )
-        or (isinstance(each, AtomColumn) and isinstance(each.value, NumericColumn))
+        if isinstance(each, CompoundColumn | NumericColumn)
+        and any(isinstance(part, NumericColumn) for part in parts_of(each))
+        and (types or {}).get(each.name, "numeric") in ("numeric", "atoms")
     ]
     if not free:
         return [table]
@@ -165,13 +170,18 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
         columns = list(table.columns)
         for k in free:
             column = columns[k]
-            if isinstance(column, AtomColumn):
+            if isinstance(column, CompoundColumn):
                 columns[k] = column.in_space(change, rows[:, k])
             else:
                 assert isinstance(column, NumericColumn)  # as it is free
                 columns[k] = change(column, rows[:, k])
         found.append(replace(table, columns=tuple(columns)))
     return found
+
+
+def parts_of(column: Column) -> tuple[Column, ...]:
+    """The ordinary columns of which a column is made."""
+    return column.parts if isinstance(column, CompoundColumn) else (column,)
 
 
 def as_user_has(

@@ -5,7 +5,7 @@ __all__ = ["Table"]
 import io
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
@@ -22,7 +22,14 @@ from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
 from .clock import PREFIX, Clock
-from .columns import BinaryColumn, CategoryColumn, Column, CompoundColumn, ConstantColumn
+from .columns import (
+    BinaryColumn,
+    CategoryColumn,
+    Column,
+    CompoundColumn,
+    ConstantColumn,
+    HoledColumn,
+)
 from .frames import ARRAY, Frame, Series
 from .inference import clocked, infer_columns
 from .native import to_native
@@ -124,6 +131,17 @@ class Table(Space):
             return self
         parts = [part for place in self._order for part in [self._parts_of(place[0])[place[1]]]]
         return Table(tuple(parts), self.source, incomplete=True)
+
+    @cached_property
+    def filled(self) -> "Table":
+        """The table that writes values also where a column of which missing values are a part of
+        the model lacks them."""
+        holed = [isinstance(column, HoledColumn) for column in self.columns]
+        if not any(holed):
+            return self
+        each = zip(self.columns, holed, strict=True)
+        columns = tuple(replace(c, filled=True) if has else c for c, has in each)  # type: ignore[call-arg]
+        return replace(self, columns=columns)
 
     @cached_property
     def _compound(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from .atoms import AtomColumn
 from .column import Column
 from .compound import CompoundColumn, PartEvent
+from .holes import HoledColumn
 from .named import BinaryColumn, CategoryColumn, ConstantColumn
 from .numbers import IntegerColumn, NumericColumn, PowerColumn, QuantileColumn
 
@@ -13,6 +14,7 @@ __all__ = [
     "Column",
     "CompoundColumn",
     "ConstantColumn",
+    "HoledColumn",
     "IntegerColumn",
     "NumericColumn",
     "PartEvent",

@@ -28,6 +28,9 @@ from .numbers import IntegerColumn, NumericColumn, QuantileColumn, standardised
 MOST_SHOWN = 3
 """Atoms that a text lists."""
 
+LEAST_SHOWN = 0.005
+"""The share of a lattice that a text lists, at least."""
+
 CLOSE = 1e-9
 """How far a number may be from an atom, as a share of it."""
 
@@ -45,7 +48,8 @@ class AtomColumn(CompoundColumn):
         shares: of each atom, and then of each lattice, in the data; of the atoms and of the other
             numbers, if these are real.
         low, high: the smallest and the largest number seen.
-        left, right: the ends of the other numbers, which are kept; infinite where there is none.
+        left, right: the ends of the other numbers, beyond which nothing is drawn; infinite where
+            there is none. Real numbers beyond them are impossible.
         unseen: the probability that a new number is none of the atoms, where there are no others.
     """
 
@@ -217,7 +221,7 @@ class AtomColumn(CompoundColumn):
         """Which numbers are atoms, the lattices, and what is continuous."""
         shares = dict(zip(self.atoms, self.shares, strict=False))
         first = sorted(shares, key=lambda atom: -shares[atom])[:MOST_SHOWN]
-        found = [f"{shares[atom]:.0%} exactly {atom:.10g}" for atom in first]
+        found = [f"{_percent(shares[atom])} exactly {atom:.10g}" for atom in first]
         if len(shares) > len(first):
             found[-1] += f" and {len(shares) - len(first)} more"
         if self.value is None:
@@ -225,7 +229,7 @@ class AtomColumn(CompoundColumn):
         if self.lattices:
             of = self.shares[len(self.atoms) :]
             labels = zip(self.lattices.labels, of, strict=True)
-            shown = [f"{label} ({share:.0%})" for label, share in labels if share >= 0.005]
+            shown = [f"{label} ({_percent(p)})" for label, p in labels if p >= LEAST_SHOWN]
             found.append(f"lattice{'s' if len(shown) > 1 else ''} {', '.join(shown)}")
         return f"{'; '.join(found)}; continuous{self._ends}"
 
@@ -252,7 +256,9 @@ class AtomColumn(CompoundColumn):
             return np.asarray(~own)
         if isinstance(self.value, IntegerColumn):
             return np.asarray(~own & self.value.invalid(numbers))
-        fits = np.isfinite(numbers) & (numbers >= self.left) & (numbers <= self.right)
+        fits = np.isfinite(numbers)
+        if not self.steps:
+            fits &= (numbers >= self.left) & (numbers <= self.right)
         if self.decimals == 0:
             fits &= numbers == np.round(numbers)
         return np.asarray(~fits & ~own)
@@ -268,3 +274,7 @@ class AtomColumn(CompoundColumn):
         whole = (np.round(numbers) == numbers) & (self.decimals == 0)
         pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
         return [None if n != n else round(n) if exact else n for n, exact in pairs]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"

@@ -4,7 +4,9 @@ __all__ = ["CompoundColumn", "PartEvent"]
 
 import abc
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -101,6 +103,15 @@ class CompoundColumn(Column):
     @abc.abstractmethod
     def refitted(self, numbers: np.ndarray) -> "CompoundColumn":
         """The same parts, with scales and shares by other numbers (N,), NaN a hole."""
+
+    def in_space(self, change: Callable[[Any, np.ndarray], Column], numbers: np.ndarray) -> Self:
+        """The column with its real values in another space.
+
+        Args:
+            change: makes a column of real numbers from itself and its numbers, NaN a hole.
+            numbers: of the column, with shape (N,).
+        """
+        return self
 
     @property
     def space(self) -> type[Space] | None:

@@ -21,7 +21,8 @@ class Lattices:
         decimals: of the finest lattice, whose step is 10^-decimals.
         steps: of each lattice, in units of 10^-decimals; the first is 1, and each divides the next.
         atoms: numbers that are no places, ascending.
-        left, right: the least and the largest place; infinite where there is no end.
+        left, right: ends beyond which :meth:`place` puts nothing; infinite where there is none.
+            Cells go on beyond them, so that the probabilities of all cells add up to one.
     """
 
     decimals: int
@@ -47,13 +48,13 @@ class Lattices:
         return found
 
     def _free(self, w: Tensor, k: Tensor) -> Tensor:
-        """Whether each index is a place of lattice k."""
+        """Whether each index is a place of lattice k, also beyond the ends."""
         own = self.lattice(w) == k
         if self.atoms:
             atoms = self.index(torch.tensor(self.atoms, dtype=torch.float64, device=w.device))
             at = torch.searchsorted(atoms, w).clamp(max=len(atoms) - 1)
             own &= atoms[at] != w
-        return own & (w >= self.left * self.unit - 0.5) & (w <= self.right * self.unit + 0.5)
+        return own
 
     def _step(self, k: Tensor) -> Tensor:
         return torch.tensor(self.steps, dtype=torch.float64, device=k.device)[k]
@@ -69,9 +70,7 @@ class Lattices:
                 beside = torch.where(self._free(beside, k), beside, beside + sign * step)
             beside = torch.where(self._free(beside, k), beside, w + sign * step)
             ends.append((w + beside) / 2)
-        low = ends[0].clamp(min=self.left * self.unit - 0.5)
-        high = ends[1].clamp(max=self.right * self.unit + 0.5)
-        return low / self.unit, high / self.unit
+        return ends[0] / self.unit, ends[1] / self.unit
 
     def interval(self, low: float, high: float, k: int) -> tuple[float, float] | None:
         """The ends of the cells of the places of lattice k from `low` to `high`, infinite where an
@@ -93,14 +92,15 @@ class Lattices:
         return (ends[0], ends[1]) if ends[0] < ends[1] else None
 
     def place(self, v: Tensor, k: Tensor) -> Tensor:
-        """The place of lattice k that is nearest to each number v."""
+        """The place of lattice k that is nearest to each number v, between the ends."""
         step = self._step(k)
         exact = v.double().clamp(self.left, self.right) * self.unit
         base = (exact / step).round()
         best, off = base * step, torch.full_like(base, math.inf)
         for j in sorted(range(-TRIED, TRIED + 1), key=abs):
             w = (base + j) * step
-            far = torch.where(self._free(w, k), (w - exact).abs(), math.inf)
+            inside = (w >= self.left * self.unit - 0.5) & (w <= self.right * self.unit + 0.5)
+            far = torch.where(self._free(w, k) & inside, (w - exact).abs(), math.inf)
             best, off = torch.where(far < off, w, best), torch.minimum(off, far)
         return best / self.unit
 
