@@ -16,7 +16,7 @@ from torch import Tensor
 from ..distributions.mixtures import CategoricalBlock, Mixture
 from ..spaces import Table
 from .closed_form import fitted_from_law
-from .joint import JointEstimator
+from .joint import JointEstimator, require_known
 from .labelled_laws import LabelledLaw, fit_labelled_law
 
 
@@ -172,6 +172,7 @@ def _labels(estimator: Any, y: Any) -> np.ndarray:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None"
         )
+    require_known(y, "labels")
     labels = column_or_1d(y, warn=True)
     check_classification_targets(labels)
     return np.asarray(labels)

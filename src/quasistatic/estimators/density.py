@@ -51,6 +51,8 @@ class DiffusionDensity(DensityMixin, TableEstimator):
             draws whole rows, and scores the observed values alone.
         random_state: seed of everything that is random.
         verbose: whether progress is shown.
+        device: that trains a network, where one is trained: "auto" for a GPU if there is one, or
+            the name of a device. The model stays there.
 
     Attributes:
         model_: the :class:`Diffusion`.
@@ -79,6 +81,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         holes: Literal["model"] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        device: str = "auto",
     ) -> None:
         self.steps = steps
         self.minutes = minutes
@@ -91,6 +94,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         self.holes = holes
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table of N rows; NaN, a masked value, or what the data frame has for it, is a
