@@ -15,6 +15,7 @@ from .._utils import files
 from .._utils.randomness import Rng
 from ..data.image_format import ImageFormat
 from ..diagnostics.anomalies import AnomalyDetector
+from ..distributions import FiniteSupport
 from ..reporting.answer import Answer
 from ..sampling import SMC
 from ..training.train_state import Progress
@@ -41,11 +42,14 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
     def format(self) -> ImageFormat:
         """How its images look, and how files are converted to them."""
         space, recipe = self.model.space, self.run.recipe
-        levels = space.levels
-        if levels is None:
+        try:
+            support = space.support
+        except TypeError:  # dequantised
+            support = None
+        if not isinstance(support, FiniteSupport):
             raise ValueError(f"{self.folder} is no run of images: its data have no levels")
         size, mode = (None, None) if recipe is None else recipe.reading
-        return ImageFormat(tuple(space.shape), len(levels), size, mode)
+        return ImageFormat(tuple(space.shape), len(support.values), size, mode)
 
     def read(self, data: Data, exact: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
         source = as_path(data)
