@@ -1,6 +1,14 @@
 """Ways to score, as objects: `model.score(x, method=Importance(16))`."""
 
-__all__ = ["AdaptiveBound", "ContinuousTime", "Elbo", "Flow", "FlowMapDensity", "Importance", "Method"]
+__all__ = [
+    "AdaptiveBound",
+    "ContinuousTime",
+    "Elbo",
+    "Flow",
+    "FlowMapDensity",
+    "Importance",
+    "Method",
+]
 
 import abc
 from collections.abc import Sequence

@@ -13,7 +13,18 @@ from .._utils.randomness import Rng
 from ..likelihood import Flow, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
-from ..sampling import DDIM, SMC, Ancestral, DPMSolver, Guidance, Heun, Stepper, Times, UniPC
+from ..sampling import (
+    DDIM,
+    SMC,
+    Ancestral,
+    DPMSolver,
+    FlowMap,
+    Guidance,
+    Heun,
+    Stepper,
+    Times,
+    UniPC,
+)
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
@@ -27,6 +38,7 @@ _STEPPERS: dict[str, Stepper] = {
     "dpm": DPMSolver(2),
     "unipc": UniPC(2),
     "heun": Heun(),
+    "flow-map": FlowMap(),
 }
 
 
@@ -37,7 +49,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         self,
         n: int = 16,
         *,
-        stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] = "ancestral",
+        stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun", "flow-map"] = "ancestral",
         steps: int | None = None,
         times: int | None = None,
         path: int | None = None,
@@ -69,7 +81,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         if steps is None:
             listed = self._times(times, path)
             chain = self.model.times(listed) if isinstance(listed, int) else listed
-        with self.run.threads():
+        with self.run.threads(), self.display.progress("sample") as show:
             drawn = self.model.sample(
                 n,
                 chain,
@@ -77,6 +89,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 given=self._given(given, n),
                 guidance=None if guidance is None else Guidance(guidance),
                 stepper=_STEPPERS[stepper],
+                callbacks=[show],
             )
         values = drawn.cpu().numpy()
         where = self.write(out or self.result("samples.npy"), values)

@@ -13,7 +13,7 @@ from .._utils.randomness import Rng, as_generator
 from ..kernels import SignalNoise
 from ..model import Model
 from .sampler import Times, resolve_times
-from .steppers import Multistep, State
+from .steppers import FlowMap, Kept, Multistep, State, Stepper
 from .steppers.parallel import together
 
 ROUNDS, MEMORY = 200, 8
@@ -25,18 +25,23 @@ FLOW = Multistep(2, corrected=False)
 
 @torch.no_grad()
 def decode(
-    model: Model, noise: Tensor, times: Times = None, stepper: Multistep | None = None
+    model: Model, noise: Tensor, times: Times = None, stepper: Stepper | None = None
 ) -> Tensor:
     """Maps noise x_T (N, *) to raw data (N, *) along the probability flow.
 
     Args:
         model: with a probability flow.
         noise: x_T, as :func:`encode` gives it.
-        times: the times to visit; by default 50, even in log-SNR.
-        stepper: by default `Multistep(2, corrected=False)`.
+        times: the times to visit; by default 50, even in log-SNR, or what `FlowMap()` takes.
+        stepper: that draws no noise, by default `Multistep(2, corrected=False)`.
+
+    Raises:
+        TypeError: if the stepper draws noise, or cannot serve the model.
     """
-    stepper = stepper or FLOW
-    grid = resolve_times(model, 50 if times is None else times, stepper)
+    stepper = stepper if isinstance(stepper, FlowMap) else _flow(stepper, "decode")
+    if times is None and isinstance(stepper, Multistep):
+        times = 50
+    grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     drawn = []
     for part, rows in model.chunks(noise.to(model.blank(1))):
@@ -52,7 +57,7 @@ def encode(
     raw: object,
     times: Times = None,
     rng: Rng = None,
-    stepper: Multistep | None = None,
+    stepper: Stepper | None = None,
     tolerance: float = 1e-5,
 ) -> Tensor:
     """The noise x_T (N, *) that :func:`decode` carries to raw data (N, *): its inverse, at the same
@@ -74,7 +79,7 @@ def encode(
         ValueError: if the stepper corrects, draws noise or limits estimates, or the steps are too
             long to be solved for.
     """
-    stepper = stepper or FLOW
+    stepper = _flow(stepper, "encode")
     if stepper.corrected:
         raise ValueError(
             f"{stepper} corrects its steps, which have no inverse that is known: give one without "
@@ -92,6 +97,24 @@ def encode(
         pieces = model.chunks(x_0, len(grid))
         parts = [_encoded(part, x, grid, stepper, tolerance) for part, x in pieces]
     return torch.cat(parts)
+
+
+def _flow(stepper: Stepper | None, verb: str) -> Multistep:
+    """A stepper of the flow, DDIM as the step of order 1.
+
+    Raises:
+        TypeError: if it is another.
+    """
+    if stepper is None:
+        return FLOW
+    if isinstance(stepper, Kept) and stepper.eta == 0:
+        return Multistep(1, corrected=False, limits=stepper.limits)
+    if not isinstance(stepper, Multistep):
+        raise TypeError(
+            f"{verb} follows the probability flow by steps of fixed times, and {stepper!r} has "
+            "none, or draws noise: give Multistep(2, corrected=False), DPMSolver(2) or DDIM()"
+        )
+    return stepper
 
 
 @dataclass(frozen=True)

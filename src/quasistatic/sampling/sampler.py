@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .._utils.randomness import ExampleStreams, Rng, as_generator, seed_from
 from ..model import Model
+from ..training.callbacks import Callback
+from .drawing_progress import DrawingProgress
 from .steppers import Ancestral, State, Stepper
 from .time_grids import TimeGrid
 
@@ -85,6 +87,8 @@ def sample(
     times: Times = None,
     rng: Rng = None,
     stepper: Stepper | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = False,
 ) -> Tensor:
     """n draws from the model as raw data, with shape (n, *).
 
@@ -95,6 +99,9 @@ def sample(
         rng: a seed, a generator, which moves on by one draw, or None. Example i of a seed is the
             same however many are drawn: its noise depends on the seed and on i only.
         stepper: by default :class:`Ancestral`, exact draws.
+        callbacks: functions of :class:`.Progress`, called a few times a second and at the end; its
+            steps are the times that all draws visit.
+        progress: whether to show a progress bar; None shows one on a terminal and in a notebook.
 
     Raises:
         TypeError: if the stepper cannot serve the model: which can.
@@ -107,12 +114,17 @@ def sample(
     before = None if source is None else source.get_state()
     rows = _multiple(model)
     batch = max(rows, model.chunk_size // rows * rows)
-    for first in range(0, n, batch):
-        if source is not None and before is not None:
-            source.set_state(before)  # one seed for all batches
-        count = min(batch, n - first)
-        part = model.take(slice(first, first + count))
-        for state in walk(part, count, times, source, stepper, first):
-            x_0 = state.x
-        drawn.append(model.space.decode(x_0))
+    steps = len(resolve_times(model, times, stepper or Ancestral()))
+    batches = -(-n // batch)
+    with DrawingProgress(steps * batches, n, callbacks, progress) as report:
+        for k, first in enumerate(range(0, n, batch)):
+            if source is not None and before is not None:
+                source.set_state(before)  # one seed for all batches
+            count = min(batch, n - first)
+            part = model.take(slice(first, first + count))
+            for step, state in enumerate(walk(part, count, times, source, stepper, first)):
+                x_0 = state.x
+                report(k * steps + min(step, steps - 1))
+            drawn.append(model.space.decode(x_0))
+            report((k + 1) * steps)
     return torch.cat(drawn)
