@@ -8,8 +8,8 @@ ring: eight normals on a circle, whose law, flow and estimates are known: draws 
 4 and 8 evaluations and of the teacher in 4, 10 and 50, by the energy distance to exact draws, by
 minus their mean log-density under the law, and by the error to the flow from the same noise; and
 log p of new points by the map, by the teacher's flow and by its bound, against the law.
-digits: the shipped model of digits; draws against long ancestral ones, by the energy distance and by
-the kernel distance of features of a small classifier; and log p of the test digits.
+digits: the shipped model of digits; draws against long ancestral ones, by the energy distance and
+by the kernel distance of features of a small classifier; and log p of the test digits.
 mnist: the same for a run of grey MNIST, without the log p, which would take a gradient for each
 trajectory.
 The tables are kept in benchmarks/results/distill.json. Needs the `bench` extra.

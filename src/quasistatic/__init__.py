@@ -100,7 +100,7 @@ if TYPE_CHECKING:
     from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
-    from .recipes.spectral import spectral_law, spectral_model
+    from .recipes.spectral import spectral_law, spectral_law_per_class, spectral_model
     from .recipes.tabular import tabular
     from .sampling import (
         SMC,
@@ -232,6 +232,7 @@ __all__ = [
     "Smooth",
     "Space",
     "spaces",
+    "spectral_law_per_class",
     "spectral_law",
     "spectral_model",
     "Spread",
@@ -284,7 +285,7 @@ _HOMES = {
     ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
-    ".recipes.spectral": "spectral_law spectral_model",
+    ".recipes.spectral": "spectral_law_per_class spectral_law spectral_model",
     ".recipes.tabular": "tabular",
     ".sampling": "CorrectedGuidance FlowMap Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",

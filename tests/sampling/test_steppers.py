@@ -554,7 +554,7 @@ def test_slerp_keeps_the_length_and_turns_evenly():
     ("call", "error", "says"),
     [
         (lambda m, x: m.interpolate(x, x[:1]), ValueError, "first holds 2 examples and second 1"),
-        (lambda m, x: m.interpolate(x, x, 1), ValueError, "n must be 2 or more"),
+        (lambda m, x: m.interpolate(x, x, 1), ValueError, "n must be a whole number at least 2"),
         (lambda m, x: m.encode(x, stepper=Kept(0.5)), TypeError, "encode follows the probability"),
         (lambda m, x: m.decode(x, stepper=Ancestral()), TypeError, "decode follows the probab"),
         (lambda m, x: m.encode(x, stepper=Adaptive()), TypeError, "steps of fixed times"),

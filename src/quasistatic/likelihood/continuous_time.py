@@ -52,16 +52,16 @@ def continuous(
     network, head = _checked(model, evaluations)
     rng = as_generator(rng)
     spent = evaluations if network.corrects else 0
-    checked = model.space.check(raw).double()
+    checked = model.space.check(raw).double().to(model.blank(1).device)
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
     parts = []
     with evaluating(model):
         for part, batch in model.chunks(checked, max(spent, 1)):
             x_0 = model.space.encode(batch, rng)
-            known = network.denoiser.log_prob(x_0)
+            known = network.denoiser.log_prob(x_0, *part.code_of(x_0))
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
             known = known + total(model.space.log_volume(x_0))
-            draws = RowDraws.of(batch.flatten(1).numpy(), seed) if by_row and spent else rng
+            draws = RowDraws.of(batch.flatten(1).cpu().numpy(), seed) if by_row and spent else rng
             parts.append((known, *_correction(part, head, x_0, spent, draws), null))
     known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
     terms = {"mixture": known, "correction": added}

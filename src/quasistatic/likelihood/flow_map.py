@@ -87,7 +87,7 @@ def map_outputs(model: Model, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         for each in (t, s)
     )
     time = (t / model.steps).to(x.dtype).expand(len(x))
-    return flow_map_of(model).velocity(x, time, start, end, *model.code_rows(x))
+    return flow_map_of(model).velocity(x, time, start, end, *model.code_of(x))
 
 
 def turned(model: Model, x: Tensor, velocity: Tensor, t: Tensor, s: Tensor) -> Tensor:

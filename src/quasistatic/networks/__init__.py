@@ -2,6 +2,7 @@
 
 __all__ = [
     "DiT",
+    "PerClassDenoiser",
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
@@ -23,5 +24,5 @@ from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
-from .spectral import SpectralDenoiser, SpectralResidual
+from .spectral import PerClassDenoiser, SpectralDenoiser, SpectralResidual
 from .unet import UNet

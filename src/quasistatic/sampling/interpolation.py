@@ -22,8 +22,8 @@ def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
         shares: of b, from 0 to 1, with shape (n,).
 
     Returns:
-        Shape (N, n, *). Directions turn evenly from a to b, and lengths change evenly, so that a mix
-        is about as likely a noise as they are; a straight line passes too close to zero.
+        Shape (N, n, *). Directions turn evenly from a to b, and lengths change evenly, so that a
+        mix is about as likely a noise as they are; a straight line passes too close to zero.
     """
     from_a, from_b = a.flatten(1).double(), b.flatten(1).double()
     lengths = [each.norm(dim=1)[:, None, None].clamp(min=1e-300) for each in (from_a, from_b)]
@@ -38,7 +38,7 @@ def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
     first = torch.where(straight, 1 - share, ((1 - share) * angle).sin() / sine)
     second = torch.where(straight, share, (share * angle).sin() / sine)
     length = (1 - share) * lengths[0] + share * lengths[1]
-    mixed = length * (first * turned_a + second * turned_b)
+    mixed: Tensor = length * (first * turned_a + second * turned_b)
     return mixed.to(a.dtype).reshape(len(a), len(shares), *a.shape[1:])
 
 
