@@ -14,10 +14,14 @@ from ..kernels import SignalNoise
 from ..model import Model
 from .sampler import Times, resolve_times
 from .steppers import FlowMap, Kept, Multistep, State, Stepper
+from .steppers.multistep import require_flow
 from .steppers.parallel import together
 
 ROUNDS, MEMORY = 200, 8
 """Rounds after which :func:`encode` gives up, and how many of them Anderson's method looks back."""
+
+TIMES = 50
+"""Times of the flow, if nothing is said, or all there are."""
 
 FLOW = Multistep(2, corrected=False)
 """The stepper of :func:`encode` and :func:`decode`, if nothing is said."""
@@ -38,9 +42,10 @@ def decode(
     Raises:
         TypeError: if the stepper draws noise, or cannot serve the model.
     """
+    require_flow(model, "decode")
     stepper = stepper if isinstance(stepper, FlowMap) else _flow(stepper, "decode")
     if times is None and isinstance(stepper, Multistep):
-        times = 50
+        times = min(TIMES, model.steps)
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     drawn = []
@@ -79,6 +84,7 @@ def encode(
         ValueError: if the stepper corrects, draws noise or limits estimates, or the steps are too
             long to be solved for.
     """
+    require_flow(model, "encode")
     stepper = _flow(stepper, "encode")
     if stepper.corrected:
         raise ValueError(
@@ -90,7 +96,7 @@ def encode(
             f"{stepper} draws noise or limits the estimates, which cannot be undone: give a "
             "stepper with eta = 0 and without limits"
         )
-    grid = resolve_times(model, 50 if times is None else times, stepper)
+    grid = resolve_times(model, min(TIMES, model.steps) if times is None else times, stepper)
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
