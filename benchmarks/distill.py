@@ -1,6 +1,6 @@
 """Few steps by training: a flow map beside the model that it was distilled from.
 
-    python benchmarks/distill.py ring [--steps 8000]
+    python benchmarks/distill.py ring [--steps 4000]
     python benchmarks/distill.py digits [--steps 4000]
     python benchmarks/distill.py mnist --run RUN [--steps 600]
 
@@ -73,7 +73,7 @@ def on_ring(steps: int) -> dict[str, dict]:
     teacher = qs.Diffusion(**law.parts(kernel)).float()
     torch.manual_seed(0)
     network = MLP(2, width=192, depth=3, outputs=2, condition=FlowMapNetwork.ENDS)
-    method = qs.MeanFlow(trajectories=16384)
+    method = qs.MeanFlow(trajectories=8192)
     student = trained(teacher, steps, method, network=network, fit={"batch": 512})
     exact = law.sample(4000, 11).float()
     drawn = walks(student, teacher, 4000) | {"exact draws": law.sample(4000, 12).float()}
@@ -168,7 +168,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if asked.part == "ring":
-        found = on_ring(asked.steps or 8000)
+        found = on_ring(asked.steps or 4000)
     elif asked.part == "digits":
         found = on_digits(asked.steps or 4000, asked.draws)
     else:

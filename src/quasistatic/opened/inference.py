@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._utils.randomness import Rng
-from ..likelihood import Flow, Importance, Score
+from ..likelihood import Flow, FlowMapDensity, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
 from ..sampling import (
@@ -105,7 +105,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         *,
         evaluations: int | Literal["all"] | None = None,
         stderr: float | None = None,
-        method: Literal["bound", "importance", "flow"] = "bound",
+        method: Literal["bound", "importance", "flow", "flow-map"] = "bound",
         paths: int = 16,
         times: int | None = None,
         path: int | None = None,
@@ -121,7 +121,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 time step. With `stderr`, the most that may be spent.
             stderr: the standard error of the mean to reach, in bits per dimension.
             method: "bound" from below, "importance" for a tighter bound by weighted paths, or
-                "flow" for the probability flow.
+                "flow" for the probability flow, or "flow-map" for the map of a distilled run.
             paths: paths of importance weighting for each example.
             times: evenly spread time steps of the chain; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
@@ -137,7 +137,11 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             name = "evaluations" if stderr is None else "most"
             budget[name] = None if evaluations == "all" else evaluations
         if method != "bound":
-            budget["method"] = {"importance": Importance(paths), "flow": Flow()}[method]
+            budget["method"] = {
+                "importance": Importance(paths),
+                "flow": Flow(),
+                "flow-map": FlowMapDensity(),
+            }[method]
         with self.run.threads():
             y = self._given(given, len(x), data is None)
             score = self.model.score(

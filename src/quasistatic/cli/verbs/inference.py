@@ -91,11 +91,11 @@ class Score:
         only=RUNS,
         within=POSITIVE,
     )
-    method: Literal["bound", "importance", "flow"] | None = option(
+    method: Literal["bound", "importance", "flow", "flow-map"] | None = option(
         "Estimator: `bound` is a lower bound, `importance` a tighter one by weighted paths, `flow` "
-        "the density of the probability flow.",
+        "the density of the probability flow, `flow-map` an estimate by a distilled model.",
         "bound",
-        "bound|importance|flow",
+        "bound|importance|flow|flow-map",
         only=RUNS,
     )
     paths: int | None = option(

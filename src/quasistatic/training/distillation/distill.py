@@ -5,7 +5,7 @@ __all__ = ["distill"]
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -45,6 +45,7 @@ def distill(
     progress: bool | None = None,
     device: str | torch.device | None = None,
     settings: Fit | None = None,
+    about: dict[str, Any] | None = None,
 ) -> M:
     """A model with a flow map that draws in 1 to `steps` evaluations what the model's probability
     flow draws in many: `sample(n, 4, stepper=FlowMap())`. All other verbs give what they gave.
@@ -67,6 +68,7 @@ def distill(
         progress: see :func:`fit`.
         device: see :func:`fit`.
         settings: how to train; by default `Fit(steps=4000, batch=512, lr=2e-3, ema=0.999)`.
+        about: see :func:`fit`.
 
     Returns:
         A new model of the same class, in eval mode, with a copy of the teacher's network.
@@ -96,7 +98,7 @@ def distill(
         maps = FlowMapNetwork(teacher.network, own, times, shortest, density)
         return type(model)(model.space, teacher.kernel, model.head, maps, model.condition)
 
-    about = {"distilled": {"steps": steps, "by": serialization.describe(method)}}
+    facts = {"distilled": {"steps": steps, "by": serialization.describe(method)}}
     student = model
     for stage in method.stages(teacher.given_each(given, len(data)), steps, raw, build, rng):
         assert isinstance(stage.model, type(model))  # as build made it
@@ -110,7 +112,7 @@ def distill(
             callbacks=callbacks,
             progress=progress,
             engine=engine,
-            about=about,
+            about=facts | (about or {}),
             settings=how,
         )
     return student.eval()
