@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "impute": ("Fill missing values of a table or of images", _verb("impute")),
     "outliers": ("Find unusual rows of a table, or unusual images", _verb("outliers")),
     "sandwich": ("Estimate log p of a model's own draws from both sides", _verb("sandwich")),
+    "distill": ("Train a flow map beside a model, for draws in few evaluations", _verb("distill")),
     "grid": ("Find the time steps that short chains should visit", _verb("grid")),
     "budget": ("Draw the entropy budget: which time steps carry the bits", _verb("budget")),
     "check": ("Test the identities that every model must satisfy", _verb("check")),

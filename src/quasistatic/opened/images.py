@@ -22,6 +22,7 @@ from ..training.train_state import Progress
 from .arrays_io import load_array, save_array, write_csv
 from .coding import CodingVerbs
 from .diagnostics import DiagnosticVerbs
+from .distilling import DistillVerb
 from .inference import InferenceVerbs
 from .trained import Data, as_path
 
@@ -33,7 +34,7 @@ DRAWS = 4
 noise, so few are enough."""
 
 
-class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
+class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
     """An opened model of images, which reads folders and arrays of them, and writes both."""
 
     kind: ClassVar[str] = "images"
