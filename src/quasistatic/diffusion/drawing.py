@@ -66,6 +66,9 @@ class Drawing(Chain):
                 raise ValueError("weighted walks have steps of their own: leave the stepper out")
             return guidance.draw(model, n, self._listed(times), rng).draws
         if guidance is not None:
+            weight = guidance if isinstance(guidance, int | float) else 2.0
+            kinds = Guidance, CorrectedGuidance
+            instance_of("guidance", guidance, kinds, f"Guidance({weight})")
             model = guidance.applied(model)
         return sample(model, n, times, rng, stepper)
 

@@ -2,9 +2,11 @@
 
 __all__ = ["Scoring"]
 
+import dataclasses
 from collections.abc import Sequence
 
 from .._utils.randomness import Rng, as_generator
+from .._utils.validation import instance_of
 from ..likelihood import (
     Classification,
     Method,
@@ -21,6 +23,9 @@ from .chain import Chain
 
 EVALUATIONS = 64
 """The default of :meth:`Scoring.score`."""
+
+EXAMPLES = {"flow": "Flow()", "continuous": "ContinuousTime()", "bound": "Elbo()"}
+"""What to write in place of a method's name; for any other name an example."""
 
 
 class Scoring(Chain):
@@ -65,7 +70,8 @@ class Scoring(Chain):
             A :class:`Score` of N examples; `.bits_per_dim` is in bits a value.
 
         Raises:
-            TypeError: if the model's kernel cannot serve the method, or its weights have 16 bits.
+            TypeError: if the model's kernel cannot serve the method, its weights have 16 bits, or
+                `method` is no method.
             ValueError: if the times make no chain, a budget is out of range, or two kinds of budget
                 are given.
         """
@@ -78,17 +84,24 @@ class Scoring(Chain):
                     f"evaluations and stderr are for the bound, and {method} has a cost of its "
                     "own: leave them out, or leave the method out"
                 )
-            return method(model, x, self._listed(times), source)
+            instance_of("method", method, Method, EXAMPLES.get(str(method), "Importance(16)"))
+            return model._labelled(method(model, x, self._listed(times), source))
         if (stderr is not None and evaluations != EVALUATIONS) or (most and stderr is None):
             raise ValueError(
                 "evaluations is a fixed budget, and stderr one as large as it takes, at most "
                 "`most`: give evaluations alone, or stderr and most"
             )
         if stderr is not None:
-            return bound_to(model, x, stderr, each, most, self.times(times), source)
+            return model._labelled(
+                bound_to(model, x, stderr, each, most, self.times(times), source)
+            )
         terms = count_terms(self, self.times(times))
         shares = None if evaluations is None or evaluations >= terms else evaluations
-        return bound(model, x, shares, self.times(times), source)
+        return model._labelled(bound(model, x, shares, self.times(times), source))
+
+    def _labelled(self, score: Score) -> Score:
+        """The score, which knows whether it is one of p(x | y)."""
+        return dataclasses.replace(score, given=self.given_rows > 0)
 
     def classify(
         self,

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from .._utils import files, serialization
+from .._utils.validation import instance_of
 from ..diffusion import KNOWN, Diffusion
 from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
@@ -68,6 +69,7 @@ class TableEstimator(BaseEstimator):
         "identity": ["array-like", None],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
+        "device": [str],
     }
 
     steps: int | None
@@ -79,6 +81,7 @@ class TableEstimator(BaseEstimator):
     identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
+    device: str = "auto"
 
     fitted_: Fitted
     n_features_in_: int
@@ -108,9 +111,15 @@ class TableEstimator(BaseEstimator):
 
         Returns:
             A fitted estimator that shares the model.
+
+        Raises:
+            TypeError: if `other` is no estimator of this library.
+            ValueError: if it is not fitted, or a parameter is out of its range.
         """
+        instance_of("other", other, TableEstimator, "DiffusionDensity().fit(rows)")
         check_is_fitted(other)
         made = cls(**parameters)
+        made._validate_params()
         made.fitted_, made.n_features_in_ = other.fitted_, other.n_features_in_
         if "feature_names_in_" in vars(other):
             made.feature_names_in_ = vars(other)["feature_names_in_"]
@@ -335,6 +344,7 @@ class TableEstimator(BaseEstimator):
             self.space,
             self._seed(self.random_state),
             bool(self.verbose),
+            self.device,
         )
 
     def _frame(self, X: Any, reset: bool = False) -> Frame:

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .closed_form import fitted_from_law
-from .joint import JointEstimator
+from .joint import JointEstimator, require_known
 from .labelled_laws import LabelledLaw, fit_labelled_law
 
 
@@ -110,6 +110,7 @@ def _labels(estimator: Any, y: Any) -> np.ndarray:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None"
         )
+    require_known(y, "labels")
     labels = column_or_1d(y, warn=True)
     check_classification_targets(labels)
     return np.asarray(labels)

@@ -1,6 +1,6 @@
 """What the classifier and the regressor share: one law of the columns of X and of y."""
 
-__all__ = ["JointEstimator"]
+__all__ = ["JointEstimator", "require_known"]
 
 import json
 from collections.abc import Iterator, Mapping
@@ -126,3 +126,32 @@ def _is_number(series: Series) -> bool:
     if series.numbers is None or series.is_category:
         return False
     return len(np.unique(series.numbers[~series.missing])) > 2
+
+
+def require_known(y: Any, what: str) -> None:
+    """Refuses a target with missing values: NaN, None or what pandas has for one.
+
+    Args:
+        y: the target of each row.
+        what: its values, for the message.
+
+    Raises:
+        ValueError: if one is missing: which, and what to do.
+    """
+    array = np.asarray(y, dtype=object) if hasattr(y, "isna") else np.asarray(y)
+    if array.dtype.kind not in "fO" or array.ndim > 2:
+        return
+    missing = np.array([_is_missing(each) for each in array.ravel()], bool)
+    if missing.any():
+        raise ValueError(
+            f"Input y contains NaN: {int(missing.sum())} of {len(missing)} {what} are missing, the "
+            f"first in row {int(missing.argmax())}. Drop such rows from X and y; a row without its "
+            "target teaches nothing about p(y | x)"
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)  # NaN is not equal to itself
+    except (TypeError, ValueError):  # pandas.NA is neither equal nor unequal; others are arrays
+        return not isinstance(value, np.ndarray | list)

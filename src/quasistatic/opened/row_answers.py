@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ..data.table_files import FileRows
 from ..estimators import DiffusionOutliers
 from .fitted_table import FittedTable
 
@@ -26,7 +27,7 @@ class RowScores:
     table: FittedTable
     by_column: bool = False
 
-    def __call__(self, piece: pl.DataFrame, first: int, advance: Advance) -> pl.DataFrame:
+    def __call__(self, piece: FileRows, first: int, advance: Advance) -> pl.DataFrame:
         """The carried columns of a piece, and `log_prob` in nats.
 
         Args:
@@ -34,7 +35,7 @@ class RowScores:
             first: the number of rows before the piece.
             advance: is called with the number of rows that are done.
         """
-        rows = self.table.fitted(piece)
+        rows = self.table.fitted(piece.values)
         found = [
             *self.table.carried(piece, first),
             pl.Series("log_prob", self.table.score(rows)),
@@ -60,10 +61,10 @@ class RowOutliers:
     detector: DiffusionOutliers
     why: bool = True
 
-    def __call__(self, piece: pl.DataFrame, first: int, advance: Advance) -> pl.DataFrame:
+    def __call__(self, piece: FileRows, first: int, advance: Advance) -> pl.DataFrame:
         """The carried columns of a piece, `log_prob` in nats, `p_value`, `outlier` and `why`; for
         the arguments see :class:`RowScores`."""
-        rows = self.table.fitted(piece)
+        rows = self.table.fitted(piece.values)
         found = self.detector.judged(rows)
         columns = [
             *self.table.carried(piece, first),

@@ -40,6 +40,10 @@ class Digits(Recipe):
     given: Literal["label"] | None = field(default=None, metadata={"added": True})
 
     @property
+    def frame(self) -> tuple[int, int] | None:
+        return 8, 8
+
+    @property
     def reaches(self) -> str:
         return "at most 2.05 bits per dimension on the 359 test digits"
 

@@ -114,6 +114,7 @@ def posterior(
     """Draws for each example that a factor about raw data is about; see `Diffusion.posterior`."""
     draws = whole_number("draws", draws)
     instance_of("factor", factor, Factor, "Observed(x)")
+    instance_of("method", method, PosteriorMethod, "SMC(particles=256)")
     if together is not None and together < 1:
         raise ValueError(f"together must be 1 or more, got {together}")
     source = as_generator(rng)

@@ -15,6 +15,7 @@ import polars as pl
 
 from .._utils.randomness import mixed_seed
 from ..coding import Codec
+from ..data.table_files import FileRows
 from ..estimators import DiffusionImputer
 from ..opened.fitted_table import FittedTable
 from ..opened.imputation import Imputation
@@ -74,7 +75,7 @@ class Score(TableVerb):
     by_column: bool = False
 
     def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        return RowScores(self.table, self.by_column)(piece, first, _nothing)
+        return RowScores(self.table, self.by_column)(FileRows(piece), first, _nothing)
 
     def facts(self, found: pl.DataFrame) -> dict[str, float]:
         return log_prob_facts(found["log_prob"].to_numpy())
@@ -105,7 +106,7 @@ class Outliers(TableVerb):
         return RowOutliers(self.table, self.table.detector(self.level), why)
 
     def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        return self._answer(piece, first, _nothing)
+        return self._answer(FileRows(piece), first, _nothing)
 
     def facts(self, found: pl.DataFrame) -> dict[str, float]:
         return {"found": float(found["outlier"].sum())}
@@ -139,14 +140,16 @@ class Impute(TableVerb):
         imputer = DiffusionImputer.of(
             self.table.density, draws=SUMMARISED, method=self.method, random_state=self.seed
         )
-        return Imputation(self.table, imputer, list(self.table.types), self.intervals, 0)
+        return Imputation(
+            self.table, imputer, list(self.table.types), self.intervals, 0, self.table.style
+        )
 
     def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        found = self._work(piece, first, _nothing)
+        found = self._work(FileRows(piece), first, _nothing)
         own = [n for n in found.columns if n in self.table.types or n not in piece.columns]
 
         def alone(row: int) -> pl.DataFrame:
-            again: pl.DataFrame = self._work(piece[row : row + 1], first + row, _nothing)
+            again: pl.DataFrame = self._work(FileRows(piece[row : row + 1]), first + row, _nothing)
             return again
 
         return _settled(found, piece, own, alone)
@@ -178,7 +181,7 @@ class Complete(TableVerb):
             self.table.density, draws=max(2, self.draws), method=self.method, random_state=self.seed
         )
         rows, count = self.table.fitted(piece), max(2, self.draws)
-        carried = self.table.carried(piece, first)
+        carried = self.table.carried(FileRows(piece), first)
 
         def completed(some: pl.DataFrame) -> list[pl.DataFrame]:
             made = imputer.copies(some, count, distinct=False)[: self.draws]

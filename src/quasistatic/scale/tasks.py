@@ -123,7 +123,7 @@ def _table_written(
         header = decompress_table(table, Codec(table.model, workers=1), source, path, False)
         return header.count, {}
     if part.count is None:
-        whole = table.whole_pieces(source)
+        whole = table.file(source).pieces(PIECE)
     else:
         table.file(source)  # the same checks as of a whole file
         some = pl.scan_parquet(source).slice(part.first, part.count)

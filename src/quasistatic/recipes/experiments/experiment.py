@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ...data import Split
 from ...diffusion import Diffusion
+from ...distributions.mixtures.fitting import LawPerClassChoice, SpectralChoice
 from ...training.objectives import Bound, Objective
-from ..spectral import SpectralChoice
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 """Draws a figure of a trained model beside its test data."""
@@ -47,7 +47,7 @@ class Experiment:
     truth: np.ndarray | None = None
     objective: Objective = Bound()
     given: Split[np.ndarray] | None = None
-    law: SpectralChoice | None = None
+    law: SpectralChoice | LawPerClassChoice | None = None
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]
