@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "budget": ("Draw the entropy budget: which time steps carry the bits", _verb("budget")),
     "check": ("Test the identities that every model must satisfy", _verb("check")),
     "report": ("Write a page about one run or several", _in("commands:report_command")),
+    "serve": ("Serve a run over HTTP, as JSON or Arrow", _in("serve:serve")),
     "studio": ("Open a page in the browser in which models answer", _in("studio:studio")),
     "convert": ("Convert a model of diffusers to a run folder", _in("others:convert")),
     "schedule": ("Compare noise schedules", _in("others:schedule")),

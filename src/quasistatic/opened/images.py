@@ -116,7 +116,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
         x, names = self.read(data)
         with self.run.threads():
-            found = self._detector().score(np.asarray(x))
+            found = self.detector().score(np.asarray(x))
         strange = found.strange(level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
         columns_of = zip(names, *columns, strict=True)
@@ -159,7 +159,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
                 show(Progress(done, len(rows), {}, left))
         return filled
 
-    def _detector(self) -> AnomalyDetector:
+    def detector(self) -> AnomalyDetector:
         """Measures ordinary images once, and keeps the result: the validation images give the
         expected costs, and the held-back images the p-values."""
         path = self.result("detector.safetensors")
