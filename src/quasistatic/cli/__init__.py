@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "check": ("Test the identities that every model must satisfy", _verb("check")),
     "report": ("Write a page about one run or several", _in("commands:report_command")),
     "convert": ("Convert a model of diffusers to a run folder", _in("others:convert")),
+    "push": ("Upload a model with a card to the Hugging Face hub", _in("others:push")),
     "schedule": ("Compare noise schedules", _in("others:schedule")),
     "demo": ("Train three small recipes and write one page about them", _in("others:demo")),
     "cite": ("List the papers that docstrings cite", _in("others:cite")),
