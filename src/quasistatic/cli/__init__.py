@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "budget": ("Draw the entropy budget: which time steps carry the bits", _verb("budget")),
     "check": ("Test the identities that every model must satisfy", _verb("check")),
     "report": ("Write a page about one run or several", _in("commands:report_command")),
+    "studio": ("Open a page in the browser in which models answer", _in("studio:studio")),
     "convert": ("Convert a model of diffusers to a run folder", _in("others:convert")),
     "push": ("Upload a model with a card to the Hugging Face hub", _in("others:push")),
     "schedule": ("Compare noise schedules", _in("others:schedule")),

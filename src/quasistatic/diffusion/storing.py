@@ -85,11 +85,12 @@ class Storing(Model):
         Raises:
             TypeError: if the network or the space has parts of their own for each place.
         """
-        sizes = [shape] if isinstance(shape, int) else list(shape)
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         description = self.describe()
-        for name in ("space", "network"):
-            description[name] = description[name] | {"shape": sizes}
         try:
+            space = self.space.resized(sizes)
+            description["space"] = serialization.describe(space)
+            description["network"] |= {"shape": list(space.state)}
             model = type(self).build(description)
             model.load_state_dict(self.state_dict())
         except (RuntimeError, ValueError) as error:

@@ -65,6 +65,7 @@ class TableEstimator(BaseEstimator):
         "identity": ["array-like", None],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
+        "device": [str],
     }
 
     steps: int | None
@@ -76,6 +77,7 @@ class TableEstimator(BaseEstimator):
     identity: Sequence[str] | None = None
     random_state: Any
     verbose: bool
+    device: str = "auto"
 
     fitted_: Fitted
     n_features_in_: int
@@ -338,6 +340,7 @@ class TableEstimator(BaseEstimator):
             self.space,
             self._seed(self.random_state),
             bool(self.verbose),
+            self.device,
         )
 
     def _frame(self, X: Any, reset: bool = False) -> Frame:

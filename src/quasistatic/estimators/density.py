@@ -48,6 +48,8 @@ class DiffusionDensity(DensityMixin, TableEstimator):
             their rows. None finds them by their values (:class:`~quasistatic.spaces.roles.Roles`).
         random_state: seed of everything that is random.
         verbose: whether progress is shown.
+        device: that trains a network, where one is trained: "auto" for a GPU if there is one, or
+            the name of a device. The model stays there.
 
     Attributes:
         model_: the :class:`Diffusion`.
@@ -74,6 +76,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        device: str = "auto",
     ) -> None:
         self.steps = steps
         self.minutes = minutes
@@ -85,6 +88,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table of N rows; NaN, a masked value, or what the data frame has for it, is a

@@ -46,7 +46,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             of the closed form by more than a standard error (for :meth:`transform`: if their means
             are). "fast" draws by the closed form, and "network" by
             the network, which takes some hundred times as long.
-        steps, minutes, width, validation, space, types, identity, random_state, verbose: of
+        steps, minutes, width, validation, space, types, identity, random_state, verbose, device: of
             :class:`DiffusionDensity`.
     """
 
@@ -72,6 +72,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        device: str = "auto",
     ) -> None:
         self.draws = draws
         self.particles = particles
@@ -85,6 +86,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table as :meth:`DiffusionDensity.fit` does.

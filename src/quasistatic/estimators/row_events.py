@@ -15,7 +15,10 @@ from torch import Tensor
 from .._utils.naming import nearest
 from ..distributions.mixtures import Event
 from ..spaces import Table
+from ..spaces.clock import PREFIX, Clock
+from ..spaces.clock_values import span_of, spans_of
 from ..spaces.columns import Column, ConstantColumn, IntegerColumn
+from ..spaces.table import shown
 
 MOST_CASES = 4096
 """Combinations of listed real numbers."""
@@ -135,7 +138,9 @@ def read_given(table: Table, given: Mapping[Any, Any]) -> Given:
     Args:
         table: of the fitted rows.
         given: for a column by name (by number, for an array), a value, a list of values of which it
-            is one, or an interval as a tuple (low, high), of which an end may be None.
+            is one, or an interval as a tuple (low, high), of which an end may be None. Dates and
+            times may be text as 2024-01-05; a value that is coarser than the column, as 2024-01 for
+            a column of days, stands for all of its days.
 
     Raises:
         TypeError: if an interval is given of a column of names.
@@ -176,6 +181,9 @@ def _index(table: Table, name: Any) -> int:
 
 def _event(index: int, column: Column, value: Any) -> ColumnEvent | None:
     about = f"{column.name} = {value!r}"
+    if column.dtype.startswith(PREFIX):
+        about = f"{column.name} = {_text(value)}"
+        value = _on_clock(column, value, about)
     if isinstance(value, tuple):
         return _interval(index, column, value, about)
     several = isinstance(value, list | set | frozenset | np.ndarray)
@@ -186,6 +194,49 @@ def _event(index: int, column: Column, value: Any) -> ColumnEvent | None:
     if isinstance(column, ConstantColumn):
         return None  # it has this value in every row
     return ColumnEvent(index, column.name, about, numbers)
+
+
+def _on_clock(column: Column, value: Any, about: str) -> Any:
+    """What is given of a column of dates or times, as steps of its clock.
+
+    Raises:
+        ValueError: if no value of the column meets it.
+    """
+    clock, name = Clock.of(column.dtype), column.name
+    if isinstance(value, tuple):
+        if len(value) != 2:
+            raise ValueError(f"an interval is (low, high), with None for an open end, got {about}")
+        low, high = (
+            end if each is None else spans_of(clock, each, name)[side]
+            for side, (each, end) in enumerate(zip(value, (-math.inf, math.inf), strict=True))
+        )
+        spans = [(low, high)]
+    else:
+        several = isinstance(value, list | set | frozenset | np.ndarray)
+        spans = [span_of(clock, each, name) for each in (value if several else [value])]
+    classes = getattr(column, "classes", None)
+    if classes is not None:
+        steps = [each for each in classes if any(low <= each <= high for low, high in spans)]
+    elif len(spans) == 1 and spans[0][0] < spans[0][1]:
+        return spans[0]
+    else:
+        steps = [step for low, high in spans for step in range(int(low), int(high) + 1)]
+        steps = [step for step in steps if not column.invalid(np.array([float(step)]))[0]]
+    if not steps:
+        raise ValueError(
+            f"{about} never occurs, so its probability is 0: column {name!r} holds "
+            f"{shown(column)[1]}"
+        )
+    return steps
+
+
+def _text(value: Any) -> str:
+    """Dates and times as a reader writes them."""
+    if isinstance(value, tuple):
+        return "..".join("" if each is None else str(each) for each in value)
+    if isinstance(value, list | set | frozenset | np.ndarray):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def _interval(index: int, column: Column, value: tuple[Any, ...], about: str) -> ColumnEvent | None:
@@ -213,7 +264,9 @@ def _interval(index: int, column: Column, value: tuple[Any, ...], about: str) ->
     else:
         meets = low < high
     if not meets:
-        raise ValueError(f"no value of column {column.name!r} meets {about}: {column.range}")
+        raise ValueError(
+            f"no value of column {column.name!r} meets {about}: it holds {shown(column)[1]}"
+        )
     if isinstance(column, ConstantColumn):
         return None
     return ColumnEvent(index, column.name, about, None, low, high)

@@ -12,6 +12,7 @@ from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator, permutation, uniform
 from ..distributions import total
 from ..model import Model
+from ..spaces.space import Encoded
 from .neyman_allocation import Allocation, Evaluation
 from .score import BoundScore
 from .strata import paired_error
@@ -59,7 +60,7 @@ def bound(
     spread = allocation or _default_allocation(ends, count)
     with evaluating(model):
         parts = [
-            _bound(part, model.space.encode(rows, rng), grid, ends, count, spread, rng)
+            _bound(part, model.space.encode_weighted(rows, rng), grid, ends, count, spread, rng)
             for part, rows in model.chunks(checked)
         ]
     terms, entropies, null, noise, freedom = zip(*parts, strict=True)
@@ -103,7 +104,7 @@ def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -
 
 def _bound(
     model: Model,
-    x_0: Tensor,
+    encoded: Encoded,
     times: Tensor,
     ends: Tensor,
     count: int,
@@ -111,21 +112,21 @@ def _bound(
     rng: torch.Generator | None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
     """The terms, the entropies, L_null, the standard error and its degrees of freedom."""
-    space, kernel = model.space, model.kernel
+    space, kernel, x_0 = model.space, model.kernel, encoded.x_0
     edge, transitions, noise, freedom = _learned(model, x_0, ends, count, allocation, rng)
     fixed = fixed_terms(model, x_0, times)
     terms = {
         "prior": fixed["prior"],
         "transitions": -transitions,
         "edge": fixed["edge"] - edge,
-    }
+    } | {name: each.to(x_0) for name, each in encoded.terms.items()}
     at = [x_0.new_full((len(x_0),), int(t)).long() for t in (times[-1], times[0])]
     entropies = {
         "H_q(X_T|X_0)": total(kernel.marginal(x_0, at[0]).entropy()),
         "H_q(X_1|X_0)": total(kernel.marginal(x_0, at[1]).entropy()),
         "H_p(X_T)": total(kernel.prior(x_0).entropy()),
     }
-    null = total(space.log_prob(kernel.prior(x_0), x_0))
+    null = total(space.log_prob(kernel.prior(x_0), x_0)) + encoded.log_weight
     return terms, entropies, null, noise, freedom
 
 

@@ -138,17 +138,22 @@ class SpectralDenoiser(nn.Module):
 
     def _law(self, dtype: torch.dtype) -> Mixture:
         """The law in a type; made once, and again when a buffer has changed."""
+        if torch.compiler.is_compiling() and dtype in self._kept[1]:
+            return self._kept[1][dtype]  # an eager call made it; torch.compile reads no addresses
         buffers = dict(self.named_buffers())
         key = tuple((b.data_ptr(), b._version, b.dtype) for b in buffers.values())
         if self._kept[0] != key:
             self._kept = key, {}
         kept = self._kept[1]
         if dtype not in kept:
-            basis = CosineBasis(self.shape, self.axes, buffers["directions"])
-            block = SpectralBlock(basis, buffers["mean"], buffers["variance"])
-            law = Mixture(buffers["log_weight"], (block,))
-            kept[dtype] = law.to(buffers["log_weight"].to(dtype))
+            kept[dtype] = self._made(buffers, dtype)
         return kept[dtype]
+
+    def _made(self, buffers: dict[str, Tensor], dtype: torch.dtype) -> Mixture:
+        basis = CosineBasis(self.shape, self.axes, buffers["directions"])
+        block = SpectralBlock(basis, buffers["mean"], buffers["variance"])
+        law = Mixture(buffers["log_weight"], (block,))
+        return law.to(buffers["log_weight"].to(dtype))
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": (None, {})}

@@ -43,6 +43,10 @@ class Digits(Recipe):
     start: Literal["none", "law"] = field(default="none", metadata={"added": True})
 
     @property
+    def frame(self) -> tuple[int, int] | None:
+        return 8, 8
+
+    @property
     def reaches(self) -> str:
         return "at most 2.05 bits per dimension on the 359 test digits"
 

@@ -116,5 +116,5 @@ class Fit:
     )
     seed: int | None = shared.seed()
     dry_run: bool = option("Only describe what would be fitted.", False)
-    device: str | None = shared.device("Device that trains", ONLY_IMAGES)
+    device: str | None = shared.device("Device that trains a network")
     json: bool = shared.json()
