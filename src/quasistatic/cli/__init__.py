@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Words], None]]] = {
     "serve": ("Serve a run over HTTP, as JSON or Arrow", _in("serve:serve")),
     "studio": ("Open a page in the browser in which models answer", _in("studio:studio")),
     "convert": ("Convert a model of diffusers to a run folder", _in("others:convert")),
+    "push": ("Upload a model with a card to the Hugging Face hub", _in("others:push")),
     "schedule": ("Compare noise schedules", _in("others:schedule")),
     "demo": ("Train three small recipes and write one page about them", _in("others:demo")),
     "cite": ("List the papers that docstrings cite", _in("others:cite")),
