@@ -24,7 +24,10 @@ def fill(subject: Trained, asked: Asked, job: Job) -> Event:
     x = asked.values("values", subject.look.shape)
     draws, particles = asked.whole("draws", 8, 1, 64), asked.whole("particles", 32, 1, 1024)
     repeats, seed = asked.whole("repeats", 2, 1, 16), asked.whole("seed", 0, 0, 2**31 - 1)
-    times, noise = asked.perhaps("times", 2, subject.model.steps), asked.number("noise", 0.0, 0.0, 1e6)
+    times, noise = (
+        asked.perhaps("times", 2, subject.model.steps),
+        asked.number("noise", 0.0, 0.0, 1e6),
+    )
     given = asked.text("given")
     y = read_given(subject.model.condition, [given], 1) if given else None
     model = subject.model
