@@ -39,8 +39,13 @@ class ShardedEngine(Engine):
         device: see :class:`Engine`.
     """
 
+    described: dict[str, Any]
+    """The description of the model that was placed."""
+
     def place(self, module: nn.Module) -> None:
         super().place(module)
+        if isinstance(module, Model) and not isinstance(module.network, FSDPModule):
+            self.described = module.describe()  # a split network has a class of another name
         network = getattr(module, "network", module)
         if self.ranks == 1 or isinstance(network, FSDPModule):
             return
@@ -56,7 +61,8 @@ class ShardedEngine(Engine):
 
     def reduce(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         # The gradients of shards are summed while they are computed.
-        return super().reduce([w for w in weights if not isinstance(w, DTensor)], loss)
+        others = [w for w in weights if not isinstance(w, DTensor)]
+        return super().reduce(others, loss) if others else self.sum(loss)
 
     def clip(self, weights: Sequence[Tensor], most: float) -> Tensor:
         return whole(super().clip(weights, most))
@@ -76,11 +82,14 @@ class ShardedEngine(Engine):
         parts: int,
         about: dict[str, Any],
     ) -> Folder:
-        return ShardedFolder(self, path, model, settings, parts, about)
+        made = ShardedFolder(self, path, model, settings, parts, about)
+        made.config["model"] = self.described
+        return made
 
 
 def _split(module: nn.Module) -> None:
-    fully_shard(module)
+    # Also the outermost one: validation has no backward pass that would split it again.
+    fully_shard(module, reshard_after_forward=True)
     assert isinstance(module, FSDPModule)  # as it was just made one
     module.set_gradient_divide_factor(1.0)  # the loss is a sum over the processes
 
