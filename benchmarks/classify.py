@@ -32,7 +32,7 @@ from sklearn.svm import SVC
 import quasistatic as qs
 from quasistatic.data import Split, digits, digits_labels, mnist, mnist_labels, split
 
-PATIENCE = 5
+PATIENCE = 40
 """Epochs without a higher validation accuracy after which the convolutional net is done."""
 
 FEW = 10_000
