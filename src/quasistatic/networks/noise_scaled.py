@@ -44,9 +44,10 @@ class NoiseScaled(nn.Module):
         self.register_buffer("log_snr", torch.zeros(steps, dtype=torch.float64))
 
     @property
-    def condition(self) -> int:
-        """Numbers of the condition's code that the network takes; 0 for none."""
-        return int(getattr(self.network, "condition", 0))
+    def condition(self) -> Any:
+        """Numbers of the condition's code that the network takes; 0 for none, and None of a network
+        of a class of your own that does not say it."""
+        return getattr(self.network, "condition", None)
 
     @property
     def shape(self) -> Any:
