@@ -283,8 +283,8 @@ _HOMES = {
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
-    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method Sandwich "
-    "Score",
+    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method "
+    "Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",

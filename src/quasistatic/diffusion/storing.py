@@ -90,9 +90,16 @@ class Storing(Model):
         try:
             space = self.space.resized(sizes)
             description["space"] = serialization.describe(space)
-            description["network"] |= {"shape": list(space.state)}
-            model = type(self).build(description)
-            model.load_state_dict(self.state_dict())
+            if hasattr(self.network, "resized"):
+                network = self.network.resized(space.state)
+            else:
+                description["network"] |= {"shape": list(space.state)}
+                network = serialization.build(description["network"], KNOWN)
+                network.load_state_dict(self.network.state_dict())
+            model = type(self).build(description, network)
+            if model.space.module is not None and self.space.module is not None:
+                model.space.module.load_state_dict(self.space.module.state_dict())
+            model.course.load_state_dict(self.course.state_dict())
         except (RuntimeError, ValueError) as error:
             raise TypeError(
                 f"the model cannot be moved to data of shape {tuple(sizes)}: {error}"

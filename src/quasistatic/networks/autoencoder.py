@@ -99,6 +99,11 @@ class Autoencoder(nn.Module):
         """The shape of the latents of one example, (channels, *sides / down)."""
         return (self.channels, *(size // self.down for size in self.grid.sizes))
 
+    def mean_of_patch(self, each: Tensor) -> Tensor:
+        """The mean over each patch of numbers (B, *shape), shape (B, *latent_shape)."""
+        mean = self.grid.gather(each).mean(1, keepdim=True)
+        return mean.expand(len(each), *self.latent_shape)
+
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of the latents given x.
 

@@ -39,8 +39,12 @@ class Look(abc.ABC):
         """Examples (n, *shape) in raw units, for a page to draw."""
 
     def spread(self, deviation: Tensor) -> dict[str, Any]:
-        """Standard deviations (n, *shape) in raw units, for a page to draw: dark is certain."""
+        """Standard deviations (n, *shape) in raw units, for a page to draw."""
         return self.pack(deviation)
+
+    def shares(self, share: Tensor) -> dict[str, Any]:
+        """Numbers from 0 to 1 for each value (n, *shape), for a page to draw."""
+        return self.pack(share)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,9 @@ class Images(Look):
 
     def spread(self, deviation: Tensor) -> dict[str, Any]:
         return self._bytes(deviation * 2 / (self.high - self.low))
+
+    def shares(self, share: Tensor) -> dict[str, Any]:
+        return self._bytes(share)
 
     def _bytes(self, share: Tensor) -> dict[str, Any]:
         """Shares of white (n, *shape) as bytes, colours last, in base64."""

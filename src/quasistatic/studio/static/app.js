@@ -2,10 +2,14 @@
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
+import * as chain from "./views/chain.js";
 import * as complete from "./views/complete.js";
+import * as compress from "./views/compress.js";
 import * as sample from "./views/sample.js";
+import * as score from "./views/score.js";
+import * as train from "./views/train.js";
 
-const VIEWS = { sample, complete };
+const VIEWS = { sample, complete, score, chain, compress, train };
 
 const main = document.getElementById("main");
 const chooser = document.getElementById("run");

@@ -11,6 +11,7 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
+// Places of marks on an axis: round numbers, and whole ones on an axis of a few whole numbers.
 function ticks(low, high, count = 5) {
   const raw = (high - low) / count || 1, size = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((k) => k * size).find((each) => each >= raw);
