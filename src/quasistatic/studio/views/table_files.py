@@ -23,7 +23,7 @@ from ..watching import watched
 STEPS = 50
 """Steps of the chain by which rows are coded."""
 
-PIECE, MOST_ROWS, LISTED, LEVEL = 500, 20_000, 50, 0.05
+PIECE, MOST_ROWS, LISTED, LEVEL = 500, 20_000, 20, 0.05
 """Rows between two checks whether to stop, rows that are scored, rows that are listed, and the
 level of the verdict."""
 
