@@ -77,7 +77,7 @@ class TableModel(RowVerbs):
             raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
         sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
-        columns = columns_given(given, self.table.style.decimal) or None
+        columns = self._given(given)
         evidence = self.table.density.log_evidence(columns) if columns else None
         path = Path(out or self.result("samples.csv"))
         with self.display.counting("sample", n) as advance:
@@ -95,6 +95,12 @@ class TableModel(RowVerbs):
             facts["log_evidence"] = evidence
             lines.append(f"log-probability of what was given: {evidence:.4f} nats")
         return Answer(facts, lines)
+
+    def _given(self, words: Sequence[str]) -> dict[str, Any] | None:
+        """What is given of columns; None if nothing is."""
+        style = self.table.style
+        times = [name for name, kind in self.table.types.items() if kind.is_temporal()]
+        return columns_given(words, style.decimal, style.notations, times) or None
 
     def compress(
         self,

@@ -15,7 +15,7 @@ import polars as pl
 from .._utils import files
 from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
 from ..data.table_files import write_table
-from .fitted_table import FittedTable
+from .fitted_table import PIECE, FittedTable
 
 
 def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
@@ -33,7 +33,7 @@ def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -
     """
     with tempfile.TemporaryFile() as numbers, _Beside(target) as beside:
         rows, width = 0, 0
-        for whole in table.whole_pieces(data):
+        for whole in table.file(data).pieces(PIECE):
             beside.keep(whole, table.types)
             array = _coded(table, table.fitted(whole), rows, data)
             rows, width = rows + len(array), array.shape[1]

@@ -18,6 +18,7 @@ from .dialect import LINES, Dialect
 from .header import Header
 from .missing import MISSING
 from .notation import Notation, Style
+from .quoting import first_lines, quotes_of
 from .structure import Structure, survey
 from .table_file import ScannedFile
 
@@ -81,18 +82,20 @@ def read_text(
     frame = scanned.select(each.read(words) for each in columns)
     own = {each.name: each.notation for each in columns if each.notation is not None}
     commas = [each for each in columns if each.is_comma]
+    lines, line_end = first_lines(path, dialect)
     style = Style(
         "\t" if path.suffix.lower() == ".tsv" else dialect.separator,
         "," if commas else ".",
         dialect.encoding,
         layout.header,
         own,
+        quotes_of(lines, dialect, [each.name for each in columns], layout.header),
+        line_end,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
     dropped = ["the last column has no name and no values: it is dropped"] if empty else []
     notes = (*layout.notes, *dropped, *_notes(columns))
-    cells = [pl.col(each.name) for each in columns]
-    text = scanned.select(pl.when(~c.str.strip_chars().is_in(words)).then(c) for c in cells)
+    text = _scan(source, plain, layout, (), rows, bool(problems)).select(c.name for c in columns)
     return ScannedFile(
         path,
         max(rows, 0),

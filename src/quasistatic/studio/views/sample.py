@@ -70,15 +70,15 @@ def _drawn(
     job: Job,
 ) -> Tensor:
     """The draws of `model.sample`, bit by bit, with pictures on the way."""
-    drawn, told = [], 0.0
-    for first, states in batched_walks(model, n, steps, seed, stepper):
-        for state in states:
+    drawn, shown = [], 0.0
+    for batch in batched_walks(model, n, steps, seed, stepper):
+        for state in batch.states:
             now = time.monotonic()
-            if now - told >= FRAME and state.t > 0:
-                told = now
+            if now - shown >= FRAME and state.t > 0:
+                shown = now
                 images = subject.look.pack(model.space.in_raw_units(state.x))
-                job.send("frame", first=first, t=state.t, images=images)
-        drawn.append(model.space.decode(state.x))
+                job.send("frame", first=batch.first, t=state.t, images=images)
+        drawn.append(model.space.draw_raw(state.x, batch.for_raw))
     return torch.cat(drawn)
 
 
