@@ -100,6 +100,7 @@ class RowStream:
         """The finished pieces of the same work; None if there is one piece, or no target."""
         if self.target is None:
             return None
+        UnfinishedWork.sweep(self.target)
         plan: dict[str, Any] = {"verb": self.verb, "rows": self.rows, **self.plan}
         if self.source is not None:
             status = self.source.stat()
