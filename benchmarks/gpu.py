@@ -33,7 +33,7 @@ from typing import Any
 
 from gpu_work import HERE, add_arguments
 
-SHARES = {"correctness": 100, "steps": 170, "verbs": 80, "weights": 40, "train": 0}
+SHARES = {"correctness": 100, "steps": 170, "levels": 20, "verbs": 80, "weights": 40, "train": 0}
 """Seconds that a section may take of nine minutes; training takes what is left."""
 
 WORKERS = 6
@@ -219,6 +219,7 @@ def all_trained(report: Report, until: float) -> dict[str, Any]:
 SECTIONS: dict[str, Callable[[Report, float], Any]] = {
     "correctness": all_correct,
     "steps": all_steps,
+    "levels": one("levels"),
     "verbs": one("verbs"),
     "weights": one("weights"),
     "train": all_trained,

@@ -384,6 +384,41 @@ def verbs_(asked: argparse.Namespace) -> None:
         )
 
 
+def levels(asked: argparse.Namespace) -> None:
+    """Milliseconds that the head of 256 levels takes for a batch of 128 CIFAR images, forward and
+    backward, by the fused kernels and by PyTorch."""
+    import torch
+
+    from quasistatic.distributions import Lattice, LogisticMixture, moments
+
+    rows = 1000 if asked.tiny else 128 * 3072
+    values = torch.linspace(-1, 1, 256, device=asked.device)
+    draw = torch.Generator(asked.device).manual_seed(0)
+    logistics = torch.randn(rows, 9, generator=draw, device=asked.device, requires_grad=True)
+    logits = torch.randn(rows // 8, 256, generator=draw, device=asked.device, requires_grad=True)
+
+    def mixture() -> None:
+        parameters = logistics.unflatten(1, (3, 3)).unbind(1)
+        law = LogisticMixture(*parameters, values).tilt(logistics[:, 0], logistics[:, 1].exp())
+        (law.mean.sum() + law.variance.sum()).backward()
+
+    def table() -> None:
+        law = Lattice(logits, values).tilt(logits[:, 0], logits[:, 1].exp())
+        (law.mean.sum() + law.variance.sum()).backward()
+
+    found: dict[str, Any] = {"rows of mixtures": rows, "rows of tables": rows // 8}
+    kernels = moments._working_kernels
+    device = torch.device(asked.device)
+    found["fused kernels"] = device.type == "cuda" and kernels(device) is not None
+    for name, work in {"mixture of 3": mixture, "table": table}.items():
+        if found["fused kernels"]:
+            found[f"{name}, fused, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
+        moments._working_kernels = lambda device: None
+        found[f"{name}, PyTorch, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
+        moments._working_kernels = kernels
+    answer(**found)
+
+
 def weights(asked: argparse.Namespace) -> None:
     """The bound on binarized MNIST's test images, by the weights of a folder."""
     import numpy as np
@@ -503,6 +538,7 @@ CHILDREN: dict[str, Callable[[argparse.Namespace], None]] = {
     "correctness": correctness,
     "step": step,
     "network": network,
+    "levels": levels,
     "verbs": verbs_,
     "weights": weights,
     "train": train,

@@ -2,6 +2,8 @@
 
     python benchmarks/steppers.py certify [--law ring|pinwheel] [--draws 1000]
     python benchmarks/steppers.py digits [--draws 1000]
+    python benchmarks/steppers.py mnist --run RUN [--draws 500]
+    python benchmarks/steppers.py binarized [--run RUN] [--draws 500]
     python benchmarks/steppers.py figure
 
 certify: on a law whose probability flow is known, with its exact estimates and no network: the
@@ -12,6 +14,8 @@ and UniPC with their own spacings and the same estimates.
 digits: the shipped model of digits, its draws at 5, 10 and 20 evaluations against long ancestral
 draws: energy distance and kernel distance of features of a small classifier, beside diffusers'
 schedulers with the same network.
+mnist: the same for a run of grey MNIST. binarized: for the shipped model of binarized MNIST, whose
+bits have no flow, so that diffusers' schedulers do not apply.
 figure: error against evaluations of all of them, log-log, into docs/pictures/steppers.png.
 The tables are kept in benchmarks/results/steppers.json. Needs the `bench` extra.
 """
@@ -41,6 +45,7 @@ from quasistatic.sampling import (
     EvenTimes,
     Heun,
     Karras,
+    Kept,
     Multistep,
     Quadratic,
     Stepper,
@@ -155,7 +160,7 @@ def certified(name: str, draws: int) -> dict[str, dict]:
     return rows
 
 
-DIGITS_OURS = {
+IMAGES_OURS = {
     "default: UniPC(2), inner log-SNR": OURS["default: UniPC(2), inner log-SNR"],
     "UniPC(2), even log-SNR": OURS["UniPC(2), even log-SNR"],
     "DPMSolver(2), even log-SNR": OURS["DPMSolver(2), even log-SNR"],
@@ -166,14 +171,26 @@ DIGITS_OURS = {
     "DDIM, even t": OURS["DDIM, even t"],
     "Ancestral, even t": OURS["Ancestral, even t"],
 }
+BITS_OURS = {
+    "Ancestral, even t": (Ancestral(), EvenTimes),
+    "Kept(0.5), even t": (Kept(0.5), EvenTimes),
+    "Kept(0.2), even t": (Kept(0.2), EvenTimes),
+    "Kept(0), even t": (Kept(0.0), EvenTimes),
+    "Ancestral, quadratic": (Ancestral(), Quadratic),
+    "Kept(0), quadratic": (Kept(0.0), Quadratic),
+}
 
 
-def digits(draws: int) -> dict[str, dict]:
-    """Distances of few-step draws to long ancestral ones, by the shipped model of digits."""
-    torch.set_default_dtype(torch.float32)
-    model = qs.load_pretrained("digits")
-    features = _digit_features()
-    truth = model.sample(2 * draws, 250, 1)
+def images(
+    model: qs.Diffusion,
+    features: Callable[[Tensor], Tensor],
+    draws: int,
+    long: int,
+    ours: dict[str, tuple],
+) -> dict[str, dict]:
+    """Distances of few-step draws to long ancestral ones, beside diffusers' schedulers where the
+    kernel has a flow."""
+    truth = model.sample(2 * draws, long, 1)
     counts, rows = (5, 10, 20), {}
 
     def add(label: str, drawn: list[Tensor]) -> None:
@@ -190,9 +207,11 @@ def digits(draws: int) -> dict[str, dict]:
 
     print(f"{'evaluations: energy distance, KID':<42}" + "".join(f"{c:>26}" for c in counts))
     add("noise floor (other ancestral draws)", [truth[draws:]] * len(counts))
-    for label, (stepper, grid) in DIGITS_OURS.items():
+    for label, (stepper, grid) in ours.items():
         grids = [c if grid is None else grid(c)(model) for c in counts]
         add(label, [model.sample(draws, each, 2, stepper=stepper) for each in grids])
+    if not isinstance(model.kernel, qs.GaussianKernel):
+        return rows
     alpha_bar = model.kernel.schedule.alpha_bar
     betas = {"trained_betas": (1 - alpha_bar[1:] / alpha_bar[:-1]).numpy()}
     x_T = next(iter(walk(model, draws, 2, 2))).x
@@ -214,12 +233,28 @@ def energy(a: Tensor, b: Tensor) -> float:
     return float(2 * torch.cdist(a, b).mean() - sum(own))
 
 
-def _digit_features() -> Callable[[Tensor], Tensor]:
-    """The hidden layer of a classifier of digits."""
+def digit_features() -> Callable[[Tensor], Tensor]:
+    """The hidden layer of a classifier of scikit-learn's digits."""
     x, y = load_digits(return_X_y=True)
-    found = MLPClassifier((64,), max_iter=300, random_state=0).fit(x / 16, y)
+    return _hidden(x / 16, y, 64, 300, 16)
+
+
+def mnist_features(levels: int = 256) -> Callable[[Tensor], Tensor]:
+    """The hidden layer of a classifier of 20000 digits of MNIST, grey or binarized (2 levels)."""
+    grey, y = qs.data.mnist().train[:20_000], qs.data.mnist_labels().train[:20_000]
+    x = grey.reshape(len(grey), -1) / 255.0
+    x = (x > 0.5).astype(float) if levels == 2 else x
+    return _hidden(x, y, 128, 8, levels - 1)
+
+
+def _hidden(x, y, width: int, rounds: int, largest: int) -> Callable[[Tensor], Tensor]:
+    """The hidden layer of a classifier, for images from 0 to `largest`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = MLPClassifier((width,), max_iter=rounds, random_state=0).fit(x, y)
+    print(f"features: a classifier that has {found.score(x, y):.1%} of its training images right")
     weight, bias = torch.from_numpy(found.coefs_[0]), torch.from_numpy(found.intercepts_[0])
-    return lambda each: (each.flatten(1).double() / 16 @ weight + bias).relu()
+    return lambda each: (each.flatten(1).double() / largest @ weight + bias).relu()
 
 
 def figure() -> None:
@@ -246,9 +281,10 @@ def figure() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["certify", "digits", "figure"])
+    parser.add_argument("part", choices=["certify", "digits", "mnist", "binarized", "figure"])
     parser.add_argument("--law", choices=list(LAWS), default="ring")
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--run", type=Path, help="the run of mnist, or another one of binarized")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
@@ -257,7 +293,18 @@ def main() -> None:
         figure()
         return
     if asked.part == "digits":
-        found = {"digits": digits(asked.draws)}
+        torch.set_default_dtype(torch.float32)
+        model = qs.load_pretrained("digits")
+        found = {"digits": images(model, digit_features(), asked.draws, 250, IMAGES_OURS)}
+    elif asked.part == "mnist":
+        torch.set_default_dtype(torch.float32)
+        ours = {name: row for name, row in IMAGES_OURS.items() if "flow_path" not in name}
+        model = qs.load(asked.run)
+        found = {"mnist": images(model, mnist_features(), asked.draws, 100, ours)}
+    elif asked.part == "binarized":
+        torch.set_default_dtype(torch.float32)
+        model = qs.load(asked.run) if asked.run else qs.load_pretrained("binarized-mnist")
+        found = {"binarized": images(model, mnist_features(2), asked.draws, 100, BITS_OURS)}
     else:
         found = {asked.law: certified(asked.law, asked.draws)}
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

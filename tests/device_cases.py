@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import quasistatic as qs
+from quasistatic.conditions import ClassLabel, Condition
 from quasistatic.diagnostics.anomalies import AnomalyDetector
 from quasistatic.diagnostics.entropy import entropy_budget
 from quasistatic.diagnostics.information_rate import information_rate
@@ -18,6 +19,8 @@ from quasistatic.diagnostics.progressive import (
     generate_progressively,
     interpolate,
 )
+from quasistatic.networks import DiffusersUNet
+from quasistatic.sampling import DDIM, Ancestral, Clip, DPMSolver, EvenLogSNR, Heun, UniPC
 from quasistatic.sampling.timesteps import analytic_variance, measure_costs
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
 
@@ -33,6 +36,7 @@ class Case:
     model: qs.Diffusion
     x: np.ndarray
     objective: qs.Objective = qs.Bound()
+    given: np.ndarray | None = None
 
 
 def _model(space, kernel, head, outputs: int | None = None, **how) -> qs.Diffusion:
@@ -91,7 +95,37 @@ def _spread_levels() -> Case:
     return _levels(qs.heads.Spread(qs.Levels(), qs.Analytic((1, STEPS), table)))
 
 
+def _spectral(space: qs.Space, network: type = qs.networks.UNet) -> Case:
+    """A network on a spectral law of small waves."""
+    axis = np.arange(8) / 8
+    phase = np.random.default_rng(0).random((24, 8, 1))
+    x = np.rint(8 + 6 * np.sin(6 * (axis + phase))).astype(np.uint8)
+    law = qs.spectral_law(space, x).law
+    return Case(qs.spectral_model(space, law, steps=STEPS, width=8, network=network), x)
+
+
+def _network(network: nn.Module, condition: Condition | None = None) -> Case:
+    """A network of pictures with 8 levels, and with labels if it has a condition."""
+    x = np.random.default_rng(0).integers(0, 8, (24, 1, 8, 8)).astype(np.uint8)
+    space = qs.Quantized((1, 8, 8), 8, spread=2.0)
+    parts = space, qs.GaussianKernel(LOG_SNR), qs.Velocity(qs.FixedLarge()), network
+    model = qs.Diffusion(*parts, condition=condition)
+    return Case(model, x, given=None if condition is None else np.arange(24) % 3)
+
+
+def _unet() -> nn.Module:
+    return DiffusersUNet((1, 8, 8), STEPS, (8, 16), 1, (1,), (0,), groups=4, middle_groups=4)
+
+
+def _dit(codes: int = 0) -> nn.Module:
+    return qs.networks.DiT((1, 8, 8), 8, 1, 2, patch=4, condition=codes)
+
+
 CASES: dict[str, Callable[[], Case]] = {
+    "spectral dequantized": partial(_spectral, qs.Dequantized((8, 8), 16)),
+    "spectral levels": partial(_spectral, qs.Quantized((8, 8), 16, 2.0), qs.networks.DiT),
+    "network of diffusers": lambda: _network(_unet()),
+    "labels": lambda: _network(_dit(ClassLabel(3).width), ClassLabel(3)),
     "bits levels": partial(_bits, qs.Levels()),
     "bits clean": partial(_bits, qs.Clean(), (0.1, 0.5, 0.8, 0.4, 0.2)),
     "bits natural": partial(_bits, qs.Natural()),
@@ -142,6 +176,7 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
     mask = np.zeros((6, *model.space.shape), dtype=bool)
     mask.reshape(6, -1)[:, 0] = True
     jumps = 6 if model.head.jumps else None
+    even = EvenLogSNR(5)
     flat = int(np.prod(model.space.shape))
     view = torch.from_numpy(np.random.default_rng(2).standard_normal((2, flat)))
     seen = np.random.default_rng(3).standard_normal((2, 2))
@@ -212,7 +247,26 @@ def verbs(case: Case) -> dict[str, Callable[[], object]]:
         "generated": lambda: generate_progressively(model, 3, shown=3, times=jumps, rng=rng()),
         "interpolated": lambda: interpolate(model, few, x[6:12], STEPS, (0.5,), jumps, rng()),
         "loss": lambda: gradient(case, rng()),
+        "DDIM": lambda: model.sample(3, 5, rng(), stepper=DDIM(0.5)),
+        "multistep": lambda: model.sample(3, even, rng(), stepper=DPMSolver(2)),
+        "UniPC": lambda: model.sample(3, even, rng(), stepper=UniPC(2)),
+        "Heun": lambda: model.sample(3, even, rng(), stepper=Heun()),
+        "clipped": lambda: model.sample(3, 5, rng(), stepper=Clip(Ancestral())),
+        "encode": lambda: model.decode(model.encode(few, even, rng()), even),
     }
+    if case.given is not None:
+        y = case.given
+        asked |= {
+            "sample given": lambda: model.sample(5, jumps, rng(), given=2),
+            "score given": lambda: model.score(x, 5, rng=rng(), given=y),
+            "guided sample": lambda: model.sample(
+                5, jumps, rng(), given=1, guidance=qs.Guidance(1.0)
+            ),
+            "corrected guidance": lambda: model.sample(
+                5, 6, rng(), given=1, guidance=qs.CorrectedGuidance(1.0)
+            ),
+            "classify": lambda: model.classify(few, 2, 2, rng()).log_prob,
+        }
     if isinstance(model.space, (qs.OneHot, qs.Table)):
         # A class has no slope: these factors are for numbers.
         asked = {name: ask for name, ask in asked.items() if name not in ("smooth", "label")}

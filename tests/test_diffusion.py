@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 import quasistatic as qs
-from quasistatic import diffusion
-from quasistatic.diffusion import Diffusion
+from quasistatic.diffusion import Diffusion, registry
 from quasistatic.kernels.schedules import cosine, erase_evenly, linear_log_snr
 from quasistatic.sampling import SMC
 
@@ -212,9 +211,17 @@ def registered() -> type:
     return Registered
 
 
-def test_a_network_that_is_registered_loads_by_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(diffusion, "KNOWN", dict(diffusion.KNOWN))
-    monkeypatch.setattr(diffusion, "OWN", {})
+@pytest.fixture
+def own_classes():
+    """What a test registers is forgotten at its end."""
+    before = dict(registry.KNOWN), dict(registry.OWN)
+    yield
+    for names, earlier in zip((registry.KNOWN, registry.OWN), before, strict=True):
+        names.clear()
+        names.update(earlier)
+
+
+def test_a_network_that_is_registered_loads_by_its_name(tmp_path, own_classes):
     kind = registered()
     model = Diffusion(qs.Binary(3), qs.BinomialKernel(cosine(5)), qs.Clean(), kind(0.3))
     model.save(tmp_path)
@@ -231,8 +238,7 @@ def test_a_network_that_is_registered_loads_by_its_name(tmp_path, monkeypatch):
     assert type(qs.load(tmp_path).network) is newer
 
 
-def test_what_cannot_be_registered(monkeypatch):
-    monkeypatch.setattr(diffusion, "KNOWN", dict(diffusion.KNOWN))
+def test_what_cannot_be_registered(own_classes):
     with pytest.raises(TypeError, match="takes a dataclass"):
         qs.register(Own)
     with pytest.raises(TypeError, match="takes a dataclass"):

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         ContinuousTime,
         Elbo,
         Flow,
+        FlowMapDensity,
         Importance,
         Method,
         Sandwich,
@@ -99,11 +100,12 @@ if TYPE_CHECKING:
     from .opened import open
     from .recipes.image import pictorial
     from .recipes.pretrained import load_pretrained, pretrained
-    from .recipes.spectral import spectral_law, spectral_model
+    from .recipes.spectral import spectral_law, spectral_law_per_class, spectral_model
     from .recipes.tabular import tabular
     from .sampling import (
         SMC,
         CorrectedGuidance,
+        FlowMap,
         Guidance,
         Guided,
         Posterior,
@@ -111,9 +113,22 @@ if TYPE_CHECKING:
         Stepper,
     )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
-    from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
+    from .spaces import Binary, Continuous, Dequantized, Latent, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
-    from .training import Bound, Fit, Hybrid, MinimumVariance, NonFiniteLoss, Objective, Simple, fit
+    from .training import (
+        Bound,
+        Evidence,
+        Fit,
+        Hybrid,
+        MeanFlow,
+        MinimumVariance,
+        NonFiniteLoss,
+        Objective,
+        ProgressiveDistillation,
+        Simple,
+        distill,
+        fit,
+    )
 
 __all__ = [
     "AdaptiveBound",
@@ -148,10 +163,12 @@ __all__ = [
     "DiffusionImputer",
     "DiffusionOutliers",
     "DiffusionRegressor",
+    "distill",
     "distributions",
     "Elbo",
     "Equilibrium",
     "estimators",
+    "Evidence",
     "Exact",
     "Factor",
     "Fit",
@@ -159,6 +176,8 @@ __all__ = [
     "FixedLarge",
     "FixedSmall",
     "Flow",
+    "FlowMap",
+    "FlowMapDensity",
     "from_diffusers",
     "from_improved_diffusion",
     "GaussianKernel",
@@ -172,6 +191,7 @@ __all__ = [
     "Kernel",
     "kernels",
     "Label",
+    "Latent",
     "LayeredCodec",
     "LearnedRange",
     "Levels",
@@ -180,6 +200,7 @@ __all__ = [
     "load",
     "load_pretrained",
     "Mean",
+    "MeanFlow",
     "Method",
     "MinimumVariance",
     "Model",
@@ -198,6 +219,7 @@ __all__ = [
     "pretrained",
     "ProductHead",
     "ProductKernel",
+    "ProgressiveDistillation",
     "Quantized",
     "register",
     "Report",
@@ -213,6 +235,7 @@ __all__ = [
     "Smooth",
     "Space",
     "spaces",
+    "spectral_law_per_class",
     "spectral_law",
     "spectral_model",
     "Spread",
@@ -259,18 +282,20 @@ _HOMES = {
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
-    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow Importance Method Sandwich Score",
+    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method "
+    "Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",
     ".recipes.pretrained": "load_pretrained pretrained",
-    ".recipes.spectral": "spectral_law spectral_model",
+    ".recipes.spectral": "spectral_law_per_class spectral_law spectral_model",
     ".recipes.tabular": "tabular",
-    ".sampling": "CorrectedGuidance Guidance Guided Posterior PosteriorMethod SMC Stepper",
+    ".sampling": "CorrectedGuidance FlowMap Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
-    ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
+    ".spaces": "Binary Continuous Dequantized Latent OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",
-    ".training": "Bound Fit Hybrid MinimumVariance NonFiniteLoss Objective Simple fit",
+    ".training": "Bound Evidence Fit Hybrid MeanFlow MinimumVariance NonFiniteLoss Objective "
+    "ProgressiveDistillation Simple distill fit",
 }
 """The module of each public name. A name is imported when it is first used, so that
 `import quasistatic` costs nothing, and a command pays only for what it needs."""

@@ -27,6 +27,9 @@ from .spaces import Space
 VALUES_AT_ONCE = 2**18
 """Values of x that the CPU works on at once."""
 
+SHOWN = 4
+"""The most given values that a model prints."""
+
 LARGEST_GPU = 16
 """A GPU works on this many times more values at most: once more for every 2 GiB of memory."""
 
@@ -66,6 +69,8 @@ class Model(nn.Module):
         space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
+        if space.module is not None:
+            self.map_to_x_0 = space.module  # a submodule, so that its weights are saved
         self.head = head.bind(space, kernel)
         self.condition = as_condition(condition)
         self._codes: Tensor | None = None  # of y; None where y is not given
@@ -88,12 +93,17 @@ class Model(nn.Module):
             return self.host_chunk_size
         gigabytes = torch.cuda.get_device_properties(device).total_memory // 2**30
         numbers = VALUES_AT_ONCE * max(1, min(LARGEST_GPU, gigabytes // 2))
-        return max(1, min(2**14, numbers // math.prod(self.space.state)))
+        return max(1, min(2**14, numbers // self._largest))
 
     @property
     def host_chunk_size(self) -> int:
         """:attr:`chunk_size` on the CPU, the same on every machine."""
-        return max(1, min(4096, VALUES_AT_ONCE // math.prod(self.space.state)))
+        return max(1, min(4096, VALUES_AT_ONCE // self._largest))
+
+    @property
+    def _largest(self) -> int:
+        """The values of an example, as raw data or as x_0."""
+        return max(self.space.dims, math.prod(self.space.state))
 
     def chunks(self, x: Tensor, copies: int = 1) -> Iterator[tuple[Self, Tensor]]:
         """The rows of x (N, *) in pieces that fit in memory at once, each with the model for these
@@ -210,7 +220,7 @@ class Model(nn.Module):
             torch.OutOfMemoryError: if not even one example fits into the memory. Where a batch does
                 not fit and no gradient is needed, it is evaluated in parts, which a warning says.
         """
-        inputs = x_t, (t / self.steps).to(x_t.dtype), *self._code_of(x_t)
+        inputs = x_t, (t / self.steps).to(x_t.dtype), *self.code_of(x_t)
         if torch.is_grad_enabled():  # parts would save nothing, as the gradient needs all of them
             found: Tensor = self.network(*inputs)
             return found
@@ -237,9 +247,9 @@ class Model(nn.Module):
                 stacklevel=2,
             )
 
-    def _code_of(self, x_t: Tensor) -> tuple[Tensor, ...]:
+    def code_of(self, x_t: Tensor) -> tuple[Tensor, ...]:
         """The code of each row of x_t (B, *), shape (B, condition.width), of a model that has a
-        condition; zeros where y is not given."""
+        condition, and none of another; zeros where y is not given."""
         if self.condition is None:
             return ()
         count = len(x_t)
@@ -354,14 +364,25 @@ class Model(nn.Module):
             f"  kernel:  {self.kernel!r}\n"
             f"  head:    {self.head!r}\n"
             f"  network: {described}"
-            + ("" if self.condition is None else f"\n  given:   {self.condition!r}")
+            + ("" if self.condition is None else f"\n  given:   {self._given_text}")
         )
+
+    @property
+    def _given_text(self) -> str:
+        """The condition, and the values that are given."""
+        assert self.condition is not None  # who asks has looked
+        if self._codes is None:
+            return f"{self.condition!r}, and none is given: p(x)"
+        first = [self.condition.text(code) for code in self._codes[:SHOWN].cpu()]
+        more = ", ..." if len(self._codes) > SHOWN else ""
+        count = f" for {len(self._codes)} examples" if len(self._codes) > 1 else ""
+        return f"{self.condition!r}, y = {', '.join(first)}{more}{count}: p(x | y)"
 
     @torch.no_grad()
     def _check_network(self) -> None:
         x, t = self.blank(2), torch.ones(2, dtype=torch.long)
         x[0] = torch.nan if self.space.holes else 0.0
-        code = self._code_of(x)
+        code = self.code_of(x)
         _check_widths(self.network, self.condition)
         with evaluating(self.network):
             try:

@@ -89,7 +89,9 @@ def test_the_names_of_classes_are_told():
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda m, x: m.classify(x, 1), ValueError, "rounds must be 2"),
+        (lambda m, x: m.classify(x, 1), ValueError, "rounds must be a whole number at least 2"),
+        (lambda m, x: m.classify(x, each=2.5), TypeError, "each must be a whole number"),
+        (lambda m, x: m.classify(x, prior="even"), TypeError, "prior must be"),
         (lambda m, x: m.classify(x, prior=[0.5, 0.5]), ValueError, "each of 3 classes"),
         (lambda m, x: m.classify(x, prior=[0.5, 0.6, -0.1]), ValueError, "summing to 1"),
         (lambda m, x: untrained(Vector(1)).classify(x), TypeError, "ClassLabel"),

@@ -471,6 +471,33 @@ def test_several_conditions_by_name_are_stored_and_read(tmp_path):
     assert (one - none).abs().max() > 1e-4
 
 
+def test_a_model_and_a_score_print_what_is_given():
+    model, x = untrained(ClassLabel(3, ("a", "b", "c"))), torch.randn(4, 2)
+    assert "none is given: p(x)" in repr(model)
+    assert "y = c: p(x | y)" in repr(model.given("c"))
+    assert "y = a, b, c, a, ... for 6 examples: p(x | y)" in repr(model.given([0, 1, 2] * 2))
+    assert "bound on log p(x)" in repr(model.score(x, rng=0))
+    for score in (model.score(x, given=1, rng=0), model.given(1).score(x, rng=0)):
+        assert "bound on log p(x | y)" in repr(score)
+    both = untrained(Named({"kind": ClassLabel(2, ("a", "b")), "size": Vector(1, 3.0, 2.0)}))
+    assert "y = {kind b, size 4}: p(x | y)" in repr(both.given({"kind": "b", "size": 4.0}))
+    assert "y = {size 4}" in repr(both.given({"size": 4.0}))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m, x: m.score(x, method="importance"), r"such as Importance\(16\)"),
+        (lambda m, x: m.score(x, method="flow"), r"such as Flow\(\)"),
+        (lambda m, x: m.complete(x, x > 0, method="smc"), r"such as SMC\(particles=256\)"),
+        (lambda m, x: m.sample(2, stepper="ddim"), r"DDIM\(\)"),
+    ],
+)
+def test_a_name_in_place_of_a_method_is_an_error_that_says_what_to_write(call, says):
+    with pytest.raises(TypeError, match=says):
+        call(untrained(ClassLabel(3)), torch.randn(2, 2))
+
+
 # --- the command line
 
 

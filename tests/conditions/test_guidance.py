@@ -188,6 +188,12 @@ def test_steppers_of_the_flow_are_guided(stepper, oracle, float64):
         (lambda m: qs.CorrectedGuidance(-2.0), ValueError, "-1 or more"),
         (lambda m: qs.CorrectedGuidance(1.0, particles=0), ValueError, "particles"),
         (lambda m: qs.Guidance(1.0, (2.0, 1.0)), ValueError, "interval"),
+        (lambda m: qs.Guidance(1.0, 3.0), ValueError, "pair of numbers"),
+        (lambda m: qs.Guidance("much"), TypeError, "2.0 for example, got 'much'"),
+        (lambda m: qs.Guidance(1.0, by=3), TypeError, "by must be a Model"),
+        (lambda m: qs.CorrectedGuidance(1.0, particles=2.5), TypeError, "particles"),
+        (lambda m: m.sample(2, given=1, guidance=1.5), TypeError, r"such as Guidance\(1.5\)"),
+        (lambda m: m.sample(2, given=1, guidance="2"), TypeError, r"such as Guidance\(2.0\)"),
         (lambda m: m.sample(2, guidance=qs.Guidance(1.0)), TypeError, "pass given=y"),
         (
             lambda m: m.sample(2, given=[0, 1], guidance=qs.CorrectedGuidance(1.0)),

@@ -93,3 +93,25 @@ def test_a_damaged_folder_of_an_estimator_is_named(name, change, tmp_path):
         path.write_text(altered)
         with pytest.raises((ValueError, TypeError), match=r"damaged|lacks"):
             qs.DiffusionDensity.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [qs.DiffusionDensity, qs.DiffusionImputer, qs.DiffusionOutliers],
+    ids=lambda k: k.__name__,
+)
+def test_the_device_that_trains(kind, monkeypatch):
+    """It is passed on to the training, and one that is not there is an error before that."""
+    x = np.random.default_rng(0).standard_normal((80, 2))
+    with pytest.raises(ValueError, match="there is no device 'nowhere': this machine has"):
+        kind(device="nowhere").fit(x)
+    asked = []
+
+    def recorded(model, *args, device, **how):
+        asked.append(device)
+        return SimpleNamespace(step=1, speed={"examples_per_second": 1.0})
+
+    monkeypatch.setattr("quasistatic.estimators.fitted.fit", recorded)
+    kind(steps=3, width=8, device="cpu").fit(x)
+    assert asked
+    assert set(asked) == {"cpu"}

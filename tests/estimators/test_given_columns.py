@@ -244,6 +244,19 @@ def test_what_cannot_be_given_is_an_error_that_names_it(given, error, says, dens
         density.sample(1, given=given)
 
 
+@pytest.mark.parametrize(
+    ("other", "parameters", "says"),
+    [
+        (None, {"method": "x"}, "'method' parameter"),
+        (None, {"draws": 0}, "'draws' parameter"),
+        (3, {}, "other must be a TableEstimator"),
+    ],
+)
+def test_an_estimator_of_another_checks_its_parameters(other, parameters, says, density):
+    with pytest.raises((TypeError, ValueError), match=says):
+        qs.DiffusionImputer.of(density if other is None else other, **parameters)
+
+
 @pytest.fixture(scope="module")
 def dated():
     rng = np.random.default_rng(1)

@@ -134,6 +134,13 @@ def test_labels_keep_their_type():
         assert (found == labels).mean() > 0.95
 
 
+def labels_with(hole: object, x: pd.DataFrame) -> np.ndarray:
+    """Labels of which the fourth is missing."""
+    labels = np.array(["a", "b"], object)[np.arange(len(x)) % 2]
+    labels[3] = hole
+    return labels
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -144,6 +151,20 @@ def test_labels_keep_their_type():
         (lambda x, y: qs.DiffusionRegressor().fit(x, np.ones(len(x))), "nothing to predict"),
         (lambda x, y: qs.DiffusionRegressor().fit(x, np.where(y > 12, np.nan, y)), "NaN"),
         (lambda x, y: qs.DiffusionRegressor().fit(x, y).predict_quantiles(x, [0.0]), "between"),
+        *(
+            (lambda x, y, hole=hole: qs.DiffusionClassifier().fit(x, labels_with(hole, x)), says)
+            for hole, says in (
+                (None, "1 of 60 labels are missing, the first in row 3"),
+                (np.nan, "NaN: 1 of 60 labels"),
+                (pd.NA, "Drop such rows"),
+            )
+        ),
+        (
+            lambda x, y: qs.DiffusionClassifier().fit(
+                x, pd.Series([1, 0, None] * 20, dtype="Int64")
+            ),
+            "20 of 60 labels are missing, the first in row 2",
+        ),
     ],
 )
 def test_wrong_targets_are_errors_that_say_so(call, says):

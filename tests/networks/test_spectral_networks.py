@@ -8,10 +8,23 @@ import torch
 import quasistatic as qs
 from conftest import assert_mean, close
 from quasistatic.diagnostics.oracles import Moments
-from quasistatic.distributions.mixtures import CosineBasis, GaussianBlock, Mixture, SpectralBlock
+from quasistatic.distributions.mixtures import (
+    CosineBasis,
+    GaussianBlock,
+    LawPerClass,
+    Mixture,
+    SpectralBlock,
+)
 from quasistatic.heads import CorrectedLevels
 from quasistatic.kernels import GaussianKernel, schedules
-from quasistatic.networks import DiT, Padded, SpectralDenoiser, SpectralResidual, UNet
+from quasistatic.networks import (
+    DiT,
+    Padded,
+    PerClassDenoiser,
+    SpectralDenoiser,
+    SpectralResidual,
+    UNet,
+)
 
 SHAPE = (2, 3, 4)
 
@@ -335,3 +348,100 @@ def test_bad_parts_get_a_clear_error():
         CorrectedLevels().bind(qs.Continuous(2), kernel())
     with pytest.raises(TypeError, match="signal and noise scales"):
         CorrectedLevels().bind(qs.Binary(2), qs.BinomialKernel(schedules.erase_evenly(5)))
+
+
+# --- a law for each class
+
+
+def laws(classes: int = 3, axes: int = 0) -> LawPerClass:
+    """Laws that differ, each in a basis of its own."""
+    found = []
+    for k in range(classes):
+        rng, plain = torch.Generator().manual_seed(k), CosineBasis.plain(SHAPE, axes)
+        turned = torch.linalg.qr(torch.randn(plain.directions.shape, generator=rng))[0]
+        mean = 0.4 * torch.randn(2, plain.width, generator=rng)
+        variance = 0.1 + torch.rand(2, plain.width, generator=rng)
+        block = SpectralBlock(CosineBasis(SHAPE, axes, turned), mean, variance)
+        found.append(Mixture(torch.tensor([0.3, 0.7]).log(), (block,)))
+    return LawPerClass(torch.tensor([0.5, 0.3, 0.2]).log(), tuple(found))
+
+
+def whole(of: LawPerClass) -> Mixture:
+    """p(x) as one mixture of full matrices."""
+    blocks = [law.blocks[0].dense for law in of.laws]
+    weight = [law.log_weight + p for law, p in zip(of.laws, of.log_prior, strict=True)]
+    return Mixture(torch.cat(weight), (GaussianBlock.joined(blocks),))
+
+
+def labelled_model(of: LawPerClass, chain: GaussianKernel) -> qs.Diffusion:
+    inner = UNet((8, 3, 4), 4, (1,), 1, (), condition=3)
+    network = SpectralResidual(
+        SHAPE, of.laws[0].blocks[0].basis.axes, 2, chain.steps, inner, False, 3
+    )
+    network.denoiser.start_at(of, chain.schedule.log_snr[1:])
+    return qs.Diffusion(
+        qs.Continuous(SHAPE), chain, qs.Corrected(), network, qs.conditions.ClassLabel(3)
+    )
+
+
+@pytest.mark.parametrize("axes", [0, 2])
+def test_given_a_class_the_denoiser_is_its_law_s_and_else_that_of_all(axes, rng, monkeypatch):
+    of, chain = laws(axes=axes), kernel()
+    network = PerClassDenoiser(SHAPE, axes, 2, chain.steps, 3)
+    network.start_at(of, chain.schedule.log_snr[1:])
+    x_t, t = noisy(of.laws[1], chain, rng)
+    label = torch.arange(len(x_t)) % 4  # the fourth is not given
+    codes = torch.nn.functional.one_hot(label, 4)[:, :3].to(x_t)
+    exact = [
+        Mixture(law.log_weight, (law.blocks[0].dense,)).denoise(
+            x_t.flatten(1), network.level(t / chain.steps)
+        )
+        for law in of.laws
+    ]
+    exact.append(whole(of).denoise(x_t.flatten(1), network.level(t / chain.steps)))
+    for on_host in (True, False):  # all classes of all rows, as on a GPU
+        if not on_host:
+            monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        found = network.denoise(x_t, t / chain.steps, codes)
+        for k, expected in enumerate(exact):
+            rows = label == k
+            assert close(found.mean[rows].flatten(1), expected.mean[rows])
+            assert close(found.variance[rows].flatten(1), expected.variance[rows])
+        signal, noise = chain.signal(t, x_t), chain.noise(t, x_t)
+        assert close(signal * found.mean + noise * found.eps, x_t)
+        assert close(found.free, 1 - (signal / noise) ** 2 * found.variance, atol=1e-9)
+
+
+def test_before_training_the_model_has_the_exact_density_of_each_class(rng):
+    of, chain = laws(), kernel(60)
+    model, x = labelled_model(of, chain), of.laws[2].sample(12, rng)
+    raw, each = x.reshape(-1, *SHAPE), of.log_prob_of_classes(x)
+    method = qs.likelihood.ContinuousTime(4)
+    for k in range(3):
+        assert close(model.score(raw, given=k, method=method, rng=0).nats, each[:, k])
+    assert close(model.score(raw, method=method, rng=0).nats, whole(of).log_prob(x))
+    found = model.classify(raw, 24, 16, rng=0, prior=of.log_prior.exp().tolist())
+    assert (found.label == of.log_posterior(x).argmax(1)).double().mean() > 0.9
+
+
+def test_a_model_is_saved_with_the_laws_of_its_classes(rng, tmp_path):
+    model = labelled_model(laws(), kernel())
+    model.save(tmp_path)
+    again = qs.load(tmp_path)
+    x = laws().laws[0].sample(4, rng).reshape(-1, *SHAPE)
+    for y in (None, 1):
+        assert torch.equal(model.score(x, rng=0, given=y).nats, again.score(x, rng=0, given=y).nats)
+    assert (
+        "classes" not in residual(law(), kernel()).__dict__ or not residual(law(), kernel()).classes
+    )
+
+
+def test_laws_of_classes_that_do_not_fit_get_a_clear_error():
+    inner = UNet((8, 3, 4), 4, (1,), 1, (), condition=4)
+    with pytest.raises(ValueError, match="condition=3"):
+        SpectralResidual(SHAPE, 2, 2, 40, inner, False, 3)
+    with pytest.raises(ValueError, match="3 classes need as many laws"):
+        LawPerClass(torch.zeros(3), laws().laws[:2])
+    space = qs.Continuous(SHAPE)
+    with pytest.raises(ValueError, match=r"ClassLabel\(3\)"):
+        qs.spectral_model(space, laws(), width=4)

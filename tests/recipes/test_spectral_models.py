@@ -102,3 +102,36 @@ def test_what_is_no_picture_gets_a_clear_error():
     dense = GaussianBlock.full(torch.zeros(1, 4), torch.eye(4)[None])
     with pytest.raises(TypeError, match="a law of one SpectralBlock"):
         qs.spectral_model(qs.Continuous(4), Mixture(torch.zeros(1), (dense,)))
+
+
+def test_a_law_for_each_class_starts_a_model_of_labelled_images():
+    """Two classes whose waves have other directions: before training, the class is known."""
+    y = torch.arange(400) % 2
+    x = waves(400, 1)
+    x = torch.where(y[:, None, None] == 1, x, x.mT)
+    space, condition = qs.Quantized((8, 8), 64, 2.0), qs.conditions.ClassLabel(2, ("a", "b"))
+    found = qs.spectral_law_per_class(space, x[:300], y[:300], condition)
+    model = qs.spectral_model(space, found.law, width=8, steps=200, condition=condition)
+    test, label = x[300:340], y[300:340]
+    assert (model.classify(test, 4, rng=0).label == label).all()
+    own, other = (
+        model.score(test, 40, given=g, rng=0).bits_per_dim.mean() for g in (label, 1 - label)
+    )
+    assert own < other - 0.1
+    one = qs.spectral_law(space, x[:300])
+    assert found.held_out > one.held_out
+    assert "2 classes" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        ([0, 1], "2 labels for 20 examples"),
+        ([0] * 20, "class 1 has 0 examples"),
+        ([0, 2] * 10, "no class 2"),
+    ],
+)
+def test_labels_that_do_not_fit_get_a_clear_error(y, says):
+    space = qs.Quantized((8, 8), 64, 2.0)
+    with pytest.raises(ValueError, match=says):
+        qs.spectral_law_per_class(space, waves(20, 0), y, qs.conditions.ClassLabel(2))

@@ -51,6 +51,9 @@ ONE_OF_EACH = [
     "reals learned",
     "classes absorbing",
     "table with holes",
+    "spectral dequantized",
+    "spectral levels",
+    "network of diffusers",
 ]
 """Cases with every kernel, space and objective, and each way that a head makes a law."""
 

@@ -150,15 +150,18 @@ def number_within(
         raise ValueError(f"{name} must be a number in {limits}, got {value!r}")
 
 
-def instance_of(name: str, value: object, kind: type, example: str) -> None:
+def instance_of(name: str, value: object, kind: type | tuple[type, ...], example: str) -> None:
     """Checks the type of an argument.
 
     Raises:
-        TypeError: if it is not an instance of `kind`; the message gives the example.
+        TypeError: if it is not an instance of `kind`, or of one of several; the message gives the
+            example.
     """
     if not isinstance(value, kind):
         got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
-        raise TypeError(f"{name} must be a {kind.__name__} such as {example}, got {got[:80]}")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or a ".join(each.__name__ for each in kinds)
+        raise TypeError(f"{name} must be a {wanted} such as {example}, got {got[:80]}")
 
 
 def numbers_of(name: str, values: Any) -> Tensor:

@@ -86,6 +86,7 @@ class DiffusersFolder:
             each other, as older pipelines have them.
 
     Raises:
+        NotADirectoryError: if it is a file: which folder to give.
         FileNotFoundError: if a file is missing: which.
         ValueError: if the pipeline has no law of pixels (why), or a file is damaged.
     """
@@ -93,6 +94,12 @@ class DiffusersFolder:
     path: Path
 
     def __post_init__(self) -> None:
+        if self.path.is_file():
+            raise NotADirectoryError(
+                f"{self.path} is a file, and from_diffusers takes the folder that "
+                "`save_pretrained` of diffusers wrote, with the configuration of the network and "
+                f"of the scheduler: give {self._folder_of_file}"
+            )
         if (self.path / INDEX).is_file():
             self._require_pixels(read_json(self.path / INDEX, "restore a copy"))
         elif not (self.path / CONFIG).is_file():
@@ -100,6 +107,15 @@ class DiffusersFolder:
                 f"{self.path} holds neither {INDEX} nor {CONFIG}: give the folder that "
                 "`save_pretrained` of diffusers wrote"
             )
+
+    @property
+    def _folder_of_file(self) -> str:
+        """What to give in place of a file."""
+        inside = self.path.parent
+        whole = inside.parent if inside.name in ("unet", "transformer", "scheduler") else inside
+        if is_diffusers(whole):
+            return repr(str(whole))
+        return "the whole folder; for one file of another code see from_improved_diffusion"
 
     @property
     def unet_folder(self) -> Path:

@@ -124,7 +124,7 @@ def naming(folder: Path) -> Iterator[None]:
 
 
 def _existing(folder: Path) -> Path:
-    if not folder.is_dir():
+    if not folder.exists():
         raise FileNotFoundError(f"there is no folder {folder}")
     return folder
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..model import Model
 from .blocks import Block, decode, encode
-from .chain import BINS, Chain
+from .chain import Chain
 from .compatibility import chain_of, check_header, given_digest
 from .errors import DamagedValues
 from .float_reproducibility import fingerprint, platform_facts, reproducible_floats
@@ -317,7 +317,7 @@ def header_of(
         dtype=x.dtype.str,
         count=len(x),
         times=tuple(chain.times),
-        bins=BINS,
+        bins=chain.bins,
         together=together,
         block=block,
         order=order,

@@ -90,6 +90,9 @@ class ClassLabel(Condition):
             )
         return torch.from_numpy(flat.astype(np.int64))
 
+    def text(self, code: Tensor) -> str:
+        return self.name(int(code.argmax())) if code.any() else "not given"
+
     def name(self, index: int) -> str:
         """The name of a class, its number if it has none."""
         return self.names[index] if self.names else str(index)

@@ -56,6 +56,10 @@ class Condition(abc.ABC):
             "classified by Bayes' rule"
         )
 
+    def text(self, code: Tensor) -> str:
+        """A value for people to read, from its code (width,)."""
+        return ", ".join(f"{number:g}" for number in code.tolist())
+
     def dropped(self, code: Tensor, share: float, rng: torch.Generator | None) -> Tensor:
         """Codes in which the condition is removed from a share of the examples.
 

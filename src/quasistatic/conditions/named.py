@@ -52,6 +52,13 @@ class Named(Condition):
             start += each.width
         return tuple(found)
 
+    def text(self, code: Tensor) -> str:
+        each = []
+        for (start, part), name in zip(self.parts, self.named, strict=True):
+            own = code[start : start + part.width]
+            each += [f"{name} {part.text(own)}"] if own.any() else []
+        return "{" + ", ".join(each) + "}"
+
     def encode(self, y: object) -> Tensor:
         if not isinstance(y, Mapping):
             raise TypeError(

@@ -77,6 +77,13 @@ class Vector(Condition):
     def width(self) -> int:
         return 2 * self.size
 
+    def text(self, code: Tensor) -> str:
+        mean, scale = (numbers_of(name, getattr(self, name)) for name in ("mean", "scale"))
+        values = code[: self.size].double() * scale + mean
+        known = code[self.size :] > 0
+        each = [f"{v:.4g}" if k else "nan" for v, k in zip(values.tolist(), known, strict=True)]
+        return each[0] if self.size == 1 else f"({', '.join(each)})"
+
     def encode(self, y: object) -> Tensor:
         rows = _rows(as_tensor(y, "given").detach().cpu().double(), self.size)
         known = ~rows.isnan()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .moments import central_moments, exp_, joint, rows_at_once, tilt_gradients
+from .moments import central_moments, exp_, fused_kernels, joint, rows_at_once, tilt_gradients
 from .on_lattice import OnLattice
 
 
@@ -58,6 +58,9 @@ def _table_moments(
     Returns:
         log Z, shape (N,), and E[d], Var[d] and the third and fourth central moments, shape (N, 4).
     """
+    fused = fused_kernels(logits.device, len(values))
+    if fused is not None:
+        return fused.table_moments(logits, slope, precision, pivot, values)
     tilt = slope, precision, pivot
     log_Z, moments = logits.new_empty(len(logits)), logits.new_empty(len(logits), 4)
     n = rows_at_once(len(values), logits.device)
@@ -91,6 +94,11 @@ def _table_gradient(
     moments: Tensor,
     upstream: Tensor,
 ) -> Tensor:
+    fused = fused_kernels(logits.device, len(values))
+    if fused is not None:
+        return fused.table_gradient(
+            logits, slope, precision, pivot, values, log_Z, moments, upstream
+        )
     tilt = slope, precision, pivot
     by_logits = torch.empty_like(logits, memory_format=torch.contiguous_format)
     n = rows_at_once(len(values), logits.device)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .moments import central_moments, exp_, joint, rows_at_once, tilt_gradients
+from .moments import central_moments, exp_, fused_kernels, joint, rows_at_once, tilt_gradients
 from .on_lattice import OnLattice
 
 
@@ -97,6 +97,23 @@ def _mixture_moments(
         log Z, shape (N,); E[d], Var[d] and two more central moments, shape (N, 4); and the
             derivatives by log-weight, loc and log-scale, shape (N, 3, K, 3) or (0, 3, K, 3).
     """
+    fused = fused_kernels(share.device, len(values) * share.shape[1])
+    if fused is not None:
+        return fused.mixture_moments(learn, values, share, loc, log_scale, slope, precision, pivot)
+    return _reference_moments(learn, values, share, loc, log_scale, slope, precision, pivot)
+
+
+def _reference_moments(
+    learn: bool,
+    values: Tensor,
+    share: Tensor,
+    loc: Tensor,
+    log_scale: Tensor,
+    slope: Tensor,
+    precision: Tensor,
+    pivot: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`_mixture_moments` in PyTorch, a part of the rows at a time."""
     inputs = share, loc, log_scale, slope, precision, pivot
     like, (count, k), levels = inputs[0], inputs[0].shape, len(values)
     log_Z, moments = like.new_empty(count), like.new_empty(count, 4)

@@ -1,15 +1,29 @@
 """Moments of scalars on finitely many levels, a few thousand at a time, and their tilts."""
 
-__all__ = ["central_moments", "exp_", "joint", "rows_at_once", "tilt_gradients"]
+__all__ = [
+    "central_moments",
+    "exp_",
+    "fused_kernels",
+    "joint",
+    "rows_at_once",
+    "tilt_gradients",
+]
 
+import functools
+import importlib
+import importlib.util
 import math
+import warnings
 from collections.abc import Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
 _CACHED = 1 << 18
 _AT_ONCE = 1 << 25
+_LARGEST_TILE = 1 << 13
+"""Numbers for each scalar up to which the registers of a GPU hold them."""
 
 
 def rows_at_once(width: int, device: torch.device) -> int:
@@ -24,6 +38,64 @@ def rows_at_once(width: int, device: torch.device) -> int:
         At least 1.
     """
     return max(1, (_CACHED if device.type == "cpu" else _AT_ONCE) // width)
+
+
+class Kernels(Protocol):
+    """The functions of :mod:`.fused`."""
+
+    def mixture_moments(
+        self, learn: bool, values: Tensor, *rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]: ...
+
+    def table_moments(
+        self, logits: Tensor, slope: Tensor, precision: Tensor, pivot: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def table_gradient(
+        self,
+        logits: Tensor,
+        slope: Tensor,
+        precision: Tensor,
+        pivot: Tensor,
+        values: Tensor,
+        log_Z: Tensor,
+        moments: Tensor,
+        upstream: Tensor,
+    ) -> Tensor: ...
+
+
+def fused_kernels(device: torch.device, width: int) -> Kernels | None:
+    """The fused kernels where they serve: on CUDA devices where Triton works.
+
+    Args:
+        device: where the numbers are.
+        width: numbers for each scalar.
+
+    Returns:
+        None where PyTorch has to do the work.
+    """
+    if device.type != "cuda" or width > _LARGEST_TILE:
+        return None
+    return _working_kernels(device)
+
+
+@functools.cache
+def _working_kernels(device: torch.device) -> Kernels | None:
+    """The fused kernels, if they can be compiled for the device: Triton needs a C compiler too."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    fused = cast(Kernels, importlib.import_module(".fused", __package__))
+    numbers = torch.zeros(1, 2, device=device)
+    try:
+        fused.table_moments(numbers, numbers[:, 0], numbers[:, 0], numbers[:, 0], numbers[0])
+    except Exception as error:  # a compiler that we do not own
+        warnings.warn(
+            f"the fused kernels for data with levels cannot be compiled here ({error!r:.200}): "
+            "PyTorch does their work, several times slower",
+            stacklevel=2,
+        )
+        return None
+    return fused
 
 
 def exp_(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from .._utils.devices import find_device
 from .._utils.naming import counted
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture
@@ -43,6 +44,8 @@ class FitPlan:
         space: of the real columns; None chooses the one with the best held-out likelihood.
         seed: of all random draws.
         verbose: whether progress is shown.
+        device: that trains a network, see :class:`~quasistatic.training.Engine`; the model stays
+            there.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -55,6 +58,7 @@ class FitPlan:
     space: Space | None = None
     seed: int = 0
     verbose: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 0:
@@ -65,6 +69,7 @@ class FitPlan:
             raise ValueError(f"width must be 1 or more, got {self.width}")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation is a share of the rows, got {self.validation}: 0.15, say")
+        find_device(self.device)
 
     def split(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """The indices of the training rows and of the validation rows."""
@@ -80,13 +85,15 @@ class FitPlan:
             steps = min(steps, self.steps_in(60 * self.minutes, model, train, how))
         how = replace(how, steps=steps, seed=self.seed, validations=min(how.validations, steps))
         with Display(quiet=not self.verbose).progress("fit") as show:
-            return fit(model, train, valid, callbacks=[show], settings=how).step
+            shows = [show]
+            return fit(model, train, valid, callbacks=shows, settings=how, device=self.device).step
 
     def steps_in(self, seconds: float, model: Diffusion, train: np.ndarray, how: Fit) -> int:
         """How many steps fit into so many seconds, by timing a few; the model is restored."""
         before = {name: value.clone() for name, value in model.state_dict().items()}
         few = replace(how, steps=8, validations=0)
-        pace = fit(model, train, settings=few, progress=False).speed["examples_per_second"]
+        timed = fit(model, train, settings=few, progress=False, device=self.device)
+        pace = timed.speed["examples_per_second"]
         model.load_state_dict(before)
         return max(1, int(seconds * pace / min(how.batch, len(train))))
 

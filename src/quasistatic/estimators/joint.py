@@ -1,6 +1,6 @@
 """What the classifier and the regressor share: one law of the columns of X and of y."""
 
-__all__ = ["JointEstimator"]
+__all__ = ["JointEstimator", "require_known"]
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,9 @@ from .._utils import files
 from ..distributions.mixtures import Mixture, SharedDraws
 from ..distributions.mixtures.fitting import completed_for_learning, stacked
 from ..spaces import Table
+from ..spaces.columns import AtomColumn
 from ..spaces.frames import Frame, Series
+from ..spaces.inference import infer_column
 from .base import TableEstimator
 from .closed_form import FittedLaw, encoded, law_of
 from .table_columns import in_spaces, table_of
@@ -79,7 +81,7 @@ class JointEstimator(TableEstimator):
             self.target_ += "_"
         target = Series(self.target_, "float64", numbers=y.astype(np.float64))
         joint = Frame(frame.source, (*frame.columns, target))
-        types = {c.name: "numeric" for c in frame.columns if _is_number(c)}
+        types = {c.name: _number_type(c) for c in frame.columns if _is_number(c)}
         types |= dict(self.types or {})
         table = table_of(joint, types | {self.target_: kind}, None)
         rows = table.read(joint).numpy()
@@ -121,8 +123,42 @@ class JointEstimator(TableEstimator):
         return law_of(self.fitted_)
 
 
+def _number_type(series: Series) -> str:
+    """Numbers are real, unless some of them are repeated exactly."""
+    return "atoms" if isinstance(infer_column(series, "atoms"), AtomColumn) else "numeric"
+
+
 def _is_number(series: Series) -> bool:
     """Whether a column is one of more than two numbers."""
     if series.numbers is None or series.is_category:
         return False
     return len(np.unique(series.numbers[~series.missing])) > 2
+
+
+def require_known(y: Any, what: str) -> None:
+    """Refuses a target with missing values: NaN, None or what pandas has for one.
+
+    Args:
+        y: the target of each row.
+        what: its values, for the message.
+
+    Raises:
+        ValueError: if one is missing: which, and what to do.
+    """
+    array = np.asarray(y, dtype=object) if hasattr(y, "isna") else np.asarray(y)
+    if array.dtype.kind not in "fO" or array.ndim > 2:
+        return
+    missing = np.array([_is_missing(each) for each in array.ravel()], bool)
+    if missing.any():
+        raise ValueError(
+            f"Input y contains NaN: {int(missing.sum())} of {len(missing)} {what} are missing, the "
+            f"first in row {int(missing.argmax())}. Drop such rows from X and y; a row without its "
+            "target teaches nothing about p(y | x)"
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)  # NaN is not equal to itself
+    except (TypeError, ValueError):  # pandas.NA is neither equal nor unequal; others are arrays
+        return not isinstance(value, np.ndarray | list)

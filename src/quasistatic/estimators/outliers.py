@@ -64,7 +64,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         conformal: "cross" or "split".
         calibration: share of the rows that "split" sets aside for p-values.
         steps, minutes, width, validation, evaluations, space, types, identity, random_state,
-            verbose: of :class:`DiffusionDensity`.
+            verbose, device: of :class:`DiffusionDensity`.
 
     Attributes:
         offset_: the log-density below which a row without holes is an outlier, in nats.
@@ -101,6 +101,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         identity: Sequence[str] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        device: str = "auto",
     ) -> None:
         self.level = level
         self.conformal = conformal
@@ -115,6 +116,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.identity = identity
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fits a table, as :meth:`DiffusionDensity.fit` does; nearly all rows should be ordinary.

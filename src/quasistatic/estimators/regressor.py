@@ -15,7 +15,7 @@ from torch import Tensor
 from ..distributions.mixtures import RealLaw, RowsGivenOthers
 from ..spaces.columns import NumericColumn
 from .closed_form import fit_law
-from .joint import JointEstimator
+from .joint import JointEstimator, require_known
 
 POINTS = 200
 """Quantiles of which the mean is taken where y is bent by a power."""
@@ -55,6 +55,7 @@ class DiffusionRegressor(RegressorMixin, JointEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
+        require_known(y, "numbers")
         flat = column_or_1d(y, warn=True)
         kind = np.float64
         numbers = check_array(flat, ensure_2d=False, dtype=kind, input_name="y")  # pyright: ignore[reportArgumentType]

@@ -5,8 +5,17 @@ from .adaptive_budget import bound_to
 from .classification import Classification, classify
 from .continuous_time import continuous
 from .elbo import bound
+from .flow_map import FlowMapScore, flow_map_score
 from .importance import importance
-from .methods import AdaptiveBound, ContinuousTime, Elbo, Flow, Importance, Method
+from .methods import (
+    AdaptiveBound,
+    ContinuousTime,
+    Elbo,
+    Flow,
+    FlowMapDensity,
+    Importance,
+    Method,
+)
 from .probability_flow import flow
 from .sandwich_bounds import Sandwich, sandwich
 from .score import BoundScore, ContinuousScore, FlowScore, ImportanceScore, Score
@@ -19,6 +28,8 @@ __all__ = [
     "ContinuousTime",
     "Elbo",
     "Flow",
+    "FlowMapDensity",
+    "FlowMapScore",
     "FlowScore",
     "Importance",
     "ImportanceScore",
@@ -30,6 +41,7 @@ __all__ = [
     "classify",
     "continuous",
     "flow",
+    "flow_map_score",
     "importance",
     "sandwich",
 ]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator, permutation, uniform
+from .._utils.validation import numbers_of, whole_number
 from ..conditions import ClassLabel
 from ..model import Model
 from .terms import term_of, term_times
@@ -99,9 +100,8 @@ def classify(
     condition = model.require_condition()
     values = condition.values()
     assert isinstance(condition, ClassLabel)  # the one that has values
-    for name, number, least in (("rounds", rounds, 2), ("each", each, 2)):
-        if number < least:
-            raise ValueError(f"{name} must be {least} or more, got {number}")
+    for name, number in (("rounds", rounds), ("each", each)):
+        whole_number(name, number, 2)
     source, checked = as_generator(rng), model.space.check(raw).to(model.blank(1))
     log_prior = _log_prior(prior, condition.classes).to(checked.device)
     codes = values.to(checked)
@@ -119,7 +119,7 @@ def classify(
 def _log_prior(prior: Sequence[float] | None, classes: int) -> Tensor:
     if prior is None:
         return torch.full((classes,), -math.log(classes), dtype=torch.float64)
-    share = torch.as_tensor(prior, dtype=torch.float64)
+    share = numbers_of("prior", prior)
     if share.shape != (classes,) or not (share >= 0).all() or abs(float(share.sum()) - 1) > 1e-6:
         raise ValueError(
             f"a prior has a probability for each of {classes} classes, summing to 1, got {prior}"

@@ -1,6 +1,14 @@
 """Ways to score, as objects: `model.score(x, method=Importance(16))`."""
 
-__all__ = ["AdaptiveBound", "ContinuousTime", "Elbo", "Flow", "Importance", "Method"]
+__all__ = [
+    "AdaptiveBound",
+    "ContinuousTime",
+    "Elbo",
+    "Flow",
+    "FlowMapDensity",
+    "Importance",
+    "Method",
+]
 
 import abc
 from collections.abc import Sequence
@@ -13,6 +21,7 @@ from ..model import Model
 from .adaptive_budget import bound_to
 from .continuous_time import continuous
 from .elbo import bound
+from .flow_map import flow_map_score
 from .importance import importance
 from .probability_flow import flow
 from .score import Score
@@ -132,6 +141,34 @@ class Flow(Method):
         rng: Rng = None,
     ) -> Score:
         return flow(model, raw, times, self.probes, self.draws, rng)
+
+
+@dataclass(frozen=True)
+class FlowMapDensity(Method):
+    """The learned flow map of a distilled model (F2D2): :func:`flow_map_score`. It is an estimate
+    in few evaluations, and not a bound. It has times of its own, so `times` must be left out.
+
+    Args:
+        evaluations: steps of the map; None for the most that were trained.
+        draws: the number of draws of x_1 for each example.
+    """
+
+    evaluations: int | None = None
+    draws: int = 1
+
+    def __call__(
+        self,
+        model: Model,
+        raw: object,
+        times: int | Sequence[int] | Tensor | None = None,
+        rng: Rng = None,
+    ) -> Score:
+        if times is not None:
+            raise ValueError(
+                "a flow map has times of its own: leave them out, and give "
+                "FlowMapDensity(evaluations) for the number of its steps"
+            )
+        return flow_map_score(model, raw, self.evaluations, self.draws, rng)
 
 
 @dataclass(frozen=True)

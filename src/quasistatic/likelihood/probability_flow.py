@@ -1,9 +1,10 @@
 r"""The probability flow: the density of the ODE that maps noise to data, along fixed steps."""
 
-__all__ = ["flow"]
+__all__ = ["FlowPoint", "flow", "follow", "trace_vectors"]
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from ..distributions import total
 from ..kernels import SignalNoise
 from ..kernels.flow import LogSNR, flow_step
 from ..model import Model
-from .path_weights import last
+from .path_weights import last, prior_alone
 from .score import FlowScore
 
 
@@ -61,12 +62,11 @@ def flow(
         rows = checked.repeat_interleave(draws, 0)
         pieces = model.repeated(draws).chunks(rows)
         parts = [_flow(part, each, grid, probes, rng) for part, each in pieces]
-    density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
-    weights = density + edge
-    terms = {"density": density.mean(1), "edge": edge.mean(1)}
+    each = {name: torch.cat([part[name] for part in parts]).reshape(-1, draws) for name in parts[0]}
+    weights = torch.stack(list(each.values())).sum(0)
+    terms = {name: values.mean(1) for name, values in each.items()}
     terms["reweighting"] = weights.logsumexp(1) - math.log(draws) - weights.mean(1)
-    x_0 = model.space.encode(checked, rng)
-    null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+    null = prior_alone(model, checked, rng)
     share = ((weights.softmax(1) ** 2).sum(1) - 1 / draws).clamp(min=0).sqrt()
     noise = share if draws > 1 else torch.full_like(share, math.nan)
     freedom = torch.full_like(noise, draws - 1)
@@ -99,31 +99,68 @@ def _even_times(model: Model, count: int) -> Tensor:
 
 def _flow(
     model: Model, raw: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """log p(x_1) by the flow and the last step's part, each (B,), in nats."""
-    x_0 = model.space.encode(raw, rng).double()
+) -> dict[str, Tensor]:
+    """log p(x_1) by the flow, the last step's part and those of the draw of x_0, each (B,), in
+    nats."""
+    encoded = model.space.encode_weighted(raw, rng)
+    x_0 = encoded.x_0.double()
     at = torch.full((len(x_0),), int(times[0]), device=x_0.device)
     q = model.kernel.marginal(x_0, at)
     x_1 = q.sample(rng)
     edge = total(model.space.log_prob(last(model, x_1, at), x_0)) - total(q.log_prob(x_1))
-    return _log_density(model, x_1.detach(), times, probes, rng).detach(), edge.detach()
+    density = _log_density(model, x_1.detach(), times, probes, rng).detach()
+    return {"density": density, "edge": edge.detach()} | encoded.terms
 
 
 def _log_density(
     model: Model, x: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
 ) -> Tensor:
     """log p(x), with shape (B,), in nats, of x (B, *) at the first of the times."""
-    assert isinstance(model.kernel, SignalNoise)  # by _check
+    vectors = list(trace_vectors(x, probes, rng))
+    spread = x.new_zeros(len(x))
+    for point in follow(model, x, times, vectors):
+        x, spread = point.x, point.spread
+    return total(model.kernel.prior(x).log_prob(x)) + spread
+
+
+@dataclass(frozen=True)
+class FlowPoint:
+    """A point of a trajectory of the flow.
+
+    Args:
+        x: x_t, with shape (B, *).
+        estimate: E[x_0 | x_t], with shape (B, *).
+        spread: log |det dx_t / dx| of the way there, with shape (B,), in nats; zero without
+            vectors for the trace.
+    """
+
+    x: Tensor
+    estimate: Tensor
+    spread: Tensor
+
+
+def follow(
+    model: Model, x: Tensor, times: Tensor, vectors: Sequence[Tensor] = ()
+) -> Iterator[FlowPoint]:
+    """The points of the flow's trajectory at some times, by steps of order 2.
+
+    Args:
+        model: with a probability flow.
+        x: where it starts, at the first of the times, with shape (B, *), in float64.
+        times: all rising or all falling, from 1 to T, with shape (k,).
+        vectors: for the trace of the Jacobian, see :func:`trace_vectors`.
+    """
+    assert isinstance(model.kernel, SignalNoise)  # as callers have checked
     table = model.kernel.schedule
     tables = table.log_alpha_bar.detach().cpu(), table.log_noise.detach().cpu()
     signal, noise = (0.5 * each[times] for each in tables)
-    dims, fall = x[0].numel(), noise[-1] - noise[0]
+    dims, fall = x[0].numel(), noise - noise[0]
     rho, signal, noise = noise - signal, signal.exp(), noise.exp()
     # The trace is integrated over asinh(signal / noise), which stays finite where no signal is
     # left: d x_0_hat / d x_t stays finite there, and signal d(log noise/signal) is its measure.
     measure, volume = torch.asinh(signal / noise), x.new_zeros(len(x))
-    vectors = list(_vectors(x, probes, rng))
     estimate, trace = _estimate_and_trace(model, x, times[0], vectors)
+    yield FlowPoint(x, estimate, volume)
     seen = [(times[:1].to(x.device), estimate)]  # the last estimates, the latest first
     for k in range(1, len(times)):
         known = seen if rho[k].isfinite() else seen[:1]
@@ -134,28 +171,30 @@ def _log_density(
         spent = trace
         estimate, trace = _estimate_and_trace(model, x, times[k], vectors)
         seen = [(times[k : k + 1].to(x.device), estimate), seen[0]]
-        volume = volume + (measure[k - 1] - measure[k]) * (spent + trace) / 2
-    return total(model.kernel.prior(x).log_prob(x)) + dims * fall - volume
+        if vectors:
+            volume = volume + (measure[k - 1] - measure[k]) * (spent + trace) / 2
+        yield FlowPoint(x, estimate, dims * fall[k] - volume if vectors else volume)
 
 
 def _estimate_and_trace(
-    model: Model, x: Tensor, t: Tensor, vectors: list[Tensor]
+    model: Model, x: Tensor, t: Tensor, vectors: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """E[x_0 | x_t] (B, *), and the trace of its Jacobian in x_t (B,) from vector-Jacobian products
-    with the given vectors."""
+    with the given vectors; zero without any."""
     at = t.to(x.device).expand(len(x))
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
+    with torch.set_grad_enabled(bool(vectors)):
+        x = x.detach().requires_grad_(bool(vectors))
         output = model.output(x.to(model.blank(1).dtype), at).double()
         estimate = model.head.estimate(model.kernel, output, x, at)
         products = [
             (v * torch.autograd.grad(estimate, x, v, retain_graph=True)[0]).flatten(1).sum(1)
             for v in vectors
         ]
-    return estimate.detach(), torch.stack(products).sum(0)
+    trace = torch.stack(products).sum(0) if products else x.new_zeros(len(x))
+    return estimate.detach(), trace
 
 
-def _vectors(x: Tensor, probes: int | None, rng: torch.Generator | None) -> Iterator[Tensor]:
+def trace_vectors(x: Tensor, probes: int | None, rng: torch.Generator | None) -> Iterator[Tensor]:
     """Vectors v (B, *) such that the sum of v' J v over them is the trace of J: exactly, or on
     average over random signs."""
     if probes is None:

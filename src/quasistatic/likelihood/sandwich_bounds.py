@@ -102,10 +102,13 @@ def sandwich(
 def _sandwich(
     model: Model, n: int, paths: int, times: Tensor, rng: torch.Generator | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    x_0, own = reverse_weight(model, n, times, rng)
-    rows = forward_weight(model.repeated(paths), x_0.repeat_interleave(paths, 0), times, rng)
+    raw, x_0, own = reverse_weight(model, n, times, rng)
+    encoded = model.space.encode_again(
+        raw.repeat_interleave(paths, 0), x_0.repeat_interleave(paths, 0), rng
+    )
+    rows = forward_weight(model.repeated(paths), encoded, times, rng)
     log_weights = rows.log.reshape(n, paths)
     # In the upper estimate, the path by which x_0 was drawn takes the place of one of the others.
     with_own = torch.cat([own.log[:, None], log_weights[:, 1:]], 1)
     lower, upper = (each.logsumexp(1) - math.log(paths) for each in (log_weights, with_own))
-    return model.space.decode(x_0), lower, upper
+    return raw, lower, upper

@@ -27,6 +27,7 @@ class Score:
         evaluations: network evaluations spent on each example.
         pilot: total network evaluations of a pilot that measured where to spend the others.
         freedom: the degrees of freedom of `noise`, with shape (N,).
+        given: whether y was given: every log p(x) here is then log p(x | y).
 
     Raises:
         ValueError: if the score of an example is NaN; the message says which.
@@ -45,6 +46,7 @@ class Score:
     evaluations: int
     pilot: int = 0
     freedom: Tensor = field(kw_only=True)
+    given: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         unknown = self.nats.isnan()
@@ -144,10 +146,11 @@ class Score:
         terms = ", ".join(
             f"{k} {v.double().mean() / math.log(2):.4g}" for k, v in self.terms.items()
         )
+        about = self.about.replace("p(x)", "p(x | y)") if self.given else self.about
         return (
             f"{head} bits an example ({each:.4g} bits a value as a code length)\n"
             f"  {len(self.null)} examples of {self.dims} values, {self.evaluations} evaluations "
-            f"each, {self.about}\n"
+            f"each, {about}\n"
             f"  terms in bits: {terms}"
         )
 

@@ -1,11 +1,14 @@
 """Networks: each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "Autoencoder",
     "DiT",
+    "PerClassDenoiser",
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
     "DiffusersUNet",
+    "FlowMapNetwork",
     "Multiscale",
     "Padded",
     "ResidualDenoiser",
@@ -14,12 +17,14 @@ __all__ = [
     "UNet",
 ]
 
+from .autoencoder import Autoencoder
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT
+from .flow_map import FlowMapNetwork
 from .mlp import MLP
 from .multiscale import Multiscale
 from .padded import Padded
 from .rbf import RBF
-from .spectral import SpectralDenoiser, SpectralResidual
+from .spectral import PerClassDenoiser, SpectralDenoiser, SpectralResidual
 from .unet import UNet

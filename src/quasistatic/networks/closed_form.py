@@ -151,8 +151,9 @@ class ClosedFormDenoiser(nn.Module):
             torch.cat([mean, rest[0]], 1), torch.cat([variance, rest[1]], 1), found.log_prior
         )
 
-    def log_prob(self, x_0: Tensor) -> Tensor:
-        """log p of the observed values of x_0 (B, *), with shape (B,), in nats, in its type."""
+    def log_prob(self, x_0: Tensor, given: Tensor | None = None) -> Tensor:
+        """log p of the observed values of x_0 (B, *), with shape (B,), in nats, in its type. The
+        law has no condition, and `given` changes nothing."""
         return self._law(x_0.dtype).log_prob(x_0.flatten(1))
 
     def _law(self, dtype: torch.dtype) -> Mixture:

@@ -10,8 +10,9 @@ from torch import Tensor
 class LawDenoiser(Protocol):
     """The exact denoiser of a law of x_0."""
 
-    def log_prob(self, x_0: Tensor) -> Tensor:
-        """log p of x_0 (B, *), with shape (B,), in nats."""
+    def log_prob(self, x_0: Tensor, given: Tensor | None = None) -> Tensor:
+        """log p of x_0 (B, *), with shape (B,), in nats; given codes of a condition (B, width), of
+        a law that has one."""
         ...
 
 

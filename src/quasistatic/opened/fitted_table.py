@@ -72,6 +72,7 @@ class TablePlan:
         steps: int | None,
         minutes: float | None,
         seed: int,
+        device: str = "auto",
     ) -> Self:
         """The plan to fit a table with these settings. The frame has all columns of the file."""
         density = DiffusionDensity(
@@ -81,6 +82,7 @@ class TablePlan:
             identity=(),  # the roles are decided for the whole file
             random_state=seed,
             verbose=True,
+            device=device,
         )
         return cls(density, frame.select(roles.modelled), reading, roles, style)
 

@@ -36,6 +36,7 @@ def fit_table(
     minutes: float | None = None,
     calibration: float = 0.1,
     dry_run: bool = False,
+    device: str = "auto",
     rng: Rng = 0,
     display: Display | None = None,
 ) -> Answer:
@@ -57,6 +58,8 @@ def fit_table(
         minutes: the maximum training time in minutes.
         calibration: share of the rows that is held back to calibrate the verb `outliers`.
         dry_run: only describe what would be fitted.
+        device: where a network is trained, if one is: "auto" for a GPU if there is one, or the name
+            of a device.
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
@@ -74,7 +77,7 @@ def fit_table(
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
     roles = Roles.infer(frame, _expanded(id, frame.columns), left, kinds)
-    plan = TablePlan.of(frame, reading, roles, file.style, kinds, steps, minutes, seed)
+    plan = TablePlan.of(frame, reading, roles, file.style, kinds, steps, minutes, seed, device)
     order = np.random.default_rng(seed).permutation(len(frame))
     held_back, used = np.split(order, [round(calibration * len(order))])
     table, columns, problems = _surveyed(source, file, frame, plan, roles)

@@ -14,6 +14,7 @@ __all__ = [
     "Digits",
     "Experiment",
     "Heartbeat",
+    "LatentBark",
     "MNIST",
     "OwnImages",
     "Recipe",
@@ -31,6 +32,7 @@ from .cifar10 import CIFAR10
 from .dead_leaves import DeadLeaves
 from .digits import Digits
 from .heartbeat import Heartbeat
+from .latent_bark import LatentBark
 from .mnist import MNIST
 from .recipe import Recipe
 from .swiss_roll import SwissRoll, SwissRollModern
@@ -48,6 +50,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "mnist": MNIST,
     "ablation": Ablation,
     "bark": Bark,
+    "latent-bark": LatentBark,
     "dead-leaves": DeadLeaves,
     "cifar10": CIFAR10,
 }

@@ -25,7 +25,8 @@ class MNIST(Recipe):
         given: `label` for a model of the images given their class; by default a model without a
             condition.
         start: `law` for a model that starts as the spectral law of the images, which the network
-            corrects; by default the network learns all.
+            corrects, or with `given` as one law for each class; by default the network learns
+            all.
         network: `dit` for a transformer over patches in place of the U-Net; it needs the start.
     """
 

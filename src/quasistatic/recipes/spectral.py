@@ -1,25 +1,39 @@
 r"""Pictures and signals: a spectral law in closed form, and a network that corrects it."""
 
-__all__ = ["NETWORKS", "SpectralChoice", "Weighed", "spectral_law", "spectral_model", "weighed"]
+__all__ = [
+    "NETWORKS",
+    "SpectralChoice",
+    "Weighed",
+    "spectral_law_per_class",
+    "spectral_law",
+    "spectral_model",
+    "weighed",
+]
 
 import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .._utils.randomness import Rng, as_generator, below
-from ..conditions import Condition
+from ..conditions import ClassLabel, Condition
 from ..diffusion import Diffusion
-from ..distributions.mixtures import Mixture, SpectralBlock
-from ..distributions.mixtures.fitting import SpectralChoice, SpectralFit
+from ..distributions.mixtures import LawPerClass, Mixture, SpectralBlock
+from ..distributions.mixtures.fitting import (
+    LawPerClassChoice,
+    LawPerClassFit,
+    SpectralChoice,
+    SpectralFit,
+)
 from ..heads import Corrected, CorrectedLevels, DenoisingHead
 from ..kernels import GaussianKernel
 from ..kernels.schedules import linear_log_snr
 from ..networks import DiT, Padded, SpectralResidual, UNet
-from ..spaces import Continuous, Dequantized, Quantized, Space
+from ..spaces import Continuous, Dequantized, Latent, Quantized, Space
 
 OF_LEVELS, LAST = 12.0, -7.0
 """The log-SNR of the first time for levels, where x_t tells neighbouring levels apart, and of the
@@ -40,6 +54,9 @@ PLACES, PATCHES = 1024, 256
 
 SURE = 2.0
 """Standard errors by which a network must win on held-out examples to be kept."""
+
+AT_ONCE = 2**20
+"""Raw values that are encoded at once."""
 
 FEWEST = 8
 """Examples that a spectral law is fitted to, at least."""
@@ -66,16 +83,61 @@ def spectral_law(
         ValueError: if the data do not fit the space, `axes` does not fit its shape, or there are
             fewer than 8 examples.
     """
+    x_0, fit = _prepared(space, examples, axes, seed)
+    return fit.best(x_0)
+
+
+def spectral_law_per_class(
+    space: Space,
+    examples: object,
+    y: object,
+    condition: ClassLabel,
+    *,
+    axes: int | None = None,
+    seed: int = 0,
+) -> LawPerClassChoice:
+    """Fits a spectral law of x_0 for each class to raw data of a space, in seconds.
+
+    Args:
+        space: see :func:`spectral_law`.
+        examples: raw data, an array (N, *shape).
+        y: the class of each example, by number or name.
+        condition: the classes.
+        axes: see :func:`spectral_law`.
+        seed: of the clusters, the held-out examples and the spreading.
+
+    Returns:
+        The laws, which candidate they are, and their mean log p(x_0 | y) of held-out examples, in
+        nats.
+
+    Raises:
+        TypeError: if the space is another one.
+        ValueError: if the data do not fit the space, there is another number of labels than of
+            examples, a label is no class, or a class has fewer than two examples.
+    """
+    x_0, fit = _prepared(space, examples, axes, seed)
+    labels = condition.indices(y)
+    if len(labels) != len(x_0):
+        raise ValueError(
+            f"y has {len(labels)} labels for {len(x_0)} examples: give one for each example"
+        )
+    return LawPerClassFit(fit, condition.classes).best(x_0, labels)
+
+
+def _prepared(
+    space: Space, examples: object, axes: int | None, seed: int
+) -> tuple[Tensor, SpectralFit]:
+    """x_0 of raw data, and what fits a spectral law to it."""
     rng = torch.Generator().manual_seed(seed)
     if isinstance(space, Quantized | Dequantized):
         spread = Dequantized(space.shape, space.count, space.spread)
         x_0 = spread.encode(space.check(examples).float(), rng)
         floor: float | None = (2 * space.spread / space.count) ** 2 / 12
-    elif isinstance(space, Continuous):
-        x_0, floor = space.encode(space.check(examples).float(), rng), None
+    elif isinstance(space, Continuous | Latent):
+        x_0, floor = _encoded(space, space.check(examples), rng), None
     else:
         raise TypeError(
-            f"a spectral law is of Quantized, Dequantized or Continuous data, got "
+            f"a spectral law is of Quantized, Dequantized, Continuous or Latent data, got "
             f"{type(space).__name__}"
         )
     if len(x_0) < FEWEST:
@@ -83,12 +145,18 @@ def spectral_law(
             f"a spectral law needs {FEWEST} examples or more, of which some are held out, got "
             f"{len(x_0)}"
         )
-    return SpectralFit(tuple(space.shape), axes, floor, seed=seed).best(x_0)
+    return x_0, SpectralFit(tuple(space.state), axes, floor, seed=seed)
+
+
+def _encoded(space: Space, raw: Tensor, rng: torch.Generator) -> Tensor:
+    """x_0 of checked raw data, a few at a time."""
+    rows = torch.split(raw, max(1, AT_ONCE // space.dims))
+    return torch.cat([space.encode(each.float(), rng) for each in rows])
 
 
 def spectral_model(
     space: Space,
-    law: Mixture,
+    law: Mixture | LawPerClass,
     *,
     steps: int = 1000,
     width: int = WIDTH,
@@ -102,19 +170,28 @@ def spectral_model(
     Args:
         space: of the raw data: `Quantized`, whose levels a logistic prior with the law's moments
             describes, or `Dequantized` or `Continuous`, for which the law's chain is exact.
-        law: of x_0, as :func:`spectral_law` fits it.
+        law: of x_0, as :func:`spectral_law` fits it; or one for each class, as
+            :func:`spectral_law_per_class` fits them.
         steps: T, the steps of the chain.
         width: channels of the network at its finest resolution, or a sixth of the width of a
             transformer.
         network: `UNet` or `DiT`.
         axes: how many of the last axes are places, as in :func:`spectral_law`.
-        condition: what y of p(x | y) is, for a model whose network takes it; the law is that of all
-            examples.
+        condition: what y of p(x | y) is, for a model whose network takes it. The law is that of
+            all examples, or with a ClassLabel one for each class.
+
+    Raises:
+        TypeError: if the law is no spectral one.
+        ValueError: if it has a law for each class, and the condition is not of as many classes.
     """
-    block = law.blocks[0]
-    if len(law.blocks) != 1 or not isinstance(block, SpectralBlock):
-        raise TypeError("a spectral model stands on a law of one SpectralBlock: use spectral_law")
-    shape = tuple(space.shape)
+    classes = law.classes if isinstance(law, LawPerClass) else 0
+    if classes and getattr(condition, "classes", None) != classes:
+        raise ValueError(
+            f"a law for each of {classes} classes needs condition=ClassLabel({classes}), got "
+            f"{condition!r:.60}"
+        )
+    block = _block_of(law)
+    shape = tuple(space.state)
     places = min(2, len(shape)) if axes is None else axes
     if isinstance(space, Quantized):
         head: DenoisingHead = CorrectedLevels()
@@ -125,9 +202,25 @@ def spectral_model(
     codes = 0 if condition is None else condition.width
     inner = _network(shape, places, width, network, codes)
     leave_out = isinstance(head, CorrectedLevels)
-    whole = SpectralResidual(shape, block.basis.axes, law.components, steps, inner, leave_out)
-    whole.denoiser.start_at(law, schedule.log_snr[1:])
+    whole = SpectralResidual(
+        shape, block.basis.axes, block.components, steps, inner, leave_out, classes
+    )
+    denoiser: Any = whole.denoiser  # of one law, or of one for each class, as it was built
+    denoiser.start_at(law, schedule.log_snr[1:])
     return Diffusion(space, GaussianKernel(schedule), head, whole, condition)
+
+
+def _block_of(law: Mixture | LawPerClass) -> SpectralBlock:
+    """The block of a spectral law, of several laws that with the narrowest direction."""
+    found = []
+    for each in law.laws if isinstance(law, LawPerClass) else (law,):
+        block = each.blocks[0]
+        if len(each.blocks) != 1 or not isinstance(block, SpectralBlock):
+            raise TypeError(
+                "a spectral model stands on a law of one SpectralBlock: use spectral_law"
+            )
+        found.append(block)
+    return min(found, key=lambda block: block.variance.min().item())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ __all__ = ["CorrectedGuidance", "Guidance", "GuidedDraws"]
 import copy
 import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, TypeVar, cast
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator, uniform
+from .._utils.validation import instance_of, number_within, whole_number
 from ..distributions import Family, total
 from ..heads import DenoisingHead, Head
 from ..kernels import Kernel, SignalNoise
@@ -54,9 +56,12 @@ class Guidance:
     by: Model | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
-        if self.interval is not None and not self.interval[0] < self.interval[1]:
-            raise ValueError(f"an interval of log-SNR is (low, high), got {self.interval}")
+        _check_weight(self.weight, self.by)
+        if self.interval is not None and not _rises(self.interval):
+            raise ValueError(
+                f"an interval of log-SNR is a pair of numbers (low, high), as (-3.0, 3.0), got "
+                f"{self.interval!r:.60}"
+            )
 
     def applied(self, model: M) -> M:
         """The model whose reverse steps, estimates and last step are guided.
@@ -141,12 +146,10 @@ class CorrectedGuidance:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
+        _check_weight(self.weight, self.by)
         for name in ("particles", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold is a share of the particles, got {self.threshold}")
+            whole_number(name, getattr(self, name))
+        number_within("threshold", self.threshold, 0, 1)
 
     @torch.no_grad()
     def draw(self, model: Model, n: int, times: Times = None, rng: Rng = None) -> GuidedDraws:
@@ -249,7 +252,17 @@ def _weaker(model: Model, by: Model | None) -> Model:
     return by.with_codes(model.codes)
 
 
-def _check_weight(weight: float) -> None:
+def _rises(interval: object) -> bool:
+    """Whether it is a pair of numbers (low, high)."""
+    pair = interval if isinstance(interval, tuple | list) and len(interval) == 2 else ()
+    return len(pair) == 2 and all(isinstance(end, Real) for end in pair) and pair[0] < pair[1]
+
+
+def _check_weight(weight: float, by: object) -> None:
+    if by is not None:
+        instance_of("by", by, Model, "a model of the same data that was trained for less long")
+    if not isinstance(weight, Real) or isinstance(weight, bool):
+        raise TypeError(f"a guidance weight is a number, 2.0 for example, got {weight!r:.60}")
     if not -1 <= weight < math.inf:
         raise ValueError(
             f"a guidance weight is -1 or more, got {weight}: 0 is p(x | y), and -1 is p(x)"

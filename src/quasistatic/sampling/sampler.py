@@ -1,16 +1,18 @@
 """Sampling: walks from noise to data, many examples at once, by any stepper."""
 
-__all__ = ["Times", "resolve_times", "sample", "walk"]
+__all__ = ["Batch", "Times", "batched_walks", "resolve_times", "sample", "walk"]
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .._utils.randomness import ExampleStreams, Rng, as_generator, seed_from
 from ..model import Model
+from ..training.callbacks import Callback
+from .drawing_progress import DrawingProgress
 from .steppers import Ancestral, State, Stepper
 from .time_grids import TimeGrid
 
@@ -22,11 +24,20 @@ for the default."""
 SMALL = 1024
 """Values of an example up to which seeded draws come in batches of a multiple of 16 rows."""
 
+FOR_RAW = 0x5DEECE66D
+"""Changes the seed of a walk to that of the draw of raw data from its end."""
+
 
 def _multiple(model: Model) -> int:
     """The number that the rows of batches are a multiple of. Processors round rows differently at
     different places of a batch, and where it ends: an example should not depend on its place."""
     return 16 if math.prod(model.space.state) <= SMALL else 4
+
+
+def _batch_size(model: Model) -> int:
+    """How many walks are made at once."""
+    rows = _multiple(model)
+    return max(rows, model.chunk_size // rows * rows)
 
 
 def resolve_times(model: Model, times: Times, stepper: Stepper) -> Tensor:
@@ -85,6 +96,8 @@ def sample(
     times: Times = None,
     rng: Rng = None,
     stepper: Stepper | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = False,
 ) -> Tensor:
     """n draws from the model as raw data, with shape (n, *).
 
@@ -95,24 +108,84 @@ def sample(
         rng: a seed, a generator, which moves on by one draw, or None. Example i of a seed is the
             same however many are drawn: its noise depends on the seed and on i only.
         stepper: by default :class:`Ancestral`, exact draws.
+        callbacks: functions of :class:`.Progress`, called a few times a second and at the end; its
+            steps are the times that all draws visit.
+        progress: whether to show a progress bar; None shows one on a terminal and in a notebook.
 
     Raises:
         TypeError: if the stepper cannot serve the model: which can.
         ValueError: if n < 1, or the times make no chain.
     """
+    drawn: list[Tensor] = []
+    batches = batched_walks(model, n, times, rng, stepper)
+    steps = len(resolve_times(model, times, stepper or Ancestral()))
+    whole = steps * -(-n // _batch_size(model))
+    with DrawingProgress(whole, n, callbacks, progress) as report:
+        for batch in batches:
+            done = steps * len(drawn)
+            for step, state in enumerate(batch.states):
+                x_0 = state.x
+                report(done + min(step, steps - 1))
+            drawn.append(model.space.draw_raw(x_0, batch.for_raw))
+            report(done + steps)
+    return torch.cat(drawn)
+
+
+class Batch(NamedTuple):
+    """Walks that are made at once.
+
+    Args:
+        first: the number of the first walk.
+        states: of the walks, one after the other.
+        for_raw: the generator that draws raw values given x_0, where the space draws them.
+    """
+
+    first: int
+    states: Iterator[State]
+    for_raw: torch.Generator | None
+
+
+def batched_walks(
+    model: Model,
+    n: int,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Stepper | None = None,
+) -> Iterator[Batch]:
+    """The walks of :func:`sample`, in batches that fit into memory.
+
+    Args:
+        model, n, times, rng, stepper: those of :func:`sample`.
+
+    Yields:
+        One batch after the other. The last state of its walks has x_0.
+
+    Raises:
+        ValueError: if n < 1.
+    """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
     model = model.given_each(None, n)
-    source, drawn = as_generator(rng), []
+    source = as_generator(rng)
     before = None if source is None else source.get_state()
-    rows = _multiple(model)
-    batch = max(rows, model.chunk_size // rows * rows)
+    batch = _batch_size(model)
     for first in range(0, n, batch):
         if source is not None and before is not None:
             source.set_state(before)  # one seed for all batches
         count = min(batch, n - first)
         part = model.take(slice(first, first + count))
-        for state in walk(part, count, times, source, stepper, first):
-            x_0 = state.x
-        drawn.append(model.space.decode(x_0))
-    return torch.cat(drawn)
+        walks = walk(part, count, times, source, stepper, first)
+        yield Batch(first, walks, _for_raw(before, source, first, count))
+
+
+def _for_raw(
+    before: Tensor | None, source: torch.Generator | None, first: int, count: int
+) -> torch.Generator | None:
+    """The generator of p(raw | x_0), for some examples of a seed: it depends on the seed and on the
+    number of an example, as that of its walk."""
+    if source is None or before is None:
+        return None
+    copied = torch.Generator(source.device)
+    copied.set_state(before)
+    walked = seed_from(copied)
+    return ExampleStreams(walked ^ FOR_RAW, first, count, source.device)

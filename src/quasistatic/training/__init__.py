@@ -3,16 +3,23 @@
 __all__ = [
     "CSV",
     "Bound",
+    "Distillation",
+    "Evidence",
     "Fit",
     "Hybrid",
+    "MeanFlow",
+    "MeanFlowLoss",
     "MinimumVariance",
     "NonFiniteLoss",
     "Objective",
     "Progress",
     "ProgressBar",
+    "ProgressiveDistillation",
+    "ProgressiveLoss",
     "Simple",
     "TensorBoard",
     "TrainState",
+    "distill",
     "fit",
 ]
 
@@ -23,6 +30,15 @@ from .config import Fit
 
 if TYPE_CHECKING:
     from .callbacks import CSV, ProgressBar, TensorBoard
+    from .distillation import (
+        Distillation,
+        MeanFlow,
+        MeanFlowLoss,
+        ProgressiveDistillation,
+        ProgressiveLoss,
+        distill,
+    )
+    from .evidence import Evidence
     from .fitting import fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
     from .train_state import Progress, TrainState
@@ -33,6 +49,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "callbacks": "CSV ProgressBar TensorBoard",
+        "distillation": "Distillation MeanFlow MeanFlowLoss ProgressiveDistillation "
+        "ProgressiveLoss distill",
+        "evidence": "Evidence",
         "fitting": "fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
         "train_state": "Progress TrainState",

@@ -1,6 +1,6 @@
 r"""Training in one call: checks the arguments, places the model, and runs a :class:`Trainer`."""
 
-__all__ = ["fit"]
+__all__ = ["device_of", "fit"]
 
 import contextlib
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ def fit(
             f"{type(model.network).__name__} has no weights to train: an oracle needs no fit, and "
             "a frozen network has to be unfrozen first"
         )
-    engine = engine or Engine(device or _device_of(model))
+    engine = engine or Engine(device or device_of(model))
     engine.place(model)
     dtype = model.blank(1).dtype
     source = as_source(model.space, x, dtype)
@@ -121,7 +121,8 @@ def fit(
     return trainer.state
 
 
-def _device_of(model: Model) -> str | torch.device:
+def device_of(model: Model) -> str | torch.device:
+    """Where a model is trained by default: where it is if that is a GPU, else "auto"."""
     here = model.blank(1).device
     return "auto" if here.type == "cpu" else here
 

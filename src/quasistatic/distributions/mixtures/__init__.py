@@ -11,6 +11,7 @@ __all__ = [
     "Event",
     "Evidence",
     "GaussianBlock",
+    "LawPerClass",
     "Mixture",
     "Moments",
     "NoiseLevel",
@@ -28,6 +29,7 @@ from .categorical_block import CategoricalBlock
 from .cosine_basis import CosineBasis
 from .gaussian_block import GaussianBlock
 from .given_others import ClassLaw, RealLaw, RowsGivenOthers
+from .law_per_class import LawPerClass
 from .mixture import Conditional, Mixture
 from .restricted import Event, RestrictedMixture
 from .row_draws import Draws, RowDraws, SharedDraws

@@ -2,6 +2,8 @@
 
 __all__ = ["known_section"]
 
+import math
+
 import numpy as np
 import polars as pl
 
@@ -39,7 +41,7 @@ def known_section(table: FittedTable, rows: pl.DataFrame, held_back: pl.DataFram
     facts = [
         f"{len(test)} rows were held back from the fit. The figures are the mean of log p of a "
         "row, in nats and in the table's own units: higher is better, and one nat more makes a row "
-        f"{np.e:.1f} times as likely. {table.about[0].upper()}{table.about[1:]}."
+        f"{math.e:.1f} times as likely. {table.about[0].upper()}{table.about[1:]}."
     ]
     finite = np.isfinite(ours)
     cells: list[tuple[object, ...]] = [("this model", _mean(ours[finite]), "")]

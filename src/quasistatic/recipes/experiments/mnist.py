@@ -6,6 +6,7 @@ __all__ = ["experiment"]
 from ...conditions import ClassLabel
 from ...data import mnist, mnist_labels
 from ...diffusion import Diffusion
+from ...distributions.mixtures.fitting import LawPerClassChoice, SpectralChoice
 from ...heads import Levels
 from ...kernels import GaussianKernel
 from ...kernels.schedules import linear_log_snr
@@ -13,7 +14,7 @@ from ...networks import UNet
 from ...reporting import figures
 from ...spaces import Quantized
 from ..mnist import MNIST
-from ..spectral import NETWORKS, spectral_law, spectral_model
+from ..spectral import NETWORKS, spectral_law, spectral_law_per_class, spectral_model
 from . import pictures
 from .experiment import Experiment
 
@@ -28,7 +29,13 @@ def experiment(recipe: MNIST) -> Experiment:
     labels = None if condition is None else mnist_labels()
     space = Quantized((28, 28), 256, spread=2.0)
     if recipe.start == "law":
-        found = spectral_law(space, data.train[:FOR_LAW], seed=recipe.fit.seed)
+        examples, seed = data.train[:FOR_LAW], recipe.fit.seed
+        if condition is None or labels is None:
+            found: SpectralChoice | LawPerClassChoice = spectral_law(space, examples, seed=seed)
+        else:
+            found = spectral_law_per_class(
+                space, examples, labels.train[:FOR_LAW], condition, seed=seed
+            )
         model = spectral_model(
             space,
             found.law,

@@ -8,6 +8,7 @@ __all__ = [
     "DPMSolver",
     "DynamicThreshold",
     "Estimate",
+    "FlowMap",
     "Heun",
     "Kept",
     "Limits",
@@ -21,6 +22,7 @@ __all__ = [
 
 from .adaptive import Adaptive
 from .ancestral import Ancestral
+from .flow_map import FlowMap
 from .kept import Kept
 from .limits import Clip, DynamicThreshold, Limits
 from .multistep import DDIM, DPMSolver, Heun, Multistep, UniPC

@@ -8,6 +8,8 @@ __all__ = [
     "CategoricalFit",
     "GaussianFit",
     "Groups",
+    "LawPerClassChoice",
+    "LawPerClassFit",
     "SpectralCandidate",
     "SpectralChoice",
     "SpectralFit",
@@ -20,6 +22,7 @@ __all__ = [
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
 from .completing import completed_for_learning
+from .law_per_class import LawPerClassChoice, LawPerClassFit
 from .spectral import (
     ByClusters,
     ByEnergy,
