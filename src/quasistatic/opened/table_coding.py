@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from .._utils import files
+from .._utils.row_errors import RowError
 from ..coding import (
     Codec,
     CompressionReport,
@@ -63,18 +64,25 @@ def compress_table(
 
 def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
     """Rows as numbers of the model. Raises ValueError if it has no code for them."""
-    array = table.numbers(piece)
+    try:
+        array = table.numbers(piece)
+    except RowError as error:
+        raise error.in_row(first + error.index + 1) from None
     holes = np.flatnonzero(np.isnan(array).any(1))
     if len(holes) and not table.model.space.holes:
         raise ValueError(
-            f"row {first + holes[0]} of {data} lacks a value, for which a model of small whole "
-            "numbers has no code: impute the table first, or fit it with --types "
+            f"row {first + int(holes[0]) + 1:,} of {data} lacks a value, for which a model of "
+            "small whole numbers has no code: impute the table first, or fit it with --types "
             f"{next(iter(table.types))}=integer, which makes a model of any columns"
         )
-    if not table.frame(table.rows(array)).equals(piece):
+    again = table.frame(table.rows(array))
+    if not again.equals(piece):
+        name = next(name for name in piece.columns if not again[name].equals(piece[name]))
+        row = int(again[name].ne_missing(piece[name]).arg_max() or 0)
         raise ValueError(
-            f"rows {first} to {first + len(piece) - 1} of {data} would come back changed, as a "
-            "number has more digits than a float64: leave that column out"
+            f"column {name!r} of {data} holds {piece[name][row]} in row {first + row + 1:,}, which "
+            f"would come back as {again[name][row]}, as a float64 has fewer digits: leave the "
+            f"column out (fit with --leave-out {name})"
         )
     return array
 
