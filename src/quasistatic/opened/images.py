@@ -22,6 +22,7 @@ from ..training.train_state import Progress
 from .arrays_io import load_array, save_array, write_csv
 from .coding import CodingVerbs
 from .diagnostics import DiagnosticVerbs
+from .distilling import DistillVerb
 from .inference import InferenceVerbs
 from .trained import Data, as_path
 
@@ -33,7 +34,7 @@ DRAWS = 4
 noise, so few are enough."""
 
 
-class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
+class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
     """An opened model of images, which reads folders and arrays of them, and writes both."""
 
     kind: ClassVar[str] = "images"
@@ -115,7 +116,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
         x, names = self.read(data)
         with self.run.threads():
-            found = self._detector().score(np.asarray(x))
+            found = self.detector().score(np.asarray(x))
         strange = found.strange(level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
         columns_of = zip(names, *columns, strict=True)
@@ -158,7 +159,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
                 show(Progress(done, len(rows), {}, left))
         return filled
 
-    def _detector(self) -> AnomalyDetector:
+    def detector(self) -> AnomalyDetector:
         """Measures ordinary images once, and keeps the result: the validation images give the
         expected costs, and the held-back images the p-values."""
         path = self.result("detector.safetensors")

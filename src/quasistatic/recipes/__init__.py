@@ -58,8 +58,11 @@ RECIPES: dict[str, type[Recipe]] = {
     "cifar10": CIFAR10,
     "dit-mnist": DiTMNIST,
     "dit-cifar10": DiTCIFAR10,
+    "ddpm-mnist": Ablation,  # its defaults are DDPM's choices: noise, the simple objective
+    "ddpm-cifar10": CIFAR10,
 }
-"""The recipes of `quasistatic train`, by name."""
+"""The recipes of `quasistatic train`, by name. Two of them also have the names by which people look
+for DDPM."""
 
 __getattr__ = lazy_names(
     __name__, {"experiments.experiment": "Experiment", "own_images": "OwnImages"}

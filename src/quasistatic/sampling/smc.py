@@ -25,7 +25,7 @@ from .factors import Factor
 from .method import Drawn, PosteriorMethod
 from .proposals import Lookahead, look_ahead, proposal
 from .sampler import Times, resolve_times
-from .steppers import Ancestral, clock
+from .steppers import Ancestral, Kept, Stepper, clock
 
 EXPONENTS = torch.linspace(0, 1, 21, dtype=torch.float64)
 LEAST_EFFECTIVE = 0.5
@@ -46,8 +46,12 @@ class SMC(PosteriorMethod):
             proper. It costs gradients. It helps in few dimensions, and where the posterior has
             several modes it sends too many particles to one of them too early.
         threshold: particles are resampled when their effective sample size falls below this share.
+        stepper: whose steps the particles take: the model's own by `Ancestral()`, or those of
+            `Kept(eta)`, which have the same marginals and need fewer times. The evidence is that of
+            the chain of these steps. A step has to draw noise, as it is weighted by its density.
 
     Raises:
+        TypeError: if the steps of a stepper have no density.
         ValueError: if a number is out of its range.
     """
 
@@ -55,8 +59,18 @@ class SMC(PosteriorMethod):
     repeats: int | None = None
     pull: float = 0.0
     threshold: float = 0.5
+    stepper: Stepper = Ancestral()
 
     def __post_init__(self) -> None:
+        weighable = isinstance(self.stepper, Ancestral | Kept)
+        if isinstance(self.stepper, Kept):
+            weighable = self.stepper.eta > 0 and self.stepper.limits is None
+        if not weighable:
+            raise TypeError(
+                "particles are weighted by the density of their steps, and those of "
+                f"{self.stepper} have none: give Ancestral(), or Kept(eta) with eta above 0 and "
+                "without limits"
+            )
         for name in ("particles", "repeats"):
             count = getattr(self, name)
             if count is not None and count < 1:
@@ -113,7 +127,9 @@ class SMC(PosteriorMethod):
             raise ValueError(f"the factor is about {factor.examples} examples, and not {examples}")
         particles, repeats = self.particles, self.repeats or REPEATS
         rng, limit = as_generator(rng), together or model.chunk_size
-        grid = resolve_times(model, times, Ancestral()).tolist()
+        visited = resolve_times(model, times, self.stepper)
+        self.stepper.require(model, visited)
+        grid = visited.tolist()
         owner = torch.arange(examples).repeat_interleave(repeats * particles)
         model = model.given_each(None, examples)
         pieces = [
@@ -139,6 +155,10 @@ class SMC(PosteriorMethod):
             _distinct(state.ancestor.reshape(examples, -1)),
             None if state.raw is None else state.raw.reshape(*shape, *state.raw.shape[1:]),
         )
+
+    @property
+    def _eta(self) -> float:
+        return self.stepper.eta if isinstance(self.stepper, Kept) else 1.0
 
     def _first(
         self, model: Model, rows: Tensor, factor: Factor, t: int, rng: torch.Generator | None
@@ -168,7 +188,7 @@ class SMC(PosteriorMethod):
             if s == 0:
                 yield _ended(model, factor, here, t, rng)
             else:
-                x, log_ratio = proposal(model, here.x, here.ahead, s, t, rng)
+                x, log_ratio = proposal(model, here.x, here.ahead, s, t, rng, self._eta)
                 ahead = look_ahead(model, factor, x, s, self.pull)
                 yield replace(here, x=x, log_ratio=here.log_ratio + log_ratio, ahead=ahead)
 
