@@ -160,11 +160,12 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
 
 def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...], float]:
     """The classes in order, their shares, with one more row of each, and the share of others."""
-    values, counts = np.unique(
-        np.array(_present(series), dtype=object).astype(str), return_counts=True
-    )
-    by_text = {str(each): each for each in _present(series)}
-    classes = [by_text[text] for text in values]
+    present = _present(series)
+    # The number 1 and the text "1" are two classes.
+    keys = [f"'{each}" if isinstance(each, str) else str(each) for each in present]
+    values, counts = np.unique(np.array(keys, dtype=object).astype(str), return_counts=True)
+    by_key = dict(zip(keys, present, strict=True))
+    classes = [by_key[key] for key in values]
     order = sorted(range(len(classes)), key=lambda k: _rank(classes[k]))
     shares = (counts[order] + 1) / (counts.sum() + len(counts))
     unseen = float((counts == 1).sum() / (counts.sum() + 1))
