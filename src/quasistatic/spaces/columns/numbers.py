@@ -9,7 +9,7 @@ __all__ = [
     "standardised",
 ]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,10 +40,14 @@ class _RealColumn(Column):
 
     low: float
     high: float
+    decimals: int
 
     def typical(self, draws: Tensor) -> Tensor:
         """The mean."""
         return draws.mean(1)
+
+    def rounded(self, draws: Tensor) -> Tensor:
+        return draws if self.decimals < 0 else draws.round(decimals=self.decimals)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
         return np.asarray(~np.isfinite(numbers))
@@ -63,6 +67,7 @@ class NumericColumn(_RealColumn):
         to: x_0 of the knots, ascending.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -71,6 +76,7 @@ class NumericColumn(_RealColumn):
     to: tuple[float, ...]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -93,6 +99,7 @@ class PowerColumn(_RealColumn):
     Args:
         power, shift, scale, centre, spread: of :class:`YeoJohnson`.
         low, high: the least and the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -104,6 +111,7 @@ class PowerColumn(_RealColumn):
     spread: float
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -129,6 +137,7 @@ class QuantileColumn(_RealColumn):
         slopes: of x_0 beyond the ends; 0 at an end that is kept.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -138,6 +147,7 @@ class QuantileColumn(_RealColumn):
     slopes: tuple[float, float]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
