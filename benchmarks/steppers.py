@@ -173,7 +173,8 @@ def certified(name: str, draws: int) -> dict[str, dict]:
 
 
 IMAGES_OURS = {
-    "default: UniPC(2), inner log-SNR": OURS["default: UniPC(2), inner log-SNR"],
+    "default: UniPC(2), to one level's width": (UniPC(2), None),
+    "UniPC(2), inner log-SNR": (UniPC(2), partial(EvenLogSNR, high=4.2, low=-2.0)),
     "UniPC(2), even log-SNR": OURS["UniPC(2), even log-SNR"],
     "DPMSolver(2), even log-SNR": OURS["DPMSolver(2), even log-SNR"],
     "DPMSolver(2), Karras": (DPMSolver(2), Karras),
