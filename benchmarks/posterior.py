@@ -40,6 +40,8 @@ RESULTS = Path(__file__).parent / "results" / "posterior.json"
 STEPS, SETS, PARTICLES, DRAWS = 400, 24, 256, 3000
 CHAIN = 50
 LEVELS = (0.5, 0.8, 0.95)
+DRAWN = 63
+"""Draws of each digit, so that a value has one of 64 ranks."""
 
 
 @dataclass(frozen=True)
@@ -182,30 +184,45 @@ def right_half(model: qs.Diffusion) -> Tensor:
     return (columns >= 4).reshape(model.space.shape)
 
 
-def coverage(examples: int, particles: int | None, repeats: int | None) -> dict:
+def coverage(examples: int, particles: int | None, repeats: int | None, together: int) -> dict:
+    """The digits come in parts, so that memory does not grow with their number."""
     model = qs.load_pretrained("digits")
     rng = torch.Generator().manual_seed(0)
-    x = model.sample(examples, CHAIN, rng)
-    mask = right_half(model).expand(x.shape)
-    started = time.perf_counter()
-    particles = particles or SMC().particles
-    found = model.complete(x, mask, 63, CHAIN, rng, method=SMC(particles, repeats))
-    seconds = time.perf_counter() - started
-    draws, truth = found.draws[:, :, mask[0]], x[mask].reshape(examples, 1, -1)
-    below, ties = (draws < truth).sum(1), (draws == truth).sum(1)
-    rank = below + (torch.rand(below.shape, generator=rng) * (ties + 1)).floor()
-    place = (rank + torch.rand(rank.shape, generator=rng)) / 64
+    method = SMC(particles or SMC().particles, repeats)
+    wall, cpu = time.perf_counter(), time.process_time()
+    places, ancestors = [], []
+    for first in range(0, examples, together):
+        count = min(together, examples - first)
+        place, found = placed(model, method, count, rng)
+        places.append(place)
+        ancestors.append(found.ancestors.double())
+        print(f"{first + count} digits, {time.process_time() - cpu:.0f} s of CPU time", flush=True)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     told = {}
     for level in LEVELS:
-        inside = ((place - 0.5).abs() < level / 2).double().mean(1)
+        inside = ((torch.cat(places) - 0.5).abs() < level / 2).double().mean(1)
         told[level] = [inside.mean().item(), (inside.std() / examples**0.5).item()]
         print(f"central {level:.0%}: {told[level][0]:.3f} +- {told[level][1]:.3f}")
-    sets = f"{found.repeats} sets of {particles} particles"
-    print(f"{examples} digits in {seconds:.0f} s, {CHAIN} steps, {sets}")
-    print(f"ancestors: {found.ancestors.double().mean():.1f} on average")
-    one = {"examples": examples, "seconds": seconds, "inside": told}
+    sets = f"{found.repeats} sets of {method.particles} particles"
+    print(f"{examples} digits, {CHAIN} steps, {sets}: {wall:.0f} s, {cpu:.0f} s of CPU time")
+    print(f"ancestors: {torch.cat(ancestors).mean():.1f} on average")
+    one = {"examples": examples, "seconds": wall, "cpu_seconds": cpu, "inside": told}
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     return kept.get("coverage", {}) | {sets: one}
+
+
+def placed(
+    model: qs.Diffusion, method: SMC, count: int, rng: torch.Generator
+) -> tuple[Tensor, qs.sampling.Posterior]:
+    """The place of each hidden value of new digits among its draws, in [0, 1], and the posterior.
+    Places are uniform where the draws have the distribution of the value."""
+    x = model.sample(count, CHAIN, rng)
+    mask = right_half(model).expand(x.shape)
+    found = model.complete(x, mask, DRAWN, CHAIN, rng, method=method)
+    draws, truth = found.draws[:, :, mask[0]], x[mask].reshape(count, 1, -1)
+    below, ties = (draws < truth).sum(1), (draws == truth).sum(1)
+    rank = below + (torch.rand(below.shape, generator=rng) * (ties + 1)).floor()
+    return (rank + torch.rand(rank.shape, generator=rng)) / (DRAWN + 1), found
 
 
 def measured(model: qs.Diffusion, x: Tensor, mask: Tensor, particles: int, steps: int) -> dict:
@@ -276,6 +293,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("--particles", type=int)
     parser.add_argument("--repeats", type=int)
+    parser.add_argument("--together", type=int, default=25, help="digits at once, of coverage")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     told: object
@@ -283,7 +301,7 @@ def main() -> None:
         torch.set_default_dtype(torch.float64)
         told = oracles(asked.dims)
     elif asked.part == "coverage":
-        told = coverage(asked.examples, asked.particles, asked.repeats)
+        told = coverage(asked.examples, asked.particles, asked.repeats, asked.together)
     else:
         told = evidence() if asked.part == "evidence" else cost()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

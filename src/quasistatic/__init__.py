@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, from_improved_diffusion, to_diffusers
+    from .checkpoints import from_diffusers, from_edm, from_improved_diffusion, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
@@ -113,10 +113,11 @@ if TYPE_CHECKING:
         Stepper,
     )
     from .sampling.factors import Anything, Factor, Label, Linear, Observed, Smooth
-    from .spaces import Binary, Continuous, Dequantized, OneHot, Quantized, Space, Table
+    from .spaces import Binary, Continuous, Dequantized, Latent, OneHot, Quantized, Space, Table
     from .spaces.yeo_johnson import YeoJohnson
     from .training import (
         Bound,
+        Evidence,
         Fit,
         Hybrid,
         MeanFlow,
@@ -167,6 +168,7 @@ __all__ = [
     "Elbo",
     "Equilibrium",
     "estimators",
+    "Evidence",
     "Exact",
     "Factor",
     "Fit",
@@ -177,6 +179,7 @@ __all__ = [
     "FlowMap",
     "FlowMapDensity",
     "from_diffusers",
+    "from_edm",
     "from_improved_diffusion",
     "GaussianKernel",
     "Guidance",
@@ -189,6 +192,7 @@ __all__ = [
     "Kernel",
     "kernels",
     "Label",
+    "Latent",
     "LayeredCodec",
     "LearnedRange",
     "Levels",
@@ -266,7 +270,7 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers from_improved_diffusion to_diffusers",
+    ".checkpoints": "from_diffusers from_edm from_improved_diffusion to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
@@ -289,9 +293,9 @@ _HOMES = {
     ".recipes.tabular": "tabular",
     ".sampling": "CorrectedGuidance FlowMap Guidance Guided Posterior PosteriorMethod SMC Stepper",
     ".sampling.factors": "Anything Factor Label Linear Observed Smooth",
-    ".spaces": "Binary Continuous Dequantized OneHot Quantized Space Table",
+    ".spaces": "Binary Continuous Dequantized Latent OneHot Quantized Space Table",
     ".spaces.yeo_johnson": "YeoJohnson",
-    ".training": "Bound Fit Hybrid MeanFlow MinimumVariance NonFiniteLoss Objective "
+    ".training": "Bound Evidence Fit Hybrid MeanFlow MinimumVariance NonFiniteLoss Objective "
     "ProgressiveDistillation Simple distill fit",
 }
 """The module of each public name. A name is imported when it is first used, so that

@@ -69,6 +69,8 @@ class Model(nn.Module):
         space.require(kernel)
         self.space, self.kernel, self.network = space, kernel, network
         self.course = kernel.schedule.course  # a submodule, so that a learned schedule is trained
+        if space.module is not None:
+            self.map_to_x_0 = space.module  # a submodule, so that its weights are saved
         self.head = head.bind(space, kernel)
         self.condition = as_condition(condition)
         self._codes: Tensor | None = None  # of y; None where y is not given
@@ -91,12 +93,17 @@ class Model(nn.Module):
             return self.host_chunk_size
         gigabytes = torch.cuda.get_device_properties(device).total_memory // 2**30
         numbers = VALUES_AT_ONCE * max(1, min(LARGEST_GPU, gigabytes // 2))
-        return max(1, min(2**14, numbers // math.prod(self.space.state)))
+        return max(1, min(2**14, numbers // self._largest))
 
     @property
     def host_chunk_size(self) -> int:
         """:attr:`chunk_size` on the CPU, the same on every machine."""
-        return max(1, min(4096, VALUES_AT_ONCE // math.prod(self.space.state)))
+        return max(1, min(4096, VALUES_AT_ONCE // self._largest))
+
+    @property
+    def _largest(self) -> int:
+        """The values of an example, as raw data or as x_0."""
+        return max(self.space.dims, math.prod(self.space.state))
 
     def chunks(self, x: Tensor, copies: int = 1) -> Iterator[tuple[Self, Tensor]]:
         """The rows of x (N, *) in pieces that fit in memory at once, each with the model for these

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quasistatic.data.table_files import Amount, Length, Style, moment, open_table, write_table
+from quasistatic.data.table_files.notation import Quotes
 
 
 def round_trip(tmp_path, cells, separator=",", **options):
@@ -165,7 +166,43 @@ def test_an_amount_comes_back_from_its_text(numbers, decimal, before, after, gro
 
 def test_a_style_comes_back_from_its_facts():
     notations = {"a": Amount(",", ".", "", "%", 2), "b": moment("%d.%m.%Y"), "c": Length(True)}
-    style = Style(";", ",", "cp1252", False, notations)
+    quotes = Quotes(True, ("a",))
+    style = Style(";", ",", "cp1252", False, notations, quotes, "\r\n")
     assert Style.of(style.facts()) == style
     with pytest.raises(ValueError, match="is no format of dates"):
         moment("%m")
+
+
+ROWS = [
+    ("1.50", "x y", "2024-01-05", ""),
+    ("-0.5", 'say "no"', "2024-01-06", "NA"),
+    ("12", "a;b,c", "2024-01-07", "-"),
+    ("+3", " padded ", "2024-01-08", "NA"),
+    ("4", "two\nlines", "2024-02-08", "3.0"),
+] * 8
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quoted", ["needed", "all", "names"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_written_as_it_came(end, separator, quoted, encoding, tmp_path):
+    """Known cells, quotes, ends of lines, encoding: byte for byte."""
+
+    def cell(text, column):
+        needs = any(mark in text for mark in (separator, '"', "\n"))
+        if needs or quoted == "all" or (quoted == "names" and column == 1):
+            return '"' + text.replace('"', '""') + '"'
+        return text
+
+    # A file in UTF-16 is converted first, which leaves out the quotes of empty cells.
+    rows = [r for r in ROWS if encoding != "utf-16" or "" not in r]
+    rows.insert(0, ("a", "note", "when", "b"))
+    lines = [separator.join(cell(text, k) for k, text in enumerate(row)) for row in rows]
+    if quoted == "names":
+        lines[0] = separator.join(rows[0])
+    path = tmp_path / "in.csv"
+    path.write_bytes((end.join(lines) + end).encode(encoding))
+    file = open_table(path)
+    write_table(tmp_path / "out.csv", file.texts(7), file.style)
+    assert (tmp_path / "out.csv").read_bytes() == path.read_bytes()

@@ -1,6 +1,8 @@
 """Rows given some of their columns: values, lists and intervals; densities and evidence."""
 
 import dataclasses
+import datetime
+import math
 import time
 
 import numpy as np
@@ -253,3 +255,71 @@ def test_what_cannot_be_given_is_an_error_that_names_it(given, error, says, dens
 def test_an_estimator_of_another_checks_its_parameters(other, parameters, says, density):
     with pytest.raises((TypeError, ValueError), match=says):
         qs.DiffusionImputer.of(density if other is None else other, **parameters)
+
+
+@pytest.fixture(scope="module")
+def dated():
+    rng = np.random.default_rng(1)
+    kind = rng.integers(0, 3, 500)
+    day = np.datetime64("2024-01-01") + 90 * kind + rng.integers(0, 60, 500)
+    hour = pd.to_timedelta(rng.integers(0, 24 * 60, 500), unit="min")
+    frame = pd.DataFrame(
+        {
+            "day": pd.Series(day.astype("M8[ns]")).dt.date,
+            "stamp": pd.Series(day.astype("M8[ns]")) + hour,
+            "at": [(pd.Timestamp("2024-01-01") + each).time() for each in hour],
+            "took": hour * 2,
+            "kind": np.array(list("abc"))[kind],
+        }
+    )
+    return qs.DiffusionDensity(steps=0, random_state=0).fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "parts"),
+    [
+        ("day", "2024-02", [(f"2024-02-{day:02}",) * 2 for day in range(1, 30)]),
+        ("day", ("2024-01-05", "2024-01-06"), [(datetime.date(2024, 1, d),) * 2 for d in (5, 6)]),
+        ("day", "2024-01", [("2024-01-01", "2024-01-15"), ("2024-01-16", "2024-01-31")]),
+        (
+            "stamp",
+            "2024-04-01",
+            [(f"2024-04-01 {h:02}:00", f"2024-04-01 {h:02}:59") for h in range(24)],
+        ),
+        ("at", ("07:00", "07:04"), [(f"07:0{minute}",) * 2 for minute in range(5)]),
+        (
+            "took",
+            ("20:00", "20:21:00"),
+            [("20:00", "20:05"), (datetime.timedelta(hours=20, minutes=6), "20:21")],
+        ),
+    ],
+)
+def test_the_probabilities_of_parts_of_a_time_sum_to_that_of_the_whole(dated, name, whole, parts):
+    each = [math.exp(dated.log_evidence({name: part})) for part in parts]
+    assert math.log(sum(each)) == pytest.approx(dated.log_evidence({name: whole}), abs=1e-6)
+
+
+def test_draws_of_dates_are_as_given(dated):
+    drawn = dated.sample(300, 0, given={"day": ("2024-04-01", "2024-04-20"), "at": (None, "12:00")})
+    assert drawn["day"].between(datetime.date(2024, 4, 1), datetime.date(2024, 4, 20)).all()
+    assert (drawn["at"] <= datetime.time(12)).all()
+    assert (drawn["kind"] == "b").mean() > 0.9
+    two = [datetime.date(2024, 1, 5), "2024-01-09"]
+    days = set(dated.sample(50, 0, given={"day": two})["day"])
+    assert days == {datetime.date(2024, 1, 5), datetime.date(2024, 1, 9)}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"day": "2033"}, r"no value of column 'day' meets day = 2033: it holds 2023-"),
+        ({"day": "2033-01-01"}, r"2033-01-01 never occurs, .* column 'day' holds 2023-"),
+        ({"day": "soon"}, "values of the type date, and is given soon: write 2024-01-05"),
+        ({"day": (1, 2)}, "is given 1: write"),
+        ({"day": ("2024-01-01", "2024-01-02", None)}, r"an interval is \(low, high\)"),
+        ({"at": "12:30:30"}, "whole minutes, and 12:30:30 is between two of them: give 12:30"),
+    ],
+)
+def test_times_that_are_none_are_refused(dated, given, says):
+    with pytest.raises(ValueError, match=says):
+        dated.sample(1, 0, given=given)

@@ -21,6 +21,7 @@ from quasistatic.likelihood import bound, flow, importance, sandwich
 from quasistatic.likelihood.path_weights import forward_weight, reverse_weight
 from quasistatic.model import Model
 from quasistatic.spaces import Binary, Continuous, Dequantized, Quantized
+from quasistatic.spaces.space import Encoded
 
 MIXTURE = MixtureOracle((0.3, 0.7), ((-1.5, 0.5), (1.0, -0.5)), (0.1, 0.3))
 
@@ -43,7 +44,10 @@ def test_a_path_s_weight_is_the_bound_in_the_mean(name, times, rng):
     model, kernel = wrong(name)
     x = random_data(kernel, 4000, rng)
     grid = model.times(times)
-    weight, score = forward_weight(model, x, grid, rng), bound(model, x, None, times, rng)
+    weight, score = (
+        forward_weight(model, Encoded(x, {}), grid, rng),
+        bound(model, x, None, times, rng),
+    )
     for term in ("prior", "transitions", "edge"):
         assert_mean(getattr(weight, term) - score.terms[term], 0.0)
 
@@ -55,9 +59,9 @@ def test_paths_of_an_exact_gaussian_chain_all_weigh_the_truth(name, rng):
     kernel = KERNELS[name]
     oracle = GaussianOracle((0.0, 0.0), 1.0)
     model, x = Model(**oracle.parts(kernel)), oracle.sample(50, rng)
-    weight = forward_weight(model, x, model.times(), rng).log
+    weight = forward_weight(model, Encoded(x, {}), model.times(), rng).log
     assert close(weight, oracle.log_prob(x), 1e-9)
-    drawn, back = reverse_weight(model, 50, model.times(), rng)
+    _, drawn, back = reverse_weight(model, 50, model.times(), rng)
     assert close(back.log, oracle.log_prob(drawn), 1e-9)
 
 
@@ -69,7 +73,7 @@ def test_the_mean_weight_is_the_probability_of_a_few_bits(rng):
     score = importance(model, all_bits, 4000, rng=rng)
     p = score.nats.exp()
     assert abs(p.sum().item() - 1) < 4 * (p * score.noise).square().sum().sqrt()
-    x_0, _ = reverse_weight(model, 20_000, model.times(), rng)
+    _, x_0, _ = reverse_weight(model, 20_000, model.times(), rng)
     seen = (x_0[:, None] == all_bits).all(-1).double()
     error = (p * score.noise).square() + p * (1 - p) / len(x_0)
     assert ((seen.mean(0) - p).abs() < 4.5 * error.sqrt()).all()

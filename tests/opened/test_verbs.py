@@ -1,5 +1,6 @@
 """The options that the command line describes are those of the verbs, for each kind of model."""
 
+import datetime
 import inspect
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 import quasistatic as qs
 from quasistatic.cli import commands, verbs
 from quasistatic.cli.arguments import known_options
+from quasistatic.cli.verbs.shared import AT_SCALE
+from quasistatic.data.table_files import Amount, Moment
 from quasistatic.opened import ARRAYS, IMAGES, TABLE, _named
 from quasistatic.opened.given import columns_given
 
@@ -39,6 +42,7 @@ def test_a_verb_takes_the_options_that_the_command_line_describes(verb, kind):
     described = set(known_options(describes(verb), KINDS[kind])) - {"json"}
     # `open` places the model, and `fit` chooses its kind.
     described -= {"as_"} if verb == "fit" else {"device"}
+    described -= set(AT_SCALE) - ({"workers"} if verb.endswith("compress") else set())
     described = {NAMED_ELSEWHERE.get(name, name) for name in described}
     taken = set(inspect.signature(asked_of(verb, kind)).parameters) - NOT_ON_THE_COMMAND_LINE
     assert described | {"self"} == taken | {"self"}
@@ -89,5 +93,19 @@ def test_given_numbers_are_read_as_in_the_fitted_file():
     assert columns_given(["b=x,y"]) == {"b": ["x", "y"]}
     with pytest.raises(ValueError, match=r"the ends are reversed, write 2\.\.3"):
         columns_given(["a=3..2"])
-    with pytest.raises(ValueError, match="dates are not taken"):
-        columns_given(["a=2021-03-01.."])
+    euros = {"a": Amount(",", ".", after=" €")}
+    assert columns_given(["a=1.234,50 €"], ",", euros) == {"a": "1234.5"}
+    assert columns_given(["a=50%..60%"], notations={"a": Amount(after="%")}) == {"a": (50.0, 60.0)}
+
+
+def test_given_dates_are_read_as_in_the_fitted_file_or_as_iso():
+    day, form = datetime.date(2024, 1, 5), {"a": Moment("date", "%d.%m.%Y")}
+    known = {"times": ["a"], "notations": form}
+    assert columns_given(["a=05.01.2024"], ",", **known) == {"a": day}
+    assert columns_given(["a=2024-01-05"], ",", **known) == {"a": "2024-01-05"}
+    assert columns_given(["a=05.01.2024.."], ",", **known) == {"a": (day, None)}
+    assert columns_given(["a=05.01.2024,2024-02"], **known) == {"a": [day, "2024-02"]}
+    comma = {"times": ["a"], "notations": {"a": Moment("date", "%b %d, %Y")}}
+    assert columns_given(["a=Jan 5, 2024"], **comma) == {"a": day}
+    with pytest.raises(ValueError, match=r"the ends are reversed, write 2024-01\.\.2024-02"):
+        columns_given(["a=2024-02..2024-01"], times=["a"])

@@ -97,6 +97,22 @@ PAPERS = {
             "1706.03762",
         ),
         Paper(
+            "KW14",
+            "Diederik P. Kingma, Max Welling",
+            "Auto-Encoding Variational Bayes",
+            "ICLR",
+            2014,
+            "1312.6114",
+        ),
+        Paper(
+            "RBLEO22",
+            "Robin Rombach, Andreas Blattmann, Dominik Lorenz, Patrick Esser, Björn Ommer",
+            "High-Resolution Image Synthesis with Latent Diffusion Models",
+            "CVPR",
+            2022,
+            "2112.10752",
+        ),
+        Paper(
             "PX23",
             "William Peebles, Saining Xie",
             "Scalable Diffusion Models with Transformers",

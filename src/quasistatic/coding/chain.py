@@ -1,6 +1,6 @@
 r"""Bits-back coding of a batch of examples along a chain: the code is about as long as -K."""
 
-__all__ = ["BINS", "Chain", "each_at", "on_host"]
+__all__ = ["Chain", "each_at", "on_host"]
 
 import copy
 from collections.abc import Callable, Sequence
@@ -19,11 +19,9 @@ from .alphabets import Alphabet, BinAlphabet, FiniteAlphabet, GroupedAlphabet, P
 from .arithmetic import Arithmetic
 from .portability import Native, Portability
 from .raw_alphabets import raw_alphabet
+from .raw_values import DeterminedValues, DrawnValues, RawValues
 from .stack import Stack
 from .values import Values, values_of
-
-BINS = 2
-"""Bins of a latent value to a standard deviation of the narrowest law that it has."""
 
 
 class Chain:
@@ -41,6 +39,8 @@ class Chain:
         values: what is known of the raw values beforehand; by default what the space allows.
         portability: whether laws are rounded.
         listed: of a reader, what the header lists of the rounding of bin widths; None for a writer.
+        bins: of a latent value to its least standard deviation; by default as many as the
+            portability writes.
 
     Raises:
         TypeError: if raw values are not determined by x_0, so that they have no code.
@@ -54,8 +54,10 @@ class Chain:
         values: Values | None = None,
         portability: Portability | None = None,
         listed: bytes | None = None,
+        bins: float | None = None,
     ) -> None:
         self.portability = portability or Native()
+        self.bins = self.portability.bins if bins is None else bins
         self.times: list[int] = model.times(times).tolist()
         self.model = self.portability.computing(model)
         self.values = values or values_of(model.space)
@@ -64,13 +66,19 @@ class Chain:
         arithmetic.next_law()
         pieces, first = model.space.independent_parts(model.kernel), torch.tensor(self.times[:1])
         blanks = [self.blank(1)[:, p.values] for p in pieces]
-        self.raw: Alphabet = ProductAlphabet(
-            tuple(
-                raw_alphabet(p, self.values.grids(p.columns), blank, first, arithmetic)
-                for p, blank in zip(pieces, blanks, strict=True)
-            ),
-            tuple(p.columns for p in pieces),
-        )
+        self.raw_values: RawValues
+        if model.space.exact:
+            self.raw_values = DeterminedValues(
+                ProductAlphabet(
+                    tuple(
+                        raw_alphabet(p, self.values.grids(p.columns), blank, first, arithmetic)
+                        for p, blank in zip(pieces, blanks, strict=True)
+                    ),
+                    tuple(p.columns for p in pieces),
+                )
+            )
+        else:
+            self.raw_values = _drawn(model, blanks[0], first, arithmetic, self.bins)
         index = tuple(p.values for p in pieces)
         self.latents: list[Alphabet] = [
             ProductAlphabet(
@@ -84,9 +92,25 @@ class Chain:
         ]
         self.listed = way.listed(arithmetic)
 
+    @property
+    def raw_alphabet(self) -> Alphabet:
+        """The alphabet of raw values that the last step codes.
+
+        Raises:
+            TypeError: if x_0 is a draw, and does not follow from the raw values.
+        """
+        if not isinstance(self.raw_values, DeterminedValues):
+            raise TypeError(
+                f"a layered stream needs raw values that determine x_0, and those of "
+                f"{type(self.model.space).__name__} do not: compress by Codec, in the order of "
+                "the examples"
+            )
+        return self.raw_values.alphabet
+
     def scan(self, x: np.ndarray) -> "Chain":
         """The same chain, for what is true of the values of x (N, *shape)."""
-        return Chain(self.model, self.times, self.values.scan(x), self.portability)
+        values = self.values.scan(x)
+        return Chain(self.model, self.times, values, self.portability, bins=self.bins)
 
     def take(self, rows: slice) -> "Chain":
         """The chain for some of the examples, by :meth:`Model.take`; itself where all examples have
@@ -99,8 +123,8 @@ class Chain:
 
     def push(self, stack: Stack, raw: Tensor) -> None:
         """Pushes a batch of raw values (B, *shape), float64, NaN where one is missing."""
-        x_s = self.model.space.encode(raw.to(self.blank(1)))
-        alphabet, values, s = self.raw, raw, 0
+        x_s, alphabet, values = self.raw_values.push(stack, self.model, raw, self.blank(len(raw)))
+        s = 0
         for latent, t in zip(self.latents, self.times, strict=True):
             x_t = latent.pop(stack, self._forward(x_s, s, t), x_s)
             alphabet.push(stack, self.reverse(x_t, s, t), values)
@@ -124,10 +148,10 @@ class Chain:
             self.latents[k].push(stack, self._forward(x_s, s, t), x_t)
             x_t = x_s
         t, unknown = self.times[0], torch.where(missing, torch.nan, space.placeholder.double())
-        raw = self.raw.pop(stack, self.reverse(x_t, 0, t), unknown)
-        x_0 = space.encode(raw.to(blank))
-        self.latents[0].push(stack, self._forward(x_0, 0, t), x_t)
-        return raw
+        law = self.reverse(x_t, 0, t)
+        reached = self.raw_values.pop(stack, self.model, law, unknown, blank)
+        self.latents[0].push(stack, self._forward(reached.x_0, 0, t), x_t)
+        return self.raw_values.finish(stack, self.model, reached, unknown)
 
     def blank(self, n: int) -> Tensor:
         """Zeros like n examples of x, on the host, where symbols are, and in the type that laws are
@@ -162,7 +186,20 @@ class Chain:
             laws.append(kernel.posterior(blank, blank, each_at(blank, t), after))
         least = torch.stack([law.variance.min() for law in laws]).min()
         # A power of two: an index times the width is exact.
-        return float(arithmetic.power_of_two(torch.tensor(least.sqrt().item() / BINS)))
+        return float(arithmetic.power_of_two(torch.tensor(least.sqrt().item() / self.bins)))
+
+
+def _drawn(
+    model: Model, blank: Tensor, first: Tensor, arithmetic: Arithmetic, bins: float
+) -> RawValues:
+    """Raw values of which x_0 is a draw, in bins of a fraction of a deviation of the last step."""
+    space, support = model.space, model.space.support
+    assert isinstance(support, FiniteSupport)  # else the space has refused
+    step = model.kernel.step(blank.double(), torch.zeros_like(first), first)
+    width = arithmetic.power_of_two(step.variance.min().sqrt() / bins)
+    numbers = torch.arange(len(support.values), dtype=torch.float64)
+    raw = FiniteAlphabet(numbers, space.log_decoder)  # type: ignore[attr-defined]
+    return DrawnValues(BinAlphabet(float(width)), raw, on_host)
 
 
 def on_host(law: Any) -> Any:

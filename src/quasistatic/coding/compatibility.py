@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..model import Model
 from ..networks import ClosedFormDenoiser, ResidualDenoiser
-from .chain import BINS, Chain
+from .chain import Chain
 from .errors import StreamError
 from .float_reproducibility import fingerprint, platform_facts
 from .header import Header
@@ -15,6 +15,9 @@ from .portability import portability_of
 from .values import values_of
 
 READERS = {"examples": "Codec", "layers": "LayeredCodec"}
+
+MOST_BINS = 64
+"""The most bins to a standard deviation that a stream may have. Writers take 2 or 3."""
 
 FIRST_WITH_THIS_LAW = 3
 """The first version of the format that was written when tables had the closed-form law of today."""
@@ -60,9 +63,9 @@ def check_header(
             f"the stream claims examples of shape {header.shape}, which this model ({space}) did "
             "not write"
         )
-    if header.bins != BINS:
+    if not 1 <= header.bins <= MOST_BINS:
         raise StreamError(
-            f"the stream has {header.bins} bins to a deviation, and this release {BINS}"
+            f"the stream claims {header.bins} bins to a deviation, and may have from 1 to {MOST_BINS}"
         )
     here = platform_facts(model)
     other = {k: v for k, v in header.arithmetic.items() if here.get(k) != v}
@@ -123,6 +126,7 @@ def chain_of(header: Header, model: Model) -> Chain:
             values_of(model.space, header.values),
             portability_of(header.epsilon),
             bytes.fromhex(header.rounded),
+            header.bins,
         )
     except (ValueError, TypeError, ArithmeticError) as error:
         raise StreamError(f"the header of the stream makes no sense: {error}") from None

@@ -179,7 +179,7 @@ class LayeredCodec:
         stack = Stack.start(0, arithmetic)
         each = zip(steps.batches(x_t), steps.batches(raw), strict=True)
         for here, given in reversed(list(each)):
-            chain.raw.push(stack, chain.reverse(here, 0, chain.times[0]), given)
+            chain.raw_alphabet.push(stack, chain.reverse(here, 0, chain.times[0]), given)
         payload = chain.portability.payload(arithmetic, stack.payload())
         yield Block(Coded.layer, len(x), zlib.crc32(np.ascontiguousarray(x).tobytes()), payload)
 
@@ -311,7 +311,7 @@ def _exactly(steps: _Steps, layer: Block, x_t: Tensor, header: Header) -> np.nda
         stack = Stack.resume(words, arithmetic)
         raw = torch.cat(
             [
-                chain.raw.pop(stack, chain.reverse(here, 0, chain.times[0]), here.double())
+                chain.raw_alphabet.pop(stack, chain.reverse(here, 0, chain.times[0]), here.double())
                 for here in steps.batches(x_t)
             ]
         )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..distributions import FiniteSupport, Support
 from ..spaces import Space
 from .decimal_grids import MOST_PLACES, DecimalGrids, scan_columns
 from .packing import (
@@ -77,14 +78,19 @@ def values_of(space: Space, entry: Any = None) -> Values:
     Raises:
         ValueError: if the entry does not fit the space.
     """
-    if space.levels is not None:
+    levels = space.levels if space.exact else _levels_of(space.support)
+    if levels is not None:
         if entry is not None:
             raise ValueError("it describes columns, but all values have the same levels")
-        return LevelValues(space.shape, len(space.levels))
+        return LevelValues(space.shape, len(levels))
     if entry is None:
         some = tuple(range(math.prod(space.shape)))
         return ColumnValues(space.shape, (-1,) * len(some), (), some, some if space.holes else ())
     return ColumnValues.from_header(space, entry)
+
+
+def _levels_of(support: Support) -> torch.Tensor | None:
+    return support.values if isinstance(support, FiniteSupport) else None
 
 
 @dataclass(frozen=True)

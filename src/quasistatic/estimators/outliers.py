@@ -168,7 +168,9 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self.ordinary_, self._folds = x, folds
         self._by_holes: dict[bytes, np.ndarray] = {}
         self._ordinary_costs: np.ndarray | None = None
-        self.calibration_ = ordinary = self._among(np.zeros(x.shape[1], dtype=bool))
+        # A column that is always missing is no hole of a row.
+        empty = np.isnan(x).all(0) & bool(len(x))
+        self.calibration_ = ordinary = self._among(empty)
         k = self._called(len(ordinary))
         if k == 0:
             warnings.warn(

@@ -4,8 +4,8 @@ __all__ = ["ColumnEvent", "Given", "read_given"]
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from torch import Tensor
 from .._utils.naming import nearest
 from ..distributions.mixtures import Event
 from ..spaces import Table
-from ..spaces.columns import Column, ConstantColumn, IntegerColumn
+from ..spaces.clock import PREFIX, Clock
+from ..spaces.clock_values import span_of, spans_of
+from ..spaces.columns import Column, CompoundColumn, ConstantColumn, IntegerColumn, PartEvent
+from ..spaces.table import shown
 
 MOST_CASES = 4096
 """Combinations of listed real numbers."""
@@ -67,6 +70,21 @@ class Given:
             found &= holds
         return found
 
+    def cases(self) -> Iterator["Given"]:
+        """What is given, as cases of which one holds, each of the columns of :attr:`Table.flat`: a
+        column with atoms is an atom, or lies on one of its lattices."""
+        flat = self.table.flat
+        ways: list[list[tuple[ColumnEvent, ...]]] = []
+        for event in self.events:
+            column, places = self.table.columns[event.index], self.table.places(event.index)
+            if isinstance(column, CompoundColumn):
+                each = column.cases(event.values, event.low, event.high)
+                ways.append([_of_parts(event, flat, places, case) for case in each])
+            else:
+                ways.append([(replace(event, index=places[0]),)])
+        for case in itertools.product(*ways):
+            yield Given(flat, tuple(itertools.chain(*case)))
+
     def alone(self) -> list["Given"]:
         """What is given of each column, by itself."""
         return [Given(self.table, (event,)) for event in self.events]
@@ -104,10 +122,6 @@ class Given:
                 rows[:, place] = torch.where(rows[:, place].isnan(), column, rows[:, place])
         return Event(rows, allowed, low, high)
 
-    def log_volume(self, x_0: Tensor) -> Tensor:
-        """What turns the density of the known values of x_0 (C, W) into one of raw values, (C,)."""
-        return self.table.log_volume(x_0).flatten(1).sum(1)
-
     def _encoded(self, index: int, numbers: Tensor) -> Tensor:
         rows = torch.full((len(numbers), len(self.table.columns)), math.nan, dtype=torch.float64)
         rows[:, index] = numbers
@@ -135,7 +149,9 @@ def read_given(table: Table, given: Mapping[Any, Any]) -> Given:
     Args:
         table: of the fitted rows.
         given: for a column by name (by number, for an array), a value, a list of values of which it
-            is one, or an interval as a tuple (low, high), of which an end may be None.
+            is one, or an interval as a tuple (low, high), of which an end may be None. Dates and
+            times may be text as 2024-01-05; a value that is coarser than the column, as 2024-01 for
+            a column of days, stands for all of its days.
 
     Raises:
         TypeError: if an interval is given of a column of names.
@@ -165,6 +181,18 @@ def read_given(table: Table, given: Mapping[Any, Any]) -> Given:
     return Given(table, tuple(events))
 
 
+def _of_parts(
+    event: ColumnEvent, flat: Table, places: Sequence[int], parts: Sequence[PartEvent | None]
+) -> tuple[ColumnEvent, ...]:
+    """What is given of the parts of a column."""
+    found = []
+    for place, part in zip(places, parts, strict=True):
+        if part is not None:
+            name = flat.columns[place].name
+            found.append(ColumnEvent(place, name, event.about, part.values, part.low, part.high))
+    return tuple(found)
+
+
 def _index(table: Table, name: Any) -> int:
     names = [column.name for column in table.columns]
     if isinstance(name, str) and name in names:
@@ -176,6 +204,9 @@ def _index(table: Table, name: Any) -> int:
 
 def _event(index: int, column: Column, value: Any) -> ColumnEvent | None:
     about = f"{column.name} = {value!r}"
+    if column.dtype.startswith(PREFIX):
+        about = f"{column.name} = {_text(value)}"
+        value = _on_clock(column, value, about)
     if isinstance(value, tuple):
         return _interval(index, column, value, about)
     several = isinstance(value, list | set | frozenset | np.ndarray)
@@ -186,6 +217,49 @@ def _event(index: int, column: Column, value: Any) -> ColumnEvent | None:
     if isinstance(column, ConstantColumn):
         return None  # it has this value in every row
     return ColumnEvent(index, column.name, about, numbers)
+
+
+def _on_clock(column: Column, value: Any, about: str) -> Any:
+    """What is given of a column of dates or times, as steps of its clock.
+
+    Raises:
+        ValueError: if no value of the column meets it.
+    """
+    clock, name = Clock.of(column.dtype), column.name
+    if isinstance(value, tuple):
+        if len(value) != 2:
+            raise ValueError(f"an interval is (low, high), with None for an open end, got {about}")
+        low, high = (
+            end if each is None else spans_of(clock, each, name)[side]
+            for side, (each, end) in enumerate(zip(value, (-math.inf, math.inf), strict=True))
+        )
+        spans = [(low, high)]
+    else:
+        several = isinstance(value, list | set | frozenset | np.ndarray)
+        spans = [span_of(clock, each, name) for each in (value if several else [value])]
+    classes = getattr(column, "classes", None) or None
+    if classes is not None:
+        steps = [each for each in classes if any(low <= each <= high for low, high in spans)]
+    elif len(spans) == 1 and spans[0][0] < spans[0][1]:
+        return spans[0]
+    else:
+        steps = [step for low, high in spans for step in range(int(low), int(high) + 1)]
+        steps = [step for step in steps if not column.invalid(np.array([float(step)]))[0]]
+    if not steps:
+        raise ValueError(
+            f"{about} never occurs, so its probability is 0: column {name!r} holds "
+            f"{shown(column)[1]}"
+        )
+    return steps
+
+
+def _text(value: Any) -> str:
+    """Dates and times as a reader writes them."""
+    if isinstance(value, tuple):
+        return "..".join("" if each is None else str(each) for each in value)
+    if isinstance(value, list | set | frozenset | np.ndarray):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def _interval(index: int, column: Column, value: tuple[Any, ...], about: str) -> ColumnEvent | None:
@@ -208,12 +282,16 @@ def _interval(index: int, column: Column, value: tuple[Any, ...], about: str) ->
         meets = math.ceil(max(low, column.low)) <= math.floor(min(high, column.high))
     elif isinstance(column, ConstantColumn):
         meets = low <= column.placeholder <= high
+    elif isinstance(column, CompoundColumn):
+        meets = bool(column.cases(None, low, high))
     elif classes is not None:
         meets = bool(((classes >= low) & (classes <= high)).any())
     else:
         meets = low < high
     if not meets:
-        raise ValueError(f"no value of column {column.name!r} meets {about}: {column.range}")
+        raise ValueError(
+            f"no value of column {column.name!r} meets {about}: it holds {shown(column)[1]}"
+        )
     if isinstance(column, ConstantColumn):
         return None
     return ColumnEvent(index, column.name, about, None, low, high)
@@ -248,5 +326,5 @@ def _number(column: Column, value: Any) -> float:
 
 def _classes(column: Column) -> np.ndarray | None:
     """The numbers of a column that is diffused as classes; None of other columns."""
-    shares = getattr(column, "shares", ())
+    shares = () if isinstance(column, CompoundColumn) else getattr(column, "shares", ())
     return column.lowest + np.arange(float(len(shares))) if shares else None  # type: ignore[attr-defined]

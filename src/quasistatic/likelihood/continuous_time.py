@@ -54,17 +54,20 @@ def continuous(
     spent = evaluations if network.corrects else 0
     checked = model.space.check(raw).double().to(model.blank(1).device)
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
-    parts = []
+    parts, rest = [], []
     with evaluating(model):
         for part, batch in model.chunks(checked, max(spent, 1)):
-            x_0 = model.space.encode(batch, rng)
+            encoded = model.space.encode_weighted(batch, rng)
+            x_0, drawn = encoded.x_0, encoded.terms
             known = network.denoiser.log_prob(x_0, *part.code_of(x_0))
-            null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+            null = total(model.space.log_prob(model.kernel.prior(x_0), x_0)) + encoded.log_weight
             known = known + total(model.space.log_volume(x_0))
             draws = RowDraws.of(batch.flatten(1).cpu().numpy(), seed) if by_row and spent else rng
-            parts.append((known, *_correction(part, head, x_0, spent, draws), null))
-    known, added, noise, freedom, null = (torch.cat(each) for each in zip(*parts, strict=True))
-    terms = {"mixture": known, "correction": added}
+            correction = _correction(part, head, x_0, spent, draws)
+            parts.append({"mixture": known, "correction": correction[0]} | drawn)
+            rest.append((*correction[1:], null))
+    terms = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    noise, freedom, null = (torch.cat(each) for each in zip(*rest, strict=True))
     return ContinuousScore(terms, null, noise, model.space.dims, spent, freedom=freedom)
 
 

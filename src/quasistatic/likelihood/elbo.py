@@ -12,6 +12,7 @@ from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator, permutation, uniform
 from ..distributions import total
 from ..model import Model
+from ..spaces.space import Encoded
 from .neyman_allocation import Allocation, Evaluation
 from .score import BoundScore
 from .strata import paired_error
@@ -36,13 +37,11 @@ def bound(
         model: the model to score.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations of each example. None sums every term. With fewer
-            evaluations than terms, the terms are drawn evenly along the chain, and the estimate is
-            unbiased.
+            evaluations than terms, some terms are drawn at random, and the estimate is unbiased.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        allocation: how evaluations are spread over the terms; by default evenly, with one
-            evaluation of the last step in each example where the network decides it
-            (:meth:`.Allocation.last_step_apart`).
+        allocation: how evaluations are spread over the terms; by default evenly for real values,
+            and more of them near the data for bits and classes (:meth:`.Allocation.default`).
 
     Returns:
         The score, with a standard error from the spread of neighbouring terms; NaN for a single
@@ -56,10 +55,10 @@ def bound(
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     ends = term_times(model, grid)
     count = _evaluations(evaluations, len(ends) - 1, allocation)
-    spread = allocation or _default_allocation(ends, count)
+    spread = allocation or Allocation.default(model, ends, count)
     with evaluating(model):
         parts = [
-            _bound(part, model.space.encode(rows, rng), grid, ends, count, spread, rng)
+            _bound(part, model.space.encode_weighted(rows, rng), grid, ends, count, spread, rng)
             for part, rows in model.chunks(checked)
         ]
     terms, entropies, null, noise, freedom = zip(*parts, strict=True)
@@ -76,14 +75,6 @@ def bound(
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _default_allocation(ends: Tensor, count: int) -> Allocation:
-    """An evaluation of the last step in each example, if the network decides that step."""
-    terms = len(ends) - 1
-    if ends[0] == 0:
-        return Allocation.last_step_apart(terms, count)
-    return Allocation.even(terms)
 
 
 def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -> int:
@@ -103,7 +94,7 @@ def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -
 
 def _bound(
     model: Model,
-    x_0: Tensor,
+    encoded: Encoded,
     times: Tensor,
     ends: Tensor,
     count: int,
@@ -111,21 +102,21 @@ def _bound(
     rng: torch.Generator | None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
     """The terms, the entropies, L_null, the standard error and its degrees of freedom."""
-    space, kernel = model.space, model.kernel
+    space, kernel, x_0 = model.space, model.kernel, encoded.x_0
     edge, transitions, noise, freedom = _learned(model, x_0, ends, count, allocation, rng)
     fixed = fixed_terms(model, x_0, times)
     terms = {
         "prior": fixed["prior"],
         "transitions": -transitions,
         "edge": fixed["edge"] - edge,
-    }
+    } | {name: each.to(x_0) for name, each in encoded.terms.items()}
     at = [x_0.new_full((len(x_0),), int(t)).long() for t in (times[-1], times[0])]
     entropies = {
         "H_q(X_T|X_0)": total(kernel.marginal(x_0, at[0]).entropy()),
         "H_q(X_1|X_0)": total(kernel.marginal(x_0, at[1]).entropy()),
         "H_p(X_T)": total(kernel.prior(x_0).entropy()),
     }
-    null = total(space.log_prob(kernel.prior(x_0), x_0))
+    null = total(space.log_prob(kernel.prior(x_0), x_0)) + encoded.log_weight
     return terms, entropies, null, noise, freedom
 
 

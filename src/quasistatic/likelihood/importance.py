@@ -10,9 +10,8 @@ from torch import Tensor
 
 from .._utils.eval_mode import evaluating
 from .._utils.randomness import Rng, as_generator
-from ..distributions import total
 from ..model import Model
-from .path_weights import PathWeight, forward_weight
+from .path_weights import PathWeight, forward_weight, prior_alone
 from .score import ImportanceScore
 from .terms import count_terms
 
@@ -51,10 +50,10 @@ def importance(
         # Where the space adds a random part to the data, each path has its own.
         rows = model.repeated(paths).chunks(checked.repeat_interleave(paths, 0))
         drawn = [
-            forward_weight(part, model.space.encode(batch, rng), grid, rng) for part, batch in rows
+            forward_weight(part, model.space.encode_weighted(batch, rng), grid, rng)
+            for part, batch in rows
         ]
-    x_0 = model.space.encode(checked, rng)
-    null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+    null = prior_alone(model, checked, rng)
     return _score(model, drawn, null, paths, count_terms(model, grid))
 
 
@@ -62,8 +61,8 @@ def _score(
     model: Model, drawn: list[PathWeight], null: Tensor, paths: int, steps: int
 ) -> ImportanceScore:
     each = {
-        name: torch.cat([getattr(weight, name) for weight in drawn]).reshape(-1, paths)
-        for name in ("prior", "transitions", "edge")
+        name: torch.cat([weight.terms[name] for weight in drawn]).reshape(-1, paths)
+        for name in drawn[0].terms
     }
     log_weights = torch.stack(list(each.values())).sum(0)
     terms = {name: value.mean(1) for name, value in each.items()}

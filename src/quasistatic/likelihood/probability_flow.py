@@ -15,7 +15,7 @@ from ..distributions import total
 from ..kernels import SignalNoise
 from ..kernels.flow import LogSNR, flow_step
 from ..model import Model
-from .path_weights import last
+from .path_weights import last, prior_alone
 from .score import FlowScore
 
 
@@ -62,12 +62,11 @@ def flow(
         rows = checked.repeat_interleave(draws, 0)
         pieces = model.repeated(draws).chunks(rows)
         parts = [_flow(part, each, grid, probes, rng) for part, each in pieces]
-    density, edge = (torch.cat(each).reshape(-1, draws) for each in zip(*parts, strict=True))
-    weights = density + edge
-    terms = {"density": density.mean(1), "edge": edge.mean(1)}
+    each = {name: torch.cat([part[name] for part in parts]).reshape(-1, draws) for name in parts[0]}
+    weights = torch.stack(list(each.values())).sum(0)
+    terms = {name: values.mean(1) for name, values in each.items()}
     terms["reweighting"] = weights.logsumexp(1) - math.log(draws) - weights.mean(1)
-    x_0 = model.space.encode(checked, rng)
-    null = total(model.space.log_prob(model.kernel.prior(x_0), x_0))
+    null = prior_alone(model, checked, rng)
     share = ((weights.softmax(1) ** 2).sum(1) - 1 / draws).clamp(min=0).sqrt()
     noise = share if draws > 1 else torch.full_like(share, math.nan)
     freedom = torch.full_like(noise, draws - 1)
@@ -100,14 +99,17 @@ def _even_times(model: Model, count: int) -> Tensor:
 
 def _flow(
     model: Model, raw: Tensor, times: Tensor, probes: int | None, rng: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """log p(x_1) by the flow and the last step's part, each (B,), in nats."""
-    x_0 = model.space.encode(raw, rng).double()
+) -> dict[str, Tensor]:
+    """log p(x_1) by the flow, the last step's part and those of the draw of x_0, each (B,), in
+    nats."""
+    encoded = model.space.encode_weighted(raw, rng)
+    x_0 = encoded.x_0.double()
     at = torch.full((len(x_0),), int(times[0]), device=x_0.device)
     q = model.kernel.marginal(x_0, at)
     x_1 = q.sample(rng)
     edge = total(model.space.log_prob(last(model, x_1, at), x_0)) - total(q.log_prob(x_1))
-    return _log_density(model, x_1.detach(), times, probes, rng).detach(), edge.detach()
+    density = _log_density(model, x_1.detach(), times, probes, rng).detach()
+    return {"density": density, "edge": edge.detach()} | encoded.terms
 
 
 def _log_density(

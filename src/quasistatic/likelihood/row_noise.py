@@ -59,7 +59,8 @@ def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tens
     evaluations = min(evaluations, terms)
     with evaluating(model):
         for part, batch in model.chunks(checked, evaluations):
-            x_0 = model.space.encode(batch)
+            encoded = model.space.encode_weighted(batch)
+            x_0 = encoded.x_0
             draws = RowDraws.of(batch.flatten(1).double().numpy(), seed)
             t, x_t = times_and_noise(model, x_0, evaluations, draws)
             again = x_0.repeat_interleave(evaluations, 0)
@@ -67,5 +68,5 @@ def bound_by_row(model: Model, raw: object, evaluations: int, seed: int) -> Tens
             cost = term_of(model, output, again, x_t, t - 1, t)
             fixed = fixed_terms(model, x_0, grid)
             learned = cost.reshape(len(x_0), evaluations).mean(1) * terms
-            parts.append(fixed["prior"] + fixed["edge"] - learned)
+            parts.append(fixed["prior"] + fixed["edge"] - learned + encoded.log_weight)
     return torch.cat(parts)

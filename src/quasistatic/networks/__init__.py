@@ -1,14 +1,17 @@
 """Networks: each maps x (B, *) and t / T (B,) to (B, *, outputs)."""
 
 __all__ = [
+    "Autoencoder",
     "DiT",
     "PerClassDenoiser",
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "DiffusersDiT",
     "DiffusersUNet",
     "FlowMapNetwork",
     "Multiscale",
+    "NoiseScaled",
     "Padded",
     "ResidualDenoiser",
     "SpectralDenoiser",
@@ -16,12 +19,15 @@ __all__ = [
     "UNet",
 ]
 
+from .autoencoder import Autoencoder
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .diffusers_dit import DiffusersDiT
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT
 from .flow_map import FlowMapNetwork
 from .mlp import MLP
 from .multiscale import Multiscale
+from .noise_scaled import NoiseScaled
 from .padded import Padded
 from .rbf import RBF
 from .spectral import PerClassDenoiser, SpectralDenoiser, SpectralResidual

@@ -3,7 +3,15 @@
 The estimators are used here and nowhere else in this package.
 """
 
-__all__ = ["HELD_BACK", "PIECE", "FittedTable", "TablePlan", "unused"]
+__all__ = [
+    "HELD_BACK",
+    "PIECE",
+    "FittedTable",
+    "TablePlan",
+    "is_empty",
+    "model_stamp",
+    "unused",
+]
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +25,11 @@ import polars as pl
 from .._utils import files
 from .._utils.json_files import read_json
 from .._utils.naming import nearest
-from ..data.table_files import Reading, Style, TableFile, open_table, write_table
+from ..data.table_files import FileRows, Reading, Style, TableFile, open_table, write_table
 from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage
+from ..spaces.columns import Column, ConstantColumn
 from ..spaces.roles import Roles
 from . import TABLE_FILE
 
@@ -77,7 +86,7 @@ class TablePlan:
         )
         return cls(density, frame.select(roles.modelled), reading, roles, style)
 
-    def columns(self) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    def columns(self) -> tuple[dict[str, tuple[str, str]], list[ValueError]]:
         """The type and the values of each column, as text, and why columns cannot be modelled."""
         return self.density.surveyed(self.frame)
 
@@ -238,17 +247,7 @@ class FittedTable:
         Raises:
             ValueError: if a column is missing, or the file is damaged; the message says where.
         """
-        return (self.fitted(piece) for piece in self.whole_pieces(data, rows))
-
-    def whole_pieces(self, data: Path, rows: int = PIECE) -> Iterator[pl.DataFrame]:
-        """The rows of a file in pieces, with all columns, including those that the model leaves
-        out.
-
-        Raises:
-            ValueError: if a fitted column is missing, or the file is damaged; the message says
-                where.
-        """
-        return self.file(data).pieces(rows)
+        return (self.fitted(piece) for piece in self.file(data).pieces(rows))
 
     def file(self, data: Path) -> TableFile:
         """A file that is read as the one was that the table was fitted to.
@@ -264,6 +263,7 @@ class FittedTable:
             missing=own.missing,
             encoding=own.encoding,
             notations=own.notations,
+            left_out=len(self.roles.carried),
         )
         absent = [name for name in self.types if name not in file.names]
         if absent:
@@ -271,30 +271,27 @@ class FittedTable:
             raise ValueError(f"there is no column {near}")
         return file
 
-    def rows_of(self, data: Path) -> int:
-        """How many rows a file has."""
-        return self.file(data).rows
-
     def fitted(self, piece: pl.DataFrame) -> pl.DataFrame:
         """The fitted columns of some rows of a file, with their types and in their order."""
         return piece.select(self._widened(piece[name]) for name in self.types)
 
-    def carried(self, piece: pl.DataFrame, first: int = 0) -> list[pl.Series]:
+    def carried(self, piece: FileRows, first: int = 0) -> list[pl.Series]:
         """The columns that each row of an output has beside it, so that it can be joined to the
-        file: identities, then the other columns that were not fitted. If there are none, the number
-        of the row in the file, counted from 1.
+        file: identities, then the other columns that were not fitted, as they are written in the
+        file. If there are none, the number of the row in the file, counted from 1.
 
         Args:
             piece: some rows of a file, with all its columns.
             first: the number of rows before the piece.
         """
-        identity = [piece[name] for name in self.roles.identity if name in piece.columns]
-        own = {*self.types, *(each.name for each in identity)}
-        others = [column for column in piece if column.name not in own]
-        if not identity and not others:
-            name = unused("row", piece.columns)
-            identity = [pl.Series(name, np.arange(first + 1, first + 1 + len(piece)))]
-        return identity + others
+        columns = piece.values.columns
+        identity = [name for name in self.roles.identity if name in columns]
+        own = {*self.types, *identity}
+        carried = [*identity, *(name for name in columns if name not in own)]
+        if not carried:
+            name = unused("row", columns)
+            return [pl.Series(name, np.arange(first + 1, first + 1 + len(piece)))]
+        return [piece.as_written(name) for name in carried]
 
     def numbers(self, piece: pl.DataFrame) -> np.ndarray:
         """Rows as numbers of the model, (n, C') in float64; NaN is missing.
@@ -336,6 +333,17 @@ class FittedTable:
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
+
+
+def model_stamp(folder: Path) -> list[Any]:
+    """What changes whenever the model in a run folder does, as JSON values."""
+    status = (folder / "model.safetensors").stat()
+    return [str(folder.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def is_empty(column: Column) -> bool:
+    """Whether a column had no value in any fitted row, so that nothing can fill it."""
+    return isinstance(column, ConstantColumn) and column.value is None
 
 
 def unused(name: str, taken: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from ..data.table_files import FileRows, Style
 from ..estimators import DiffusionImputer
 from ..spaces.clock import PREFIX, Clock
 from .fitted_table import FittedTable, unused
@@ -27,6 +28,7 @@ class Imputation:
         columns: the columns of the file with missing values.
         share: the probability that an interval holds; None makes none.
         copies: how many completed copies to make.
+        style: how text files are written.
     """
 
     table: FittedTable
@@ -34,6 +36,7 @@ class Imputation:
     columns: Sequence[str]
     share: float | None
     copies: int
+    style: Style
 
     @cached_property
     def by_network(self) -> bool:
@@ -47,10 +50,32 @@ class Imputation:
         times = (self.share is not None or self.copies > 0) + (self.copies > 0)
         return self.imputer.seconds(rows, mean=times == 0) * max(times, 1)
 
-    def __call__(
+    def __call__(self, rows: FileRows, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
+        """A piece with all its columns, filled; beside them intervals and copies. Where the piece
+        has texts, all of it is text, and known cells are as they are written in the file."""
+        found = self._filled_piece(rows.values, first, advance)
+        return found if rows.texts is None else self._as_text(found, rows.values, rows.texts)
+
+    def _as_text(
+        self, found: pl.DataFrame, values: pl.DataFrame, texts: pl.DataFrame
+    ) -> pl.DataFrame:
+        """The cells of an answer as text."""
+        ends = {f"{name}_{end}": name for name in self._bounded for end in ("low", "high")}
+        columns = []
+        for column in found:
+            name = column.name.rpartition(MARK)[2]
+            if name not in values.columns:
+                columns.append(self.style.text(column, ends.get(name.rstrip("_"))))
+                continue
+            # What the model does not fill stays as it is, and so do missing words.
+            kept = (values[name].is_not_null() | column.is_null()).alias(column.name)
+            made = self.style.text(column.alias(name)).alias(column.name)
+            columns.append(texts[name].alias(column.name).zip_with(kept, made))
+        return pl.DataFrame(columns)
+
+    def _filled_piece(
         self, whole: pl.DataFrame, first: int, advance: Callable[[int], None]
     ) -> pl.DataFrame:
-        """A piece with all its columns, filled; beside them intervals and copies."""
         piece = self.table.fitted(whole)
         holed = int(piece.select(pl.any_horizontal(pl.all().is_null()).sum()).item())
         if not holed:

@@ -1,31 +1,31 @@
-"""Answers to the rows of a file, piece by piece: with a bar, in bounded memory, and continued by
-the same command if it was stopped."""
+"""Rows that are written piece by piece: with a bar, in bounded memory, and continued by the same
+command if it was stopped."""
 
 __all__ = ["RowStream"]
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
-from .._utils import files
+from .._utils.row_errors import RowError
+from .._utils.unfinished_work import UnfinishedWork
 from ..data.table_files import Style, write_table
 from ..reporting.console import Display
 
-PLAN = "plan.json"
+Piece = TypeVar("Piece", bound=Sized)
 
-Answering = Callable[[pl.DataFrame, int, Callable[[int], None]], pl.DataFrame]
+Answering = Callable[[Piece, int, Callable[[int], None]], pl.DataFrame]
 """Answers a piece of rows; takes the number of rows before it, and a function to call with numbers
 of rows that are done."""
 
 
 @dataclass(frozen=True)
 class RowStream:
-    """The rows of a file and what is written about them.
+    """The rows that a verb writes, some thousand at a time.
 
     Finished pieces are kept in a hidden folder beside the target until the target is written. If
     the work is stopped, the same command goes on after the last finished piece. The target itself
@@ -33,7 +33,7 @@ class RowStream:
 
     Args:
         verb: its name, for the bar and for what is said.
-        source: the file that is read.
+        source: the file that is read; None if none is.
         target: the file that is written; None writes none.
         rows: rows of a piece.
         total: how many rows there are to answer, for the bar.
@@ -43,7 +43,7 @@ class RowStream:
     """
 
     verb: str
-    source: Path
+    source: Path | None
     target: Path | None
     rows: int
     total: int
@@ -53,8 +53,8 @@ class RowStream:
 
     def run(
         self,
-        pieces: Iterable[pl.DataFrame],
-        answer: Answering,
+        pieces: Iterable[Piece],
+        answer: Answering[Piece],
         outputs: Mapping[Path, Callable[[pl.DataFrame], pl.DataFrame]] | None = None,
         look: Callable[[pl.DataFrame], None] | None = None,
     ) -> int:
@@ -69,16 +69,19 @@ class RowStream:
         Returns:
             The number of rows.
         """
-        folder, count = self._opened(), 0
+        work, count = self._opened(), 0
         kept: list[Path | pl.DataFrame] = []
         with self.display.counting(self.verb, self.total) as advance:
             for number, piece in enumerate(pieces):
-                path = None if folder is None else folder / f"{number:06}.parquet"
+                path = None if work is None else work.piece(number, ".parquet")
                 if path is not None and path.is_file():
                     found = pl.read_parquet(path)
                     advance(min(self.rows, self.total))
                 else:
-                    found = answer(piece, count, advance)
+                    try:
+                        found = answer(piece, count, advance)
+                    except RowError as error:
+                        raise error.in_row(count + error.index + 1) from None
                     if path is not None:
                         write_table(path, [found])
                 count += len(piece)
@@ -93,40 +96,18 @@ class RowStream:
                     for each in kept
                 )
                 write_table(target, map(part, frames), self.style)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if work is not None:
+                work.remove()
         return count
 
-    @property
-    def _folder(self) -> Path:
-        assert self.target is not None
-        return self.target.parent / f".{self.target.name}.pieces"
-
-    def _opened(self) -> Path | None:
-        """The folder of finished pieces of the same work; None if there is one piece, or no
-        target."""
+    def _opened(self) -> UnfinishedWork | None:
+        """The finished pieces of the same work; None if there is one piece, or no target."""
         if self.target is None:
             return None
-        folder = self._folder
-        for left in self.target.parent.glob(f".{self.target.name}.*.part"):
-            left.unlink(missing_ok=True)  # a process that was killed left it half-written
-        status = self.source.stat()
-        plan = {
-            "verb": self.verb,
-            "source": [str(self.source.resolve()), status.st_size, status.st_mtime_ns],
-            "rows": self.rows,
-            **self.plan,
-        }
-        text = json.dumps(plan, sort_keys=True)
-        if folder.is_dir():
-            path = folder / PLAN
-            done = len(list(folder.glob("*.parquet")))
-            if path.is_file() and path.read_text() == text:
-                self.display.say(f"goes on after {done} finished pieces of {self.rows:,} rows")
-                return folder
-            shutil.rmtree(folder)
-            if done:
-                self.display.say("starts afresh: the stopped run had other options or data")
-        if self.total <= self.rows:
-            return None
-        files.write_text(folder / PLAN, text)
-        return folder
+        UnfinishedWork.sweep(self.target)
+        plan: dict[str, Any] = {"verb": self.verb, "rows": self.rows, **self.plan}
+        if self.source is not None:
+            status = self.source.stat()
+            plan["source"] = [str(self.source.resolve()), status.st_size, status.st_mtime_ns]
+        text, several = json.dumps(plan, sort_keys=True), self.total > self.rows
+        return UnfinishedWork.open(self.target, text, several, self.display.say)

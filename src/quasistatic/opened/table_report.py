@@ -66,11 +66,12 @@ def _own(table: FittedTable, held_back: pl.DataFrame) -> _Rows:
 def _first_rows(table: FittedTable, data: Path) -> _Rows:
     """The first rows of a file; no more of it is read than needed."""
     found, names, count = [], [], 0
-    for piece in table.whole_pieces(data, DRAWS):
+    file = table.file(data)
+    for piece in file.pieces_with_texts(DRAWS):
         carried = table.carried(piece, count)[0]
         names += [f"{carried.name} {value}" for value in carried.to_list()]
-        found.append(table.fitted(piece))
+        found.append(table.fitted(piece.values))
         count += len(piece)
         if count >= DRAWS:
             break
-    return _Rows(pl.concat(found)[:DRAWS], names[:DRAWS], table.rows_of(data))
+    return _Rows(pl.concat(found)[:DRAWS], names[:DRAWS], file.rows)

@@ -2,7 +2,7 @@
 
 __all__ = ["RowVerbs"]
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,13 @@ import polars as pl
 
 from .._utils.naming import counted
 from .._utils.randomness import Rng
+from ..data.table_files import FileRows, TableFile, is_text
 from ..estimators import DiffusionImputer
 from ..reporting.answer import Answer, TextTable
-from .fitted_table import PIECE, FittedTable
+from .fitted_table import PIECE, FittedTable, is_empty, model_stamp
 from .imputation import Imputation
 from .model import OpenedModel, seed_of
+from .row_answers import RowOutliers, RowScores
 from .row_stream import RowStream
 
 SLOW_PIECE = 500
@@ -55,21 +57,9 @@ class RowVerbs(OpenedModel):
         """
         if data is None:
             raise ValueError("a fitted table holds no test rows: name a file with --data")
-        source, names = Path(data), list(self.table.types)
+        file, names = self.table.file(Path(data)), list(self.table.types)
 
-        def answer(piece: pl.DataFrame, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
-            rows = self.table.fitted(piece)
-            found = [
-                *self.table.carried(piece, first),
-                pl.Series("log_prob", self.table.score(rows)),
-            ]
-            if by_column:
-                costs = self.table.density.column_costs(rows)
-                found += [pl.Series(f"{n}_nats", costs[:, k]) for k, n in enumerate(names)]
-            advance(len(piece))
-            return pl.DataFrame(found)
-
-        stream = self._stream("score", source, out, PIECE, {"by_column": by_column})
+        stream = self._stream("score", file, out, PIECE, {"by_column": by_column})
         moments, costs = _Moments(1), _Moments(len(names))
 
         def look(found: pl.DataFrame) -> None:
@@ -77,7 +67,8 @@ class RowVerbs(OpenedModel):
             if by_column:
                 costs.add(found.select([f"{name}_nats" for name in names]).to_numpy())
 
-        stream.run(self.table.whole_pieces(source), answer, look=look)
+        answer = RowScores(self.table, by_column)
+        stream.run(_as_written(file, out, PIECE), answer, look=look)
         shown: list[object] = []
         if out is not None:
             shown.append(f"wrote {out}: the score of each row, in nats")
@@ -137,17 +128,18 @@ class RowVerbs(OpenedModel):
             raise ValueError(f"--intervals is a share between 0 and 1, got {intervals}")
         if one and intervals is not None:
             raise ValueError("a single draw has no interval: give --one or --intervals, not both")
-        seed, source = seed_of(rng), Path(data)
-        path = Path(out or self.result(f"imputed{source.suffix}"))
-        holes = self._holes(source)
+        seed, file = seed_of(rng), self.table.file(Path(data))
+        path = Path(out or self.result(f"imputed{file.path.suffix}"))
+        holes = self._holes(file)
         imputer = DiffusionImputer.of(
             self.table.density, draws=1 if one else SUMMARISED, method=method, random_state=seed
         )
-        work = Imputation(self.table, imputer, holes.columns, intervals, draws or 0)
+        style = file.style if file.cells else self.table.style
+        work = Imputation(self.table, imputer, holes.columns, intervals, draws or 0, style)
         self._say_how_long(work, holes)
         stream = self._stream(
             "impute",
-            source,
+            file,
             path,
             SLOW_PIECE if work.by_network else PIECE,
             {"options": [draws, one, intervals, method, seed]},
@@ -157,7 +149,7 @@ class RowVerbs(OpenedModel):
         outputs = {path: work.filled} | {
             each: partial(work.copy, number=number) for number, each in enumerate(copies, 1)
         }
-        rows = stream.run(self.table.whole_pieces(source, stream.rows), work, outputs)
+        rows = stream.run(_as_written(file, path, stream.rows), work, outputs)
         shown = [f"wrote {path}: {holes.cells} missing values of {rows} rows filled"]
         facts: dict[str, Any] = {"imputed": str(path), "filled": holes.cells, "rows": rows}
         if copies:
@@ -185,37 +177,20 @@ class RowVerbs(OpenedModel):
         """
         if not 0 < level < 1:
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
-        source, path = Path(data), Path(out or self.result("outliers.csv"))
+        file, path = self.table.file(Path(data)), Path(out or self.result("outliers.csv"))
         detector, count = self.table.detector(level), 0
         told = why and self.table.density.fitted_.closed_form is not None
         told = told and path.suffix.lower() not in NUMPY
 
-        def answer(piece: pl.DataFrame, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
-            rows = self.table.fitted(piece)
-            found = detector.judged(rows)
-            columns = [
-                *self.table.carried(piece, first),
-                pl.Series("log_prob", found.log_prob),
-                pl.Series("p_value", found.p_value),
-                pl.Series("outlier", found.outlier.astype(np.int64)),
-            ]
-            if told:
-                text = [""] * len(piece)
-                which = np.flatnonzero(found.outlier)
-                if len(which):
-                    for row, each in zip(which, detector.explain(rows[which]), strict=True):
-                        text[row] = str(each)
-                columns.append(pl.Series("why", text, dtype=pl.String))
-            advance(len(piece))
-            return pl.DataFrame(columns)
-
-        stream = self._stream("outliers", source, path, PIECE, {"options": [level, told]})
+        stream = self._stream("outliers", file, path, PIECE, {"options": [level, told]})
 
         def look(found: pl.DataFrame) -> None:
             nonlocal count
             count += int(found["outlier"].sum())
 
-        rows = stream.run(self.table.whole_pieces(source), answer, look=look)
+        style = file.style if file.cells else self.table.style
+        answer = RowOutliers(self.table, detector, told, style.decimal)
+        rows = stream.run(_as_written(file, path, PIECE), answer, look=look)
         line = (
             f"wrote {path}: {count} of {rows} rows are outliers at level {level:g}, by "
             f"{len(detector.ordinary_)} calibration rows"
@@ -225,20 +200,18 @@ class RowVerbs(OpenedModel):
     def _stream(
         self,
         verb: str,
-        source: Path,
+        file: TableFile,
         target: Path | None,
         rows: int,
         plan: dict[str, Any],
         total: int | None = None,
     ) -> RowStream:
-        # What is filled is written as the file was; other answers always have names.
-        style = self.table.style if verb == "impute" else replace(self.table.style, header=True)
-        status = (self.folder / "model.safetensors").stat()
-        model = [str(self.folder.resolve()), status.st_size, status.st_mtime_ns]
-        count = self.table.rows_of(source) if total is None else total
-        return RowStream(
-            verb, source, target, rows, count, {"model": model, **plan}, self.display, style
-        )
+        # Text files are written as the one that was read; all answers but `impute` have names.
+        style = file.style if file.cells else self.table.style
+        style = style if verb == "impute" else replace(style, header=True)
+        plan = {"model": model_stamp(self.folder), **plan}
+        count = file.rows if total is None else total
+        return RowStream(verb, file.path, target, rows, count, plan, self.display, style)
 
     def _say_how_long(self, work: Imputation, holes: "_Holes") -> None:
         """Says what an imputation by a network costs before it is spent."""
@@ -251,17 +224,20 @@ class RowVerbs(OpenedModel):
                 "a network draws them; --method fast draws them by the closed form, in far less"
             )
 
-    def _holes(self, source: Path) -> "_Holes":
-        """What is missing in a file."""
-        cells, rows = dict.fromkeys(self.table.types, 0), 0
+    def _holes(self, file: TableFile) -> "_Holes":
+        """What is missing in a file, except in columns that have never had a value."""
+        empty = {each.name for each in self.table.density.table_.columns if is_empty(each)}
+        cells, rows = dict.fromkeys([n for n in self.table.types if n not in empty], 0), 0
         sample: pl.DataFrame | None = None
-        for piece in self.table.pieces(source):
+        for whole in file.pieces(PIECE):
+            piece = self.table.fitted(whole).select(list(cells))
             for column in piece:
                 cells[column.name] += column.null_count()
-            holed = piece.filter(pl.any_horizontal(pl.all().is_null()))
+            holes = piece.select(pl.any_horizontal(pl.all().is_null())).to_series()
+            holed = piece.filter(holes)
             rows += len(holed)
             if len(holed) and sample is None:
-                sample = holed.head(32)
+                sample = self.table.fitted(whole).filter(holes).head(32)
         columns = tuple(name for name, count in cells.items() if count)
         return _Holes(sum(cells.values()), rows, columns, sample)
 
@@ -307,6 +283,13 @@ class _Moments:
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = np.maximum(self._sums[1] / self.count - self.mean**2, 0.0)
             return np.where(self.infinite > 0, np.nan, np.sqrt(spread / (self.count - 1)))
+
+
+def _as_written(file: TableFile, target: Path | None, rows: int) -> Iterator[FileRows]:
+    """The rows of a file; with their texts, if both the file and the target are text."""
+    if target is not None and is_text(target):
+        return file.pieces_with_texts(rows)
+    return map(FileRows, file.pieces(rows))
 
 
 def _copy_of(path: Path, number: int) -> Path:

@@ -46,6 +46,12 @@ class Recipe(abc.ABC):
         return None, None
 
     @property
+    def frame(self) -> tuple[int, int] | None:
+        """Height and width of the image that a flat example is; None if examples are no flat
+        images."""
+        return None
+
+    @property
     @abc.abstractmethod
     def reaches(self) -> str:
         """The figure that the recipe should reach, and on which data."""

@@ -33,7 +33,7 @@ from ..heads import Corrected, CorrectedLevels, DenoisingHead
 from ..kernels import GaussianKernel
 from ..kernels.schedules import linear_log_snr
 from ..networks import DiT, Padded, SpectralResidual, UNet
-from ..spaces import Continuous, Dequantized, Quantized, Space
+from ..spaces import Continuous, Dequantized, Latent, Quantized, Space
 
 OF_LEVELS, LAST = 12.0, -7.0
 """The log-SNR of the first time for levels, where x_t tells neighbouring levels apart, and of the
@@ -54,6 +54,9 @@ PLACES, PATCHES = 1024, 256
 
 SURE = 2.0
 """Standard errors by which a network must win on held-out examples to be kept."""
+
+AT_ONCE = 2**20
+"""Raw values that are encoded at once."""
 
 FEWEST = 8
 """Examples that a spectral law is fitted to, at least."""
@@ -130,11 +133,11 @@ def _prepared(
         spread = Dequantized(space.shape, space.count, space.spread)
         x_0 = spread.encode(space.check(examples).float(), rng)
         floor: float | None = (2 * space.spread / space.count) ** 2 / 12
-    elif isinstance(space, Continuous):
-        x_0, floor = space.encode(space.check(examples).float(), rng), None
+    elif isinstance(space, Continuous | Latent):
+        x_0, floor = _encoded(space, space.check(examples), rng), None
     else:
         raise TypeError(
-            f"a spectral law is of Quantized, Dequantized or Continuous data, got "
+            f"a spectral law is of Quantized, Dequantized, Continuous or Latent data, got "
             f"{type(space).__name__}"
         )
     if len(x_0) < FEWEST:
@@ -142,7 +145,13 @@ def _prepared(
             f"a spectral law needs {FEWEST} examples or more, of which some are held out, got "
             f"{len(x_0)}"
         )
-    return x_0, SpectralFit(tuple(space.shape), axes, floor, seed=seed)
+    return x_0, SpectralFit(tuple(space.state), axes, floor, seed=seed)
+
+
+def _encoded(space: Space, raw: Tensor, rng: torch.Generator) -> Tensor:
+    """x_0 of checked raw data, a few at a time."""
+    rows = torch.split(raw, max(1, AT_ONCE // space.dims))
+    return torch.cat([space.encode(each.float(), rng) for each in rows])
 
 
 def spectral_model(
@@ -182,7 +191,7 @@ def spectral_model(
             f"{condition!r:.60}"
         )
     block = _block_of(law)
-    shape = tuple(space.shape)
+    shape = tuple(space.state)
     places = min(2, len(shape)) if axes is None else axes
     if isinstance(space, Quantized):
         head: DenoisingHead = CorrectedLevels()

@@ -1,10 +1,10 @@
 """Sampling: walks from noise to data, many examples at once, by any stepper."""
 
-__all__ = ["Times", "resolve_times", "sample", "walk"]
+__all__ = ["Batch", "Times", "batched_walks", "resolve_times", "sample", "walk"]
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,11 +24,31 @@ for the default."""
 SMALL = 1024
 """Values of an example up to which seeded draws come in batches of a multiple of 16 rows."""
 
+FOR_RAW = 0x5DEECE66D
+"""Changes the seed of a walk to that of the draw of raw data from its end."""
+
 
 def _multiple(model: Model) -> int:
     """The number that the rows of batches are a multiple of. Processors round rows differently at
     different places of a batch, and where it ends: an example should not depend on its place."""
     return 16 if math.prod(model.space.state) <= SMALL else 4
+
+
+def _checked(stepper: Stepper | None) -> Stepper:
+    """The stepper, or the default one; TypeError if it is something else."""
+    stepper = stepper or Ancestral()
+    if not isinstance(stepper, Stepper):
+        raise TypeError(
+            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
+            f"{stepper!r}"
+        )
+    return stepper
+
+
+def _batch_size(model: Model) -> int:
+    """How many walks are made at once."""
+    rows = _multiple(model)
+    return max(rows, model.chunk_size // rows * rows)
 
 
 def resolve_times(model: Model, times: Times, stepper: Stepper) -> Tensor:
@@ -61,12 +81,7 @@ def walk(
         stepper: by default :class:`Ancestral`.
         first: the number of the first walk.
     """
-    stepper = stepper or Ancestral()
-    if not isinstance(stepper, Stepper):
-        raise TypeError(
-            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
-            f"{stepper!r}"
-        )
+    stepper = _checked(stepper)
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     source, size = as_generator(rng), n
@@ -107,24 +122,76 @@ def sample(
         TypeError: if the stepper cannot serve the model: which can.
         ValueError: if n < 1, or the times make no chain.
     """
+    drawn: list[Tensor] = []
+    batches = batched_walks(model, n, times, rng, stepper)
+    steps = len(resolve_times(model, times, _checked(stepper)))
+    whole = steps * -(-n // _batch_size(model))
+    with DrawingProgress(whole, n, callbacks, progress) as report:
+        for batch in batches:
+            done = steps * len(drawn)
+            for step, state in enumerate(batch.states):
+                x_0 = state.x
+                report(done + min(step, steps - 1))
+            drawn.append(model.space.draw_raw(x_0, batch.for_raw))
+            report(done + steps)
+    return torch.cat(drawn)
+
+
+class Batch(NamedTuple):
+    """Walks that are made at once.
+
+    Args:
+        first: the number of the first walk.
+        states: of the walks, one after the other.
+        for_raw: the generator that draws raw values given x_0, where the space draws them.
+    """
+
+    first: int
+    states: Iterator[State]
+    for_raw: torch.Generator | None
+
+
+def batched_walks(
+    model: Model,
+    n: int,
+    times: Times = None,
+    rng: Rng = None,
+    stepper: Stepper | None = None,
+) -> Iterator[Batch]:
+    """The walks of :func:`sample`, in batches that fit into memory.
+
+    Args:
+        model, n, times, rng, stepper: those of :func:`sample`.
+
+    Yields:
+        One batch after the other. The last state of its walks has x_0.
+
+    Raises:
+        ValueError: if n < 1.
+    """
     if n < 1:
         raise ValueError(f"a sample needs at least one draw, got n = {n}")
     model = model.given_each(None, n)
-    source, drawn = as_generator(rng), []
+    source = as_generator(rng)
     before = None if source is None else source.get_state()
-    rows = _multiple(model)
-    batch = max(rows, model.chunk_size // rows * rows)
-    steps = len(resolve_times(model, times, stepper or Ancestral()))
-    batches = -(-n // batch)
-    with DrawingProgress(steps * batches, n, callbacks, progress) as report:
-        for k, first in enumerate(range(0, n, batch)):
-            if source is not None and before is not None:
-                source.set_state(before)  # one seed for all batches
-            count = min(batch, n - first)
-            part = model.take(slice(first, first + count))
-            for step, state in enumerate(walk(part, count, times, source, stepper, first)):
-                x_0 = state.x
-                report(k * steps + min(step, steps - 1))
-            drawn.append(model.space.decode(x_0))
-            report((k + 1) * steps)
-    return torch.cat(drawn)
+    batch = _batch_size(model)
+    for first in range(0, n, batch):
+        if source is not None and before is not None:
+            source.set_state(before)  # one seed for all batches
+        count = min(batch, n - first)
+        part = model.take(slice(first, first + count))
+        walks = walk(part, count, times, source, stepper, first)
+        yield Batch(first, walks, _for_raw(before, source, first, count))
+
+
+def _for_raw(
+    before: Tensor | None, source: torch.Generator | None, first: int, count: int
+) -> torch.Generator | None:
+    """The generator of p(raw | x_0), for some examples of a seed: it depends on the seed and on the
+    number of an example, as that of its walk."""
+    if source is None or before is None:
+        return None
+    copied = torch.Generator(source.device)
+    copied.set_state(before)
+    walked = seed_from(copied)
+    return ExampleStreams(walked ^ FOR_RAW, first, count, source.device)

@@ -96,13 +96,15 @@ class SMC(PosteriorMethod):
         if repeats is None:
             repeats = max(REPEATS, math.ceil(2 * draws / self.particles))
         found = replace(self, repeats=repeats).run(model, factor, examples, times, source, together)
+        chosen = found.choose(draws, source)
         return Drawn(
-            found.draw(draws, source),
+            found.taken(found.x_0, chosen),
             found.log_evidence,
             found.evidence_stderr,
             found.effective,
             found.ancestors,
             repeats,
+            None if found.raw is None else found.taken(found.raw, chosen),
         )
 
     @torch.no_grad()
@@ -151,6 +153,7 @@ class SMC(PosteriorMethod):
             state.log_weight.reshape(shape),
             lowest.minimum(share.reshape(examples, -1).amin(1)),
             _distinct(state.ancestor.reshape(examples, -1)),
+            None if state.raw is None else state.raw.reshape(*shape, *state.raw.shape[1:]),
         )
 
     @property
@@ -204,6 +207,7 @@ class Particles:
         exponent: of the twisting function, from 0 to 1, the same within a group.
         ahead: the network's output at x, and what follows from it.
         ancestor: the particle of the first state that each comes from, with shape (n,).
+        raw: raw data at the end, where the factor draws them, with shape (n, *shape).
     """
 
     x: Tensor
@@ -211,6 +215,7 @@ class Particles:
     exponent: Tensor
     ahead: Lookahead
     ancestor: Tensor
+    raw: Tensor | None = None
 
     @property
     def log_weight(self) -> Tensor:
@@ -253,14 +258,18 @@ class Particles:
         """Some of the particles."""
         ahead = self.ahead.take(rows)
         rest = (self.x[rows], self.log_ratio[rows], self.exponent[rows])
-        return type(self)(*rest, ahead, self.ancestor[rows])
+        raw = None if self.raw is None else self.raw[rows]
+        return type(self)(*rest, ahead, self.ancestor[rows], raw)
 
     @classmethod
     def joined(cls, parts: Sequence["Particles"]) -> "Particles":
         """All of them, one after the other."""
         whole = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
-        ahead = Lookahead.joined(whole.pop("ahead"))
-        return cls(ahead=ahead, **{name: torch.cat(each) for name, each in whole.items()})
+        ahead, raw = Lookahead.joined(whole.pop("ahead")), whole.pop("raw")
+        drawn = None if raw[0] is None else torch.cat(raw)
+        return cls(
+            ahead=ahead, raw=drawn, **{name: torch.cat(each) for name, each in whole.items()}
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,12 +284,15 @@ class WeightedParticles:
             shape (examples,).
         ancestors: how many particles of the first state these come from, in all repeats, with shape
             (examples,).
+        raw: raw data of each, where the factor drew them, with shape (examples, repeats, particles,
+            *shape).
     """
 
     x_0: Tensor
     log_weight: Tensor
     effective: Tensor
     ancestors: Tensor
+    raw: Tensor | None = None
 
     @property
     def log_evidence(self) -> Tensor:
@@ -302,11 +314,17 @@ class WeightedParticles:
     def draw(self, n: int, rng: Rng = None) -> Tensor:
         """n draws for each example in proportion to the weights, systematically and in random
         order, with shape (examples, n, *)."""
-        source = as_generator(rng)
+        return self.taken(self.x_0, self.choose(n, as_generator(rng)))
+
+    def choose(self, n: int, rng: torch.Generator | None) -> Tensor:
+        """The numbers of n particles for each example, (examples, n); see :meth:`draw`."""
         share = self.log_weight.flatten(1).softmax(1)
-        chosen = _systematic(share, n, source)
-        chosen = chosen.gather(1, uniform(chosen.shape, source, share).argsort(1))
-        flat = self.x_0.flatten(1, 2)
+        chosen = _systematic(share, n, rng)
+        return chosen.gather(1, uniform(chosen.shape, rng, share).argsort(1))
+
+    def taken(self, each: Tensor, chosen: Tensor) -> Tensor:
+        """Of something of each particle, (examples, repeats, particles, *), that of the chosen."""
+        flat = each.flatten(1, 2)
         return flat[torch.arange(len(flat), device=flat.device)[:, None], chosen]
 
     def __repr__(self) -> str:
@@ -351,8 +369,10 @@ def _ended(
     log_q = torch.zeros_like(log_p) if q is p else space.log_prob(q, x_0)
     free = log_p - log_q if q is not p else torch.zeros_like(log_p)
     gain = free if known is None else torch.where(known.isnan(), free, log_p)
-    log_ratio = here.log_ratio + total(gain) + factor.log_prob(x_0)
-    return replace(here, x=x_0, log_ratio=log_ratio, exponent=torch.zeros_like(here.exponent))
+    raw, log_r = factor.realized(x_0, rng)
+    log_ratio = here.log_ratio + total(gain) + log_r
+    none = torch.zeros_like(here.exponent)
+    return replace(here, x=x_0, log_ratio=log_ratio, exponent=none, raw=raw)
 
 
 def _last(model: Model, here: Particles, t: int) -> Family:

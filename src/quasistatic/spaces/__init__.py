@@ -10,6 +10,7 @@ __all__ = [
     "Continuous",
     "Dequantized",
     "Integers",
+    "Latent",
     "OneHot",
     "Quantized",
     "Space",
@@ -19,6 +20,7 @@ __all__ = [
 
 from .continuous import Continuous
 from .integers import Integers
+from .latent import Latent
 from .levels import Binary, Dequantized, Quantized
 from .one_hot import OneHot
 from .piecewise_linear import PiecewiseLinear

@@ -1,15 +1,15 @@
 """The interface of every space, with continuous x_0 or with levels."""
 
-__all__ = ["OnContinuum", "OnLevels", "SpacePart", "Space"]
+__all__ = ["Encoded", "OnContinuum", "OnLevels", "SpacePart", "Space"]
 
 import abc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._utils.printing import ShortRepr
 from .._utils.validation import whole_numbers
@@ -40,6 +40,30 @@ class SpacePart(NamedTuple):
     values: Any = ...  # an index of the values of x_0
 
 
+class Encoded(NamedTuple):
+    """x_0 of some raw data, drawn from q(x_0 | raw), and the log-weight of the draw.
+
+    The log-weight of an example is log p(raw | x_0) - log q(x_0 | raw), where both are per unit of
+    what :meth:`Space.log_prob` measures. It is zero where the map is exact, and where it adds
+    uniform noise (`Dequantized`). E_q of the log-weight plus log p(x_0) is at most log p(raw), and
+    the mean of their exponential over q is p(raw).
+
+    Args:
+        x_0: shape (B, *state).
+        terms: the named parts of the log-weight, each with shape (B,), in nats; empty where it is
+            zero.
+    """
+
+    x_0: Tensor
+    terms: dict[str, Tensor]
+
+    @property
+    def log_weight(self) -> Tensor:
+        """The sum of the terms, shape (B,), in nats."""
+        nothing = self.x_0.new_zeros(len(self.x_0))
+        return sum((each.to(nothing) for each in self.terms.values()), nothing)
+
+
 @dataclass(frozen=True)
 class Space(ShortRepr, abc.ABC):
     """What the raw data are, and how they become x_0. Base class.
@@ -68,6 +92,21 @@ class Space(ShortRepr, abc.ABC):
     def state(self) -> tuple[int, ...]:
         """The shape of x_0: that of the raw data, unless a raw value needs several."""
         return tuple(self.shape)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The module with the weights of the map between raw data and x_0, which is saved with the
+        model; None if the map has none."""
+        return None
+
+    @property
+    def exact(self) -> bool:
+        """Whether x_0 determines the raw data: :meth:`decode` then inverts :meth:`encode`."""
+        return True
+
+    def resized(self, shape: tuple[int, ...]) -> "Space":
+        """The same space for examples of another shape."""
+        return replace(self, shape=shape)
 
     @property
     def dims(self) -> int:
@@ -179,6 +218,36 @@ class Space(ShortRepr, abc.ABC):
         Returns:
             Shape (B, *state).
         """
+
+    def encode_weighted(self, raw: Tensor, rng: torch.Generator | None = None) -> Encoded:
+        """:meth:`encode`, with the log-weight of the draw. Whoever scores raw data calls this.
+
+        Args:
+            raw: checked, shape (B, *shape).
+            rng: for a space whose map is random.
+        """
+        return Encoded(self.encode(raw, rng), {})
+
+    def weighted_at(self, raw: Tensor, x_0: Tensor) -> Encoded:
+        """The log-weight of x_0 (B, *state), drawn by other means, for raw data (B, *shape)."""
+        return Encoded(x_0, {})
+
+    def encode_again(self, raw: Tensor, x_0: Tensor, rng: torch.Generator | None = None) -> Encoded:
+        """x_0 drawn anew for raw data (B, *shape) that came from x_0 (B, *state). A space whose
+        weights are always zero keeps x_0: the density of x_0 is then what is measured."""
+        return Encoded(x_0, {})
+
+    def draw_raw(self, x_0: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """A draw from p(raw | x_0): what :meth:`decode` returns, where x_0 determines the raw data.
+
+        Args:
+            x_0: shape (B, *state).
+            rng: for a space that draws.
+
+        Returns:
+            Shape (B, *shape).
+        """
+        return self.decode(x_0)
 
     @abc.abstractmethod
     def decode(self, x_0: Tensor) -> Tensor:

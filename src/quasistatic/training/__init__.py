@@ -4,6 +4,7 @@ __all__ = [
     "CSV",
     "Bound",
     "Distillation",
+    "Evidence",
     "Fit",
     "Hybrid",
     "MeanFlow",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         ProgressiveLoss,
         distill,
     )
+    from .evidence import Evidence
     from .fitting import fit
     from .objectives import Bound, Hybrid, MinimumVariance, Objective, Simple
     from .train_state import Progress, TrainState
@@ -49,6 +51,7 @@ __getattr__ = lazy_names(
         "callbacks": "CSV ProgressBar TensorBoard",
         "distillation": "Distillation MeanFlow MeanFlowLoss ProgressiveDistillation "
         "ProgressiveLoss distill",
+        "evidence": "Evidence",
         "fitting": "fit",
         "objectives": "Bound Hybrid MinimumVariance Objective Simple",
         "train_state": "Progress TrainState",

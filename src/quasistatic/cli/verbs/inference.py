@@ -55,6 +55,10 @@ class Sample:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -68,7 +72,7 @@ class Score:
     kinds: ClassVar[Kinds] = EVERY
 
     run: Path = shared.folder()
-    data: Path | None = option(
+    data: str | None = option(
         "Data to score: a .npy file, a folder of images, or a table file.",
         "the run's test rows",
         "PATH",
@@ -115,6 +119,10 @@ class Score:
         "File for the score of each example, in nats: .npy or .csv.", "none"
     )
     seed: int | None = shared.seed(RUNS)
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -128,7 +136,7 @@ class Complete:
     kinds: ClassVar[Kinds] = RUNS
 
     run: Path = shared.folder()
-    data: Path | None = option(
+    data: str | None = option(
         "A .npy file with NaN where a value is missing.", "some of the test rows", "PATH"
     )
     mask: Path | None = option(
@@ -157,6 +165,10 @@ class Complete:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -172,7 +184,7 @@ class Impute:
     kinds: ClassVar[Kinds] = (IMAGES, TABLE)
 
     run: Path = shared.folder()
-    data: Path = shared.table_or_images()
+    data: str = shared.table_or_images()
     by: Literal["draw", "mean", "median"] | None = option(
         "Fill by one draw, or by the mean or the median of --draws draws.",
         "draw",
@@ -214,6 +226,10 @@ class Impute:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -228,7 +244,7 @@ class Outliers:
     kinds: ClassVar[Kinds] = (IMAGES, TABLE)
 
     run: Path = shared.folder()
-    data: Path = shared.table_or_images()
+    data: str = shared.table_or_images()
     level: float | None = option(
         "Share of ordinary data that may be called outliers.", 0.05, "FLOAT", within=SHARE
     )
@@ -239,5 +255,9 @@ class Outliers:
         only=ONLY_TABLES,
     )
     out: Path | None = shared.out()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()

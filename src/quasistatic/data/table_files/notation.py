@@ -1,6 +1,6 @@
 """How a column of a text file writes its values: as numbers with units, dates, times, durations."""
 
-__all__ = ["Amount", "Length", "Moment", "Notation", "Style", "moment", "notation_of"]
+__all__ = ["Amount", "Length", "Moment", "Notation", "Quotes", "Style", "moment", "notation_of"]
 
 import abc
 from collections.abc import Mapping
@@ -60,12 +60,15 @@ class Amount(Notation):
         return f"written as {example}"
 
     def read(self, cell: pl.Expr) -> pl.Expr:
-        plain = cell.str.replace_all(r"[$€£¥%\s']", "").str.strip_chars_start("+")
+        negative = cell.str.starts_with("(")
+        plain = cell.str.replace_all(r"[$€£¥%\s'’()]", "").str.strip_chars_start("+")
+        plain = plain.str.replace("−", "-", literal=True)
         if self.decimal == ",":
             plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         else:
             plain = plain.str.replace_all(",", "", literal=True)
-        return plain.cast(pl.Float64, strict=False)
+        number = plain.cast(pl.Float64, strict=False)
+        return pl.when(negative).then(-number).otherwise(number)
 
     def write(self, values: pl.Series) -> pl.Series:
         form = f"{'+' if self.plus else ''}{',' if self.thousands else ''}"
@@ -200,6 +203,19 @@ def notation_of(facts: Mapping[str, Any]) -> Notation:
 
 
 @dataclass(frozen=True)
+class Quotes:
+    """Where the cells of a text file have quotes, whether they need them or not.
+
+    Args:
+        header: whether the names do.
+        columns: the names of the columns whose cells do.
+    """
+
+    header: bool = False
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Style:
     """How a text file is written: as the file was that it belongs to.
 
@@ -209,6 +225,8 @@ class Style:
         encoding: of the characters, by Python's name.
         header: whether the first row holds names.
         notations: of columns, by name.
+        quotes: where cells have quotes that they do not need.
+        line_end: of each line.
     """
 
     separator: str = ","
@@ -216,10 +234,14 @@ class Style:
     encoding: str = "utf-8"
     header: bool = True
     notations: Mapping[str, Notation] = field(default_factory=dict)
+    quotes: Quotes = Quotes()
+    line_end: str = "\n"
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
-        own = {name: getattr(self, name) for name in ("separator", "decimal", "encoding", "header")}
+        names = ("separator", "decimal", "encoding", "header", "line_end")
+        own: dict[str, Any] = {name: getattr(self, name) for name in names}
+        own["quotes"] = asdict(self.quotes)
         return own | {"notations": {name: each.facts() for name, each in self.notations.items()}}
 
     @classmethod
@@ -230,9 +252,25 @@ class Style:
             KeyError, TypeError: if it is none.
         """
         notations = {name: notation_of(each) for name, each in facts["notations"].items()}
-        return cls(**{**facts, "notations": notations})
+        quotes = facts.get("quotes", {})
+        found = Quotes(bool(quotes.get("header")), tuple(quotes.get("columns", ())))
+        return cls(**{**facts, "notations": notations, "quotes": found})
 
-    def as_text(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """A frame whose columns with a notation are text."""
-        own = [name for name in frame.columns if name in self.notations]
-        return frame.with_columns(self.notations[name].write(frame[name]) for name in own)
+    def text(self, values: pl.Series, like: str | None = None) -> pl.Series:
+        """The cells of a column, without quotes; null where a value is missing.
+
+        Args:
+            values: of the column. Text stays as it is.
+            like: the column in whose notation they are written; None for their own.
+        """
+        notation = self.notations.get(like or values.name)
+        if values.dtype in (pl.String, pl.Categorical, pl.Enum):
+            return values.cast(pl.String)
+        if notation is not None:
+            return notation.write(values).alias(values.name)
+        # The writer of polars knows more types than a cast to text does.
+        cells = pl.DataFrame([values]).write_csv(include_header=False, quote_style="never")
+        found = pl.Series(values.name, cells.split("\n")[:-1], dtype=pl.String)
+        if values.dtype.is_float() and self.decimal == ",":
+            found = found.str.replace(".", ",", literal=True)
+        return found.set(values.is_null(), None)

@@ -1,6 +1,6 @@
 """A table in a file, of which a piece at a time is in memory."""
 
-__all__ = ["ArrayFile", "ScannedFile", "TableFile", "first_line"]
+__all__ = ["ArrayFile", "FileRows", "ScannedFile", "TableFile", "first_line"]
 
 import abc
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,30 @@ import polars as pl
 
 from .cells import Column
 from .notation import Style
+
+
+@dataclass(frozen=True, eq=False)
+class FileRows:
+    """Some rows of a file.
+
+    Args:
+        values: of all columns; null is missing.
+        texts: the cells of a text file as they are written; None for other files.
+    """
+
+    values: pl.DataFrame
+    texts: pl.DataFrame | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def as_written(self, name: str) -> pl.Series:
+        """A column as it is written in a text file, and its values in another file."""
+        return (self.values if self.texts is None else self.texts)[name]
+
+    def without_texts(self) -> "FileRows":
+        """The values alone."""
+        return FileRows(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +87,31 @@ class TableFile(abc.ABC):
         """The table, so many rows at a time; null is missing."""
 
     def texts(self, rows: int) -> Iterator[pl.DataFrame] | None:
-        """The cells of a text file as they are written, so many rows at a time; null is missing. In
-        step with :meth:`pieces`. None for other files."""
+        """The cells of a text file as they are written, words for a missing value and spaces
+        included, so many rows at a time; null is an empty cell. In step with :meth:`pieces`. None
+        for other files."""
         return None
+
+    def pieces_with_texts(self, rows: int) -> Iterator[FileRows]:
+        """The table and its cells as they are written, so many rows at a time."""
+        texts = self.texts(rows)
+        if texts is None:
+            return map(FileRows, self.pieces(rows))
+        return map(FileRows, self.pieces(rows), texts)
+
+    def chosen(self, most: int, seed: int) -> np.ndarray:
+        """The rows that :meth:`drawn` gives, counted from 0, in their order."""
+        if self.rows <= most:
+            return np.arange(self.rows)
+        return np.sort(np.random.default_rng(seed).choice(self.rows, most, replace=False))
 
     def drawn(self, most: int, seed: int, rows: int = 100_000) -> pl.DataFrame:
         """All rows, or `most` of them that the seed draws, in their order; looked for `rows` at a
         time."""
         if self.rows <= most:
             return pl.concat(list(self.pieces(rows)))
-        chosen = np.random.default_rng(seed).choice(self.rows, most, replace=False)
         wanted = np.zeros(self.rows, dtype=bool)
-        wanted[chosen] = True
+        wanted[self.chosen(most, seed)] = True
         start, found = 0, []
         for piece in self.pieces(rows):
             found.append(piece.filter(pl.Series(wanted[start : start + len(piece)])))

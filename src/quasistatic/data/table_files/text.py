@@ -18,6 +18,7 @@ from .dialect import LINES, Dialect
 from .header import Header
 from .missing import MISSING
 from .notation import Notation, Style
+from .quoting import first_lines, quotes_of
 from .structure import Structure, survey
 from .table_file import ScannedFile
 
@@ -74,25 +75,27 @@ def read_text(
     problems += _of_rows(path, structure, len(layout.names))
     rows = structure.rows - layout.header
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
-    columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
+    columns = examine(scanned, words, types, notations) if rows > 0 else []
     problems += _of_cells(path, columns)
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]
     frame = scanned.select(each.read(words) for each in columns)
     own = {each.name: each.notation for each in columns if each.notation is not None}
     commas = [each for each in columns if each.is_comma]
+    lines, line_end = first_lines(path, dialect)
     style = Style(
         "\t" if path.suffix.lower() == ".tsv" else dialect.separator,
         "," if commas else ".",
         dialect.encoding,
         layout.header,
         own,
+        quotes_of(lines, dialect, [each.name for each in columns], layout.header),
+        line_end,
     )
     found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
     dropped = ["the last column has no name and no values: it is dropped"] if empty else []
     notes = (*layout.notes, *dropped, *_notes(columns))
-    cells = [pl.col(each.name) for each in columns]
-    text = scanned.select(pl.when(~c.str.strip_chars().is_in(words)).then(c) for c in cells)
+    text = _scan(source, plain, layout, (), rows, bool(problems)).select(c.name for c in columns)
     return ScannedFile(
         path,
         max(rows, 0),
@@ -183,8 +186,8 @@ def _of_cells(path: Path, columns: Sequence[Column]) -> list[str]:
         if column.is_wrong:
             word = column.odd[0][1]
             found.append(
-                f"{column}. Correct these cells, or read a word as missing (--missing "
-                f"{_shell(word)}), or make the column one of names (--types "
+                f"{column}. Correct these cells, or read a word as missing (fit --missing "
+                f"{_shell(word)}), or make the column one of names (fit --types "
                 f"{_shell(column.name)}=categorical)"
             )
     return found
@@ -282,7 +285,7 @@ def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[byt
         made.close()
         raise ValueError(
             f"{path} is no text in {dialect.encoding}, as line {number + 1} shows ({error}): name "
-            "another encoding (--encoding)"
+            "another encoding (fit --encoding)"
         ) from None
     except csv.Error as error:
         made.close()

@@ -1,11 +1,11 @@
 """Which writer a file has: by the ending of its name."""
 
-__all__ = ["write_table"]
+__all__ = ["is_text", "write_table"]
 
 import codecs
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +15,15 @@ import polars as pl
 from ..._utils import files
 from .notation import Style
 
+TEXT = (".csv", ".txt", ".dat", ".tsv")
+"""The endings of text files."""
+
 Writer = Callable[[BinaryIO, Iterator[pl.DataFrame], Style | None], None]
+
+
+def is_text(path: str | Path) -> bool:
+    """Whether a table of that name is a text file."""
+    return Path(path).suffix.lower() in TEXT
 
 
 def write_table(
@@ -56,14 +64,37 @@ def _write_text(separator: str) -> Writer:
         parted = "\t" if separator == "\t" else own.separator.replace(" ", ",")
         encoder = codecs.getincrementalencoder(own.encoding)()  # it writes a mark once
         for number, piece in enumerate(pieces):
-            text = own.as_text(piece).write_csv(
-                include_header=number == 0 and own.header,
-                separator=parted,
-                decimal_comma=own.decimal == "," and parted != ",",
+            cells = pl.DataFrame([own.text(each) for each in piece])
+            quoted = cells.select(
+                _quoted(name, parted, name in own.quotes.columns) for name in cells.columns
             )
+            text = quoted.write_csv(
+                include_header=False,
+                separator=parted,
+                quote_style="never",
+                line_terminator=own.line_end,
+            )
+            if number == 0 and own.header:
+                text = _header(piece.columns, parted, own) + text
             file.write(encoder.encode(text))
 
     return write
+
+
+def _header(names: Sequence[str], separator: str, style: Style) -> str:
+    cells = pl.DataFrame({"name": list(names)})
+    quoted = cells.select(_quoted("name", separator, style.quotes.header))["name"]
+    return separator.join(quoted) + style.line_end
+
+
+def _quoted(name: str, separator: str, always: bool) -> pl.Expr:
+    """The cells of a column of text with quotes, where they need them or always."""
+    cell = pl.col(name)
+    made = pl.lit('"') + cell.str.replace_all('"', '""', literal=True) + pl.lit('"')
+    if always:
+        return made.alias(name)
+    needs = cell.str.contains_any([separator, '"', "\n", "\r"]) | (cell == "")
+    return pl.when(needs).then(made).otherwise(cell).alias(name)
 
 
 def _write_npy(file: BinaryIO, pieces: Iterator[pl.DataFrame], style: Style | None) -> None:

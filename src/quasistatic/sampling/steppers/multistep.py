@@ -95,12 +95,13 @@ class Multistep(Stepper):
     def times(self, model: Model, count: int | None) -> Tensor:
         number, levels = DEFAULT if count is None else count, model.space.levels
         if levels is None:
-            return EvenLogSNR(number, HIGH, self._lowest)(model)
+            return EvenLogSNR(number, HIGH, self.lowest)(model)
         # Below the distance of two levels the noise decides nothing that a head of levels has not.
         return EvenLogSNR(number, -math.log(float(levels.diff().min())))(model)
 
     @property
-    def _lowest(self) -> float:
+    def lowest(self) -> float:
+        """log(signal / noise) below which T alone is visited by default, for real values."""
         return LOW if self.corrected else -math.inf
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
