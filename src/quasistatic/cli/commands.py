@@ -18,7 +18,7 @@ Words = Sequence[str]
 
 VERBS = (
     *("fit", "sample", "score", "complete", "impute", "outliers", "compress", "decompress"),
-    *("sandwich", "grid", "budget", "check", "report"),
+    *("sandwich", "distill", "grid", "budget", "check", "report"),
 )
 """The verbs of an opened model; `cli.verbs` describes the options of each."""
 

@@ -7,7 +7,7 @@ import numpy as np
 PRECISION = 24
 """Bits of the coder's probabilities."""
 
-EPSILON = 1e-12
+EPSILON = 2e-13
 """How far two machines' results in float64 may differ for a portable stream to be read."""
 
 

@@ -6,7 +6,7 @@ and `speed.json` (how fast it was, and on what: the one file that differs from m
 The checkpoint is one file, so that it is whole or the one before.
 """
 
-__all__ = ["Folder", "Stored"]
+__all__ = ["FIRST_STAGE", "Folder", "Stored"]
 
 import json
 import time
@@ -23,6 +23,9 @@ from .._utils.serialization import FORMAT
 from ..model import Model
 from .distributed import Engine
 from .train_state import TrainState
+
+FIRST_STAGE = "autoencoder"
+"""The folder within a run's that holds the first stage of its training, if it has two."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Folder:
         target = self.path / "config.json"
         files.sweep(self.path)
         if not target.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and {each.name for each in self.path.iterdir()} - {FIRST_STAGE}:
                 raise ValueError(
                     f"{self.path} is not empty and holds no run: choose another folder"
                 )

@@ -25,11 +25,11 @@ class Sample:
     n: int | None = option(
         "Number of examples or rows to draw.", 16, "INT", "-n", within=Range(1, 10**9)
     )
-    stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None = option(
+    stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun", "flow-map"] | None = option(
         "Algorithm of the steps: `ancestral` draws exactly from the chain; the others solve the "
-        "probability flow in few steps.",
+        "probability flow in few steps, `flow-map` by those of a distilled model.",
         "ancestral",
-        "ancestral|ddim|dpm|unipc|heun",
+        "ancestral|ddim|dpm|unipc|heun|flow-map",
         only=RUNS,
     )
     steps: int | None = option(
@@ -95,11 +95,11 @@ class Score:
         only=RUNS,
         within=POSITIVE,
     )
-    method: Literal["bound", "importance", "flow"] | None = option(
+    method: Literal["bound", "importance", "flow", "flow-map"] | None = option(
         "Estimator: `bound` is a lower bound, `importance` a tighter one by weighted paths, `flow` "
-        "the density of the probability flow.",
+        "the density of the probability flow, `flow-map` an estimate by a distilled model.",
         "bound",
-        "bound|importance|flow",
+        "bound|importance|flow|flow-map",
         only=RUNS,
     )
     paths: int | None = option(
