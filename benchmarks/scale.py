@@ -60,8 +60,11 @@ def answered(*words: object, **how: object) -> tuple[int, dict, str, float]:
     process = command(*words, "--json", **how)
     out, said = process.communicate(timeout=3600)
     facts = json.loads(out) if out.strip() else {}
-    return process.returncode, facts, said.strip().splitlines()[-1] if said.strip() else "", (
-        time.monotonic() - begun
+    return (
+        process.returncode,
+        facts,
+        said.strip().splitlines()[-1] if said.strip() else "",
+        (time.monotonic() - begun),
     )
 
 
@@ -211,9 +214,7 @@ def full_disk(folder: Path, run: Path, source: Path, expected: dict[str, int]) -
         words = ["score", run, "--data", source, "-o", out / "answers", "--on", "local"]
         status, facts, said, _ = answered(*words)
         left = [path.name for path in (out / "answers").iterdir() if path.name.startswith(".st")]
-        told(
-            full_disk=status, parts=facts.get("parts"), said=said[:200], half_written=left
-        )
+        told(full_disk=status, parts=facts.get("parts"), said=said[:200], half_written=left)
         subprocess.run(["mount", "-o", f"remount,size={8 * half}k", out], check=True)
         status, facts, _, _ = answered(*words)
         told(

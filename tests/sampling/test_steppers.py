@@ -675,6 +675,13 @@ def test_a_stepper_that_cannot_serve_says_what_can(kind, stepper, error, says):
         model.sample(2, times, 0, stepper=stepper)
 
 
+@pytest.mark.parametrize("stepper", [Adaptive(1e-7), Parallel(tolerance=1e-7)], ids=str)
+def test_a_tolerance_that_float32_cannot_reach_is_refused(stepper, float32):
+    model = Diffusion(Continuous(3), KERNELS["gaussian"], Velocity(), Wrong()).float()
+    with pytest.raises(ValueError, match=r"torch.float32 cannot reach a tolerance of 1e-07: give"):
+        model.sample(2, stepper=stepper)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

@@ -55,11 +55,13 @@ class RowOutliers:
         table: the fitted table.
         detector: of the same model.
         why: whether the reasons are added, where the model has a closed form.
+        decimal: the decimal mark of numbers in the reasons.
     """
 
     table: FittedTable
     detector: DiffusionOutliers
     why: bool = True
+    decimal: str = "."
 
     def __call__(self, piece: FileRows, first: int, advance: Advance) -> pl.DataFrame:
         """The carried columns of a piece, `log_prob` in nats, `p_value`, `outlier` and `why`; for
@@ -77,7 +79,7 @@ class RowOutliers:
             which = np.flatnonzero(found.outlier)
             if len(which):
                 for row, each in zip(which, self.detector.explain(rows[which]), strict=True):
-                    text[row] = str(each)
+                    text[row] = each.text(self.decimal)
             columns.append(pl.Series("why", text, dtype=pl.String))
         advance(len(piece))
         return pl.DataFrame(columns)

@@ -188,7 +188,8 @@ class RowVerbs(OpenedModel):
             nonlocal count
             count += int(found["outlier"].sum())
 
-        answer = RowOutliers(self.table, detector, told)
+        style = file.style if file.cells else self.table.style
+        answer = RowOutliers(self.table, detector, told, style.decimal)
         rows = stream.run(_as_written(file, path, PIECE), answer, look=look)
         line = (
             f"wrote {path}: {count} of {rows} rows are outliers at level {level:g}, by "
