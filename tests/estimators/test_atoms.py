@@ -7,9 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from quasistatic import DiffusionDensity, DiffusionImputer, DiffusionOutliers, Table
-from quasistatic.estimators.atoms import AtomColumn, FittedAtoms, atoms_of
-from quasistatic.spaces.frames import Frame
+from quasistatic import (
+    DiffusionClassifier,
+    DiffusionDensity,
+    DiffusionImputer,
+    DiffusionOutliers,
+    DiffusionRegressor,
+    Table,
+)
+from quasistatic.spaces.columns import AtomColumn
 
 TYPES = {"spend": "atoms"}
 
@@ -34,8 +40,9 @@ def fitted() -> DiffusionDensity:
 
 
 def test_it_is_a_model_of_atoms_and_says_which(fitted):
-    assert isinstance(fitted.fitted_, FittedAtoms)
-    assert fitted.fitted_.atoms == (AtomColumn(1, "spend", (0.0, 99999.0)),)
+    column = fitted.table_.columns[1]
+    assert isinstance(column, AtomColumn)
+    assert column.atoms == (0.0, 99999.0)
     assert "exactly 0" in repr(fitted.summary_)
 
 
@@ -108,9 +115,46 @@ def test_outliers_are_judged_by_masses():
     assert outliers.predict(blank(0.0, 50.0))[0] == -1
 
 
-def test_costs_of_columns_are_refused(fitted):
-    with pytest.raises(ValueError, match=r"\['spend'\] have atoms"):
-        fitted.column_costs(rows(5, 0))
+def test_the_cost_of_a_column_is_that_of_the_row_less_that_of_the_others(fitted):
+    """-log p(spend | age) of an atom and of another number."""
+    frame = pd.DataFrame({"age": [0.3, 0.3, 1.0], "spend": [0.0, 4.0, 99999.0]})
+    costs = fitted.column_costs(frame)
+    alone = fitted.score_samples(frame.assign(spend=np.nan))
+    np.testing.assert_allclose(costs[:, 1], alone - fitted.score_samples(frame), atol=1e-6)
+
+
+def test_reasons_name_the_atoms_that_were_expected():
+    """A table with atoms has reasons for outliers, for all of its columns."""
+    outliers = DiffusionOutliers().fit(rows(600, 0))
+    odd = pd.DataFrame({"age": [2.5, 9.0], "spend": [50.0, 0.0]})
+    first, second = outliers.explain(odd)
+    assert str(first).startswith("spend 50: expected 0 (")
+    assert second.reasons[0].column == "age"
+
+
+@pytest.mark.parametrize("types", [None, TYPES])
+def test_what_is_predicted_takes_atoms(types):
+    """A class that is known where `spend` is 0, and a number that depends on it."""
+    frame = rows(600, 0)
+    zero = frame.spend == 0
+    label = np.where(zero, "yes", "no")
+    classifier = DiffusionClassifier(types=types).fit(frame, label)
+    assert isinstance(classifier.table_.columns[1], AtomColumn)
+    new = rows(200, 1)
+    assert (classifier.predict(new) == np.where(new.spend == 0, "yes", "no")).mean() > 0.98
+    y = np.where(zero, 3.0, frame.age) + 0.1 * np.random.default_rng(0).normal(size=600)
+    regressor = DiffusionRegressor(types=types).fit(frame, y)
+    there = rows(200, 1).query("spend < 20")
+    expected = np.where(there.spend == 0, 3.0, there.age)
+    assert np.abs(regressor.predict(there) - expected).mean() < 0.2
+
+
+def test_a_saved_classifier_gives_the_same_numbers(tmp_path):
+    frame = rows(300, 0).assign(place=["a", "b", "c"] * 100)
+    classifier = DiffusionClassifier().fit(frame, np.arange(300) % 2)
+    classifier.save(tmp_path)
+    again = DiffusionClassifier.load(tmp_path)
+    assert np.array_equal(again.predict_proba(frame), classifier.predict_proba(frame))
 
 
 def test_a_saved_estimator_gives_the_same_numbers(fitted, tmp_path):
@@ -127,9 +171,8 @@ def test_a_saved_estimator_gives_the_same_numbers(fitted, tmp_path):
 
 def found_in(values: np.ndarray) -> tuple[float, ...]:
     frame = pd.DataFrame({"x": values, "y": np.arange(len(values)) + 0.5})
-    table = Table.infer(frame, {"x": "numeric"})
-    atoms = atoms_of(table, table.read(Frame.of(frame)).numpy(), ["x"])
-    return atoms[0].places if atoms else ()
+    column = Table.infer(frame, {"x": "atoms"}).columns[0]
+    return column.atoms if isinstance(column, AtomColumn) else ()
 
 
 def test_atoms_are_numbers_far_more_frequent_than_those_near_them(rng):
@@ -142,7 +185,7 @@ def test_atoms_are_numbers_far_more_frequent_than_those_near_them(rng):
     spoilt = x.copy()
     spoilt[:7], spoilt[7:20] = -1.0, 999.0
     assert found_in(spoilt) == (-1.0, 999.0)
-    assert found_in(np.where(np.arange(1000) < 995, 0.0, x)) == ()  # too few others
+    assert found_in(np.where(np.arange(1000) < 995, 0.0, x)) == (0.0,)
 
 
 def test_columns_that_have_none_are_refused_or_stay_as_they_are():
@@ -151,5 +194,58 @@ def test_columns_that_have_none_are_refused_or_stay_as_they_are():
         DiffusionDensity(types={"spent": "atoms"}).fit(frame)
     with pytest.raises(ValueError, match="'place' holds names, which have no atoms"):
         DiffusionDensity(types={"place": "atoms"}).fit(frame)
+    with pytest.raises(ValueError, match="atoms"):
+        DiffusionDensity(types={"age": "atom"}).fit(frame)
     plain, asked = (DiffusionDensity(types=t).fit(frame) for t in (None, {"age": "atoms"}))
     assert np.array_equal(plain.score_samples(frame), asked.score_samples(frame))
+    assert "age: no number is repeated" in repr(asked.summary_)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 5), (2, 5), (5, 5), (6, 1)])
+def test_a_few_sentinels_cost_little(count, columns):
+    """-999 in some rows of each column, where a value is not known: other rows are nearly as likely
+    as by the rows without sentinels."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 5)) @ rng.normal(size=(5, 5))
+    clean, new = x[:600], x[600:]
+    spoilt = clean.copy()
+    for column in range(columns):
+        spoilt[rng.choice(600, count, replace=False), column] = -999.0
+    before, after = (DiffusionDensity().fit(rows).score(new) for rows in (clean, spoilt))
+    assert after > before - 0.8
+
+
+def dependent_holes() -> pd.DataFrame:
+    """`income` is missing the more often the higher it and `age` are, and `job` at random."""
+    rng = np.random.default_rng(0)
+    age = rng.normal(size=800)
+    income = age + 0.5 * rng.normal(size=800)
+    income[rng.random(800) < 1 / (1 + np.exp(-3 * age))] = np.nan
+    job = np.array(["a", "b", "c"], dtype=object)[rng.integers(0, 3, 800)]
+    job[rng.random(800) < 0.1] = None
+    return pd.DataFrame({"age": age, "income": income, "job": job})
+
+
+def test_missing_values_that_depend_on_others_are_drawn_and_scored(tmp_path):
+    frame = dependent_holes()
+    fitted = DiffusionDensity(holes="model").fit(frame)
+    drawn = fitted.sample(4000, random_state=0)
+    assert (drawn.isna().mean() - frame.isna().mean()).abs().max() < 0.04
+    gone, there = (drawn.age[drawn.income.isna() == is_gone].mean() for is_gone in (True, False))
+    assert gone == pytest.approx(frame.age[frame.income.isna()].mean(), abs=0.15)
+    assert there == pytest.approx(frame.age[frame.income.notna()].mean(), abs=0.15)
+    new = pd.DataFrame({"age": [2.0, -2.0], "income": [np.nan, np.nan], "job": ["a", "a"]})
+    plain = DiffusionDensity().fit(frame)
+    more = fitted.score_samples(new) - plain.score_samples(new)
+    assert more[0] == pytest.approx(math.log(0.9), abs=0.3)  # and log of P(job is there) = 0.9
+    assert more[1] < -3
+    fitted.save(tmp_path)
+    again = DiffusionDensity.load(tmp_path)
+    assert np.array_equal(again.score_samples(frame), fitted.score_samples(frame))
+
+
+def test_rows_are_drawn_whole_unless_missing_values_are_modelled():
+    frame = dependent_holes()
+    assert DiffusionDensity().fit(frame).sample(500, random_state=0).notna().all(axis=None)
+    filled = DiffusionImputer.of(DiffusionDensity(holes="model").fit(frame)).transform(frame)
+    assert filled.notna().all(axis=None)

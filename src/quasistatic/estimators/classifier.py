@@ -2,7 +2,8 @@
 
 __all__ = ["DiffusionClassifier"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
 
+from ..distributions.mixtures import CategoricalBlock, Mixture
+from ..spaces import Table
 from .closed_form import fitted_from_law
 from .joint import JointEstimator, require_known
 from .labelled_laws import LabelledLaw, fit_labelled_law
@@ -61,7 +65,9 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
         seed, found = self._seed(self.random_state), []
         for table in tables:
             x_0, sizes = self._filled(table, rows, seed)
-            found.append((fit_labelled_law(x_0, sizes, seed), table))
+            order = _LabelLast.of(table)
+            law = fit_labelled_law(order.rows(x_0), order.sizes(sizes), seed)
+            found.append((replace(law, law=order.as_table_has(law.law)), table))
         law, table = max(found, key=lambda pair: np.nan_to_num(pair[0].held_out, nan=-np.inf))
         self.power_, self.held_out_ = law.power, law.held_out
         self.fitted_ = fitted_from_law(table, law.law, seed)
@@ -70,7 +76,8 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(y | x) of each class, with shape (N, classes), in nats."""
         check_is_fitted(self)
-        found = [self._labelled().log_posterior(x_0) for x_0 in self._pieces(X)]
+        labelled, order = self._labelled(), _LabelLast.of(self.table_)
+        found = [labelled.log_posterior(order.rows(x_0)) for x_0 in self._pieces(X)]
         return torch.cat(found).numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -90,7 +97,8 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
         return found
 
     def _labelled(self) -> LabelledLaw:
-        return LabelledLaw(self._law, self.power_, self.held_out_)
+        law = _LabelLast.of(self.table_).law(self._law)
+        return LabelledLaw(law, self.power_, self.held_out_)
 
     def _kept(self) -> dict[str, Any]:
         return super()._kept() | {
@@ -102,6 +110,60 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
     def _restore(self, kept: Mapping[str, Any]) -> None:
         self.classes_ = np.array(kept["classes"])
         self.power_, self.held_out_ = float(kept["power"]), float(kept["held_out"])
+
+
+@dataclass(frozen=True)
+class _LabelLast:
+    """The order of class variables in which the label is the last one, as a labelled law has it. In
+    x_0 of a table the classes of columns with atoms come after it.
+
+    Args:
+        start: the first one-hot value in x_0.
+        counts: the classes of each variable, as the table has them.
+        label: which of the variables is the label.
+    """
+
+    start: int
+    counts: tuple[int, ...]
+    label: int
+
+    @classmethod
+    def of(cls, table: Table) -> "_LabelLast":
+        block = table.blocks[-1]  # that of classes
+        label = block.columns.index(table.places(len(table.columns) - 1)[0])
+        return cls(table.state[0] - sum(block.sizes), block.sizes, label)
+
+    @property
+    def _variables(self) -> list[int]:
+        return [k for k in range(len(self.counts)) if k != self.label] + [self.label]
+
+    @property
+    def _values(self) -> Tensor:
+        """The place in the table's block of each one-hot value of the labelled law."""
+        parts = torch.split(torch.arange(sum(self.counts)), list(self.counts))
+        return torch.cat([parts[k] for k in self._variables])
+
+    def sizes(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The classes of each variable, the label last."""
+        return tuple(sizes[k] for k in self._variables)
+
+    def rows(self, x_0: Tensor) -> Tensor:
+        """x_0 (N, W) of the table with the label last."""
+        return torch.cat([x_0[:, : self.start], x_0[:, self.start + self._values]], 1)
+
+    def law(self, law: Mixture) -> Mixture:
+        """A law of x_0 of the table as one with the label last."""
+        block = law.blocks[-1]
+        assert isinstance(block, CategoricalBlock)  # which has at least the label
+        moved = CategoricalBlock(block.log_p[:, self._values], self.sizes(block.sizes))
+        return Mixture(law.log_weight, (*law.blocks[:-1], moved))
+
+    def as_table_has(self, law: Mixture) -> Mixture:
+        """The inverse of :meth:`law`."""
+        block = law.blocks[-1]
+        assert isinstance(block, CategoricalBlock)
+        moved = CategoricalBlock(block.log_p[:, self._values.argsort()], self.counts)
+        return Mixture(law.log_weight, (*law.blocks[:-1], moved))
 
 
 def _labels(estimator: Any, y: Any) -> np.ndarray:

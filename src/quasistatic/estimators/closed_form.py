@@ -16,6 +16,7 @@ __all__ = [
     "seconds_of_law",
 ]
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -44,6 +45,8 @@ from ..recipes.tabular import tabular_from_law
 from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
 from ..spaces import Table
+from ..spaces.columns import CompoundColumn
+from .column_costs import owners
 from .fitted import FitPlan, FitSummary, Fitted, Method
 from .model_selection import JUDGES, PILOT_FIT, TRAINED, is_kept, is_promising, is_tried, words
 from .network_completion import (
@@ -77,6 +80,10 @@ CLEAR = 1.0
 TIMED = 300
 """Rows that are fitted to estimate the time of a fit."""
 
+WIDE = 0.9
+"""The quantile of the widths of the cells of a column on lattices that decides how narrow a normal
+distribution may be."""
+
 TIED = 0.9
 """A column whose share of distinct numbers is at most this is taken to be rounded."""
 
@@ -102,7 +109,13 @@ class FittedLaw(Fitted):
     @classmethod
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "FittedLaw":
         assert isinstance(model.space, Table)  # as it was stored
-        return cls(model, model.space, summary)
+        return cls(model, model.space if columns is None else columns, summary)
+
+    def rows_of_model(self, x: np.ndarray) -> np.ndarray:
+        return self.table.split(torch.from_numpy(x)).numpy()
+
+    def rows_of_table(self, rows: np.ndarray) -> np.ndarray:
+        return self.table.join(torch.from_numpy(rows)).numpy()
 
     def log_prob(self, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         rows = torch.from_numpy(x)
@@ -122,14 +135,17 @@ class FittedLaw(Fitted):
 
     def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         method, rng = ContinuousTime(evaluations, by_row=True), torch.Generator().manual_seed(seed)
-        score = self._exact.score(rows, method=method, rng=rng)
-        return score.nats.numpy(), score.terms["correction"].numpy()
+        score = self._exact.score(self.table.split(rows), method=method, rng=rng)
+        cells = self.table.log_cells(self.table.encode(rows)).sum(1)
+        return (score.nats.cpu() + cells).numpy(), score.terms["correction"].numpy()
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)
         if self.network.corrects:
-            return self.model.sample(n, rng=rng).double().numpy()
-        return self.table.decode(self.network.denoiser.law.sample(n, rng)).numpy()
+            found = self.table.join(self.model.sample(n, rng=rng).double().cpu())
+        else:
+            found = self.table.decode(self.network.denoiser.law.sample(n, rng))
+        return self.table.rounded(found).numpy()
 
     def complete(
         self,
@@ -157,23 +173,50 @@ class FittedLaw(Fitted):
         rows = torch.from_numpy(x)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
-        raw = self.table.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
+        raw = self.table.rounded(self.table.filled.decode(filled.flatten(0, 1)))
+        raw = raw.reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
+        each = [self._log_evidence(case, seed) for case in given.cases()]
+        value, error = (np.array(part) for part in zip(*each, strict=True))
+        total = float(np.logaddexp.reduce(value))
+        if len(each) == 1 or not math.isfinite(total):
+            return total, float(error[0])
+        return total, float(np.sqrt(((np.exp(value - total) * error) ** 2).sum()))
+
+    def _log_evidence(self, case: Given, seed: int) -> tuple[float, float]:
+        """log p of a case, in nats, and its standard error."""
         if self.network.corrects:
-            return super().log_evidence(given, seed)
-        event, rng = given.event(), torch.Generator().manual_seed(seed)
-        found, error = RestrictedMixture(law_of(self), event).log_evidence(rng)
-        return float((found + given.log_volume(event.known)).logsumexp(0)), error
+            found, error = super().log_evidence(case, seed)
+            cells = float(self._log_cells(case.event().known).logsumexp(0))
+            return found + cells + case.log_unit, error
+        event, rng = case.event(), torch.Generator().manual_seed(seed)
+        log_p, error = RestrictedMixture(law_of(self), event).log_evidence(rng)
+        log_p = log_p + self._log_volume(event.known) + case.log_unit
+        return float(log_p.logsumexp(0)), error
 
     def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
+        cases = list(given.cases())
+        if len(cases) == 1:
+            return self._sample_given(given, cases[0], n, seed)
+        value = np.array([self._log_evidence(case, seed)[0] for case in cases])
+        share = np.exp(value - np.logaddexp.reduce(value))
+        rng = np.random.default_rng(seed)
+        counts = rng.multinomial(n, share / share.sum())
+        pairs = zip(cases, counts.tolist(), strict=True)
+        rows = [self._sample_given(given, case, count, seed) for case, count in pairs if count]
+        return np.asarray(rng.permutation(np.concatenate(rows)))
+
+    def _sample_given(self, given: Given, case: Given, n: int, seed: int) -> np.ndarray:
+        """n draws of a case."""
         if self.network.corrects:
-            return super().sample_given(given, n, seed)
-        law = RestrictedMixture(law_of(self), given.event())
+            return super().sample_given(case, n, seed)
+        law = RestrictedMixture(law_of(self), case.event())
         rng, found, count = torch.Generator().manual_seed(seed), [], 0
         while count < n:  # rounding may move a value out of its interval
-            rows = self.table.decode(law.sample(n - count, rng)).numpy()
+            drawn = self.table.decode(law.sample(n - count, rng))
+            rows = self.table.rounded(drawn, {event.index for event in given.events}).numpy()
             found.append(_with_listed(given, rows))
             found[-1] = found[-1][given.holds(found[-1])]
             count += len(found[-1])
@@ -187,27 +230,48 @@ class FittedLaw(Fitted):
         rng = torch.Generator().manual_seed(seed)
         hidden = np.isnan(x[:, [event.index for event in given.events]])
         found = np.full(len(x), -np.inf)
-        patterns, which = np.unique(np.isnan(x), axis=0, return_inverse=True)
-        for k in range(len(patterns)):
+        patterns, which = np.unique(hidden, axis=0, return_inverse=True)
+        for k, open_ in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
-            open_ = hidden[rows[0]]
             left = [event for event, each in zip(given.events, open_, strict=True) if each]
             met = [event for event, each in zip(given.events, open_, strict=True) if not each]
             rows = rows[Given(given.table, tuple(met)).holds(x[rows])]
             if not len(rows):
                 continue
-            known = self.table.encode(torch.from_numpy(x[rows]))
             if not left:
                 found[rows] = self.known(torch.from_numpy(x[rows])).numpy()
                 continue
-            event = Given(given.table, tuple(left)).event(known)
-            joint, _ = RestrictedMixture(law_of(self), event).log_evidence(rng)
-            joint = joint + given.log_volume(event.known)
-            found[rows] = joint.reshape(len(rows), -1).logsumexp(1).numpy()
+            found[rows] = self._joint(x[rows], Given(given.table, tuple(left)), rng)
         return found, self.log_evidence(given, seed)[0]
 
+    def _joint(self, x: np.ndarray, given: Given, rng: torch.Generator) -> np.ndarray:
+        """log p of rows together with what is given of columns that they do not have, (N,)."""
+        known = self.table.encode(torch.from_numpy(x))
+        owner = owners(self.table)
+        for each in given.events:  # a value that is given is not one that is missing
+            known[:, owner == each.index] = math.nan
+        found = np.full(len(x), -np.inf)
+        patterns, which = torch.unique(known.isnan(), dim=0, return_inverse=True)
+        for k in range(len(patterns)):  # all rows of an event have the same holes
+            rows = (which == k).nonzero()[:, 0].numpy()
+            for case in given.cases():
+                event = case.event(known[rows])
+                log_p, _ = RestrictedMixture(law_of(self), event).log_evidence(rng)
+                log_p = log_p + self._log_volume(event.known) + case.log_unit
+                log_p = log_p.reshape(len(rows), -1)
+                found[rows] = np.logaddexp(found[rows], log_p.logsumexp(1).numpy())
+        return found
+
+    def _log_volume(self, x_0: Tensor) -> Tensor:
+        """What turns the density of known values of x_0 (N, W) into one of raw values, (N,)."""
+        return self.table.log_volume(x_0).flatten(1).sum(1)
+
+    def _log_cells(self, x_0: Tensor) -> Tensor:
+        """The part of it that comes from lattices, (N,)."""
+        return self.table.log_cells(x_0).flatten(1).sum(1)
+
     def _factor(self, given: Given) -> Factor:
-        rows = np.full((1, len(self.table.columns)), np.nan)
+        rows = np.full((1, len(given.table.columns)), np.nan)
         for each in given.events:
             if each.values is not None and len(each.values) == 1:
                 rows[:, each.index] = each.values
@@ -228,14 +292,17 @@ class FittedLaw(Fitted):
         distinct: bool,
         done: Callable[[int], None] | None = None,
     ) -> np.ndarray:
-        times = informative_times(self.model)
-        return completed_by_row(self.model, x, draws, particles, seed, distinct, times, done)
+        times, parts = informative_times(self.model), self.rows_of_model(x)
+        found = completed_by_row(self.model, parts, draws, particles, seed, distinct, times, done)
+        joined = self.table.filled.join(torch.from_numpy(found).flatten(0, 1))
+        whole = self.table.rounded(joined).reshape(len(x), draws, -1).numpy()
+        return np.where(np.isnan(x)[:, None], whole, x[:, None])
 
     @cached_property
     def _network_fills_better(self) -> tuple[bool, bool]:
         """Whether the network's draws of missing values are better, and whether their means are: by
         rows of the model's own law, so that a fitted model needs no data to decide."""
-        rows = self.model.sample(PILOT, SAMPLED, 0).double().numpy()
+        rows = self.rows_of_table(self.model.sample(PILOT, SAMPLED, 0).double().cpu().numpy())
         return network_fills_better(
             rows,
             np.where((spread := rows.std(0)) > 0, spread, 1.0),
@@ -274,6 +341,12 @@ def fitted_from_law(table: Table, law: Mixture, seed: int) -> FittedLaw:
     """The model of the rows of a table with a law that is known, and no correction."""
     start = _Start(table, law, {}, {}, None, np.arange(0), None)
     return FittedLaw(_model(start, FitPlan(width=8, seed=seed)), table, FitSummary())
+
+
+def atoms_of(table: Table) -> dict[str, str]:
+    """What is special about the columns that have atoms or lattices, as text, by name."""
+    columns = [column for column in table.columns if isinstance(column, CompoundColumn)]
+    return {column.name: column.about for column in columns}
 
 
 def _with_listed(given: Given, rows: np.ndarray) -> np.ndarray:
@@ -319,9 +392,10 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
     begun = time.process_time()
     start = _start(rows, plan, tables)
     seconds = time.process_time() - begun
-    summary = FitSummary(start.described)
+    summary = FitSummary(start.described, atoms=atoms_of(start.table))
     if is_tried(plan, len(rows)):
         learned = _learned(rows, plan, start, seconds)
+        learned = replace(learned, summary=replace(learned.summary, atoms=summary.atoms))
         if learned.summary.kept:
             return learned
         summary = learned.summary  # the network is dropped, and the law is that of all rows
@@ -345,7 +419,8 @@ def seconds_of_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> 
     seconds = (time.perf_counter() - begun) * max(1.0, len(_some(rows, plan)) / len(few))
     if is_tried(plan, len(rows)):
         steps = TRAINED.steps if plan.steps is None else plan.steps
-        training = steps / plan.steps_in(10.0, _model(start, plan), rows, TRAINED) * 10.0
+        parts = start.table.split(torch.from_numpy(rows)).numpy()
+        training = steps / plan.steps_in(10.0, _model(start, plan), parts, TRAINED) * 10.0
         seconds += training if plan.minutes is None else min(training, 60 * plan.minutes)
     return seconds
 
@@ -374,21 +449,23 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
         law = best = fitted_again(x_0, fits, start.shares, plan.seed)
         described = start.described
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
+    parts = start.table.split(torch.from_numpy(rows)).numpy()
+    shown_to, judged_by = parts[train], parts[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(described))
     shown = start.table.encode(torch.from_numpy(judges))
     behind = (best.log_prob(shown) - law.log_prob(shown)).numpy()
     spent = 0
     if plan.steps is None and plan.minutes is None:
-        steps = max(PILOT_FIT.steps, plan.steps_in(seconds, model, rows[train], TRAINED))
+        steps = max(PILOT_FIT.steps, plan.steps_in(seconds, model, shown_to, TRAINED))
         if steps < TRAINED.steps:
             before = deepcopy(model.state_dict())
-            spent = plan.train(model, rows[train], judges, replace(PILOT_FIT, steps=steps))
+            spent = plan.train(model, shown_to, judged_by, replace(PILOT_FIT, steps=steps))
             gain = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
             if not is_promising(gain, behind):
                 summary = FitSummary(start.described, *is_kept(gain - behind), spent)
                 return replace(fitted, summary=summary)
             model.load_state_dict(before)
-    steps = plan.train(model, rows[train], judges, TRAINED)
+    steps = plan.train(model, shown_to, judged_by, TRAINED)
     fitted = replace(fitted, model=model.eval())
     won = fitted.gain(judges, LOOKS, plan.seed) - behind
     return replace(fitted, summary=FitSummary(described, *is_kept(won), spent + steps))
@@ -458,6 +535,9 @@ def encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
         # On a lattice the density at a number stands for its mass: of a normal as wide as this,
         # or wider, all masses add up to 1.001 at most.
         floor = torch.where(cell > 0, 0.4 * cell**2, tied**2 / 12)
+        cells = table.cells_in_x_0(x_0)[:, : len(lattices)]
+        for k in (cells > 0).any(0).nonzero()[:, 0].tolist():
+            floor[k] = 0.4 * cells[cells[:, k] > 0, k].quantile(WIDE) ** 2
         fits.append(GaussianFit(floor))
     if sizes:
         fits.append(CategoricalFit(sizes, share.log()))
@@ -477,4 +557,4 @@ def _model(start: _Start, plan: FitPlan) -> Diffusion:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         width = _width(start.table, plan)
-        return tabular_from_law(start.table, start.law, steps=STEPS, width=width).eval()
+        return tabular_from_law(start.table.flat, start.law, steps=STEPS, width=width).eval()

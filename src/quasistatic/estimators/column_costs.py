@@ -5,16 +5,16 @@ __all__ = ["ColumnsGivenOthers", "Expected", "columns_given_others"]
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions.mixtures import Mixture, RealLaw, RowsGivenOthers
+from ..distributions.mixtures import ClassLaw, Mixture, RealLaw, RowsGivenOthers
 from ..spaces import Table
 from ..spaces.clock import PREFIX, Clock
-from ..spaces.columns import Column
+from ..spaces.columns import AtomColumn, Column, HoledColumn
 
 AT_ONCE, GRID = 2**22, 2048
 """Numbers of the table over rows, components and values, more rows are split into pieces; and
@@ -34,8 +34,8 @@ class Expected:
     Args:
         intervals: of a column of numbers, the most probable ones, which hold `share` of the
             probability together; ascending, in the column's own unit.
-        classes: of a column of names, the most probable ones and their probabilities, until they
-            hold `share`.
+        classes: of a column of names, or the atoms of a column of numbers, the most probable ones
+            and their probabilities, until they hold `share`.
         share: the probability that they hold.
         clock: of a column of times, how they are counted; empty for others.
     """
@@ -46,19 +46,27 @@ class Expected:
     clock: str = ""
 
     def __str__(self) -> str:
-        if self.classes:
+        return self.text()
+
+    def text(self, decimal: str = ".") -> str:
+        """For a reader, with a decimal mark."""
+        if self.classes and not self.intervals:
             shown = [f"{name} ({_percent(p)})" for name, p in self.classes[:MOST_CLASSES]]
             more = ["..."] if len(self.classes) > MOST_CLASSES else []
             return " or ".join(shown + more)
-        shown = [self._interval(low, high) for low, high in self.intervals[:MOST_INTERVALS]]
+        shown = [f"{name} ({_percent(p)})" for name, p in self.classes[:MOST_CLASSES]]
+        shown += [
+            self._interval(low, high, decimal) for low, high in self.intervals[:MOST_INTERVALS]
+        ]
         more = ["..."] if len(self.intervals) > MOST_INTERVALS else []
         return " or ".join(shown + more) or "unknown"
 
-    def _interval(self, low: float, high: float) -> str:
+    def _interval(self, low: float, high: float, decimal: str) -> str:
         if self.clock:
             first, last = (Clock.of(self.clock).text(round(end)) for end in (low, high))
         else:
-            first, last = number_text(low, high - low), number_text(high, high - low)
+            ends = number_text(low, high - low), number_text(high, high - low)
+            first, last = (end.replace(".", decimal) for end in ends)
         return first if first == last else f"{first} to {last}"
 
 
@@ -105,25 +113,68 @@ class ColumnsGivenOthers:
         if own.space is None:  # a constant
             return [Expected(classes=((own.range, 1.0),))] * len(rows)
         given = RowsGivenOthers.of(self.law, self.x_0[rows], owners(self.table))
-        place, law = next(iter(given.laws(column, torch.arange(len(rows))).items()))
+        laws = self._laws(column, given)
+        if isinstance(own, HoledColumn):
+            own, laws = own.column, laws[:-1]
+        if isinstance(own, AtomColumn):
+            return self._with_atoms(column, own, laws, share)
+        place, law = laws[0]
         if isinstance(law, RealLaw):
             return [self._intervals(column, place, each, share) for each in law.regions(share)]
         return [_likely(own, p, share) for p in law.p]
 
+    def _laws(self, column: int, given: RowsGivenOthers) -> list[tuple[int, RealLaw | ClassLaw]]:
+        """The law of each part of a column given the other columns, and its first place in x_0."""
+        found = given.laws(column, torch.arange(given.log_joint.shape[1]))
+        part = owners(self.table.flat)
+        each = {int(part[place]): (place, law) for place, law in found.items()}
+        return [each[p] for p in self.table.places(column)]
+
+    def _with_atoms(
+        self,
+        column: int,
+        own: AtomColumn,
+        laws: Sequence[tuple[int, RealLaw | ClassLaw]],
+        share: float,
+    ) -> list[Expected]:
+        """The expected values of a column with atoms: the likely atoms, and intervals of the other
+        numbers."""
+        count = len(own.atoms)
+        classes = next((law for _, law in laws if isinstance(law, ClassLaw)), None)
+        values = {place: law for place, law in laws if isinstance(law, RealLaw)}
+        rows = len(classes.p) if classes else next(iter(values.values())).mean.shape[1]
+        p = classes.p if classes else torch.ones(rows, 1, dtype=torch.float64)
+        found = []
+        for i in range(rows):
+            order = p[i].argsort(descending=True)
+            kept = order[p[i][order].cumsum(0) - p[i][order] < share].tolist()
+            atoms = tuple((f"{own.atoms[k]:.10g}", float(p[i, k])) for k in kept if k < count)
+            one = Expected(classes=atoms, share=share)
+            if any(k >= count for k in kept):
+                place, law = next(iter(values.items()))
+                alone = RealLaw(
+                    *(each[:, i : i + 1] for each in (law.share, law.mean, law.deviation))
+                )
+                inside = self._intervals(column, place, alone.regions(share)[0], share)
+                one = replace(inside, classes=atoms)
+            found.append(one)
+        return found
+
     def _intervals(
         self, column: int, place: int, found: Sequence[tuple[float, float]], share: float
     ) -> Expected:
-        ends = self._raw(column, place, [each for pair in found for each in pair])
+        ends = self._raw(place, [each for pair in found for each in pair])
         pairs = [(min(a, b), max(a, b)) for a, b in zip(ends[::2], ends[1::2], strict=True)]
         own = self.table.columns[column]
         clock = own.dtype if own.dtype.startswith(PREFIX) else ""
         return Expected(_joined(own, pairs), share=share, clock=clock)
 
-    def _raw(self, column: int, place: int, values: Sequence[float]) -> list[float]:
-        """Values of x_0 at a place as numbers of the column."""
+    def _raw(self, place: int, values: Sequence[float]) -> list[float]:
+        """Values of x_0 at a place as numbers of the column's part."""
         x_0 = torch.full((len(values), self.x_0.shape[1]), math.nan, dtype=torch.float64)
         x_0[:, place] = torch.tensor(list(values), dtype=torch.float64)
-        return [float(each) for each in self.table.decode(x_0)[:, column]]
+        part = int(owners(self.table.flat)[place])
+        return [float(each) for each in self.table.flat.decode(x_0)[:, part]]
 
 
 def _likely(column: Column, p: Tensor, share: float) -> Expected:

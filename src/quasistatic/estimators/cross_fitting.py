@@ -41,12 +41,12 @@ def cross_fitted(estimator: "TableEstimator", frame: Frame, seed: int) -> list[F
     for k in range(FOLDS):
         others = frame.take(np.flatnonzero(fold != k))
         try:
-            table = table_of(others, estimator._types(), estimator.space)
+            table = table_of(others, estimator.types, estimator.space, whole.table)
         except ValueError:
             return None
         x = table.read(others).numpy()
-        tables = [table] if estimator.space is not None else in_spaces(table, x, estimator._types())
-        kinds = {type(column) for column in whole.table.columns}
-        same = [t for t in tables if {type(column) for column in t.columns} <= kinds]
+        tables = [table] if estimator.space is not None else in_spaces(table, x, estimator.types)
+        kinds = {type(column) for column in whole.table.flat.columns}
+        same = [t for t in tables if {type(column) for column in t.flat.columns} <= kinds]
         found.append(fit_again(whole, x, (same or tables)[0], estimator._plan()))
     return found

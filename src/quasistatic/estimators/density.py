@@ -4,12 +4,12 @@ __all__ = ["DiffusionDensity"]
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import DensityMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
@@ -46,6 +46,9 @@ class DiffusionDensity(DensityMixin, TableEstimator):
             "atoms" gives numbers that many rows repeat exactly a probability of their own.
         identity: columns of a data frame that identify rows, which are not modelled and stay beside
             their rows. None finds them by their values (:class:`~quasistatic.spaces.roles.Roles`).
+        holes: "model" makes it a part of the model which values are missing: drawn rows have holes,
+            and a score is log p of the observed values and of which these are. None, the default,
+            draws whole rows, and scores the observed values alone.
         random_state: seed of everything that is random.
         verbose: whether progress is shown.
         device: that trains a network, where one is trained: "auto" for a GPU if there is one, or
@@ -61,6 +64,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TableEstimator._parameter_constraints,
         "evaluations": [Interval(Integral, 1, None, closed="left")],
+        "holes": [StrOptions({"model"}), None],
     }
 
     def __init__(
@@ -74,6 +78,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         space: Space | None = None,
         types: Mapping[str, str] | None = None,
         identity: Sequence[str] | None = None,
+        holes: Literal["model"] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
         device: str = "auto",
@@ -86,6 +91,7 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         self.space = space
         self.types = types
         self.identity = identity
+        self.holes = holes
         self.random_state = random_state
         self.verbose = verbose
         self.device = device

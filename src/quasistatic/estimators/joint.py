@@ -16,7 +16,9 @@ from .._utils import files
 from ..distributions.mixtures import Mixture, SharedDraws
 from ..distributions.mixtures.fitting import completed_for_learning, stacked
 from ..spaces import Table
+from ..spaces.columns import AtomColumn
 from ..spaces.frames import Frame, Series
+from ..spaces.inference import infer_column
 from .base import TableEstimator
 from .closed_form import FittedLaw, encoded, law_of
 from .table_columns import in_spaces, table_of
@@ -79,7 +81,7 @@ class JointEstimator(TableEstimator):
             self.target_ += "_"
         target = Series(self.target_, "float64", numbers=y.astype(np.float64))
         joint = Frame(frame.source, (*frame.columns, target))
-        types = {c.name: "numeric" for c in frame.columns if _is_number(c)}
+        types = {c.name: _number_type(c) for c in frame.columns if _is_number(c)}
         types |= dict(self.types or {})
         table = table_of(joint, types | {self.target_: kind}, None)
         rows = table.read(joint).numpy()
@@ -119,6 +121,11 @@ class JointEstimator(TableEstimator):
     def _law(self) -> Mixture:
         assert isinstance(self.fitted_, FittedLaw)  # as it was fitted
         return law_of(self.fitted_)
+
+
+def _number_type(series: Series) -> str:
+    """Numbers are real, unless some of them are repeated exactly."""
+    return "atoms" if isinstance(infer_column(series, "atoms"), AtomColumn) else "numeric"
 
 
 def _is_number(series: Series) -> bool:

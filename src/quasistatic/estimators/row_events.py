@@ -4,8 +4,8 @@ __all__ = ["ColumnEvent", "Given", "read_given"]
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..distributions.mixtures import Event
 from ..spaces import Table
 from ..spaces.clock import PREFIX, Clock
 from ..spaces.clock_values import span_of, spans_of
-from ..spaces.columns import Column, ConstantColumn, IntegerColumn
+from ..spaces.columns import Column, CompoundColumn, ConstantColumn, IntegerColumn, PartEvent
 from ..spaces.table import shown
 
 MOST_CASES = 4096
@@ -57,10 +57,13 @@ class Given:
     Args:
         table: of the columns.
         events: of some columns.
+        log_unit: what turns the probability of atoms that are given exactly into a density, in
+            nats.
     """
 
     table: Table
     events: tuple[ColumnEvent, ...]
+    log_unit: float = 0.0
 
     def holds(self, rows: np.ndarray) -> np.ndarray:
         """Whether all that is given is true of rows (N, C), with shape (N,)."""
@@ -69,6 +72,22 @@ class Given:
         for holds in each:
             found &= holds
         return found
+
+    def cases(self) -> Iterator["Given"]:
+        """What is given, as cases of which one holds, each of the columns of :attr:`Table.flat`: a
+        column with atoms is an atom, or lies on one of its lattices."""
+        flat = self.table.flat
+        ways: list[list[tuple[float, tuple[ColumnEvent, ...]]]] = []
+        for event in self.events:
+            column, places = self.table.columns[event.index], self.table.places(event.index)
+            if isinstance(column, CompoundColumn):
+                each = column.cases(event.values, event.low, event.high)
+                ways.append([_of_parts(event, column, flat, places, case) for case in each])
+            else:
+                ways.append([(0.0, (replace(event, index=places[0]),))])
+        for case in itertools.product(*ways):
+            events = itertools.chain(*(parts for _, parts in case))
+            yield Given(flat, tuple(events), sum(unit for unit, _ in case))
 
     def alone(self) -> list["Given"]:
         """What is given of each column, by itself."""
@@ -106,10 +125,6 @@ class Given:
                 column = cases[:, k].double().repeat(len(rows) // len(cases))
                 rows[:, place] = torch.where(rows[:, place].isnan(), column, rows[:, place])
         return Event(rows, allowed, low, high)
-
-    def log_volume(self, x_0: Tensor) -> Tensor:
-        """What turns the density of the known values of x_0 (C, W) into one of raw values, (C,)."""
-        return self.table.log_volume(x_0).flatten(1).sum(1)
 
     def _encoded(self, index: int, numbers: Tensor) -> Tensor:
         rows = torch.full((len(numbers), len(self.table.columns)), math.nan, dtype=torch.float64)
@@ -170,6 +185,25 @@ def read_given(table: Table, given: Mapping[Any, Any]) -> Given:
     return Given(table, tuple(events))
 
 
+def _of_parts(
+    event: ColumnEvent,
+    column: CompoundColumn,
+    flat: Table,
+    places: Sequence[int],
+    parts: Sequence[PartEvent | None],
+) -> tuple[float, tuple[ColumnEvent, ...]]:
+    """What is given of the parts of a column, and the unit of an atom that is given exactly."""
+    found, unit = [], 0.0
+    for place, part in zip(places, parts, strict=True):
+        if part is not None:
+            name = flat.columns[place].name
+            found.append(ColumnEvent(place, name, event.about, part.values, part.low, part.high))
+            classes = part.values if name == column.classes_name else None
+            if event.values is not None and classes and max(classes) < len(column.log_units):
+                unit = column.log_units[0]
+    return unit, tuple(found)
+
+
 def _index(table: Table, name: Any) -> int:
     names = [column.name for column in table.columns]
     if isinstance(name, str) and name in names:
@@ -214,7 +248,7 @@ def _on_clock(column: Column, value: Any, about: str) -> Any:
     else:
         several = isinstance(value, list | set | frozenset | np.ndarray)
         spans = [span_of(clock, each, name) for each in (value if several else [value])]
-    classes = getattr(column, "classes", None)
+    classes = getattr(column, "classes", None) or None
     if classes is not None:
         steps = [each for each in classes if any(low <= each <= high for low, high in spans)]
     elif len(spans) == 1 and spans[0][0] < spans[0][1]:
@@ -259,6 +293,8 @@ def _interval(index: int, column: Column, value: tuple[Any, ...], about: str) ->
         meets = math.ceil(max(low, column.low)) <= math.floor(min(high, column.high))
     elif isinstance(column, ConstantColumn):
         meets = low <= column.placeholder <= high
+    elif isinstance(column, CompoundColumn):
+        meets = bool(column.cases(None, low, high))
     elif classes is not None:
         meets = bool(((classes >= low) & (classes <= high)).any())
     else:
@@ -301,5 +337,5 @@ def _number(column: Column, value: Any) -> float:
 
 def _classes(column: Column) -> np.ndarray | None:
     """The numbers of a column that is diffused as classes; None of other columns."""
-    shares = getattr(column, "shares", ())
+    shares = () if isinstance(column, CompoundColumn) else getattr(column, "shares", ())
     return column.lowest + np.arange(float(len(shares))) if shares else None  # type: ignore[attr-defined]

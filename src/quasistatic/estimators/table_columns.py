@@ -19,9 +19,18 @@ import numpy as np
 import torch
 
 from ..spaces import Continuous, Space, Table
-from ..spaces.columns import Column, NumericColumn, PowerColumn
-from ..spaces.frames import ARRAY, Frame, Series
-from ..spaces.inference import powered, standardized
+from ..spaces.columns import (
+    BinaryColumn,
+    CategoryColumn,
+    Column,
+    CompoundColumn,
+    HoledColumn,
+    IntegerColumn,
+    NumericColumn,
+    PowerColumn,
+)
+from ..spaces.frames import ARRAY, Frame
+from ..spaces.inference import clocked, infer_column, powered, standardized
 from ..spaces.yeo_johnson import YeoJohnson
 
 
@@ -44,39 +53,78 @@ def is_frame(X: Any) -> bool:
     return any(isinstance(value, str | bytes) for value in array.ravel())
 
 
-def table_of(frame: Frame, types: Mapping[str, str] | None, space: Space | None) -> Table:
+def table_of(
+    frame: Frame,
+    types: Mapping[str, str] | None,
+    space: Space | None,
+    like: Table | None = None,
+    holes: bool = False,
+) -> Table:
     """The table whose rows a frame holds. Any column may have holes, also one that has none here,
-    and whole numbers of a wide range have some room beyond their ends. Real numbers are no classes,
-    however few they are, unless they are two or `types` say so.
+    and whole numbers of a wide range have some room beyond their ends. Atoms and lattices are
+    looked for in columns of numbers, unless `types` say what they are.
+
+    Args:
+        frame: the rows.
+        types: of some columns, by name.
+        space: of the columns of numbers, which are then real ones.
+        like: a table of more rows, whose atoms and lattices the table has.
+        holes: whether it is a part of the model which values are missing.
 
     Raises:
         TypeError, ValueError: of :meth:`Table.infer`, and if `space` does not fit.
     """
+    given = dict(types or {})
     types = types_of(frame, types)
     if space is not None:
         free = [each for each in frame.columns if not each.is_category and not each.is_temporal]
         numbers = [each.name for each in free if each.numbers is not None]
-        types = dict.fromkeys(numbers, "standardized") | types
+        types = types | dict.fromkeys(numbers, "standardized") | given
     table = Table.infer(frame, types)
+    if like is not None:
+        table = _alike(table, frame, like)
     numbers_of = table.read(frame).numpy().T
     columns = [each.with_margin(n) for each, n in zip(table.columns, numbers_of, strict=True)]
     if space is not None:
         columns = _in_space(columns, space)
+    if holes:
+        columns = [
+            HoledColumn.of(each).refitted(numbers) if each.missing and each.space else each
+            for each, numbers in zip(columns, numbers_of, strict=True)
+        ]
     return replace(table, columns=tuple(columns), incomplete=True)
 
 
 def types_of(frame: Frame, types: Mapping[str, str] | None) -> dict[str, str]:
-    """The types of columns by name: those that are given, and "numeric" for real numbers."""
-    return {each.name: "numeric" for each in frame.columns if _is_real(each)} | dict(types or {})
+    """The types of columns by name: those that are given, and "atoms" for other numbers."""
+    numbers = [each for each in frame.columns if each.numbers is not None and not each.is_category]
+    return {each.name: "atoms" for each in numbers} | dict(types or {})
 
 
-def _is_real(series: Series) -> bool:
-    """Whether a column has more than two numbers, not all of them whole, and is not declared as
-    one of categories."""
-    if series.numbers is None or series.is_category or series.is_temporal:
-        return False
-    different = np.unique(series.numbers[~series.missing])
-    return len(different) > 2 and not (different == np.round(different)).all()
+def _alike(table: Table, frame: Frame, like: Table) -> Table:
+    """The table with the atoms and the lattices of another one of the same columns."""
+    own = {series.name: series for series in frame.columns}
+    columns = list(table.columns)
+    for k, (mine, theirs) in enumerate(zip(table.columns, like.columns, strict=True)):
+        if isinstance(theirs, CompoundColumn):
+            columns[k] = theirs.refitted(theirs.numbers(clocked(own[mine.name], mine.dtype)))
+        elif isinstance(mine, CompoundColumn):
+            columns[k] = infer_column(own[mine.name], _PLAIN.get(type(theirs)))
+        if isinstance(theirs, NumericColumn | PowerColumn) and isinstance(
+            columns[k], NumericColumn
+        ):
+            columns[k] = replace(columns[k], decimals=theirs.decimals)
+    return replace(table, columns=tuple(columns))
+
+
+_PLAIN = {
+    IntegerColumn: "integer",
+    NumericColumn: "numeric",
+    PowerColumn: "numeric",
+    CategoryColumn: "categorical",
+    BinaryColumn: "binary",
+}
+"""The types of columns that have no atoms."""
 
 
 def _in_space(columns: list[Column], space: Space) -> list[Column]:
@@ -115,7 +163,9 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     free = [
         k
         for k, each in enumerate(table.columns)
-        if isinstance(each, NumericColumn) and (types or {}).get(each.name, "numeric") == "numeric"
+        if isinstance(each, CompoundColumn | NumericColumn)
+        and any(isinstance(part, NumericColumn) for part in parts_of(each))
+        and (types or {}).get(each.name, "numeric") in ("numeric", "atoms")
     ]
     if not free:
         return [table]
@@ -124,10 +174,18 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
         columns = list(table.columns)
         for k in free:
             column = columns[k]
-            assert isinstance(column, NumericColumn)  # as it is free
-            columns[k] = change(column, rows[:, k])
+            if isinstance(column, CompoundColumn):
+                columns[k] = column.in_space(change, rows[:, k])
+            else:
+                assert isinstance(column, NumericColumn)  # as it is free
+                columns[k] = change(column, rows[:, k])
         found.append(replace(table, columns=tuple(columns)))
     return found
+
+
+def parts_of(column: Column) -> tuple[Column, ...]:
+    """The ordinary columns of which a column is made."""
+    return column.parts if isinstance(column, CompoundColumn) else (column,)
 
 
 def as_user_has(

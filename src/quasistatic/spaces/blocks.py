@@ -9,6 +9,7 @@ from .columns import Column
 from .integers import Integers
 from .one_hot import OneHot
 from .piecewise_linear import PiecewiseLinear
+from .quantile_map import QuantileMap
 from .space import Space
 from .yeo_johnson import YeoJohnson
 
@@ -62,6 +63,12 @@ def _powers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
 
 
+def _quantiles(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
+    each = (tuple(getattr(c, name) for c in columns) for name in ("at", "u", "slopes"))
+    space = QuantileMap(len(columns), *each)
+    return Block(space, index, lattices=((0.0, 0.0, 0.0),) * len(columns))
+
+
 def _integers(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
     each = (tuple(getattr(c, name) for c in columns) for name in ("low", "high", "shift", "scale"))
     space = Integers(len(columns), *each)
@@ -80,6 +87,7 @@ def _one_hot(columns: Sequence[Any], index: tuple[int, ...]) -> Block:
 _BUILT: dict[type[Space], Callable[[Sequence[Any], tuple[int, ...]], Block]] = {
     PiecewiseLinear: _piecewise_linear,
     YeoJohnson: _powers,
+    QuantileMap: _quantiles,
     Integers: _integers,
     OneHot: _one_hot,
 }

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._utils.row_errors import RowError
+from .atom_inference import Repeats, find_repeats
 from .clock import PREFIX, Clock
 from .columns import (
+    AtomColumn,
     BinaryColumn,
     CategoryColumn,
     Column,
@@ -19,12 +22,9 @@ from .columns import (
     NumericColumn,
     PowerColumn,
 )
+from .columns.numbers import shift_and_scale, standardised
 from .frames import Series
 from .yeo_johnson import YeoJohnson, likeliest_power
-
-FAR = 10.0
-"""A standard deviation over so many times that of the middle half comes from a few numbers far out,
-which then do not decide the scale."""
 
 LOOKED_AT = 2000
 """Numbers that a power is fitted to."""
@@ -58,9 +58,10 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
     series = clocked(series, series.dtype)
     if series.numbers is not None and np.isinf(series.numbers).any():
         row = int(np.isinf(series.numbers).argmax())
-        raise ValueError(
-            f"column {series.name!r} holds {series.numbers[row]} in row {row}: remove the row, or "
-            "mark the value as missing (NaN)"
+        raise RowError(
+            f"column {series.name!r} holds {series.numbers[row]}",
+            row,
+            ": remove the row, or mark the value as missing (NaN)",
         )
     different = _different(series)
     if len(different) < 2:
@@ -86,19 +87,20 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
 
 def infer_columns(
     columns: Sequence[Series], types: Mapping[str, str]
-) -> tuple[list[Column], list[str]]:
-    """The columns for some values, and why the others cannot be modelled.
+) -> tuple[list[Column], list[ValueError]]:
+    """The columns for some values, and errors that say why the others cannot be modelled.
 
     Args:
         columns: the values.
         types: the types of some columns, by name: keys of `TYPES`.
     """
-    found, wrong = [], []
+    found: list[Column] = []
+    wrong: list[ValueError] = []
     for series in columns:
         try:
             found.append(infer_column(series, types.get(series.name)))
         except ValueError as error:
-            wrong.append(str(error))
+            wrong.append(error)
     return found, wrong
 
 
@@ -158,11 +160,12 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
 
 def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...], float]:
     """The classes in order, their shares, with one more row of each, and the share of others."""
-    values, counts = np.unique(
-        np.array(_present(series), dtype=object).astype(str), return_counts=True
-    )
-    by_text = {str(each): each for each in _present(series)}
-    classes = [by_text[text] for text in values]
+    present = _present(series)
+    # The number 1 and the text "1" are two classes.
+    keys = [f"'{each}" if isinstance(each, str) else str(each) for each in present]
+    values, counts = np.unique(np.array(keys, dtype=object).astype(str), return_counts=True)
+    by_key = dict(zip(keys, present, strict=True))
+    classes = [by_key[key] for key in values]
     order = sorted(range(len(classes)), key=lambda k: _rank(classes[k]))
     shares = (counts[order] + 1) / (counts.sum() + len(counts))
     unseen = float((counts == 1).sum() / (counts.sum() + 1))
@@ -204,22 +207,19 @@ def _integer(series: Series) -> IntegerColumn:
     if high - low < FEW:
         counts = np.bincount((numbers - low).astype(np.int64)) + 1.0
         shares = tuple((counts / counts.sum()).tolist())
-    return IntegerColumn(*_common(series), low, high, *_standard(numbers), shares)
+    return IntegerColumn(*_common(series), low, high, *shift_and_scale(numbers), shares)
 
 
 def _numeric(series: Series) -> NumericColumn:
     numbers = _need_numbers(series, "numeric")
-    shift, scale = _standard(numbers)
+    shift, scale = shift_and_scale(numbers)
     z = (numbers - shift) / scale
     plain = np.abs(z).max() <= TAIL and abs((z**3).mean()) <= SKEW
     return _standardized(series) if plain else _by_quantiles(series)
 
 
 def _standardized(series: Series) -> NumericColumn:
-    numbers = _need_numbers(series, "numeric")
-    shift, scale = _standard(numbers)
-    ends = float(numbers.min()), float(numbers.max())
-    return NumericColumn(*_common(series), (shift - scale, shift + scale), (-1.0, 1.0), *ends)
+    return standardised(*_common(series), _need_numbers(series, "numeric"))
 
 
 def _by_quantiles(series: Series) -> NumericColumn:
@@ -233,15 +233,6 @@ def _by_quantiles(series: Series) -> NumericColumn:
         return _standardized(series)
     ends = float(numbers.min()), float(numbers.max())
     return NumericColumn(*_common(series), at, to, *ends)
-
-
-def _standard(numbers: np.ndarray) -> tuple[float, float]:
-    """The shift and the scale that give numbers mean 0 and variance 1; where a few numbers far out
-    would decide them, those that do so for the middle half of a normal."""
-    shift, scale = float(numbers.mean()), float(numbers.std())
-    low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
-    robust = (high - low) / 1.349
-    return (middle, robust) if 0 < robust * FAR < scale else (shift, scale)
 
 
 def _rising(at: Sequence[float], to: Sequence[float]) -> tuple[tuple[float, ...], ...]:
@@ -262,18 +253,66 @@ def powered(column: NumericColumn, numbers: np.ndarray) -> PowerColumn:
     """A column of the same numbers (N,), NaN a hole, bent by the power under which they are
     likeliest to be normal."""
     seen = numbers[~np.isnan(numbers)]
-    shift, scale = _standard(seen)
+    shift, scale = shift_and_scale(seen)
     u = (seen - shift) / scale
     power = likeliest_power(torch.from_numpy(u[:: max(1, -(-len(u) // LOOKED_AT))]))
     bent = YeoJohnson(1, (power,)).encode(torch.from_numpy(u)[:, None])[:, 0].numpy()
-    after = _standard(bent)
+    after = shift_and_scale(bent)
     common = column.name, column.missing, column.dtype
-    return PowerColumn(*common, power, shift, scale, *after, column.low, column.high)
+    ends = column.low, column.high
+    return PowerColumn(*common, power, shift, scale, *after, *ends, column.decimals)
 
 
 def standardized(column: NumericColumn, numbers: np.ndarray) -> NumericColumn:
     """A column of the same numbers (N,), NaN a hole, by a shift and a scale."""
-    return _standardized(Series(column.name, column.dtype, numbers=numbers))
+    found = _standardized(Series(column.name, column.dtype, numbers=numbers))
+    return replace(found, decimals=column.decimals)
+
+
+def _atoms(series: Series) -> Column:
+    """Numbers of which some are repeated exactly; another column of numbers if none are. Real
+    numbers are no classes, however few they are, unless they are two."""
+    numbers = series.numbers
+    if numbers is None or series.is_category:
+        raise ValueError(
+            f"column {series.name!r} holds names, which have no atoms: use 'categorical'"
+        )
+    numbers = numbers[~series.missing]
+    whole = bool((numbers == np.round(numbers)).all())
+    if len(np.unique(numbers)) == 2:
+        return _binary(series)
+    if whole and numbers.max() - numbers.min() < FEW:
+        return _integer(series)
+    found = find_repeats(numbers)
+    if found.found:
+        return _with_atoms(series, found)
+    if whole and np.abs(numbers).max() <= LARGEST:
+        return _integer(series)
+    return replace(_numeric(series), decimals=found.decimals)
+
+
+def _with_atoms(series: Series, found: Repeats) -> AtomColumn:
+    """The column of numbers with these atoms and lattices."""
+    numbers = np.asarray(series.numbers)
+    known = numbers[~series.missing]
+    count = len(found.atoms) + (0 if found.whole else max(len(found.steps), 1))
+    single = float((np.unique(known, return_counts=True)[1] == 1).sum()) / (len(known) + 1)
+    ends = float(known.min()), float(known.max())
+    rest = known[~np.isin(known, found.atoms)]
+    value = None if found.whole else standardised(series.name, 0.0, "<f8", rest)
+    return AtomColumn(
+        *_common(series),
+        found.atoms,
+        found.decimals,
+        found.steps,
+        value,
+        (1 / count,) * count,
+        *ends,
+        found.left,
+        found.right,
+        single if found.whole else 0.0,
+        found.unit,
+    ).refitted(numbers)
 
 
 TYPES: dict[str, Callable[[Series], Column]] = {
@@ -283,5 +322,6 @@ TYPES: dict[str, Callable[[Series], Column]] = {
     "integer": _integer,
     "binary": _binary,
     "categorical": _categorical,
+    "atoms": _atoms,
 }
 """The types that can be asked for, by name."""

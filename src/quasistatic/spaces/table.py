@@ -4,8 +4,8 @@ __all__ = ["Table"]
 
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
@@ -22,7 +22,14 @@ from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
 from .clock import PREFIX, Clock
-from .columns import BinaryColumn, CategoryColumn, Column, ConstantColumn
+from .columns import (
+    BinaryColumn,
+    CategoryColumn,
+    Column,
+    CompoundColumn,
+    ConstantColumn,
+    HoledColumn,
+)
 from .frames import ARRAY, Frame, Series
 from .inference import clocked, infer_columns
 from .native import to_native
@@ -48,6 +55,10 @@ class Table(Space):
     x_0 (B, W) has the columns of one kind side by side, classes as one-hot values. A constant
     column is left out. A log-likelihood is a density of the numeric columns, each in its own unit,
     times a probability of the others.
+
+    A column with atoms has two parts in x_0, a class and a value, and the value is missing where an
+    atom holds. :attr:`flat` is the table of all parts, and :meth:`split` and :meth:`join` turn rows
+    into rows of parts and back. A diffusion model of a table with such columns is one of `flat`.
 
     Args:
         columns: in the order of the data.
@@ -90,7 +101,8 @@ class Table(Space):
                 not.
             types: the types of some columns, by name: "numeric" (scaled, or mapped by quantiles
                 where that is better), "standardized", "quantiles", "integer", "binary" or
-                "categorical". The others are inferred.
+                "categorical", or "atoms" for numbers of which some are repeated exactly or lie on
+                nested lattices (:class:`AtomColumn`). The others are inferred.
 
         Raises:
             TypeError: if the data are no table, or a column holds neither numbers nor strings.
@@ -103,7 +115,7 @@ class Table(Space):
             raise ValueError(f"there is no column {name!r}: {known}")
         columns, wrong = infer_columns(frame.columns, types)
         if len(wrong) == 1:
-            raise ValueError(wrong[0])
+            raise wrong[0]
         if wrong:
             shown = "".join(f"\n  - {each}" for each in wrong[:LISTED])
             more = f"\n  ... and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
@@ -111,9 +123,82 @@ class Table(Space):
         return cls(tuple(columns), frame.source)
 
     @cached_property
+    def flat(self) -> "Table":
+        """The table of the parts of all columns: those of values, and columns that have no parts,
+        in the order of the table, and then the classes of columns that have two parts. It is the
+        table itself if no column has parts."""
+        if not self._compound:
+            return self
+        parts = [part for place in self._order for part in [self._parts_of(place[0])[place[1]]]]
+        return Table(tuple(parts), self.source, incomplete=True)
+
+    @cached_property
+    def filled(self) -> "Table":
+        """The table that writes values also where a column of which missing values are a part of
+        the model lacks them."""
+        holed = [isinstance(column, HoledColumn) for column in self.columns]
+        if not any(holed):
+            return self
+        each = zip(self.columns, holed, strict=True)
+        columns = tuple(replace(c, filled=True) if has else c for c, has in each)  # type: ignore[call-arg]
+        return replace(self, columns=columns)
+
+    @cached_property
+    def _compound(self) -> tuple[int, ...]:
+        """The columns that have parts."""
+        return tuple(k for k, c in enumerate(self.columns) if isinstance(c, CompoundColumn))
+
+    def _parts_of(self, k: int) -> tuple[Column, ...]:
+        column = self.columns[k]
+        return column.parts if isinstance(column, CompoundColumn) else (column,)
+
+    @cached_property
+    def _order(self) -> tuple[tuple[int, int], ...]:
+        """For each column of :attr:`flat`, the column that it is a part of, and which part."""
+        each = [(k, i) for k in range(len(self.columns)) for i in range(len(self._parts_of(k)))]
+        return tuple(sorted(each, key=lambda place: place[1] > 0))
+
+    @cached_property
+    def _owner(self) -> tuple[int, ...]:
+        """For each column of :attr:`flat`, the column that it is a part of."""
+        return tuple(k for k, _ in self._order)
+
+    def places(self, k: int) -> list[int]:
+        """The columns of :attr:`flat` that are parts of column k."""
+        return [p for p, owner in enumerate(self._owner) if owner == k]
+
+    def split(self, raw: Tensor) -> Tensor:
+        """Rows (B, C) as rows of :attr:`flat`, NaN where a part is missing or has no meaning."""
+        if not self._compound:
+            return raw
+        out = raw[:, list(self._owner)].clone()
+        for k in self._compound:
+            column = self.columns[k]
+            assert isinstance(column, CompoundColumn)  # as `_compound` lists these
+            out[:, self.places(k)] = column.split(raw[:, k]).to(out.dtype)
+        return out
+
+    def join(self, parts: Tensor, rounded: bool = True) -> Tensor:
+        """The inverse of :meth:`split`.
+
+        Args:
+            parts: rows of :attr:`flat`, shape (B, parts).
+            rounded: whether numbers are moved to what their column can hold.
+        """
+        if not self._compound:
+            return parts
+        first = [self.places(k)[0] for k in range(len(self.columns))]
+        out = parts[:, first].clone()
+        for k in self._compound:
+            column = self.columns[k]
+            assert isinstance(column, CompoundColumn)
+            out[:, k] = column.join(parts[:, self.places(k)], rounded).to(out.dtype)
+        return out
+
+    @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The columns that take part in a model, grouped by kind."""
-        return blocks_of(self.columns)
+        """The columns of :attr:`flat` that take part in a model, grouped by kind."""
+        return blocks_of(self.flat.columns)
 
     @property
     def state(self) -> tuple[int, ...]:
@@ -127,12 +212,14 @@ class Table(Space):
     @property
     def dims(self) -> int:
         """The number of columns that take part in the model."""
-        return sum(len(block.columns) for block in self.blocks)
+        return sum(column.space is not None for column in self.columns)
 
     @property
     def holes(self) -> bool:
-        return self.incomplete or any(
-            each.missing > 0 for each in self.columns if each.space is not None
+        return (
+            self.incomplete
+            or bool(self._compound)
+            or any(each.missing > 0 for each in self.columns if each.space is not None)
         )
 
     @property
@@ -169,6 +256,7 @@ class Table(Space):
         return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
     def expand_to_state(self, each: Tensor) -> Tensor:
+        each = each[:, list(self._owner)] if self._compound else each
         pieces = (block.space.expand_to_state(_columns(each, block)) for block in self.blocks)
         return torch.cat(list(pieces), 1)
 
@@ -250,6 +338,19 @@ class Table(Space):
         dtypes = {column.name: column.dtype for column in self.columns}
         return to_native(source or self.source, values, dtypes, missing)
 
+    def rounded(self, draws: Tensor, but: Collection[int] = ()) -> Tensor:
+        """Drawn rows with the decimals that the data have.
+
+        Args:
+            draws: shape (n, C).
+            but: columns that stay as they are.
+        """
+        each = [
+            draws[:, k] if k in but else column.rounded(draws[:, k])
+            for k, column in enumerate(self.columns)
+        ]
+        return torch.stack(each, 1)
+
     def typical(self, draws: Tensor) -> Tensor:
         """One row that represents several draws: the mean of numeric columns, the median of whole
         numbers, and the most frequent class.
@@ -293,6 +394,8 @@ class Table(Space):
         return array
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        if self._compound:
+            return self.flat.encode(self.split(raw), rng)
         absent = raw.isnan()
         filled = torch.where(absent, on_device(self.placeholder, raw).to(raw.dtype), raw)
         pieces = [block.space.encode(_columns(filled, block), rng) for block in self.blocks]
@@ -300,12 +403,16 @@ class Table(Space):
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
     def decode(self, x_0: Tensor) -> Tensor:
+        if self._compound:
+            return self.join(self.flat.decode(x_0))
         return self._columnwise(x_0, lambda space, x: space.decode(x))
 
     def snap_to_levels(self, x_0: Tensor) -> Tensor:
         return self._each(x_0, lambda space, x: space.snap_to_levels(x))
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
+        if self._compound:
+            return self.join(self.flat.in_raw_units(x_0), rounded=False)
         return self._columnwise(x_0, lambda space, x: space.in_raw_units(x))
 
     def affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -320,7 +427,56 @@ class Table(Space):
         Returns:
             Shape (B, W), in nats.
         """
-        return self._nats(x_0, lambda space, x: space.log_volume(x))
+        volume = self._nats(x_0, lambda space, x: space.log_volume(x))
+        return volume + self.log_cells(x_0) if self._compound else volume
+
+    def log_cells(self, x_0: Tensor) -> Tensor:
+        """What makes log-densities of rows of :attr:`flat` those of rows: the log-width of the cell
+        of each value on a lattice, and what turns the probability of an atom into a density in the
+        unit of its column; zero elsewhere.
+
+        Args:
+            x_0: shape (B, W).
+
+        Returns:
+            Shape (B, W), in nats.
+        """
+        out = torch.zeros_like(x_0)
+        if not self._compound:
+            return out
+        numbers, of = self.flat.decode(x_0.detach()), self._part_of_values
+        for k in self._compound:
+            column = self.columns[k]
+            assert isinstance(column, CompoundColumn)  # as `_compound` lists these
+            for p, part in zip(self.places(k), column.parts, strict=True):
+                places = (of == p).nonzero()[:, 0]
+                if part.name == column.classes_name:
+                    own = torch.zeros(len(places), dtype=x_0.dtype, device=x_0.device)
+                    own[: len(column.log_units)] = own.new_tensor(column.log_units)
+                    out[:, places] = torch.where(x_0[:, places] > 0.5, own, 0.0)
+                elif column.on_lattice and part.name == column.name:
+                    cells = column.log_cell(numbers[:, p])
+                    out[:, places] = cells[:, None].to(x_0.dtype)
+        return torch.where(x_0.isnan(), 0.0, out)
+
+    @property
+    def _part_of_values(self) -> Tensor:
+        """For each value of x_0, the column of :attr:`flat` that it belongs to, (W,)."""
+        numbers = torch.arange(float(len(self._owner)), dtype=torch.float64)
+        return self.flat.expand_to_state(numbers[None])[0]
+
+    def cells_in_x_0(self, x_0: Tensor) -> Tensor:
+        """The width of the cell of each value that lies on a lattice, in units of x_0 (B, W); zero
+        elsewhere."""
+        slope = self._nats(x_0, lambda space, x: space.log_volume(x))
+        units = torch.zeros(len(self._owner), dtype=x_0.dtype, device=x_0.device)
+        for k in self._compound:
+            column = self.columns[k]
+            assert isinstance(column, CompoundColumn)
+            units[self.places(k)[0]] = column.unit if column.on_lattice else 0.0
+        unit = self.flat.expand_to_state(units[None])
+        width = (self.log_cells(x_0) + slope).exp() * unit
+        return torch.where(x_0.isnan(), 0.0, width)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))

@@ -29,8 +29,7 @@ def marginals(table: Table, data: Tensor, drawn: Tensor) -> Figure:
         data: rows as :meth:`Table.read` returns them, (N, C); missing values are left out.
         drawn: rows drawn from a model, (n, C).
     """
-    shown = [k for block in table.blocks for k in block.columns]
-    shown = sorted(shown)[:MOST]
+    shown = [k for k, column in enumerate(table.columns) if column.space is not None][:MOST]
     across = math.ceil((len(shown) + 1) ** 0.5)
     down = math.ceil((len(shown) + 1) / across)
     title = f"Columns of {len(drawn)} draws and of {len(data)} rows of data"
