@@ -32,10 +32,10 @@ from sklearn.svm import SVC
 import quasistatic as qs
 from quasistatic.data import Split, digits, digits_labels, mnist, mnist_labels, split
 
-PATIENCE = 5
+PATIENCE = 40
 """Epochs without a higher validation accuracy after which the convolutional net is done."""
 
-FEW = 10_000
+FEW = 5_000
 """Training rows of the classifiers whose time grows faster than their number (SVM)."""
 
 

@@ -1,8 +1,8 @@
 """Few steps by training: a flow map beside the model that it was distilled from.
 
     python benchmarks/distill.py ring [--steps 4000]
-    python benchmarks/distill.py digits [--steps 4000]
-    python benchmarks/distill.py mnist --run RUN [--steps 600]
+    python benchmarks/distill.py digits [--steps 2000]
+    python benchmarks/distill.py mnist --run RUN [--steps 300]
 
 ring: eight normals on a circle, whose law, flow and estimates are known: draws of the map in 1, 2,
 4 and 8 evaluations and of the teacher in 4, 10 and 50, by the energy distance to exact draws, by
@@ -129,7 +129,7 @@ def images(
 
 def on_digits(steps: int, n: int) -> dict[str, dict]:
     teacher = qs.load_pretrained("digits")
-    method = qs.MeanFlow(trajectories=8192, evaluations=40)
+    method = qs.MeanFlow(trajectories=4096, evaluations=40)
     student = trained(teacher, steps, method, fit={"batch": 256})
     table = images(teacher, student, digit_features(), n, 250)
     x = torch.from_numpy(qs.data.split(qs.data.digits(), valid=0.1, test=0.2).test)
@@ -153,7 +153,7 @@ def on_digits(steps: int, n: int) -> dict[str, dict]:
 
 def on_mnist(run: Path, steps: int, n: int) -> dict[str, dict]:
     teacher = qs.load(run)
-    method = qs.MeanFlow(trajectories=1024, evaluations=24, density=False)
+    method = qs.MeanFlow(trajectories=768, evaluations=24, density=False)
     student = trained(teacher, steps, method, fit={"batch": 64, "warmup": 50})
     return {"draws": images(teacher, student, mnist_features(), n, 100)}
 
@@ -170,9 +170,9 @@ def main() -> None:
     if asked.part == "ring":
         found = on_ring(asked.steps or 4000)
     elif asked.part == "digits":
-        found = on_digits(asked.steps or 4000, asked.draws)
+        found = on_digits(asked.steps or 2000, asked.draws)
     else:
-        found = on_mnist(asked.run, asked.steps or 600, asked.draws)
+        found = on_mnist(asked.run, asked.steps or 300, asked.draws)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | {asked.part: found}, indent=2) + "\n")
 

@@ -14,6 +14,7 @@ from .._utils.randomness import Rng, as_generator
 from ..distributions import total
 from ..likelihood.terms import each_term_of, fixed_terms, term_times
 from ..model import Model
+from ..spaces.space import Encoded
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def bit_map(
     checked = model.space.check(raw).to(model.blank(1))
     with evaluating(model):
         found = [
-            _mapped(part, model.space.encode(rows, source), ends, grid, pieces, owner, source)
-            for part, rows in model.chunks(checked)
+            _mapped(part, part.space.encode_weighted(x, source), ends, grid, pieces, owner, source)
+            for part, x in model.chunks(checked)
         ]
     by_value, by_time, fixed = (torch.cat(each) for each in zip(*found, strict=True))
     firsts = [pieces[owner.index(k)][0] for k in range(parts)]
@@ -107,13 +108,14 @@ def _pieces(terms: int, evaluations: int, apart: bool) -> list[tuple[int, int]]:
 
 def _mapped(
     model: Model,
-    x_0: Tensor,
+    encoded: Encoded,
     ends: Tensor,
     grid: Tensor,
     pieces: list[tuple[int, int]],
     owner: list[int],
     rng: torch.Generator | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    x_0 = encoded.x_0
     by_value = torch.zeros_like(x_0)
     by_time = x_0.new_zeros(len(x_0), max(owner) + 1)
     moved = ends.to(x_0.device)
@@ -126,4 +128,4 @@ def _mapped(
         by_value += each.nan_to_num(0.0)
         by_time[:, part] += total(each)
     fixed = fixed_terms(model, x_0, grid)
-    return by_value, by_time, -(fixed["prior"] + fixed["edge"])
+    return by_value, by_time, -(fixed["prior"] + fixed["edge"] + encoded.log_weight)

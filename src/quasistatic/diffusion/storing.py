@@ -3,6 +3,7 @@
 __all__ = ["Storing", "read_config"]
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,8 +91,9 @@ class Storing(Model):
         try:
             space = self.space.resized(sizes)
             description["space"] = serialization.describe(space)
-            if hasattr(self.network, "resized"):
-                network = self.network.resized(space.state)
+            resized: Callable[..., nn.Module] | None = getattr(self.network, "resized", None)
+            if resized is not None:
+                network = resized(space.state)
             else:
                 description["network"] |= {"shape": list(space.state)}
                 network = serialization.build(description["network"], KNOWN)

@@ -252,6 +252,16 @@ class TableEstimator(BaseEstimator):
         x = self._rows(X, strict=True)
         return self.fitted_.rows_of_model(x)
 
+    def numbers_with_unknowns(self, X: Any) -> np.ndarray:
+        """Like :meth:`numbers` for the columns of the table, but a value that its column cannot
+        hold is infinite, and no error.
+
+        Args:
+            X: a table with the columns of the fitted one.
+        """
+        check_is_fitted(self)
+        return self._rows(X)
+
     def rows(self, numbers: np.ndarray) -> Any:
         """Converts numbers of :attr:`model_` back to a table; the inverse of :meth:`numbers`.
 

@@ -94,6 +94,8 @@ def kind_of(folder: Path) -> Kind:
     space = model.get("space") if isinstance(model, dict) else None
     if not isinstance(space, dict):
         return ARRAYS  # loading it gives the error
+    if isinstance(space.get("raw"), dict):  # of an autoencoder
+        space = space["raw"]
     shape = space.get("shape")
     several = isinstance(shape, list) and len(shape) >= 2
     return IMAGES if several and space.get("is") in IMAGE_SPACES else ARRAYS

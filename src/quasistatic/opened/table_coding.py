@@ -30,7 +30,7 @@ from .fitted_table import PIECE, FittedTable
 
 
 def compress_table(
-    table: FittedTable, codec: Codec, data: Path, target: Path, display: Display
+    table: FittedTable, codec: Codec, data: Path, target: Path, display: Display | None = None
 ) -> CompressionReport:
     """Compresses a table in a file. The stream keeps the names and types of columns and the values,
     and not how the file spells them. The memory does not grow with the number of rows. If it is
@@ -41,11 +41,12 @@ def compress_table(
         codec: the codec of the table's model.
         data: the file to read.
         target: the stream to write.
-        display: where progress is shown.
+        display: where progress is shown; None shows nothing.
 
     Raises:
         ValueError: if the model does not know a row, or a row would come back changed.
     """
+    display = display or Display(quiet=True)
     with tempfile.TemporaryFile() as numbers, _Beside(target) as beside:
         rows, width, file = 0, 0, table.file(data)
         with display.counting("read", file.rows) as advance:
@@ -88,7 +89,12 @@ def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> n
 
 
 def decompress_table(
-    table: FittedTable, codec: Codec, source: Path, target: Path, anyway: bool, display: Display
+    table: FittedTable,
+    codec: Codec,
+    source: Path,
+    target: Path,
+    anyway: bool,
+    display: Display | None = None,
 ) -> Header:
     """Reads a stream of :func:`compress_table` into a file, by the ending of its name. If it is
     stopped, the same call goes on after the last finished block.
@@ -100,12 +106,13 @@ def decompress_table(
         target: the file to write.
         anyway: read it even if the floating-point arithmetic of its writer may differ from this
             machine's.
-        display: where progress is shown.
+        display: where progress is shown; None shows nothing.
 
     Raises:
         FileNotFoundError: if there is no stream.
         StreamError: if it is damaged; the message says how. Nothing is written.
     """
+    display = display or Display(quiet=True)
     count = header_in(source).count
     with source.open("rb") as stream, display.counting("decompress", count) as advance:
         kept = blocks_read(source, target, Following(display.say, advance))

@@ -74,7 +74,7 @@ def latent_start(
     x = raw.encode(raw.check(examples).float())
     levels = raw.levels
     floor = 0.0 if levels is None else float(levels[1] - levels[0]) ** 2 / 12
-    space = Latent(coder.start_at(x, floor), raw)
+    space = Latent(coder.start_at(x, floor, levels is not None), raw)
     # The output of a U-Net starts at zero: with this head, the exact chain of a standard normal.
     network = UNet(space.state, 4, (1,), 1, attention=(), axes=axes)
     kernel = GaussianKernel(linear_log_snr(STEPS, FIRST, LAST))

@@ -34,6 +34,17 @@ def _multiple(model: Model) -> int:
     return 16 if math.prod(model.space.state) <= SMALL else 4
 
 
+def _checked(stepper: Stepper | None) -> Stepper:
+    """The stepper, or the default one; TypeError if it is something else."""
+    stepper = stepper or Ancestral()
+    if not isinstance(stepper, Stepper):
+        raise TypeError(
+            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
+            f"{stepper!r}"
+        )
+    return stepper
+
+
 def _batch_size(model: Model) -> int:
     """How many walks are made at once."""
     rows = _multiple(model)
@@ -70,12 +81,7 @@ def walk(
         stepper: by default :class:`Ancestral`.
         first: the number of the first walk.
     """
-    stepper = stepper or Ancestral()
-    if not isinstance(stepper, Stepper):
-        raise TypeError(
-            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
-            f"{stepper!r}"
-        )
+    stepper = _checked(stepper)
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     source, size = as_generator(rng), n
@@ -118,7 +124,7 @@ def sample(
     """
     drawn: list[Tensor] = []
     batches = batched_walks(model, n, times, rng, stepper)
-    steps = len(resolve_times(model, times, stepper or Ancestral()))
+    steps = len(resolve_times(model, times, _checked(stepper)))
     whole = steps * -(-n // _batch_size(model))
     with DrawingProgress(whole, n, callbacks, progress) as report:
         for batch in batches:

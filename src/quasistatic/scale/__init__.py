@@ -4,8 +4,21 @@
 directory and writes a directory, on this machine or by Ray Data, and continues where it stopped.
 """
 
-__all__ = ["Engine", "Finished", "Local", "OnRay", "Partition", "partition", "run"]
+__all__ = [
+    "BlockRows",
+    "DirectoryFit",
+    "Engine",
+    "Finished",
+    "Local",
+    "OnRay",
+    "Partition",
+    "fit_directory",
+    "partition",
+    "run",
+]
 
 from .engines import Engine, Local, OnRay
+from .fitting import DirectoryFit, fit_directory
 from .jobs import Finished, run
 from .partition import Partition, partition
+from .streams import BlockRows

@@ -29,6 +29,9 @@ READERS = 1
 (ray-project/ray#44687)."""
 
 
+Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
 class Engine(abc.ABC):
     """A way to run a function over items."""
 
@@ -46,6 +49,11 @@ class Engine(abc.ABC):
         Raises:
             ConnectionError: if the engine cannot be reached; before any work starts.
         """
+
+    @abc.abstractmethod
+    def rounds(self) -> contextlib.AbstractContextManager["Mapper"]:
+        """A map for work in several rounds. Its workers stay until the block ends. It takes a
+        function that pickles and items, and gives the results in the order of the items."""
 
     def check(self) -> None:
         """Raises an error if the engine cannot be used."""
@@ -91,6 +99,14 @@ class Local(Engine):
                     pass
             for item in running.values():  # one of them killed its worker: each by itself
                 yield _isolated(work, item, lost)
+
+    @contextlib.contextmanager
+    def rounds(self) -> Iterator[Mapper]:
+        if self.workers == 1:
+            yield lambda function, items: [function(item) for item in items]
+            return
+        with _pool(None, self.workers) as pool:
+            yield lambda function, items: list(pool.map(function, items))
 
 
 def _pool(work: Any, workers: int) -> ProcessPoolExecutor:
@@ -222,6 +238,24 @@ class OnRay(Engine):
             )
             for row in dataset.iter_rows():
                 yield pickle.loads(row["result"])
+
+    @contextlib.contextmanager
+    def rounds(self) -> Iterator[Mapper]:
+        with self.cluster() as ray:
+
+            def mapped(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+                size = self.pool(ray, len(items))
+                task = ray.remote(num_cpus=size["num_cpus"], num_gpus=self.gpus)(_apply)
+                sent = ray.put(pickle.dumps(function))
+                found: list[Any] = ray.get([task.remote(sent, item) for item in items])
+                return found
+
+            yield mapped
+
+
+def _apply(function: bytes, item: Any) -> Any:
+    torch.set_num_threads(1)
+    return pickle.loads(function)(item)
 
 
 class _Actor:

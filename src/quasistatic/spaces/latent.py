@@ -202,6 +202,16 @@ class Latent(OnContinuum):
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0)
 
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor | None:
+        """log of the sum of p(raw | z) over all levels of each raw value, (B, *shape), in nats;
+        None for real numbers. The law p of the latents has no part in it."""
+        if self.raw.levels is None:
+            return None
+        law = self.decoder(like)
+        levels = range(len(self.raw.levels))
+        zero = like.new_zeros(len(like), *self.shape)
+        return torch.stack([self.log_decoder(law, zero + k) for k in levels]).logsumexp(0)
+
     def _terms(self, raw: Tensor, z: Tensor, q: Gaussian) -> dict[str, Tensor]:
         """The two parts of the log-weight, in float64."""
         return {

@@ -21,6 +21,7 @@ from torch import Tensor
 from .._utils import files
 from .._utils.serialization import FORMAT
 from ..model import Model
+from .distributed import Engine
 from .train_state import TrainState
 
 FIRST_STAGE = "autoencoder"
@@ -215,6 +216,13 @@ class Folder:
         facts = {"step": run.step, "best_step": run.best_step}
         files.save_tensors(self.path / "model.safetensors", model.state_dict(), facts)
         (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    everywhere = False
+    """Whether all processes write, each its share."""
+
+    def finish(self, engine: Engine, run: TrainState, model: Model) -> None:
+        """Ends the run: the main process calls :meth:`close`."""
+        engine.once(lambda: self.close(run, model))
 
     def write_speed(self, run: TrainState) -> None:
         """Writes how fast the run is, and on what."""

@@ -110,14 +110,14 @@ class Decoded(Factor):
         p = space.decoder(x_0).to(torch.float64)
         q = self.inner.update(p)
         x = space.raw.snap_to_levels(q.sample(rng))
-        known = self.inner.known
-        if known is not None:
-            known = known.to(x)
-            x = torch.where(known.isnan(), x, known)
+        sure = self.inner.known
+        if sure is not None:
+            sure = sure.to(x)
+            x = torch.where(sure.isnan(), x, sure)
         log_p, log_q = (space.raw.log_prob(each, x) for each in (p, q))
         gain = log_p - log_q
-        if known is not None:
-            gain = torch.where(known.isnan(), gain, log_p)
+        if sure is not None:
+            gain = torch.where(sure.isnan(), gain, log_p)
         return space.raw.decode(x), self.exponent * (total(gain) + self.inner.log_prob(x))
 
     def _log_known(self, x_0: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ async function show() {
   const known = Object.keys(VIEWS).filter((each) => model.views.includes(each));
   const view = known.includes(named) ? named : known[0];
   nav.replaceChildren(h("ul", {}, known.map((each) => h("li", {}, h("a", { href: address(run, each), "aria-current": each === view ? "page" : null }, VIEWS[each].title(model))))));
-  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const here = nav.querySelector("[aria-current]"), list = nav.firstChild;
+  if (here) list.scrollLeft = here.offsetLeft - (list.clientWidth - here.offsetWidth) / 2;
   const key = `${run}\n${view}`;
   if (!pages.has(key)) {
     const page = h("div", { class: "page" }, h("h1", {}, VIEWS[view].title(model)), h("p", { class: "lead" }, VIEWS[view].lead(model)));

@@ -2,7 +2,9 @@
 
 import { tidy } from "./dom.js";
 
-const WIDE = 520, LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 34;
+// On a phone a chart is drawn narrower, so that its text stays as large.
+const WIDE = Math.max(320, Math.min(520, document.documentElement.clientWidth - 32));
+const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 34;
 
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

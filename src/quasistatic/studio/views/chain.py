@@ -146,7 +146,7 @@ def _arrows(subject: Trained, model: Model, t: int) -> list[list[float]]:
     scale = model.space.in_raw_units(torch.ones_like(model.blank(1))) - zero
     x = (raw - zero) / scale
     drift = (model.estimate(x, clock(x, t)) - x) * scale
-    longest = 0.12 * look.reach
+    longest = 0.18 * look.reach
     length = drift.norm(dim=1, keepdim=True)
     drift = drift * torch.where(length > 0, longest / length * torch.tanh(length / look.reach), 0.0)
     rows = torch.cat([raw, drift], 1).double()

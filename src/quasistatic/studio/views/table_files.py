@@ -23,7 +23,7 @@ from ..watching import watched
 STEPS = 50
 """Steps of the chain by which rows are coded."""
 
-PIECE, MOST_ROWS, LISTED, LEVEL = 500, 20_000, 50, 0.05
+PIECE, MOST_ROWS, LISTED, LEVEL = 500, 20_000, 20, 0.05
 """Rows between two checks whether to stop, rows that are scored, rows that are listed, and the
 level of the verdict."""
 
@@ -33,7 +33,7 @@ def score(subject: Table, asked: Asked, job: Job) -> Event:
     upload, table = _one(asked), subject.table
     evaluation = _Rows(subject)
     with stored([upload]) as [path]:
-        total = min(table.rows_of(path), MOST_ROWS)
+        total = min(table.file(path).rows, MOST_ROWS)
         for piece in table.pieces(path, PIECE):
             evaluation.add(piece)
             job.progress(evaluation.count, total, "rows")
@@ -142,7 +142,7 @@ def shrink(subject: Table, asked: Asked, job: Job) -> Event:
         tempfile.TemporaryDirectory(prefix=FOLDER) as folder,
         stored([upload]) as [path],
     ):
-        rows = table.rows_of(path)
+        rows = table.file(path).rows
         model, _ = watched(table.model, job, 0)
         times = asked.whole("times", min(STEPS, model.steps), 2, model.steps)
         codec = Codec(model, times, verify=False)

@@ -7,7 +7,7 @@ import { Work, snippet } from "../work.js";
 
 export const title = () => "The chain";
 export const lead = (model) => model.look === "points"
-  ? "Forward, noise is added to the data until nothing is left of them. Back, the model removes it. The lines show where a point is drawn to."
+  ? "Forward, noise is added to the data until nothing is left of them. Back, the model removes it. A line at a dot shows which way a point there moves."
   : "Forward, noise is added to an example until nothing is left of it. At each t, the model estimates the example from what it sees. Back, it removes the noise step by step.";
 
 export function mount(page, model) {
