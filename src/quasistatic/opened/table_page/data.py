@@ -61,10 +61,10 @@ def values_text(column: pl.Series) -> tuple[str, str]:
     if known.dtype.is_temporal():
         ordered = known.sort()
         # A value of the column: the mean of two days would be a time of the day.
-        ends = [str(ordered[k]) for k in (0, len(ordered) // 2, -1)]
-        if known.dtype == pl.Time and all(end.endswith(":00") for end in ends):
-            ends = [end.removesuffix(":00") for end in ends]
-        return f"{ends[0]} to {ends[2]}", ends[1]
+        shown = [str(ordered[k]) for k in (0, len(ordered) // 2, -1)]
+        if known.dtype == pl.Time and all(each.endswith(":00") for each in shown):
+            shown = [each.removesuffix(":00") for each in shown]
+        return f"{shown[0]} to {shown[2]}", shown[1]
     counts = known.cast(pl.String).value_counts(sort=True, name="count")
     names, numbers = counts.columns
     first = counts.head(COMMONEST)
