@@ -184,15 +184,15 @@ def right_half(model: qs.Diffusion) -> Tensor:
     return (columns >= 4).reshape(model.space.shape)
 
 
-def coverage(examples: int, particles: int | None, repeats: int | None, part: int) -> dict:
+def coverage(examples: int, particles: int | None, repeats: int | None, together: int) -> dict:
     """The digits come in parts, so that memory does not grow with their number."""
     model = qs.load_pretrained("digits")
     rng = torch.Generator().manual_seed(0)
     method = SMC(particles or SMC().particles, repeats)
     wall, cpu = time.perf_counter(), time.process_time()
     places, ancestors = [], []
-    for first in range(0, examples, part):
-        count = min(part, examples - first)
+    for first in range(0, examples, together):
+        count = min(together, examples - first)
         place, found = placed(model, method, count, rng)
         places.append(place)
         ancestors.append(found.ancestors.double())
@@ -293,7 +293,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("--particles", type=int)
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--part", type=int, default=25, help="digits at once, of coverage")
+    parser.add_argument("--together", type=int, default=25, help="digits at once, of coverage")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     told: object
@@ -301,7 +301,7 @@ def main() -> None:
         torch.set_default_dtype(torch.float64)
         told = oracles(asked.dims)
     elif asked.part == "coverage":
-        told = coverage(asked.examples, asked.particles, asked.repeats, asked.part)
+        told = coverage(asked.examples, asked.particles, asked.repeats, asked.together)
     else:
         told = evidence() if asked.part == "evidence" else cost()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -14,11 +14,15 @@ import time
 import warnings
 
 import numpy as np
+import pandas as pd
+from mixed_tables import cars, weather
+from palmerpenguins import load_penguins
 from sklearn import datasets, ensemble, linear_model
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import quasistatic as qs
 
@@ -43,21 +47,48 @@ def rings(rows: int = 3000) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def target_of(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """The other columns, texts as categories, and the target of the rows that have one."""
+    kept = frame[frame[name].notna()].reset_index(drop=True)
+    columns = kept.drop(columns=name)
+    for each in columns.select_dtypes(["object", "bool"]):
+        columns[each] = columns[each].astype("category")
+    return columns, kept[name].to_numpy()
+
+
 CLASSES = {
     "breast cancer": lambda: datasets.load_breast_cancer(return_X_y=True),
     "wine": lambda: datasets.load_wine(return_X_y=True),
     "iris": lambda: datasets.load_iris(return_X_y=True),
     "digits": lambda: datasets.load_digits(return_X_y=True),
     "clusters": rings,
+    "penguins": lambda: target_of(load_penguins(), "species"),
+    "penguins' sex": lambda: target_of(load_penguins(), "sex"),
+    "weather": lambda: target_of(weather(), "weather"),
 }
 NUMBERS = {
     "diabetes": lambda: datasets.load_diabetes(return_X_y=True),
-    "friedman": friedman,
+    "friedman": lambda: friedman(),
+    "cars": lambda: target_of(cars(), "Miles_per_Gallon"),
 }
 
 
+def numbers_of() -> object:
+    """Whole rows of numbers: means for missing numbers, and one-hot classes."""
+    return make_column_transformer(
+        (
+            make_pipeline(SimpleImputer(), StandardScaler()),
+            make_column_selector(dtype_include="number"),
+        ),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+
+
 def filled(model: object) -> object:
-    return make_pipeline(SimpleImputer(), StandardScaler(), model)
+    return make_pipeline(numbers_of(), model)
 
 
 def classifiers() -> dict[str, object]:
@@ -65,7 +96,9 @@ def classifiers() -> dict[str, object]:
         "joint law": qs.DiffusionClassifier(),
         "logistic": filled(linear_model.LogisticRegression(max_iter=2000)),
         "random forest": filled(ensemble.RandomForestClassifier(300, random_state=0)),
-        "boosting": ensemble.HistGradientBoostingClassifier(random_state=0),
+        "boosting": ensemble.HistGradientBoostingClassifier(
+            categorical_features="from_dtype", random_state=0
+        ),
     }
 
 
@@ -87,7 +120,8 @@ class Normal:
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
         kept = np.random.default_rng(0).random(len(y)) < 0.8
-        self.spread = np.std(y[~kept] - self.model.fit(x[kept], y[kept]).predict(x[~kept]))
+        here, others = x.loc[kept], x.loc[~kept]
+        self.spread = np.std(y[~kept] - self.model.fit(here, y[kept]).predict(others))
         self.model.fit(x, y)
 
     def predict_quantiles(self, x: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -102,7 +136,7 @@ class Forest:
 
     def __init__(self) -> None:
         self.model = ensemble.RandomForestRegressor(300, oob_score=True, random_state=0)
-        self.fill = SimpleImputer()
+        self.fill = numbers_of()
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
         x = self.fill.fit_transform(x)
@@ -119,7 +153,10 @@ class Boosting:
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
         make = ensemble.HistGradientBoostingRegressor
         self.models = [
-            make(loss="quantile", quantile=level, random_state=0).fit(x, y) for level in LEVELS
+            make(
+                loss="quantile", quantile=level, categorical_features="from_dtype", random_state=0
+            ).fit(x, y)
+            for level in LEVELS
         ]
 
     def predict_quantiles(self, x: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -149,13 +186,15 @@ def crps(model, train, test, hidden) -> tuple[np.ndarray, np.ndarray, float]:
 
 def compared(name: str, load, make, score, splitter, missing: float) -> None:
     x, y = load()
-    x = np.asarray(x, dtype=np.float64)
+    if not isinstance(x, pd.DataFrame):
+        x = pd.DataFrame(np.asarray(x, dtype=np.float64)).add_prefix("x")
     rng = np.random.default_rng(0)
     losses: dict[str, list] = {}
     for train, test in splitter.split(x, y):
-        hidden = np.where(rng.random(x[test].shape) < missing, np.nan, x[test])
+        known, new = x.iloc[train].reset_index(drop=True), x.iloc[test].reset_index(drop=True)
+        hidden = new.mask(rng.random(new.shape) < missing)
         for method, model in make().items():
-            found = score(model, (x[train], y[train]), (x[test], y[test]), hidden)
+            found = score(model, (known, y[train]), (new, y[test]), hidden)
             losses.setdefault(method, []).append(found)
     print(f"\n{name}: {x.shape[0]} rows, {x.shape[1]} columns")
     whole = {m: [np.concatenate([f[k] for f in fs]) for k in (0, 1)] for m, fs in losses.items()}

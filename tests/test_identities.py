@@ -26,7 +26,17 @@ from conftest import (
 )
 from quasistatic.diagnostics.oracles import GaussianOracle, MixtureOracle
 from quasistatic.distributions import Lattice, total
-from quasistatic.heads import Clean, Clipped, Equilibrium, Levels, Mean, Natural, Noise, Velocity
+from quasistatic.heads import (
+    Clean,
+    Clipped,
+    Equilibrium,
+    Levels,
+    Mean,
+    Natural,
+    Noise,
+    Preconditioned,
+    Velocity,
+)
 from quasistatic.heads.variances import FixedLarge, FixedSmall, LearnedRange, Sigmoid
 from quasistatic.kernels import GaussianKernel
 from quasistatic.kernels.schedules import custom, erase_evenly, linear, linear_log_snr
@@ -243,7 +253,7 @@ def test_the_boundary_vanishes_on_data_of_unit_variance(rng):
 
 # 7. Heads are reweightings of one KL, and say the same thing in different words.
 
-REGRESSIONS = [Noise(), Clean(), Velocity(), Mean()]
+REGRESSIONS = [Noise(), Clean(), Velocity(), Mean(), Preconditioned(deviation=0.7)]
 every_regression = pytest.mark.parametrize("head", REGRESSIONS, ids=lambda h: type(h).__name__)
 
 
@@ -274,6 +284,7 @@ def test_the_bound_s_loss_is_the_simple_loss_reweighted(head, rng):
         "Noise": noise_weight,
         "Clean": 2 * noise_weight * a / (1 - a),
         "Velocity": noise_weight * a,
+        "Preconditioned": noise_weight * a * 0.7**2 / (1 - a + a * 0.7**2),
         "Mean": 1 / (2 * beta_tilde),
     }[type(head).__name__]
     error = head.error(kernel, output, x_t, x_0, t)
@@ -344,6 +355,7 @@ EVERY_HEAD = {
         *(head(v) for head in (Noise, Clean, Velocity, Mean, Natural) for v in (Sigmoid(),)),
         *(Equilibrium(v) for v in (FixedLarge(), FixedSmall(), Sigmoid())),
         *(Noise(v) for v in (LearnedRange(),)),
+        *(Preconditioned(v) for v in (FixedSmall(), LearnedRange())),
         *(Clipped(head(FixedLarge()), 0.5) for head in (Noise, Clean, Velocity)),
         Levels(values=torch.tensor([-1.0, 0.0, 0.5, 2.0])),
     ],

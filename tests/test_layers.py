@@ -18,7 +18,7 @@ TREES = {str(path.relative_to(SOURCE)): ast.parse(path.read_text("utf-8")) for p
 
 ABOVE_THE_KERNELS = {
     *("model", "likelihood", "sampling", "training", "coding", "diffusion"),
-    *("diagnostics", "reporting", "recipes", "estimators", "opened", "cli"),
+    *("diagnostics", "reporting", "recipes", "estimators", "opened", "studio", "cli"),
 }
 MEMBERS = {
     *("Gaussian", "Bernoulli", "Lattice", "LogisticMixture", "NoisyLattice", "OnLattice"),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, from_improved_diffusion, to_diffusers
+    from .checkpoints import from_diffusers, from_edm, from_improved_diffusion, to_diffusers
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
@@ -179,6 +179,7 @@ __all__ = [
     "FlowMap",
     "FlowMapDensity",
     "from_diffusers",
+    "from_edm",
     "from_improved_diffusion",
     "GaussianKernel",
     "Guidance",
@@ -269,7 +270,7 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers from_improved_diffusion to_diffusers",
+    ".checkpoints": "from_diffusers from_edm from_improved_diffusion to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",
@@ -282,8 +283,8 @@ _HOMES = {
     ".heads.variances": "Analytic FixedLarge FixedSmall Interpolated LearnedRange Sigmoid",
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
-    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method Sandwich "
-    "Score",
+    ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method "
+    "Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",

@@ -388,3 +388,122 @@ def test_trained_further_by_the_simple_loss(saved, float32):
     after = model.score(x[:4], rng=0).bits_per_dim.mean()
     assert math.isfinite(after)
     assert after < before - 1
+
+
+# --- transformers of pixels
+
+
+@pytest.fixture(params=["one channel", "a learned range"])
+def transformer(request, tmp_path, float32):
+    """A small random `DiTTransformer2DModel` and its folder."""
+    several = request.param == "a learned range"
+    torch.manual_seed(0)
+    network = diffusers.DiTTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=3 if several else 1,
+        out_channels=6 if several else 1,
+        num_layers=2,
+        sample_size=8,
+        patch_size=2,
+        num_embeds_ada_norm=5,
+        norm_num_groups=1,
+    )
+    network = network.float().eval()
+    variance = "learned_range" if several else "fixed_small"
+    network.save_pretrained(tmp_path / "transformer")
+    scheduler = diffusers.DDPMScheduler(variance_type=variance, clip_sample=False)
+    scheduler.save_pretrained(tmp_path / "scheduler")
+    index = {"_class_name": "PixelPipeline", "transformer": ["diffusers", "DiTTransformer2DModel"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    return network, tmp_path
+
+
+def test_a_transformer_is_the_same_function_given_a_class_and_without_one(transformer, tmp_path):
+    network, folder = transformer
+    model = qs.from_diffusers(folder)
+    assert model.condition == qs.conditions.ClassLabel(5)
+    x, t = batch(model)
+    labels = torch.tensor([0, 4, 2, 2, 1])
+    none = torch.full((5,), 5)  # the number that diffusers has for no class
+    for given, label in ((labels, labels), (None, none)):
+        with torch.no_grad():
+            theirs = network(in_channels(x), t - 1, label).sample
+            ours = model.given(given).output(x, t).movedim(-1, 1).reshape(theirs.shape)
+        assert theirs.std() > 0.1
+        assert (ours - theirs).abs().max() < 1e-5
+    model.save(tmp_path / "run")
+    raw = model.sample(2, 10, given=3, guidance=qs.Guidance(1.0), rng=0)
+    again = qs.load(tmp_path / "run")
+    assert torch.equal(again.score(raw, given=3, rng=0).nats, model.score(raw, given=3, rng=0).nats)
+
+
+def test_what_a_transformer_has_that_is_not_read_is_named(transformer):
+    _, folder = transformer
+    path = folder / "transformer" / "config.json"
+    config = json.loads(path.read_text())
+    for key, value, says in (
+        ("activation_fn", "geglu", "activation_fn='geglu'"),
+        ("sample_size", 9, "sides that patches of 2 divide"),
+        ("num_layers", 3, "no tensor 'transformer_blocks.2"),
+        ("out_channels", 5, "and returns 5"),
+    ):
+        path.write_text(json.dumps(config | {key: value}))
+        with pytest.raises(ValueError, match=says):
+            qs.from_diffusers(folder)
+    index = {"vae": ["diffusers", "AutoencoderKL"], "transformer": ["diffusers", "DiT"]}
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "DiTPipeline"} | index))
+    with pytest.raises(ValueError, match="latents of an autoencoder"):
+        qs.from_diffusers(folder)
+
+
+# --- EDM's preconditioning
+
+EDM = [
+    ("EDMEulerScheduler", {}),
+    ("EDMEulerScheduler", {"sigma_schedule": "exponential", "sigma_data": 1.0}),
+    ("EDMDPMSolverMultistepScheduler", {"sigma_max": 20.0, "rho": 5.0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes"), EDM)
+def test_a_preconditioned_network_has_the_same_estimate(kind, changes, saved, float32, tmp_path):
+    network, scheduler, folder = saved(scheduler={"num_train_timesteps": 20} | changes, kind=kind)
+    model = qs.from_diffusers(folder)
+    assert isinstance(model.head, qs.heads.Preconditioned)
+    scheduler.set_timesteps(20)
+    sigma = torch.as_tensor(scheduler.sigmas[:20]).flip(0).float()
+    log_snr = model.kernel.schedule.log_snr[1:]
+    assert ((-log_snr / 2).exp() / sigma - 1).abs().max() < 1e-5
+    x, t = batch(model, 6)
+    s = sigma[t - 1].reshape(-1, 1, 1, 1)
+    signal = model.kernel.signal(t, x)
+    with torch.no_grad():
+        wild = x / signal  # x_0 + sigma noise, as EDM has it
+        out = network(scheduler.precondition_inputs(wild, s), s.flatten().log() / 4).sample
+        theirs = scheduler.precondition_outputs(wild, out, s)
+        ours = model.estimate(x, t)
+    assert theirs.std() > 0.1
+    assert (ours - theirs).abs().max() < 1e-5 * max(1.0, float(theirs.abs().max()))
+    model.save(tmp_path / "run")
+    with torch.no_grad():
+        assert torch.equal(qs.load(tmp_path / "run").estimate(x, t), ours)
+    with pytest.raises(ValueError, match="Preconditioned"):
+        qs.to_diffusers(model, tmp_path / "out")
+
+
+def test_euler_s_draws_of_a_preconditioned_network_are_those_of_ddim(saved, float32):
+    network, scheduler, folder = saved(
+        scheduler={"num_train_timesteps": 20, "sigma_max": 10.0}, kind="EDMEulerScheduler"
+    )
+    model = qs.from_diffusers(folder, space=qs.Continuous((3, 8, 8)))
+    scheduler.set_timesteps(20)
+    start = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    theirs = start / model.kernel.signal(torch.full((2,), 20), start)
+    with torch.no_grad():
+        for time in scheduler.timesteps:
+            out = network(scheduler.scale_model_input(theirs, time), time).sample
+            theirs = scheduler.step(out, time, theirs).prev_sample
+    ours = walked(model, DDIM(), start, torch.arange(1, 21))[-1].x
+    assert theirs.abs().max() > 0.2
+    assert (ours - theirs).abs().max() < 1e-4 * max(1.0, theirs.abs().max().item())

@@ -1,5 +1,6 @@
-"""Weights in the layout of improved-diffusion. The expected outputs are those of its own network
-with the same weights (commit 1bc7bbb of openai/improved-diffusion), for T = 40."""
+"""Weights in the layout of improved-diffusion and of guided-diffusion. The expected outputs are
+those of their own networks with the same weights (commit 1bc7bbb of openai/improved-diffusion; the
+case "residual": 22e0df8 of openai/guided-diffusion), for T = 40."""
 
 import json
 import math
@@ -16,6 +17,8 @@ STORED = json.loads(
     (Path(__file__).parent.parent / "fixtures" / "improved_diffusion.json").read_text()
 )
 TIMES = torch.tensor([1, 8, 40])
+OPTIONS = {"residual": {"head_width": 16, "rescaled": False}}
+"""What does not follow from the weights of a case."""
 
 
 def weights(name: str, shape: list[int]) -> torch.Tensor:
@@ -26,7 +29,7 @@ def weights(name: str, shape: list[int]) -> torch.Tensor:
     return (4 * x.frac() / math.sqrt(fan)).reshape(shape).float()
 
 
-@pytest.fixture(params=["learned", "classes"])
+@pytest.fixture(params=["learned", "classes", "residual"])
 def case(request, tmp_path, float32):
     """The name of a case, its file, and the output that it should have."""
     stored = STORED[request.param]
@@ -41,9 +44,9 @@ def opened(path: Path, **options: object) -> qs.Diffusion:
 
 def test_the_network_is_the_same_function(case):
     name, path, expected = case
-    model = opened(path)
+    model = opened(path, **OPTIONS.get(name, {}))
     x = torch.sin(torch.arange(3 * 3 * 8 * 8).double()).reshape(3, 3, 8, 8).float()
-    given = model.given([0, 3, 1]) if name == "classes" else model
+    given = model if name == "learned" else model.given([0, 3, 1])
     with torch.no_grad():
         output = given.output(x, TIMES).movedim(-1, 1)
     assert expected.std() > 0.1
@@ -52,30 +55,36 @@ def test_the_network_is_the_same_function(case):
 
 def test_what_follows_from_the_weights(case):
     name, path, _ = case
-    model = opened(path)
-    learned = name == "learned"
-    variance = qs.LearnedRange() if learned else qs.FixedLarge()
+    model = opened(path, **OPTIONS.get(name, {}))
+    learned, residual = name == "learned", name == "residual"
+    variance = qs.FixedLarge() if name == "classes" else qs.LearnedRange()
     assert model.head == qs.Clipped(qs.Noise(variance))
     assert model.network.widths == (32, 64)
     assert model.network.down_attention == model.network.up_attention == (1,)
-    assert model.network.scale_shift == learned
+    assert model.network.scale_shift == (name != "classes")
+    assert model.network.down_residual == ((0,) if residual else ())
+    assert model.network.up_residual == ((1,) if residual else ())
     assert model.condition == (None if learned else qs.conditions.ClassLabel(4))
 
 
 def test_other_arguments_are_other_models(case):
-    _, path, expected = case
+    name, path, expected = case
     x = torch.sin(torch.arange(3 * 3 * 8 * 8).double()).reshape(3, 3, 8, 8).float()
-    for options in ({"heads": 2}, {"rescaled": False}):
+    right = OPTIONS.get(name, {})
+    wrong = {"head_width": 32} if right else {"heads": 2}
+    for options in (wrong, {"rescaled": not right.get("rescaled", True)}):
         with torch.no_grad():
-            output = opened(path, **options).output(x, TIMES).movedim(-1, 1)
+            output = opened(path, **right | options).output(x, TIMES).movedim(-1, 1)
         assert (output - expected).abs().max() > 1e-3
     with pytest.raises(ValueError, match="7 heads do not divide"):
         opened(path, heads=7)
+    with pytest.raises(ValueError, match="heads of 48 channels do not divide"):
+        opened(path, head_width=48)
 
 
 def test_the_model_saves_and_scores(case, tmp_path):
     name, path, _ = case
-    model = opened(path)
+    model = opened(path, **OPTIONS.get(name, {}))
     model.save(tmp_path / "run")
     x = torch.arange(2 * 192).reshape(2, 3, 8, 8) % 256
     given = None if name == "learned" else 2

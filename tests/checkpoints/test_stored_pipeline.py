@@ -73,6 +73,15 @@ def test_a_part_of_the_folder_that_is_missing_is_named(tmp_path, float32):
         qs.from_diffusers(FOLDER / "unet")
 
 
+def test_a_file_in_place_of_a_folder_says_which_folder(tmp_path, float32):
+    weights = FOLDER / "unet" / "diffusion_pytorch_model.safetensors"
+    with pytest.raises(NotADirectoryError, match=f"is a file.*give '{FOLDER}'"):
+        qs.from_diffusers(weights)
+    (tmp_path / "model.safetensors").write_bytes(weights.read_bytes())
+    with pytest.raises(NotADirectoryError, match="from_improved_diffusion"):
+        qs.from_diffusers(tmp_path / "model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("index", "says"),
     [

@@ -416,6 +416,24 @@ def test_score_says_what_its_number_is_and_what_it_cost(run, words, about, capsy
     assert "network evaluations an example" in said
 
 
+def test_a_distilled_run_draws_and_scores_in_few_evaluations(say, tmp_path, refused):
+    small = ("--steps", 2, "--updates", 2, "--batch", 16, "--trajectories", 8)
+    said = say("distill", "digits", *small, "-o", tmp_path / "few")
+    assert said["evaluations"] == [1, 2]
+    assert said["density"]
+    few = ("--n", 3, "-o", tmp_path / "x.npy")
+    say("sample", tmp_path / "few", "--stepper", "flow-map", "--steps", 2, *few)
+    assert np.load(tmp_path / "x.npy").shape == (3, 64)
+    assert "trained for walks of 1, 2 evaluations, got 3" in refused(
+        "sample", tmp_path / "few", "--stepper", "flow-map", "--steps", 3, *few
+    )
+    assert "MLP has no flow map" in refused("sample", "digits", "--stepper", "flow-map", *few)
+    np.save(tmp_path / "data.npy", np.load(tmp_path / "x.npy"))
+    told = say("score", tmp_path / "few", "--data", tmp_path / "data.npy", "--method", "flow-map")
+    assert told["evaluations"] == 3
+    assert "give 1, 2, 4, 8" in refused("distill", "digits", "--steps", 3, "-o", tmp_path / "no")
+
+
 def test_a_grid_is_measured_once_and_walked_by_every_verb(run, say, tmp_path, refused):
     assert "`quasistatic grid" in refused("sample", run, "--path", "5")
     said = say("grid", run, "--steps", "3", "5", "--candidates", "12", "--examples", "20")

@@ -89,6 +89,9 @@ def test_every_verb_keeps_each_row_with_its_id(customers, capfd):
         assert found.columns[:3] == ["id", "name", "log_prob"]
         assert found["id"].equals(texts["id"])
         assert found["log_prob"].is_finite().all()
+    reasons = [why for why in found["why"] if why and why.startswith("income ")]
+    assert reasons
+    assert all(re.match(r"income \d+(,\d+)?: expected \d+(,\d+)? to ", why) for why in reasons)
     say(capfd, "impute", run, data, "-o", customers / "whole.csv")
     whole = pl.concat(list(open_table(customers / "whole.csv").texts(1000)))
     assert whole.columns == texts.columns

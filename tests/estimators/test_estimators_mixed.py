@@ -109,7 +109,7 @@ def test_what_would_be_done_is_said_before_it_is_done():
 @pytest.mark.parametrize(
     ("spoil", "error", "says"),
     [
-        (lambda f: f.assign(size=math.inf), ValueError, "column 'size' holds inf in row 0"),
+        (lambda f: f.assign(size=math.inf), ValueError, "column 'size' holds inf at index 0"),
         (lambda f: f.assign(id=[f"n{i % 260}" for i in range(300)]), ValueError, "tell rows apart"),
         (lambda f: f.assign(day=pd.Period("2020")), TypeError, "column 'day' holds a Period"),
         (lambda f: f[:1], ValueError, "a minimum of 2 is required|columns are constant"),
@@ -197,7 +197,7 @@ def test_what_cannot_be_has_no_probability():
     detector = qs.DiffusionOutliers().fit(frame)
     assert (detector.predict(odd)[:5] == -1).all()
     assert (detector.p_values(odd)[:5] == 1 / (len(detector.calibration_) + 1)).all()
-    with pytest.raises(ValueError, match="column 'kind' holds 'c' in row 0, which no row had"):
+    with pytest.raises(ValueError, match="column 'kind' holds 'c' at index 0, which no row had"):
         qs.DiffusionImputer.of(density).transform(odd)
     with pytest.raises(ValueError, match="have no column 'kind'"):
         density.score_samples(frame.drop(columns="kind"))

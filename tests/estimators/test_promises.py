@@ -213,7 +213,7 @@ def test_a_score_that_is_no_number_is_an_error(monkeypatch):
     density = qs.DiffusionDensity().fit(x)
     nan = lambda self, rows, evaluations, seed: np.where(np.arange(len(rows)) == 2, np.nan, 0.0)  # noqa: E731
     monkeypatch.setattr(closed_form.FittedLaw, "log_prob", nan)
-    with pytest.raises(ValueError, match="row 2 has no score: its log-density is NaN"):
+    with pytest.raises(ValueError, match="the log-density is NaN at index 2: its values"):
         density.score_samples(x)
 
 

@@ -258,6 +258,35 @@ def test_what_is_pushed_is_what_is_opened(hub):
         assert same(qs.Diffusion.from_pretrained("me/digits@trial"), model)
 
 
+def test_the_command_line_pushes_a_run(hub, say, refused):
+    said = say(
+        "push", "digits", "me/digits", "--license", "mit", "--rows", 20, "--trained-by", "by hand"
+    )
+    assert said["commit"].startswith(f"{hub.url}/me/digits/commit/")
+    model = qs.load_pretrained("digits")
+    assert same(qs.Diffusion.from_pretrained("me/digits"), model)
+    test = qs.data.split(qs.data.digits(), valid=0.1, test=0.2).test[:20]
+    score = model.score(test, rng=0)
+    assert said["bits_per_dim"] == pytest.approx(float(score.bits_per_dim.mean()))
+    card = hub.commits["me/digits", hub.branches["me/digits", "main"]]["README.md"].decode()
+    for expected in ("license: mit", "Command: `by hand`", str(score).splitlines()[0], "## Score"):
+        assert expected in card
+    shutil.copytree(PIPELINE, "pipeline")
+    say("push", "pipeline", "me/pipeline@first")
+    assert ("me/pipeline", "first") in hub.branches
+    assert "user/model, got 'digits'" in refused("push", "digits", "digits")
+    assert "no pretrained model" in refused("push", "digist", "me/digits")
+    hub.writable = False
+    assert "log in by `hf auth login`" in refused("push", "digits", "me/more", "--rows", 0)
+
+
+def test_a_model_of_a_table_is_not_pushed_unseen(hub, refused):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    qs.DiffusionDensity(steps=0).fit(rows).save("table")
+    assert "`hf upload me/table table`" in refused("push", "table", "me/table")
+    assert not hub.requests
+
+
 def test_who_may_not_write_is_told(hub):
     hub.writable = False
     with pytest.raises(PermissionError, match="log in"):

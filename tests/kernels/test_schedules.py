@@ -14,6 +14,7 @@ MAKERS = {
     "cosine": schedules.cosine,
     "erase_evenly": schedules.erase_evenly,
     "linear_log_snr": schedules.linear_log_snr,
+    "karras": schedules.karras,
     "custom": lambda steps: schedules.custom([0.99 * 0.5**t for t in range(steps)]),
     "from_log_snr": lambda steps: schedules.from_log_snr(
         [9 - 20 * t / steps for t in range(steps)]
@@ -70,6 +71,14 @@ def test_erase_evenly_erases_a_constant_share_of_the_signal(steps):
     assert table.alpha_bar[-1] == 0
 
 
+def test_the_noise_of_edm_has_the_ends_and_powers_that_it_says():
+    table = schedules.karras(9, 0.01, 50.0, 5.0)
+    sigma = (-table.log_snr[1:] / 2).exp()
+    assert close(sigma[[0, -1]], torch.tensor([0.01, 50.0]))
+    powers = sigma ** (1 / 5)
+    assert close(powers.diff(), powers.diff().mean().expand(8))
+
+
 def test_both_ends_keep_their_digits():
     """1 - alpha_bar of 1e-13 at t = 1 is beyond what alpha_bar itself can hold."""
     table = schedules.linear_log_snr(5, 30, -50)
@@ -93,6 +102,8 @@ def test_both_ends_keep_their_digits():
         (lambda: schedules.linear(3, 0.5, 1.5), r"beta_3 = 1.5 is outside \(0, 1\]"),
         (lambda: schedules.quadratic(3, 0.25, 4.0), r"beta_2 = 1.5625 is outside"),
         (lambda: schedules.linear_log_snr(4, -1, 1), "first = -1 is not above last = 1"),
+        (lambda: schedules.karras(4, 2.0, 1.0), "lowest = 2 is not below 1"),
+        (lambda: schedules.karras(4, 0.0), "lowest must be a number"),
         (lambda: schedules.custom([0.9, 0.9, 0.1]), "alpha_bar_1 = 0.9 and alpha_bar_2 = 0.9"),
         (lambda: schedules.custom([1.0, 0.5]), "alpha_bar_0 = 1 and alpha_bar_1 = 1"),
         (lambda: schedules.custom([0.9, 1.1]), r"alpha_bar_2 = 1.1 is outside \[0, 1\]"),

@@ -20,7 +20,7 @@ from quasistatic.likelihood.strata import (
     shrunk_errors,
     t_quantile,
 )
-from quasistatic.likelihood.terms import count_terms
+from quasistatic.likelihood.terms import count_terms, term_times
 from quasistatic.model import Model
 from quasistatic.spaces import Continuous, OneHot, Quantized
 
@@ -149,12 +149,12 @@ def test_a_score_s_intervals_are_its_errors_times_student_s_t(rng):
 
 
 def test_one_evaluation_is_for_the_last_step_and_the_sum_is_unbiased(rng):
-    spread = Allocation.last_step_apart(40, 8)
+    even = torch.full((40,), 1 / 40)
+    spread = Allocation.last_step_apart(even, 8)
     places = (torch.arange(8) + torch.rand(8, generator=rng)) / 8
     assert spread.index(places)[0] == 0
     assert (spread.index(places)[1:] > 0).all()
     assert spread.weight(torch.tensor([0])).item() == pytest.approx(8)
-    assert close(Allocation.last_step_apart(40, 40).density, torch.full((40,), 1 / 40))
     model, x = models()["bits"], data("bits", 1, rng).expand(4000, -1)
     few = bound(model, x, 8, rng=rng, allocation=spread).nats
     full = bound(model, x, rng=rng).nats
@@ -164,19 +164,38 @@ def test_one_evaluation_is_for_the_last_step_and_the_sum_is_unbiased(rng):
 
 
 @pytest.mark.parametrize("name", models())
-def test_the_last_step_has_an_evaluation_of_its_own_by_default(name, rng):
-    """Where the network decides it, and as long as there is one to spare."""
-    model, x = models()[name], data(name, 5, rng)
-    terms = count_terms(model)
-    for evaluations in (1, 2, 8, terms):
-        asked = Allocation.even(terms)
+def test_the_last_step_has_evaluations_of_its_own_by_default(name):
+    """A whole number of them where the network decides it, and pairs if several."""
+    model = models()[name]
+    terms, ends = count_terms(model), term_times(model)
+    for evaluations in (2, 8, 16, terms - 1):
+        spread = Allocation.default(model, ends, evaluations)
+        assert spread.density.sum().item() == pytest.approx(1)
+        assert (spread.density > 0.2 / terms).all()
+        own = spread.density[0].item() * evaluations
         if model.space.learns_last_step:
-            asked = Allocation.last_step_apart(terms, evaluations)
-        default = bound(model, x, evaluations, rng=3).nats
-        assert torch.equal(default, bound(model, x, evaluations, rng=3, allocation=asked).nats)
-        if model.space.learns_last_step and 1 < evaluations < terms:
-            even = bound(model, x, evaluations, rng=3, allocation=Allocation.even(terms)).nats
-            assert not torch.equal(default, even)
+            assert own == pytest.approx(1) or own / 2 == pytest.approx(round(own / 2))
+    for evaluations in (1, terms):
+        whole = Allocation.default(model, ends, evaluations).density
+        assert close(whole, Allocation.even(terms).density)
+
+
+@pytest.mark.parametrize("name", ["bits", "classes", "table"])
+def test_the_default_allocation_is_less_noisy_than_an_even_one_and_unbiased(name, rng):
+    model, x = models()[name], data(name, 1, rng).expand(2000, -1)
+    few = bound(model, x, 8, rng=rng).nats
+    even = bound(model, x, 8, rng=rng, allocation=Allocation.even(count_terms(model))).nats
+    full = bound(model, x[:1000], rng=rng).nats
+    assert abs(few.mean() - full.mean()) < 4 * (few.var() / 2000 + full.var() / 1000).sqrt()
+    assert few.std() < even.std() / (1.5 if name != "table" else 1)
+
+
+@pytest.mark.parametrize("kernel", ["bits", "classes"])
+def test_terms_of_bits_and_classes_are_evaluated_by_the_noise_that_steps_remove(kernel):
+    """1 / k for the k-th step of `erase_evenly`, beside a quarter that is even."""
+    found = models()[kernel].kernel.evaluation_density(torch.arange(T + 1))
+    harmonic = 1 / torch.arange(1.0, T + 1)
+    assert close(found, 0.25 / T + 0.75 * harmonic / harmonic.sum())
 
 
 def test_weights_in_continuous_time_are_the_trapezoidal_rule(rng):

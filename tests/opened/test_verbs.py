@@ -8,6 +8,7 @@ import pytest
 import quasistatic as qs
 from quasistatic.cli import commands, verbs
 from quasistatic.cli.arguments import known_options
+from quasistatic.cli.verbs.shared import AT_SCALE
 from quasistatic.data.table_files import Amount, Moment
 from quasistatic.opened import ARRAYS, IMAGES, TABLE, _named
 from quasistatic.opened.given import columns_given
@@ -41,6 +42,7 @@ def test_a_verb_takes_the_options_that_the_command_line_describes(verb, kind):
     described = set(known_options(describes(verb), KINDS[kind])) - {"json"}
     # `open` places the model, and `fit` chooses its kind.
     described -= {"as_"} if verb == "fit" else {"device"}
+    described -= set(AT_SCALE) - ({"workers"} if verb.endswith("compress") else set())
     described = {NAMED_ELSEWHERE.get(name, name) for name in described}
     taken = set(inspect.signature(asked_of(verb, kind)).parameters) - NOT_ON_THE_COMMAND_LINE
     assert described | {"self"} == taken | {"self"}

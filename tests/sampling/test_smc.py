@@ -13,7 +13,7 @@ from quasistatic.heads import Clean, Levels, Natural, Noise
 from quasistatic.heads.variances import FixedLarge
 from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.model import Model
-from quasistatic.sampling import SMC, Guided, sample
+from quasistatic.sampling import SMC, Clip, DPMSolver, EvenLogSNR, Guided, Kept, UniPC, sample
 from quasistatic.sampling.factors import Anything, Observed
 from quasistatic.sampling.proposals import Lookahead
 from quasistatic.sampling.smc import Particles
@@ -126,6 +126,62 @@ def test_known_and_noisy_and_missing_in_one_factor(rng):
     )
     x = check_against(oracle, [0.3, 0.1, 5.0], [0.0, 0.7, INF], rng)
     assert torch.equal(x[..., 0], torch.full_like(x[..., 0], 0.3))
+
+
+def test_steps_that_keep_the_noise_are_weighted_to_the_same_posterior(rng):
+    """With Kept(eta) as the particles' steps, in a quarter of the times."""
+    kernel = GaussianKernel(schedules.linear_log_snr(320, 11, -9))
+    model = Model(**CORRELATED.parts(kernel))
+    y, variance, examples = [-0.2, 9.0], [0.0, INF], 8
+    factor = observed(torch.tensor([y] * examples), torch.tensor([variance] * examples))
+    share, mean, _, log_evidence = conjugate(CORRELATED, y, variance)
+    expected = (share[:, None] * mean).sum(0)[1]
+    for eta in (1.0, 0.6):
+        method = SMC(600, 1, stepper=Kept(eta))
+        found = method.run(model, factor, examples, EvenLogSNR(80), rng)
+        weight = found.log_weight.flatten(1).softmax(1)
+        means = (weight * found.x_0.flatten(1, 2)[..., 1]).sum(1)
+        assert_mean(means, expected, 0.03)
+        assert_mean((found.log_evidence - log_evidence).exp(), 1.0, 0.03)
+    plain = SMC(50, 1).run(model, factor, examples, 20, torch.Generator().manual_seed(0))
+    same = SMC(50, 1, stepper=Kept(1.0))
+    same = same.run(model, factor, examples, 20, torch.Generator().manual_seed(0))
+    assert torch.equal(plain.x_0, same.x_0)
+
+
+class OfBits(nn.Module):
+    """The exact log-odds of independent bits, for the Clean head."""
+
+    def __init__(self, kernel, means) -> None:
+        super().__init__()
+        self.kernel, self.means = kernel, means
+
+    def forward(self, x, time):
+        t = (time * self.kernel.steps).round().long()
+        ones = torch.ones_like(x)
+        up, down = (self.kernel.marginal(each, t).log_prob(x) for each in (ones, 0 * ones))
+        return (self.means.logit() + up - down)[..., None]
+
+
+def test_bits_may_keep_too(rng):
+    """Independent bits, of which one is known: the others have their own means."""
+    means = torch.tensor([0.2, 0.5, 0.9])
+    kernel = BinomialKernel(schedules.cosine(40))
+    model = Model(Binary(3), kernel, Clean(), OfBits(kernel, means))
+    factor = observed([[1.0, 0.0, 0.0]], [[0.0, INF, INF]])
+    found = SMC(4000, 1, stepper=Kept(0.3)).run(model, factor, 1, 12, rng)
+    weight = found.log_weight.flatten(1).softmax(1)
+    assert close(found.log_evidence, means[:1].log(), atol=0.05)
+    marginal = (weight[..., None] * found.x_0.flatten(1, 2)).sum(1)[0]
+    assert (marginal - torch.tensor([1.0, 0.5, 0.9])).abs().max() < 0.03
+
+
+@pytest.mark.parametrize(
+    "stepper", [Kept(0.0), Kept(0.5, Clip()), UniPC(2), DPMSolver(2, eta=1.0)], ids=str
+)
+def test_steps_without_a_density_cannot_be_weighted(stepper):
+    with pytest.raises(TypeError, match=r"give Ancestral\(\), or Kept\(eta\) with eta above 0"):
+        SMC(stepper=stepper)
 
 
 def test_one_component_one_answer(rng):

@@ -16,6 +16,7 @@ from quasistatic.heads import Classes, Clean, Levels, Natural, Velocity
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, schedules
 from quasistatic.kernels.flow import Angle, LogSNR, flow_step, new_noise
 from quasistatic.model import Model
+from quasistatic.networks import MLP
 from quasistatic.sampling import (
     DDIM,
     Adaptive,
@@ -32,9 +33,11 @@ from quasistatic.sampling import (
     Parallel,
     Quadratic,
     UniPC,
+    drawing_progress,
     sample,
     walk,
 )
+from quasistatic.sampling.interpolation import slerp
 from quasistatic.sampling.steppers import State, multistep
 from quasistatic.spaces import Binary, Continuous, OneHot, Quantized
 
@@ -513,6 +516,96 @@ def test_encoding_follows_the_true_flow():
     assert (noise - expected).abs().max() < 0.01
 
 
+@pytest.mark.parametrize("stepper", [None, DPMSolver(2), DDIM()], ids=str)
+def test_interpolation_starts_and_ends_at_the_examples(stepper):
+    model = Diffusion(**ring().parts(GaussianKernel(schedules.linear(1000))))
+    x = ring().sample(10, torch.Generator().manual_seed(1))
+    between = model.interpolate(x[:5], x[5:], 7, 50, stepper=stepper, tolerance=1e-8)
+    assert between.shape == (5, 7, 2)
+    assert (between[:, 0] - x[:5]).abs().max() < 1e-5
+    assert (between[:, -1] - x[5:]).abs().max() < 1e-5
+    backwards = model.interpolate(x[5:], x[:5], 7, 50, stepper=stepper, tolerance=1e-8)
+    assert (between.flip(1) - backwards).abs().max() < 1e-5
+    same = model.interpolate(x[:5], x[:5], 3, 50, stepper=stepper, tolerance=1e-8)
+    assert (same - x[:5, None]).abs().max() < 1e-5
+
+
+def test_interpolation_of_a_normal_law_is_slerp_of_its_standard_scores():
+    """Its flow is linear, so that the way between two examples is known."""
+    law = LAWS["gaussian"]
+    model = Diffusion(**law.parts(FINE))
+    a, b = law.sample(6, torch.Generator().manual_seed(1)).chunk(2)
+    m, deviation = law.mixture.mean, law.mixture.variance.sqrt()
+    mixed = slerp((a - m) / deviation, (b - m) / deviation, torch.linspace(0, 1, 5))
+    found = model.interpolate(a, b, 5, 100, tolerance=1e-8)
+    assert (found - (m + deviation * mixed)).abs().max() < 0.05  # some signal is left at T
+
+
+def test_slerp_keeps_the_length_and_turns_evenly():
+    a, b = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    a, b = (each / each.norm(dim=1, keepdim=True) for each in (a, b))
+    mixed = slerp(a, b, torch.linspace(0, 1, 6))
+    assert close(mixed.norm(dim=2), torch.ones(4, 6))
+    turn = (mixed[:, 1:] * mixed[:, :-1]).sum(2).acos()
+    assert close(5 * turn, (a * b).sum(1).acos()[:, None].expand(4, 5))
+    assert close(slerp(a, a, torch.linspace(0, 1, 3)), a[:, None].expand(4, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda m, x: m.interpolate(x, x[:1]), ValueError, "first holds 2 examples and second 1"),
+        (lambda m, x: m.interpolate(x, x, 1), ValueError, "n must be a whole number at least 2"),
+        (lambda m, x: m.encode(x, stepper=Kept(0.5)), TypeError, "encode follows the probability"),
+        (lambda m, x: m.decode(x, stepper=Ancestral()), TypeError, "decode follows the probab"),
+        (lambda m, x: m.encode(x, stepper=Adaptive()), TypeError, "steps of fixed times"),
+    ],
+)
+def test_what_cannot_be_encoded_or_mixed_is_refused(call, error, says):
+    model = Diffusion(**LAWS["mixture"].parts(FINE))
+    with pytest.raises(error, match=says):
+        call(model, torch.zeros(2, 2))
+
+
+def test_a_mix_of_bits_is_not_a_bit():
+    with pytest.raises(TypeError, match="BinomialKernel jumps"):
+        model_of("bits").interpolate(torch.zeros(1, 3), torch.ones(1, 3))
+
+
+# Progress.
+
+
+@pytest.mark.parametrize("stepper", [None, UniPC(2), Parallel()], ids=str)
+def test_draws_report_their_progress(stepper, monkeypatch):
+    """Rising to the whole, over all batches; and watching changes no draw."""
+    monkeypatch.setattr(drawing_progress, "PAUSE", 0.0)
+    monkeypatch.setattr(Diffusion, "chunk_size", 16)
+    model, seen = Diffusion(**LAWS["mixture"].parts(FINE)), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        x = model.sample(40, 6, 0, stepper=stepper, callbacks=[seen.append])
+        assert torch.equal(x, model.sample(40, 6, 0, stepper=stepper, progress=False))
+    done = [each.step for each in seen]
+    assert done == sorted(done)
+    assert seen[-1].step == seen[-1].steps == 3 * 6
+    assert seen[-1].seconds_left == 0
+    assert seen[-1].examples_per_second > 0
+    if stepper is None:
+        assert len(set(done)) == 19
+
+
+def test_a_bar_appears_only_where_drawing_takes_a_while(monkeypatch, capsys):
+    model = Diffusion(**LAWS["mixture"].parts(FINE))
+    model.sample(2, 4, 0, progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(drawing_progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(drawing_progress, "PAUSE", 0.0)
+    model.sample(2, 4, 0, progress=True)
+    assert "4/4" in capsys.readouterr().err
+    model.sample(2, 4, 0, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 # Times.
 
 
@@ -535,6 +628,24 @@ def test_time_grids_are_what_they_say():
         assert grid(model)[-1] == 1000
     with pytest.raises(ValueError, match="a time grid has 2 to T = 1000 times, got 1"):
         EvenTimes(1)(model)
+
+
+def test_the_flow_of_levels_is_walked_down_to_the_noise_of_a_level():
+    """By default: from T, even in log-SNR, to where the noise is one level wide."""
+    kernel = GaussianKernel(schedules.linear_log_snr(1000, 12, -6))
+    for count in (5, 17, 256):
+        space = Quantized(3, count, spread=2.0)
+        model = Model(space, kernel, Levels(1 if count > 5 else 0), outputs_of(space, count))
+        times = UniPC(2).times(model, 8)
+        half = 0.5 * kernel.schedule.log_snr[times]
+        width = 4 / count
+        assert half[0] == pytest.approx(-math.log(width), abs=0.02)
+        assert (half.diff() - half.diff().mean()).abs().max() < 0.03
+        assert times[-1] == 1000
+
+
+def outputs_of(space, count):
+    return MLP(3, width=8, depth=1, outputs=3 if count > 5 else count)
 
 
 def test_times_that_collide_are_moved_apart():
@@ -581,6 +692,13 @@ def test_a_stepper_that_cannot_serve_says_what_can(kind, stepper, error, says):
         model, times = model_of(kind), None
     with pytest.raises(error, match=says):
         model.sample(2, times, 0, stepper=stepper)
+
+
+@pytest.mark.parametrize("stepper", [Adaptive(1e-7), Parallel(tolerance=1e-7)], ids=str)
+def test_a_tolerance_that_float32_cannot_reach_is_refused(stepper, float32):
+    model = Diffusion(Continuous(3), KERNELS["gaussian"], Velocity(), Wrong()).float()
+    with pytest.raises(ValueError, match=r"torch.float32 cannot reach a tolerance of 1e-07: give"):
+        model.sample(2, stepper=stepper)
 
 
 @pytest.mark.parametrize(

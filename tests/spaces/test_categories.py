@@ -421,7 +421,7 @@ def test_a_model_of_categories_keeps_every_identity(kernel, masked, rng):
         (
             lambda: OneHot((3, 2)).check([[0, 1], [1, 2]]),
             ValueError,
-            "from 0 to 1 in column 1, got 2 in row 1",
+            "from 0 to 1 in column 1, got 2 at index 1",
         ),
         (lambda: OneHot((3,), lowest=4).check([[3]]), ValueError, "from 4 to 6"),
     ],

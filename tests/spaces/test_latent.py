@@ -1,5 +1,6 @@
 """An autoencoder as a space: the bound, importance weights and draws against closed forms."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 import quasistatic as qs
 from conftest import assert_mean, close
 from quasistatic import networks
+from quasistatic.coding.chain import Chain
+from quasistatic.coding.portability import Native, Portable
+from quasistatic.coding.stack import Stack
 from quasistatic.diagnostics.oracles import GaussianOracle
 from quasistatic.distributions import Gaussian, total
 from quasistatic.heads import Velocity
@@ -17,7 +21,9 @@ from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.likelihood import bound, importance, sandwich
 from quasistatic.likelihood.path_weights import forward_weight
 from quasistatic.model import Model
-from quasistatic.sampling import sample
+from quasistatic.sampling import SMC, sample
+from quasistatic.sampling.factors import Linear, Observed, Smooth
+from quasistatic.sampling.posterior import posterior
 from quasistatic.spaces import Binary, Continuous, Latent, Quantized
 from quasistatic.training import Evidence
 
@@ -104,7 +110,7 @@ def test_importance_over_the_latents_closes_on_log_p(rng):
     truth, means = coder.log_prob(x), []
     for paths in (1, 8, 64, 512):
         means.append((importance(model, x, paths, 8, rng=rng).nats - truth).mean().item())
-    assert means == sorted(means), means
+    assert all(a < b + 0.01 for a, b in itertools.pairwise(means)), means
     assert means[0] < -0.1
     assert abs(means[-1]) < 0.02
 
@@ -325,3 +331,77 @@ def test_evidence_needs_an_autoencoder():
     model = Model(**GaussianOracle((0.0, 0.0), 1.0).parts(KERNEL))
     with pytest.raises(TypeError, match="has none: train the network with Bound"):
         Evidence().check(model)
+
+
+def test_completion_is_the_conditional_law_in_closed_form(rng):
+    """Known values of linear-Gaussian data: evidence and moments of the others are conjugate."""
+    model, coder = linear()
+    x = data(coder, 2, rng)
+    hidden = torch.tensor([False, True, False, True])
+    factor = Observed(x, torch.where(hidden, math.inf, 0.0))
+    found = posterior(model, factor, 2000, None, rng, SMC(4000, repeats=4), None)
+    cover = (coder.matrix @ coder.matrix.T + NOISE * torch.eye(4)).detach()
+    mean, seen = coder.offset.detach(), ~hidden
+    inner = cover[seen][:, seen]
+    truth = torch.distributions.MultivariateNormal(mean[seen], inner).log_prob(x[:, seen])
+    assert torch.allclose(found.log_evidence, truth, atol=0.05)
+    gain = cover[hidden][:, seen] @ inner.inverse()
+    expected = mean[hidden] + (x[:, seen] - mean[seen]) @ gain.T
+    assert torch.allclose(found.mean[:, hidden], expected, atol=0.12)
+    rest = cover[hidden][:, hidden] - gain @ cover[seen][:, hidden]
+    assert torch.allclose(torch.cov(found.draws[0][:, hidden].T), rest, atol=0.12)
+    assert torch.equal(found.draws[0, :, seen], x[:1, seen].expand(2000, -1))
+
+
+def test_linear_and_smooth_factors_act_through_the_decoder(rng):
+    """Both state the same measurement of raw data, whose evidence is known."""
+    model, coder = linear()
+    weights, noise = torch.tensor([[1.0, 1.0, -0.5, 0.0]]), 1.5
+    y = torch.tensor([[1.4]])
+    mean = weights @ coder.offset.detach()
+    cover = (coder.matrix @ coder.matrix.T + NOISE * torch.eye(4)).detach()
+    spread = (weights @ cover @ weights.T).item() + noise
+    truth = torch.distributions.Normal(mean, spread**0.5).log_prob(y)[0]
+
+    def log_r(raw: Tensor) -> Tensor:
+        return torch.distributions.Normal(raw @ weights[0], noise**0.5).log_prob(y[0])
+
+    for factor in (Linear(y, weights, noise), Smooth(log_r)):
+        found = posterior(model, factor, 1000, None, rng, SMC(4000, repeats=4), None)
+        assert torch.allclose(found.log_evidence, truth, atol=0.06), type(factor)
+        gain = (cover @ weights.T)[:, 0] / spread
+        expected = coder.offset.detach() + gain * (y - mean).item()
+        assert torch.allclose(found.mean[0], expected, atol=0.12), type(factor)
+
+
+@pytest.mark.parametrize("raw", [RAW["levels"], RAW["bits"]], ids=["levels", "bits"])
+def test_completions_of_levels_keep_what_is_known(raw, rng):
+    model = diffusion(raw).eval()
+    x = some_raw(raw, 2, rng)
+    hidden = torch.rand(x.shape, generator=rng) < 0.5
+    found = model.complete(x, hidden, draws=3, times=5, rng=0, method=SMC(4))
+    assert torch.equal(found.draws[:, 0][~hidden], x[~hidden])
+    assert model.space.check(found.draws.flatten(0, 1)).shape == (6, *raw.shape)
+
+
+@pytest.mark.parametrize("raw", [RAW["levels"], RAW["bits"]], ids=["levels", "bits"])
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_stream_is_lossless_and_as_long_as_the_bound(raw, portable, rng):
+    """The stack grows by the bits of the bound, up to what chance changes."""
+    model = diffusion(raw).eval()
+    x = model.sample(24, rng=0)
+    stream = model.compress(x, times=8, portable=portable)
+    assert torch.equal(torch.from_numpy(model.decompress(stream)), x)
+    chain = Chain(model, 8, portability=Portable() if portable else Native())
+    stack = Stack.start(20_000, chain.portability.writer())
+    before = stack.bits
+    with torch.no_grad():
+        chain.push(stack, x)
+    expected = -model.score(x, None, times=8, rng=0).bits
+    error = 5 * (expected.std() * len(x) ** 0.5).item()
+    assert abs(stack.bits - before - expected.sum().item()) < 0.03 * expected.sum() + error
+
+
+def test_reals_have_no_masses_to_compress_by(rng):
+    with pytest.raises(TypeError, match="no masses"):
+        diffusion(RAW["reals"]).compress(some_raw(RAW["reals"], 2, rng))

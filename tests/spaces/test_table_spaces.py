@@ -139,7 +139,7 @@ def test_names_that_are_numbers_stay_numbers_in_every_column():
 
 def test_a_string_in_a_column_of_numbers_is_named_with_its_row():
     table = Table.infer(pd.DataFrame({"i": range(20, 90)}))
-    with pytest.raises(ValueError, match="column 'i' holds 'unknown' in row 2, and it takes whole"):
+    with pytest.raises(ValueError, match="column 'i' holds 'unknown' at index 2, and it takes"):
         table.read(pd.DataFrame({"i": [30, 31, "unknown"]}))
 
 
@@ -208,33 +208,33 @@ FRAME = pandas()
         (
             lambda t: t.read(FRAME.replace({"name": {"v": "q"}})),
             ValueError,
-            "'name' holds 'q' in row 1",
+            "'name' holds 'q' at index 1",
         ),
         (lambda t: t.read(FRAME.drop(columns="whole")), ValueError, "no column 'whole'"),
         (
             lambda t: t.read(FRAME.assign(whole=500)),
             ValueError,
-            "'whole' holds 500 in row 0.* 1 to 400",
+            "'whole' holds 500 at index 0.* 1 to 400",
         ),
-        (lambda t: t.read(FRAME.assign(whole=1.5)), ValueError, "'whole' holds 1.5 in row 0"),
+        (lambda t: t.read(FRAME.assign(whole=1.5)), ValueError, "'whole' holds 1.5 at index 0"),
         (
             lambda t: t.read(FRAME.assign(whole=None)),
             ValueError,
-            "'whole' has a missing value in row 0",
+            "'whole' has a missing value at index 0",
         ),
-        (lambda t: t.read(FRAME.assign(same=4)), ValueError, "'same' holds 4 in row 0, .* 3 only"),
-        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds 'no' in row 0"),
+        (lambda t: t.read(FRAME.assign(same=4)), ValueError, "'same' holds 4 at index 0, .* 3 only"),
+        (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds 'no' at index 0"),
         (
             lambda t: t.read(FRAME.assign(number=math.inf)),
             ValueError,
-            "'number' holds inf in row 0",
+            "'number' holds inf at index 0",
         ),
         (lambda t: t.check(torch.zeros(3, 2)), ValueError, r"shape \(rows, 8\)"),
-        (lambda t: t.check(torch.full((2, 8), 9.0)), ValueError, "'bit' holds 9 in row 0"),
+        (lambda t: t.check(torch.full((2, 8), 9.0)), ValueError, "'bit' holds 9 at index 0"),
         (
             lambda t: Table.infer(FRAME.assign(whole=math.inf)),
             ValueError,
-            "'whole' holds inf in row 0",
+            "'whole' holds inf at index 0",
         ),
         (lambda t: Table.infer(FRAME[["same"]]), ValueError, "all 1 columns are constant"),
         (lambda t: Table.infer(FRAME[:0]), ValueError, "the table is empty"),

@@ -10,6 +10,7 @@ __all__ = [
     "Tape",
     "as_generator",
     "below",
+    "mixed_seed",
     "normal",
     "permutation",
     "seed_from",
@@ -115,10 +116,10 @@ class ExampleStreams(Streams):
         self, seed: int, first: int, count: int, device: torch.device | str = "cpu"
     ) -> None:
         self.count, self._skipped = count, first % BLOCK
-        self.manual_seed(_mixed(seed, -1 - first))
+        self.manual_seed(mixed_seed(seed, -1 - first))
         blocks = range(first // BLOCK, -(-(first + count) // BLOCK))
         self._blocks = [
-            torch.Generator(device).manual_seed(_mixed(seed, number)) for number in blocks
+            torch.Generator(device).manual_seed(mixed_seed(seed, number)) for number in blocks
         ]
 
     def draw(self, shape: Sequence[int], draw: Callable[..., Tensor]) -> Tensor:
@@ -139,7 +140,7 @@ def seed_from(rng: torch.Generator | None) -> int:
     return int(torch.randint(2**63 - 1, (), generator=rng, device=at))
 
 
-def _mixed(seed: int, number: int) -> int:
+def mixed_seed(seed: int, number: int) -> int:
     """A seed from 0 to 2^63 - 1 for each pair of numbers, by a hash (SplitMix64). Different pairs
     give unrelated seeds."""
     mask = 2**64 - 1

@@ -3,6 +3,7 @@ after it was stopped."""
 
 __all__ = ["UnfinishedWork"]
 
+import glob
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,8 +43,6 @@ class UnfinishedWork:
             None if nothing is kept.
         """
         folder = target.parent / f".{target.name}.pieces"
-        for left in target.parent.glob(f".{target.name}.*.part"):
-            left.unlink(missing_ok=True)  # a process that was killed left it half-written
         if folder.is_dir():
             path = folder / PLAN
             same = path.is_file() and path.read_text(encoding="utf-8") == plan
@@ -59,6 +58,12 @@ class UnfinishedWork:
             return None
         files.write_text(folder / PLAN, plan)
         return cls(folder, 0)
+
+    @staticmethod
+    def sweep(target: Path) -> None:
+        """Removes what processes that were killed left half-written beside `target`."""
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+            left.unlink(missing_ok=True)
 
     def piece(self, number: int, ending: str = "") -> Path:
         """Where a piece is kept. It is there if an earlier call finished it."""

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING
 from .._utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .edm import from_edm
     from .folders import is_diffusers
     from .improved_diffusion import from_improved_diffusion
     from .reading import from_diffusers
     from .writing import to_diffusers
 
-__all__ = ["from_diffusers", "from_improved_diffusion", "is_diffusers", "to_diffusers"]
+__all__ = [
+    "from_diffusers",
+    "from_edm",
+    "from_improved_diffusion",
+    "is_diffusers",
+    "to_diffusers",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "edm": "from_edm",
         "folders": "is_diffusers",
         "improved_diffusion": "from_improved_diffusion",
         "reading": "from_diffusers",

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-CONFIGURATION = (INDEX, CONFIG, SCHEDULER, f"unet/{CONFIG}", f"scheduler/{SCHEDULER}")
+PARTS = ("unet", "transformer")
+"""The folders of a pipeline that may hold its network."""
+
+CONFIGURATION = (
+    *(INDEX, CONFIG, SCHEDULER, f"scheduler/{SCHEDULER}"),
+    *(f"{part}/{CONFIG}" for part in PARTS),
+)
+NETWORKS = ("UNet2DModel", "DiTTransformer2DModel")
+"""The classes of networks that are read."""
+
 WHOLE_AND_SHARDS = (WEIGHTS, f"{WEIGHTS}.index.json", "diffusion_pytorch_model-*.safetensors")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -26,7 +35,6 @@ UNSUITED = {
     "text_encoder": "it draws images from a text: its law is one of images given a text",
     "image_encoder": "it draws images from another image",
     "low_res_scheduler": "it enlarges images: its law is one of images given a small one",
-    "transformer": "its network is a transformer, and from_diffusers reads UNet2DModel",
     "prior": "it draws the embedding of an image",
 }
 """Parts of a pipeline that has no law of pixels alone, and why."""
@@ -65,7 +73,7 @@ def fetched(repository: Repository) -> Path:
         return repository.fetch()
     stored = DiffusersFolder(folder)
     stored.scheduler  # noqa: B018 (it must be there before the weights are fetched)
-    inside = "unet/" if (folder / "unet").is_dir() else ""
+    inside = next((f"{part}/" for part in PARTS if (folder / part).is_dir()), "")
     found = repository.fetch((*CONFIGURATION, *(inside + each for each in WHOLE_AND_SHARDS)))
     if list((found / inside).glob("*.safetensors")):
         return found
@@ -79,13 +87,15 @@ def fetched(repository: Repository) -> Path:
 
 @dataclass(frozen=True)
 class DiffusersFolder:
-    """A folder of a `UNet2DModel` and a scheduler, as `save_pretrained` of diffusers writes it.
+    """A folder of a `UNet2DModel` or a `DiTTransformer2DModel` and a scheduler, as
+    `save_pretrained` of diffusers writes it.
 
     Args:
-        path: the folder: of a pipeline, with `unet` and `scheduler` in it or their files beside
-            each other, as older pipelines have them.
+        path: the folder: of a pipeline, with `unet` or `transformer` and `scheduler` in it or their
+            files beside each other, as older pipelines have them.
 
     Raises:
+        NotADirectoryError: if it is a file: which folder to give.
         FileNotFoundError: if a file is missing: which.
         ValueError: if the pipeline has no law of pixels (why), or a file is damaged.
     """
@@ -93,6 +103,12 @@ class DiffusersFolder:
     path: Path
 
     def __post_init__(self) -> None:
+        if self.path.is_file():
+            raise NotADirectoryError(
+                f"{self.path} is a file, and from_diffusers takes the folder that "
+                "`save_pretrained` of diffusers wrote, with the configuration of the network and "
+                f"of the scheduler: give {self._folder_of_file}"
+            )
         if (self.path / INDEX).is_file():
             self._require_pixels(read_json(self.path / INDEX, "restore a copy"))
         elif not (self.path / CONFIG).is_file():
@@ -102,24 +118,34 @@ class DiffusersFolder:
             )
 
     @property
-    def unet_folder(self) -> Path:
-        """The folder of the network's files."""
-        return self.path / "unet" if (self.path / "unet").is_dir() else self.path
+    def _folder_of_file(self) -> str:
+        """What to give in place of a file."""
+        inside = self.path.parent
+        whole = inside.parent if inside.name in ("unet", "transformer", "scheduler") else inside
+        if is_diffusers(whole):
+            return repr(str(whole))
+        return "the whole folder; for one file of another code see from_improved_diffusion"
 
     @property
-    def unet(self) -> dict[str, Any]:
+    def network_folder(self) -> Path:
+        """The folder of the network's files."""
+        found = [self.path / part for part in PARTS if (self.path / part).is_dir()]
+        return found[0] if found else self.path
+
+    @property
+    def network(self) -> dict[str, Any]:
         """The configuration of the network.
 
         Raises:
-            ValueError: if it is another network than `UNet2DModel`.
+            ValueError: if it is another network than those of :data:`NETWORKS`.
         """
-        path = self.unet_folder / CONFIG
+        path = self.network_folder / CONFIG
         config = read_json(path, "restore a copy")
         name = config.get("_class_name")
-        if name != "UNet2DModel":
+        if name not in NETWORKS:
             raise ValueError(
-                f"{path} is of the class {name}, and from_diffusers reads UNet2DModel, the network "
-                "of images without a text or a class"
+                f"{path} is of the class {name}, and from_diffusers reads {' and '.join(NETWORKS)},"
+                " the networks of images without a text"
             )
         return config
 
@@ -148,7 +174,7 @@ class DiffusersFolder:
             FileNotFoundError: if there are none.
             ValueError: if there are pickles only: how to convert them.
         """
-        folder = self.unet_folder
+        folder = self.network_folder
         index = folder / f"{WEIGHTS}.index.json"
         if (folder / WEIGHTS).is_file():
             return [folder / WEIGHTS]
@@ -193,11 +219,11 @@ class DiffusersFolder:
             for part, why in parts.items():
                 if isinstance(index.get(part), list) and index[part][0] is not None:
                     raise ValueError(f"{self.path} holds {name} with a {part}: {why}. {instead}")
-        if "unet" not in index:
+        if not any(part in index for part in PARTS):
             known = ", ".join(key for key in index if not key.startswith("_"))
             raise ValueError(
                 f"{self.path} holds {name} without a unet (it has {known or 'nothing'}): "
-                "from_diffusers reads pipelines of a UNet2DModel, such as DDPMPipeline"
+                f"from_diffusers reads pipelines of {' or '.join(NETWORKS)}, such as DDPMPipeline"
             )
 
 

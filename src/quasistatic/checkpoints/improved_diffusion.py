@@ -1,4 +1,5 @@
-"""Weights that the code of IDDPM (improved-diffusion) saved, as a model of this library."""
+"""Weights that the code of IDDPM (improved-diffusion) or its successor guided-diffusion saved, as
+a model of this library."""
 
 __all__ = ["from_improved_diffusion"]
 
@@ -33,21 +34,26 @@ def from_improved_diffusion(
     *,
     size: int | tuple[int, int],
     heads: int = 4,
+    head_width: int | None = None,
     schedule: Schedule | None = None,
     head: EstimateHead | None = None,
     clip: bool = True,
     rescaled: bool = True,
 ) -> Diffusion:
-    """A model that the code of IDDPM trained (`improved-diffusion`), with all verbs.
+    """A model that the code of IDDPM trained (`improved-diffusion`), or that of ADM
+    (`guided-diffusion`), with all verbs.
 
-    The widths, the blocks, the places of attention, the classes and whether the variance is learned
-    follow from the weights. What does not is an argument, with the default of that code.
+    The widths, the blocks, the places of attention, the classes, whether the variance is learned
+    and whether residual blocks resample (`resblock_updown`) follow from the weights. What does not
+    is an argument, with the default of the first of the two.
 
     Args:
         file: the state dict as safetensors. That code writes pickles, which are never loaded; the
             error says how to convert one.
         size: height and width of the images (`image_size`).
         heads: of attention (`num_heads`). Default 4.
+        head_width: channels of an attention head, in place of `heads` (`num_head_channels` of
+            guided-diffusion, which is 64 for its published models); None for `heads`.
         schedule: the noise, of T steps (`noise_schedule`, `diffusion_steps`). That code's cosine
             is `schedules.cosine(T)`, its linear `schedules.linear(T, 0.1 / T, 20 / T)`; the default
             is the latter with T = 1000.
@@ -57,7 +63,7 @@ def from_improved_diffusion(
         clip: whether estimates of x_0 are limited to the range of the data, as that code draws and
             scores. Default True.
         rescaled: whether the network sees 1000 (t - 1) / T in place of t - 1 (`rescale_timesteps`).
-            Default True.
+            Default True. The models that guided-diffusion published need False if T is not 1000.
 
     Returns:
         The model in evaluation mode.
@@ -76,6 +82,7 @@ def from_improved_diffusion(
         )
     tensors = read_tensors(path)
     plan = _Plan.of(tensors)
+    each = _Heads(heads, head_width)
     height, width = (size, size) if isinstance(size, int) else size
     shape = (height, width) if plan.channels == 1 else (plan.channels, height, width)
     schedule = schedule or schedules.linear(1000)
@@ -85,10 +92,10 @@ def from_improved_diffusion(
     made: list[DiffusersUNet] = []
 
     def build() -> DiffusersUNet:
-        made.append(plan.network(shape, schedule.steps, heads, rescaled))
+        made.append(plan.network(shape, schedule.steps, each, rescaled))
         return made[0]
 
-    renamed = plan.renamed(tensors, whole_number("heads", heads))
+    renamed = plan.renamed(tensors, each)
     try:
         require_weights(build, renamed, shape)
     except Misfit as error:
@@ -98,6 +105,42 @@ def from_improved_diffusion(
     space = Quantized(shape, 256, BYTE_SPREAD)
     whole = Clipped(head) if clip else head
     return Diffusion(space, GaussianKernel(schedule), whole, made[0], condition).eval()
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """How attention is split.
+
+    Args:
+        count: heads at every resolution.
+        width: channels of a head, in place of `count`; None for that.
+    """
+
+    count: int
+    width: int | None
+
+    def __post_init__(self) -> None:
+        whole_number("heads", self.count)
+        if self.width is not None:
+            whole_number("head_width", self.width)
+
+    def of(self, channels: int, place: str) -> int:
+        """How many heads so many channels have.
+
+        Raises:
+            ValueError: if they do not divide the channels.
+        """
+        if self.width is None:
+            if channels % self.count:
+                raise ValueError(
+                    f"{self.count} heads do not divide the {channels} channels of {place}"
+                )
+            return self.count
+        if channels % self.width:
+            raise ValueError(
+                f"heads of {self.width} channels do not divide the {channels} channels of {place}"
+            )
+        return channels // self.width
 
 
 @dataclass(frozen=True)
@@ -112,6 +155,7 @@ class _Plan:
         attention: the resolutions with attention.
         scale_shift: whether the time scales and shifts.
         classes: of a network of classes; 0 for none.
+        residual: whether residual blocks resample, and not convolutions.
     """
 
     channels: int
@@ -121,6 +165,7 @@ class _Plan:
     attention: tuple[int, ...]
     scale_shift: bool
     classes: int
+    residual: bool
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "_Plan":
@@ -140,10 +185,10 @@ class _Plan:
             ) from None
         levels: list[list[int]] = [[]]
         attention = set()
-        number = 1
+        number, resampling = 1, _resampling_blocks(tensors)
         while any(name.startswith(f"input_blocks.{number}.") for name in tensors):
             block = f"input_blocks.{number}"
-            if f"{block}.0.op.weight" in tensors:
+            if f"{block}.0.op.weight" in tensors or number in resampling:
                 levels.append([])
             elif f"{block}.0.in_layers.2.weight" in tensors:
                 levels[-1].append(tensors[f"{block}.0.in_layers.2.weight"].shape[0])
@@ -160,12 +205,14 @@ class _Plan:
             tuple(sorted(attention)),
             emb.shape[0] == 2 * width,
             0 if label is None else label.shape[0],
+            bool(resampling),
         )
 
     def network(
-        self, shape: tuple[int, ...], steps: int, heads: int, rescaled: bool
+        self, shape: tuple[int, ...], steps: int, heads: _Heads, rescaled: bool
     ) -> DiffusersUNet:
         """The network, with new weights."""
+        resampled = len(self.widths) - 1 if self.residual else 0
         return DiffusersUNet(
             shape,
             steps,
@@ -177,13 +224,16 @@ class _Plan:
             groups=GROUPS,
             epsilon=EPSILON,
             scale_shift=self.scale_shift,
+            down_residual=tuple(range(resampled)),
+            up_residual=tuple(range(1, resampled + 1)),
             middle_groups=GROUPS,
-            heads=heads,
+            head_width=heads.width,
+            heads=heads.count if heads.width is None else None,
             rescaled=rescaled,
             condition=self.classes,
         )
 
-    def renamed(self, tensors: Mapping[str, Tensor], heads: int) -> dict[str, Tensor]:
+    def renamed(self, tensors: Mapping[str, Tensor], heads: _Heads) -> dict[str, Tensor]:
         """The weights by the names of :class:`DiffusersUNet`; those of unknown modules keep their
         names."""
         found: dict[str, Tensor] = {}
@@ -222,7 +272,8 @@ class _Plan:
                 found[f"input_blocks.{number}.1"] = f"down_blocks.{level}.attentions.{block}"
                 number += 1
             if level < depth - 1:
-                found[f"input_blocks.{number}.0"] = f"down_blocks.{level}.downsamplers.0.conv"
+                kind = "" if self.residual else ".conv"
+                found[f"input_blocks.{number}.0"] = f"down_blocks.{level}.downsamplers.0{kind}"
                 number += 1
         number = 0
         for level in range(depth):
@@ -267,14 +318,30 @@ def _within(rest: str) -> str:
     return f"{new}.{kind}" if new else kind
 
 
-def _heads_first(place: str, kind: str, tensor: Tensor, heads: int) -> dict[str, Any]:
+def _resampling_blocks(tensors: Mapping[str, Tensor]) -> set[int]:
+    """The numbers of the input blocks that halve the resolution by a residual block, where no
+    convolution does. They have no names of their own: the levels follow from the output blocks,
+    which end with a second or third module where they double the resolution."""
+    names = list(tensors)
+    if any(re.fullmatch(r"input_blocks\.\d+\.0\.op\.weight", name) for name in names):
+        return set()
+    up = {
+        match[1]
+        for name in names
+        if (match := re.fullmatch(r"output_blocks\.(\d+)\.[12]\.in_layers\.2\.weight", name))
+    }
+    last = max(int(m[1]) for name in names if (m := re.match(r"input_blocks\.(\d+)\.", name)))
+    blocks, rest = divmod(last + 1, len(up) + 1)  # of a level, with the one that halves
+    return set() if rest or not up else {blocks * (k + 1) for k in range(len(up))}
+
+
+def _heads_first(place: str, kind: str, tensor: Tensor, split: _Heads) -> dict[str, Any]:
     """The three matrices of attention from one, whose rows are (head, query or key or value,
     channel of the head)."""
     width = len(tensor) // 3
-    if width % heads or len(tensor) % 3:
-        raise ValueError(f"{heads} heads do not divide the {width} channels of {place}")
-    split = tensor.reshape(heads, 3, width // heads, -1)
-    parts = (split[:, i].reshape(width, -1) for i in range(3))
+    heads = split.of(width, place)
+    each = tensor.reshape(heads, 3, width // heads, -1)
+    parts = (each[:, i].reshape(width, -1) for i in range(3))
     names = ("to_q", "to_k", "to_v")
     return {
         f"{place}.{name}.{kind}": part.contiguous() if kind == "weight" else part.flatten()

@@ -3,8 +3,10 @@
 __all__ = ["from_diffusers"]
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,11 +19,14 @@ from ..heads import Clipped, Head
 from ..heads.variances import Variance
 from ..hub import Repository
 from ..kernels import GaussianKernel
-from ..networks import DiffusersUNet
+from ..networks import NoiseScaled
 from ..spaces import Quantized, Space
 from .folders import DiffusersFolder, fetched
 from .schedulers import training_of_config
+from .transformers import shape_of_transformer, transformer_of_config
 from .unets import shape_of_config, unet_of_config
+
+_Size = int | tuple[int, int] | None
 
 BYTE_SPREAD = 256 / 255
 """Half the range of 256 cells whose middles are k / 127.5 - 1, as diffusers scales bytes."""
@@ -36,7 +41,8 @@ def from_diffusers(
     variance: Variance | None = None,
     clip: bool | None = None,
 ) -> Diffusion:
-    """A model that diffusers trained: a `UNet2DModel` and a scheduler, with all verbs.
+    """A model that diffusers trained, with all verbs: a `UNet2DModel`, or a `DiTTransformer2DModel`
+    of pixels, and a scheduler.
 
     The diffusers library is not needed. Of the scheduler the facts about the training are read: the
     noise, what the network predicts, the variance. Its sampler is not; see
@@ -44,7 +50,11 @@ def from_diffusers(
 
     A network of classes (`num_class_embeds`) becomes a model with the condition `ClassLabel`: give
     the class to every verb, as `model.score(x, given=3)`. Such a network was trained with a class
-    for every image, or with a number of its own for none.
+    for every image, or with a number of its own for none. A transformer knows p(x) too: without a
+    class it is given its number for none.
+
+    A network that EDM's preconditioning trained (`EDMEulerScheduler`) sees the noise scale: its
+    model has the head `Preconditioned`.
 
     Args:
         source: what `save_pretrained` of a pipeline wrote, a folder with `model_index.json`, `unet`
@@ -76,33 +86,63 @@ def from_diffusers(
     repository = Repository.parse(source, revision)
     folder = as_path("source", source)
     stored = DiffusersFolder(_existing(folder) if repository is None else fetched(repository))
-    unet, scheduler = stored.unet, stored.scheduler
+    config, scheduler = stored.network, stored.scheduler
+    parts = NETWORKS[config["_class_name"]]
     with naming(stored.path):
-        shape, outputs = shape_of_config(unet, size)
+        shape, outputs = parts.shape(config, size)
         training = training_of_config(scheduler, outputs, variance)
-    network = _network(stored, training.schedule.steps, size, shape)
+    of_noise = training.deviation is not None
+
+    def build() -> nn.Module:
+        return parts.network(config, training.schedule.steps, size, of_noise)
+
+    network = _with_weights(stored, build, shape)
+    if training.deviation is not None:
+        network = NoiseScaled(network, training.schedule.steps, training.deviation)
+        network.start_at(training.schedule.log_snr[1:])
     clips = training.clip is not None if clip is None else clip
     head: Head = Clipped(training.head, training.clip or 1.0) if clips else training.head
     space = space or Quantized(shape, 256, BYTE_SPREAD)
     return _unchecked(space, GaussianKernel(training.schedule), head, network).eval()
 
 
-def _network(
-    stored: DiffusersFolder, steps: int, size: int | tuple[int, int] | None, shape: tuple[int, ...]
-) -> DiffusersUNet:
+@dataclass(frozen=True)
+class _Network:
+    """How a class of networks is read.
+
+    Args:
+        shape: the shape of an image and the outputs for each value, of a configuration.
+        network: the network of a configuration, with new weights.
+    """
+
+    shape: Callable[[Mapping[str, Any], _Size], tuple[tuple[int, ...], int]]
+    network: Callable[[Mapping[str, Any], int, _Size, bool], nn.Module]
+
+
+NETWORKS = {
+    "UNet2DModel": _Network(shape_of_config, unet_of_config),
+    "DiTTransformer2DModel": _Network(shape_of_transformer, transformer_of_config),
+}
+"""The networks that are read, by diffusers' names."""
+
+
+def _with_weights(
+    stored: DiffusersFolder, build: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> nn.Module:
     """The network with its weights, which are compared with it before they take memory."""
     tensors, made = stored.tensors(), []
 
-    def build() -> DiffusersUNet:
-        made.append(unet_of_config(stored.unet, steps, size))
+    def built() -> nn.Module:
+        made.append(build())
         return made[0]
 
     with naming(stored.path):
         try:
-            require_weights(build, tensors, shape)
+            require_weights(built, tensors, shape)
         except Misfit as error:
             raise ValueError(
-                f"the weights of the unet do not fit its config.json: {error}"
+                f"the weights of the {stored.network_folder.name} do not fit its config.json: "
+                f"{error}"
             ) from None
     made[0].load_state_dict(tensors, assign=True)
     return made[0]
@@ -124,7 +164,7 @@ def naming(folder: Path) -> Iterator[None]:
 
 
 def _existing(folder: Path) -> Path:
-    if not folder.is_dir():
+    if not folder.exists():
         raise FileNotFoundError(f"there is no folder {folder}")
     return folder
 
@@ -140,9 +180,7 @@ class _Zeros(nn.Module):
         return x.new_zeros(*x.shape, self.outputs)
 
 
-def _unchecked(
-    space: Space, kernel: GaussianKernel, head: Head, network: DiffusersUNet
-) -> Diffusion:
+def _unchecked(space: Space, kernel: GaussianKernel, head: Head, network: Any) -> Diffusion:
     """A model whose network is not tried: its output has the right shape where its input has, and
     one evaluation of a large network takes longer than all of the loading."""
     if tuple(space.state) != tuple(network.shape):

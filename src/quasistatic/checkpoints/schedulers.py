@@ -4,8 +4,9 @@ A scheduler mixes facts about the training (the noise, what the network predicts
 a sampler. Only the facts are read: samplers are the steppers of :mod:`quasistatic.sampling`.
 """
 
-__all__ = ["Training", "config_of_training", "training_of_config"]
+__all__ = ["HEADS", "Training", "config_of_training", "training_of_config"]
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .._utils.naming import nearest
-from ..heads import Clean, Noise, Velocity
+from ..heads import Clean, Noise, Preconditioned, Velocity
 from ..heads.estimates import EstimateHead
 from ..heads.variances import FixedLarge, FixedSmall, LearnedRange, Variance
 from ..kernels import schedules
@@ -40,11 +41,12 @@ OTHERS = {
 }
 """Other schedulers of the same forward process."""
 
+EDM = {"EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"}
+"""Schedulers whose network is preconditioned by the noise scale."""
+
 REFUSED = {
     "ScoreSdeVeScheduler": "its noise grows without a limit, and its network sees the noise scale",
     "KarrasVeScheduler": "its noise grows without a limit, and its network sees the noise scale",
-    "EDMEulerScheduler": "its network is preconditioned by the noise scale",
-    "EDMDPMSolverMultistepScheduler": "its network is preconditioned by the noise scale",
     "FlowMatchEulerDiscreteScheduler": "it is a flow along straight lines",
     "FlowMatchHeunDiscreteScheduler": "it is a flow along straight lines",
     "VQDiffusionScheduler": "it is a process of categories",
@@ -62,6 +64,8 @@ HEADS: dict[str, type[EstimateHead]] = {
     "v_prediction": Velocity,
     "sample": Clean,
 }
+"""The heads that a `prediction_type` names."""
+
 VARIANCES: dict[str, type[Variance]] = {
     "fixed_small": FixedSmall,
     "fixed_small_log": FixedSmall,
@@ -78,11 +82,14 @@ class Training:
         schedule: the noise.
         head: what the network's output means.
         clip: the limit of x_0 in the draws of the scheduler; None for no limit.
+        deviation: of the data, where the network is preconditioned by the noise scale (EDM); None
+            where it sees the step.
     """
 
     schedule: Schedule
     head: EstimateHead
     clip: float | None
+    deviation: float | None = None
 
 
 def training_of_config(
@@ -100,6 +107,8 @@ def training_of_config(
     """
     name = str(config.get("_class_name", "a scheduler without a name"))
     _require_known(name, config)
+    if name in EDM:
+        return _edm(config, outputs, variance)
     schedule = _schedule(name, config)
     predicts = config.get("prediction_type")
     if predicts is None:  # configurations of 2022 have a flag
@@ -126,9 +135,34 @@ def training_of_config(
     return Training(schedule, head, float(config.get("clip_sample_range", 1.0)) if clips else None)
 
 
+def _edm(config: Mapping[str, Any], outputs: int, variance: Variance | None) -> Training:
+    """What the configuration of an EDM scheduler says."""
+    steps = int(config.get("num_train_timesteps", 1000))
+    low, high = float(config.get("sigma_min", 0.002)), float(config.get("sigma_max", 80.0))
+    kind = config.get("sigma_schedule", "karras")
+    if kind == "karras":
+        schedule = schedules.karras(steps, low, high, float(config.get("rho", 7.0)))
+    elif kind == "exponential":
+        schedule = schedules.linear_log_snr(steps, -2 * math.log(low), -2 * math.log(high))
+    else:
+        raise ValueError(
+            f"the scheduler has sigma_schedule={kind!r}, and from_diffusers knows karras and "
+            "exponential"
+        )
+    predicts = config.get("prediction_type", "epsilon")
+    if predicts != "epsilon":
+        raise ValueError(
+            f"the scheduler is one of EDM with prediction_type={predicts!r}, and from_diffusers "
+            "knows 'epsilon', the preconditioning of EDM itself"
+        )
+    deviation = float(config.get("sigma_data", 0.5))
+    found = variance or _variance({"variance_type": "fixed_small"}, outputs)
+    return Training(schedule, Preconditioned(found, deviation), None, deviation)
+
+
 def _require_known(name: str, config: Mapping[str, Any]) -> None:
     """ValueError if a scheduler is no forward process of this library."""
-    known = sorted(CLIPPING | OTHERS)
+    known = sorted(CLIPPING | OTHERS | EDM)
     if name in REFUSED:
         raise ValueError(f"{name} is no forward process that is supported: {REFUSED[name]}")
     if name not in known:

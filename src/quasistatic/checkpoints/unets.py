@@ -76,7 +76,10 @@ def shape_of_config(
 
 
 def unet_of_config(
-    config: Mapping[str, Any], steps: int, size: int | tuple[int, int] | None = None
+    config: Mapping[str, Any],
+    steps: int,
+    size: int | tuple[int, int] | None = None,
+    of_noise: bool = False,
 ) -> DiffusersUNet:
     """The network that a configuration describes, with new weights.
 
@@ -84,6 +87,7 @@ def unet_of_config(
         config: of a `UNet2DModel`.
         steps: T of the training.
         size: height and width of the images; None for those of the configuration.
+        of_noise: see :class:`DiffusersUNet`.
 
     Raises:
         ValueError: if the configuration has a part that is not supported: which.
@@ -119,6 +123,7 @@ def unet_of_config(
         c["act_fn"],
         c["center_input_sample"],
         c["dropout"],
+        of_noise=of_noise,
         condition=c["num_class_embeds"] or 0,
     )
 
@@ -138,6 +143,11 @@ def config_of_unet(network: DiffusersUNet) -> dict[str, Any]:
     channels = n.shape[0] if len(n.shape) == 3 else 1
     if len(n.shape) > 3:
         raise ValueError(f"UNet2DModel is of images (H, W) or (C, H, W), got shape {n.shape}")
+    if n.of_noise:
+        raise ValueError(
+            "the network sees the noise scale (EDM), and to_diffusers writes networks that see the "
+            "step"
+        )
     if n.rescaled and n.steps != 1000:
         raise ValueError(
             f"the network sees 1000 (t - 1) / T with T = {n.steps}, and UNet2DModel sees t - 1"

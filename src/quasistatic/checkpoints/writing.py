@@ -17,7 +17,7 @@ from ..heads.estimates import EstimateHead
 from ..kernels import GaussianKernel
 from ..spaces import Dequantized, Quantized
 from .folders import CONFIG, INDEX, SCHEDULER, WEIGHTS
-from .schedulers import config_of_training
+from .schedulers import HEADS, config_of_training
 from .unet_mapping import as_diffusers_unet
 from .unets import config_of_unet
 
@@ -55,7 +55,7 @@ def to_diffusers(model: Diffusion, folder: str | Path) -> Path:
     whole = model.head
     clip = whole.largest if isinstance(whole, Clipped) else None
     head = whole.inner if isinstance(whole, Clipped) else whole
-    if not isinstance(head, EstimateHead):
+    if not isinstance(head, EstimateHead) or type(head) not in HEADS.values():
         raise ValueError(
             f"diffusers has no head {type(head).__name__}: its networks predict the noise, v or "
             "x_0 (Noise, Velocity, Clean)"

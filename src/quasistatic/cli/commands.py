@@ -18,7 +18,7 @@ Words = Sequence[str]
 
 VERBS = (
     *("fit", "sample", "score", "complete", "impute", "outliers", "compress", "decompress"),
-    *("sandwich", "grid", "budget", "check", "report"),
+    *("sandwich", "distill", "grid", "budget", "check", "report"),
 )
 """The verbs of an opened model; `cli.verbs` describes the options of each."""
 
@@ -31,6 +31,12 @@ def verb_command(name: str) -> Callable[[Words], None]:
         folder = locate(asked.pop("run"))
         _require(name, f"{folder} is a model of", kind_of(folder), asked)
         display = _display(script)
+        if "on" in asked:
+            from .at_scale import answer_directory
+
+            answer_directory(name, folder, asked, display)
+            return
+        _require_one_file(name, asked)
         model = open(folder, asked.pop("device", "auto"), display)
         answer: Answer = getattr(model, name)(**asked)
         display.show(_with_device(answer, model, display))
@@ -111,6 +117,14 @@ def _require(name: str, subject: str, kind: Kind, asked: dict[str, Any]) -> None
             f"{subject} {kind.name}, for which {name} has no {', '.join(unknown)}; it has "
             f"{', '.join(have)}"
         )
+
+
+def _require_one_file(name: str, asked: dict[str, Any]) -> None:
+    """Refuses options of a job where one file is answered."""
+    own = ("workers",) if name in ("compress", "decompress") else ()
+    for option in ("address", "gpus", "workers"):
+        if option in asked and option not in own:
+            raise ValueError(f"--{option} is for a directory of files: add --on local or --on ray")
 
 
 def _with_device(answer: "Answer", model: "OpenedModel", display: "Display") -> "Answer":

@@ -1,13 +1,24 @@
-"""The commands that are no verb of a run: convert, schedule, demo, cite."""
+"""The commands that are no verb of a run: convert, push, schedule, demo, cite."""
 
-__all__ = ["Cite", "Convert", "Demo", "Schedule", "cite", "convert", "demo", "schedule"]
+__all__ = [
+    "Cite",
+    "Convert",
+    "Demo",
+    "Push",
+    "Schedule",
+    "cite",
+    "convert",
+    "demo",
+    "push",
+    "schedule",
+]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .arguments import option, parse
+from .arguments import Range, option, parse
 from .verbs import shared
 
 
@@ -49,6 +60,80 @@ def convert(words: Sequence[str]) -> None:
     model.save(out)
     facts = {"run": str(out), "model": model.describe()}
     Display(asked.json).show(Answer(facts, [f"wrote {out}:", repr(model)]))
+
+
+@dataclass
+class Push:
+    """Upload a model of arrays or images to the Hugging Face hub, with a card.
+
+    Log in first by `hf auth login`. Anybody then gives USER/MODEL in place of a run, as in
+    `quasistatic score USER/MODEL`."""
+
+    run: Path = shared.folder()
+    repo: str = option(
+        "The repository, created if there is none; USER/MODEL@BRANCH writes to a branch.",
+        "required",
+        "USER/MODEL",
+        positional=True,
+    )
+    license: str | None = option(
+        "Identifier of the licence, as apache-2.0, for the card.", "none", "NAME"
+    )
+    trained_by: str | None = option(
+        "The command that trained the model, for the card.", "none", "TEXT"
+    )
+    rows: int = option(
+        "Test rows of the run that are scored for the card; 0 for no score.",
+        100,
+        "INT",
+        value=100,
+        within=Range(0),
+    )
+    private: bool = option("Create the repository as a private one.", False)
+    seed: int = option("Seed of the score.", 0, "INT", value=0)
+    json: bool = shared.json()
+
+
+def push(words: Sequence[str]) -> None:
+    """Uploads a model with a card to the hub."""
+    asked = parse(Push, "push", words)
+    from ..hub import Repository
+    from ..opened import TABLE, kind_of
+    from ..recipes.locations import locate
+
+    if Repository.parse(asked.repo) is None:
+        raise ValueError(f"a repository is named as user/model, got {asked.repo!r}")
+    folder = locate(asked.run)
+    if kind_of(folder) is TABLE or (folder / "estimator.json").is_file():
+        raise ValueError(
+            f"{folder} is a model of a table, whose files name its columns and classes: where they "
+            f"may be public, upload the folder by `hf upload {asked.repo} {folder}`; commands open "
+            "it by that name"
+        )
+    from ..checkpoints import is_diffusers
+    from ..recipes.runs import open_run
+    from ..reporting.answer import Answer
+    from ..reporting.console import Display
+
+    display, opened = Display(asked.json), open_run(folder)
+    facts: dict[str, object] = {"repository": asked.repo}
+    score = None
+    if opened.recipe is not None and asked.rows:
+        found = opened.experiment
+        given = None if found.given is None else found.given.test[: asked.rows]
+        score = opened.model.score(found.data.test[: asked.rows], rng=asked.seed, given=given)
+        facts["bits_per_dim"] = float(score.bits_per_dim.mean())
+        display.say(str(score))
+    url = opened.model.push_to_hub(
+        asked.repo,
+        run=None if is_diffusers(folder) else folder,
+        score=score,
+        license=asked.license,
+        command=asked.trained_by,
+        private=asked.private,
+    )
+    facts["commit"] = url
+    display.show(Answer(facts, [f"uploaded {folder} as {asked.repo}: {url}"]))
 
 
 @dataclass

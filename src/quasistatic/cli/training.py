@@ -64,14 +64,13 @@ def _summary(recipe: type[Recipe]) -> str:
 
 
 def _train(asked: Any, name: str) -> None:
-    from ..recipes.runs import default_folder
     from ..recipes.runs import train as train_run
     from ..reporting.answer import Answer
     from ..reporting.console import Display
     from ..training.distributed import Engine
 
     display = Display(asked.json, quiet=not Engine(asked.device or "auto").main)
-    folder = asked.out or default_folder(asked.recipe)
+    folder = asked.out or Path("runs") / name
     if asked.dry_run:
         _describe(asked.recipe, folder, display)
         return

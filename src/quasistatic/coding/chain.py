@@ -192,17 +192,9 @@ class Chain:
 def _drawn(
     model: Model, blank: Tensor, first: Tensor, arithmetic: Arithmetic, bins: float
 ) -> RawValues:
-    """Raw values of which x_0 is a draw; its bins are a fraction of a deviation of the last step.
-
-    Raises:
-        TypeError: if p(raw | x_0) has no masses.
-    """
+    """Raw values of which x_0 is a draw, in bins of a fraction of a deviation of the last step."""
     space, support = model.space, model.space.support
-    if not isinstance(support, FiniteSupport):
-        raise TypeError(
-            f"the decoder of {type(space).__name__} has no masses, so that its raw values have no "
-            "code: compress needs an autoencoder of whole numbers or bits (Quantized, Binary)"
-        )
+    assert isinstance(support, FiniteSupport)  # else the space has refused
     step = model.kernel.step(blank.double(), torch.zeros_like(first), first)
     width = arithmetic.power_of_two(step.variance.min().sqrt() / bins)
     numbers = torch.arange(len(support.values), dtype=torch.float64)

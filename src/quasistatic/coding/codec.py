@@ -2,6 +2,7 @@ r"""Arrays to streams and back, by a model's likelihood: lossless, in constant m
 
 __all__ = ["Codec"]
 
+import contextlib
 import io
 import math
 import os
@@ -21,6 +22,7 @@ from .compatibility import chain_of, check_header, given_digest
 from .errors import DamagedValues
 from .float_reproducibility import fingerprint, platform_facts, reproducible_floats
 from .header import LARGEST, MOST_VALUES, Header
+from .kept_blocks import KeptBlocks
 from .portability import Native, Portable
 from .report import CompressionReport
 from .stream import (
@@ -129,9 +131,17 @@ class Codec:
         header, parts = self.read(io.BytesIO(stream), anyway)
         return np.concatenate(list(parts)).astype(header.dtype, copy=False)
 
-    def write(self, x: np.ndarray, file: BinaryIO) -> CompressionReport:
+    def write(
+        self, x: np.ndarray, file: BinaryIO, kept: KeptBlocks | None = None
+    ) -> CompressionReport:
         """Writes the stream of x (N, *shape), which may be a memory map, to a file, with a few
         blocks in memory.
+
+        Args:
+            x: the raw data.
+            file: where to write.
+            kept: keeps the finished blocks, so that a second call goes on after a first one that
+                was stopped; None keeps none.
 
         Returns:
             What the stream is made of.
@@ -146,44 +156,61 @@ class Codec:
         header = header_of(self.model, chain, x, self.together, self._block_of(x), "examples")
         start = header.pack()
         report = CompressionReport(self.model.space.dims, raw=x.nbytes)
+        if kept is not None:
+            kept.open(start, len(x) > header.block)
         with reproducible_floats(chain.model):
-            encoded = _Encoder(self.model, chain, start, x, self.verify)
+            encoded = _Encoder(self.model, chain, start, x, self.verify, kept)
             blocks = self._each(encoded, range(-(-len(x) // header.block)))
             report.total = file.write(start)
-            report.total += write_blocks(file, header, _counted(blocks, report))
+            report.total += write_blocks(file, header, _counted(blocks, report, kept))
         return report
 
-    def read(self, file: BinaryIO, anyway: bool = False) -> tuple[Header, Iterator[np.ndarray]]:
+    def read(
+        self, file: BinaryIO, anyway: bool = False, kept: KeptBlocks | None = None
+    ) -> tuple[Header, Iterator[np.ndarray]]:
         """The header of a stream, and its arrays block by block, with a few of them in memory.
 
         Args:
             file: the stream.
             anyway: see :meth:`decompress`.
+            kept: keeps the finished blocks, as for :meth:`write`.
 
         Raises:
             StreamError: what is wrong, and in which block: at once, or when it comes to it.
         """
         header = read_header(file, self.model.space.dims)
         check_header(header, self.model, "examples", anyway)
-        return header, self._arrays(file, header)
+        if kept is not None:
+            kept.open(header.pack(), header.count > header.block)
+        return header, self._arrays(file, header, kept)
 
-    def _arrays(self, file: BinaryIO, header: Header) -> Iterator[np.ndarray]:
+    def _arrays(
+        self, file: BinaryIO, header: Header, kept: KeptBlocks | None
+    ) -> Iterator[np.ndarray]:
         chain = chain_of(header, self.model)
         dtype = np.dtype(header.dtype)
 
         def decoded(numbered: tuple[int, Block]) -> np.ndarray:
             number, block = numbered
+            found = None if kept is None else kept.get(number)
+            if found is not None and len(found) == block.count * header.example:
+                return np.frombuffer(found, dtype).reshape(block.count, *header.shape)
             try:
                 rows = slice((number - 1) * header.block, number * header.block)
-                return decode(chain.take(rows), block, dtype, header.together)
+                part = decode(chain.take(rows), block, dtype, header.together)
             except DamagedValues as error:
                 raise StreamError(f"block {number}: {error}") from None
+            if kept is not None:
+                kept.put(number, part.tobytes())
+            return part
 
         count, digest = 0, header.digest()
         with reproducible_floats(chain.model):
             for part in self._each(decoded, enumerate(read_blocks(file, header), 1)):
                 count += len(part)
                 digest.update(part.tobytes())
+                if kept is not None:
+                    kept.following.advance(len(part))
                 yield part
         if count != header.count:
             raise StreamError(f"the stream holds {count} examples, and its header {header.count}")
@@ -230,9 +257,15 @@ class _Encoder:
     """Codes blocks of an array, and reads each as a reader does before it is accepted."""
 
     def __init__(
-        self, model: Model, chain: Chain, start: bytes, x: np.ndarray, verify: bool
+        self,
+        model: Model,
+        chain: Chain,
+        start: bytes,
+        x: np.ndarray,
+        verify: bool,
+        kept: KeptBlocks | None,
     ) -> None:
-        self.chain, self.x = chain, x
+        self.chain, self.x, self.kept = chain, x, kept
         self.header = read_header(io.BytesIO(start), model.space.dims)
         self.reader = chain
         if verify:
@@ -241,6 +274,16 @@ class _Encoder:
         self.verify = verify
 
     def __call__(self, number: int) -> Block:
+        found = None if self.kept is None else self.kept.get(number)
+        if found is not None:
+            with contextlib.suppress(StreamError):  # a damaged block is coded again
+                return read_block(io.BytesIO(found), self.header, number)
+        block = self._coded(number)
+        if self.kept is not None:
+            self.kept.put(number, pack_block(self.header, number, block))
+        return block
+
+    def _coded(self, number: int) -> Block:
         start = number * self.header.block
         rows = slice(start, start + self.header.block)
         raw = np.ascontiguousarray(self.x[rows])
@@ -286,9 +329,13 @@ def header_of(
     ).with_identity(x)
 
 
-def _counted(blocks: Iterable[Block], report: CompressionReport) -> Iterator[Block]:
+def _counted(
+    blocks: Iterable[Block], report: CompressionReport, kept: KeptBlocks | None
+) -> Iterator[Block]:
     for block in blocks:
         report.add(block)
+        if kept is not None:
+            kept.following.advance(block.count)
         yield block
 
 

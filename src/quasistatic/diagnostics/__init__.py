@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 __getattr__ = lazy_names(
     __name__,
     {"certificates": "Certificate certify", "judging": "Judgement judge"},
-    "anomalies entropy identities information_rate interval_coverage judging metrics "
+    "anomalies bit_map entropy identities information_rate interval_coverage judging metrics "
     "mutual_information oracles progressive schedule_comparison snr_bands",
 )

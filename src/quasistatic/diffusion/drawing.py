@@ -1,6 +1,8 @@
-"""The verbs that draw: sample, guided, encode and decode."""
+"""The verbs that draw: sample, guided, encode, decode and interpolate."""
 
 __all__ = ["Drawing"]
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -10,13 +12,14 @@ from ..sampling import (
     CorrectedGuidance,
     Guidance,
     GuidedDraws,
-    Multistep,
     Stepper,
     Times,
     decode,
     encode,
+    interpolate,
     sample,
 )
+from ..training.callbacks import Callback
 from .chain import Chain
 
 
@@ -32,6 +35,8 @@ class Drawing(Chain):
         given: object = None,
         guidance: Guidance | CorrectedGuidance | None = None,
         stepper: Stepper | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
     ) -> Tensor:
         """n draws from the model, or from p(x | y) with `given`.
 
@@ -50,6 +55,9 @@ class Drawing(Chain):
                 p(x | y)^(1 + w) p(x)^(-w) / Z by weighted walks, see :meth:`guided`.
             stepper: how a walk goes from x_t to x_s, by default `Ancestral()`, which draws from the
                 law that `score` bounds.
+            callbacks: functions of :class:`.Progress`, called a few times a second and at the end.
+            progress: whether to show a progress bar, after a second; by default on a terminal and
+                in a notebook.
 
         Returns:
             Raw data with shape (n, *).
@@ -70,7 +78,7 @@ class Drawing(Chain):
             kinds = Guidance, CorrectedGuidance
             instance_of("guidance", guidance, kinds, f"Guidance({weight})")
             model = guidance.applied(model)
-        return sample(model, n, times, rng, stepper)
+        return sample(model, n, times, rng, stepper, callbacks, progress)
 
     def guided(
         self,
@@ -105,7 +113,7 @@ class Drawing(Chain):
         rng: Rng = None,
         *,
         given: object = None,
-        stepper: Multistep | None = None,
+        stepper: Stepper | None = None,
         tolerance: float = 1e-5,
     ) -> Tensor:
         """The noise that the probability flow carries to x: the inverse of :meth:`decode`.
@@ -134,7 +142,7 @@ class Drawing(Chain):
         times: Times = None,
         *,
         given: object = None,
-        stepper: Multistep | None = None,
+        stepper: Stepper | None = None,
     ) -> Tensor:
         """Where the probability flow carries noise, as raw data: the same for the same noise.
 
@@ -143,9 +151,46 @@ class Drawing(Chain):
             times: the times to visit; by default 50, even in log-SNR.
             given: y of p(x | y), for a model with a condition: one value, or one for each example;
                 None (the default) for p(x), or what :meth:`given` gave.
-            stepper: by default `Multistep(2, corrected=False)`.
+            stepper: by default `Multistep(2, corrected=False)`; `FlowMap()` for a distilled model.
 
         Raises:
             TypeError: if the model's kernel has no flow (bits and classes jump).
         """
         return decode(self.given_each(given, len(noise)), noise, times, stepper)
+
+    def interpolate(
+        self,
+        first: object,
+        second: object,
+        n: int = 8,
+        times: Times = None,
+        rng: Rng = None,
+        *,
+        given: object = None,
+        stepper: Stepper | None = None,
+        tolerance: float = 1e-4,
+    ) -> Tensor:
+        """Examples between two: the noises that the probability flow carries to them, mixed on the
+        sphere (DDIM Sec. 5.3), and carried to data again.
+
+        Args:
+            first: raw examples, with shape (N, *).
+            second: as many raw examples, with shape (N, *).
+            n: how many for each pair, with both ends.
+            times: the times to visit; by default 50, even in log-SNR.
+            rng: for spaces whose map is random (`Dequantized`).
+            given: y of p(x | y), for a model with a condition: one value, or one for each pair;
+                None (the default) for p(x), or what :meth:`given` gave.
+            stepper: of the flow, by default `Multistep(2, corrected=False)`. `FlowMap()` decodes by
+                a distilled model's few steps.
+            tolerance: see :meth:`encode`.
+
+        Returns:
+            Raw data with shape (N, n, *); the ends are those given, to within the tolerance.
+
+        Raises:
+            TypeError: if the model's kernel has no flow: a mix of bits is not a bit.
+            ValueError: if the numbers of examples differ, or n < 2.
+        """
+        model = self._for(given, first)
+        return interpolate(model, first, second, n, times, rng, stepper, tolerance)

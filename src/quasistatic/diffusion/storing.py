@@ -3,6 +3,7 @@
 __all__ = ["Storing", "read_config"]
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,9 +91,17 @@ class Storing(Model):
         try:
             space = self.space.resized(sizes)
             description["space"] = serialization.describe(space)
-            description["network"] |= {"shape": list(space.state)}
-            model = type(self).build(description)
-            model.load_state_dict(self.state_dict())
+            resized: Callable[..., nn.Module] | None = getattr(self.network, "resized", None)
+            if resized is not None:
+                network = resized(space.state)
+            else:
+                description["network"] |= {"shape": list(space.state)}
+                network = serialization.build(description["network"], KNOWN)
+                network.load_state_dict(self.network.state_dict())
+            model = type(self).build(description, network)
+            if model.space.module is not None and self.space.module is not None:
+                model.space.module.load_state_dict(self.space.module.state_dict())
+            model.course.load_state_dict(self.course.state_dict())
         except (RuntimeError, ValueError) as error:
             raise TypeError(
                 f"the model cannot be moved to data of shape {tuple(sizes)}: {error}"

@@ -21,6 +21,8 @@ from sklearn.utils.validation import (
 )
 
 from .._utils import files, serialization
+from .._utils.limits import MOST_COLUMNS, too_many_columns
+from .._utils.row_errors import RowError
 from .._utils.validation import instance_of
 from ..diffusion import KNOWN, Diffusion
 from ..recipes.locations import naming_damage
@@ -41,8 +43,6 @@ from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of,
 
 FORMAT = 2
 
-WIDEST = 2000
-"""The largest number of columns that are modelled together: a law holds their covariances."""
 
 NO_ATOMS = "no number is repeated far more often than those near it, and all lie on one lattice"
 """What the summary tells of a column in which atoms were asked for and none were found."""
@@ -50,6 +50,10 @@ NO_ATOMS = "no number is repeated far more often than those near it, and all lie
 DIGITS = 9
 """Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
 rows have equal scores."""
+
+UNSURE = 1e-12
+"""How near to the middle between two neighbouring decimals a score is computed again from its row
+alone, in nats and relative to a score above 10. Other rows of a batch change it by less."""
 
 FITTED: dict[str, type[Fitted]] = {
     each.__name__: each for each in (FittedLaw, FittedLevels, FittedAtoms)
@@ -199,15 +203,15 @@ class TableEstimator(BaseEstimator):
                 )
         return [found[series.name] for series in frame.columns]
 
-    def surveyed(self, X: Any) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    def surveyed(self, X: Any) -> tuple[dict[str, tuple[str, str]], list[ValueError]]:
         """Describes the columns of a table, also where some of them cannot be modelled.
 
         Args:
             X: a table, as for :meth:`fit`.
 
         Returns:
-            The type and the values of each column that can be modelled, as text, by name; and a
-            sentence for each other column.
+            The type and the values of each column that can be modelled, as text, by name; and an
+            error that says why for each other column.
         """
         frame = self._modelled(self._frame(X))
         columns, wrong = infer_columns(frame.columns, types_of(frame, self.types))
@@ -247,6 +251,16 @@ class TableEstimator(BaseEstimator):
         check_is_fitted(self)
         x = self._rows(X, strict=True)
         return self.fitted_.rows_of_model(x)
+
+    def numbers_with_unknowns(self, X: Any) -> np.ndarray:
+        """Like :meth:`numbers` for the columns of the table, but a value that its column cannot
+        hold is infinite, and no error.
+
+        Args:
+            X: a table with the columns of the fitted one.
+        """
+        check_is_fitted(self)
+        return self._rows(X)
 
     def rows(self, numbers: np.ndarray) -> Any:
         """Converts numbers of :attr:`model_` back to a table; the inverse of :meth:`numbers`.
@@ -300,12 +314,8 @@ class TableEstimator(BaseEstimator):
 
     def _roles(self, frame: Frame) -> Roles:
         """Which columns are modelled; the others identify rows, or are left out."""
-        if len(frame.columns) > WIDEST:
-            raise ValueError(
-                f"the table has {len(frame.columns):,} columns, and {WIDEST:,} are modelled at "
-                "most: leave some out, transpose the table if its rows are the columns, or reduce "
-                "the columns first"
-            )
+        if len(frame.columns) > MOST_COLUMNS:
+            raise too_many_columns("the table", len(frame.columns))
         if self.identity is None:
             return Roles.infer(frame, modelled=dict(self.types or {}))
         names = [each.name for each in frame.columns]
@@ -447,12 +457,14 @@ def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> n
     found = np.full(len(x), -np.inf)
     if possible.any():
         rows = np.where(odd, np.nan, x)[possible]
-        found[possible] = fitted.log_prob(rows, evaluations, seed)
+        found[possible] = _settled(fitted, rows, evaluations, seed)
     if np.isnan(found).any():
         row = int(np.isnan(found).argmax())
-        raise ValueError(
-            f"row {row} has no score: its log-density is NaN. Its values may be beyond what a "
-            "float64 can square; rescale the table, or leave the row out"
+        raise RowError(
+            "the log-density is NaN",
+            row,
+            ": its values may be beyond what a float64 can square; rescale the table, or leave the "
+            "row out",
         )
     with np.errstate(divide="ignore"):
         for k, unseen in enumerate(unseen_of):
@@ -460,6 +472,19 @@ def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> n
             found = found + np.where(odd[:, k], np.log(unseen), 0.0)
             found = found + np.where(there, np.log1p(-unseen), 0.0)
     return np.round(found, DIGITS)
+
+
+def _settled(fitted: Fitted, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
+    """log p of rows (N, C), which rounds to the same decimals whatever rows are beside each."""
+    found = fitted.log_prob(rows, evaluations, seed)
+    scaled = found * 10.0**DIGITS
+    with np.errstate(invalid="ignore"):
+        off = np.abs(scaled - np.floor(scaled) - 0.5)
+        unsure = off < UNSURE * 10.0**DIGITS * np.maximum(np.abs(found) / 10, 1.0)
+    if len(rows) > 1:
+        for row in np.flatnonzero(unsure):
+            found[row] = fitted.log_prob(rows[row : row + 1].copy(), evaluations, seed)[0]
+    return found
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -46,20 +46,27 @@ class Expected:
     clock: str = ""
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, decimal: str = ".") -> str:
+        """For a reader, with a decimal mark."""
         if self.classes and not self.intervals:
             shown = [f"{name} ({_percent(p)})" for name, p in self.classes[:MOST_CLASSES]]
             more = ["..."] if len(self.classes) > MOST_CLASSES else []
             return " or ".join(shown + more)
         shown = [f"{name} ({_percent(p)})" for name, p in self.classes[:MOST_CLASSES]]
-        shown += [self._interval(low, high) for low, high in self.intervals[:MOST_INTERVALS]]
+        shown += [
+            self._interval(low, high, decimal) for low, high in self.intervals[:MOST_INTERVALS]
+        ]
         more = ["..."] if len(self.intervals) > MOST_INTERVALS else []
         return " or ".join(shown + more) or "unknown"
 
-    def _interval(self, low: float, high: float) -> str:
+    def _interval(self, low: float, high: float, decimal: str) -> str:
         if self.clock:
             first, last = (Clock.of(self.clock).text(round(end)) for end in (low, high))
         else:
-            first, last = number_text(low, high - low), number_text(high, high - low)
+            ends = number_text(low, high - low), number_text(high, high - low)
+            first, last = (end.replace(".", decimal) for end in ends)
         return first if first == last else f"{first} to {last}"
 
 

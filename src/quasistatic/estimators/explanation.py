@@ -35,8 +35,14 @@ class Reason:
     excess: float
 
     def __str__(self) -> str:
-        value = number_text(self.value) if isinstance(self.value, float) else str(self.value)
-        return f"{self.column} {value}: expected {self.expected}"
+        return self.text()
+
+    def text(self, decimal: str = ".") -> str:
+        """For a reader, with a decimal mark."""
+        value = str(self.value)
+        if isinstance(self.value, float):
+            value = number_text(self.value).replace(".", decimal)
+        return f"{self.column} {value}: expected {self.expected.text(decimal)}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,11 @@ class Explanation:
     reasons: tuple[Reason, ...] = ()
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.reasons))
+        return self.text()
+
+    def text(self, decimal: str = ".") -> str:
+        """For a reader, with a decimal mark."""
+        return "; ".join(reason.text(decimal) for reason in self.reasons)
 
     def __repr__(self) -> str:
         return str(self) or "no observed value"

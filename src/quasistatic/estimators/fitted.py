@@ -13,6 +13,7 @@ import torch
 
 from .._utils.devices import find_device
 from .._utils.naming import counted
+from .._utils.row_errors import RowError
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Mixture
 from ..reporting.console import Display
@@ -226,10 +227,11 @@ class Fitted(abc.ABC):
             if not hidden.any():
                 continue
             if event.values is None or len(event.values) != 1:
-                raise ValueError(
-                    f"row {int(hidden.argmax())} has no value of column {event.name!r}, of which "
-                    "several are given, and the network's density of them together is not known: "
-                    "give rows with a value there"
+                raise RowError(
+                    f"column {event.name!r} has no value",
+                    int(hidden.argmax()),
+                    ", and several are given: the network's density of them together is not known; "
+                    "give rows with a value there",
                 )
             filled[hidden, event.index] = event.values[0]
         found = self.log_prob(filled, evaluations, seed)

@@ -159,14 +159,22 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
                 low[:, k] = high[:, k] = np.nan
         return Filled(self._as_user_has(out, X), low, high)
 
-    def copies(self, X: Any, draws: int, done: Callable[[int], None] | None = None) -> list[Any]:
+    def copies(
+        self,
+        X: Any,
+        draws: int,
+        done: Callable[[int], None] | None = None,
+        distinct: bool = True,
+    ) -> list[Any]:
         """Completed copies of a table, for multiple imputation: each hole is filled with a single
-        draw, another one in each copy. Equal rows get different draws.
+        draw, another one in each copy.
 
         Args:
             X: a table with the columns of the fitted one.
             draws: how many copies to make.
             done: is called with the number of rows with holes that are done.
+            distinct: whether equal rows get different draws. If not, the draws of a row do not
+                depend on the other rows, unless `draws` is 1.
 
         Returns:
             Tables of the same type as X.
@@ -177,7 +185,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         found = np.repeat(x[None], draws, 0)
         if len(holed):
             by_network = self.fitted_.fills_by_network(self.method, mean=False)
-            drawn = self._drawn(x[holed], draws, by_network, distinct=True, done=done)
+            drawn = self._drawn(x[holed], draws, by_network, distinct=distinct, done=done)
             found[:, holed] = drawn.transpose(1, 0, 2)
         return [self._as_user_has(each, X) for each in found]
 

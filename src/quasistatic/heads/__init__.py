@@ -22,6 +22,7 @@ __all__ = [
     "Mean",
     "Natural",
     "Noise",
+    "Preconditioned",
     "ProductHead",
     "Regression",
     "Spread",
@@ -32,7 +33,7 @@ __all__ = [
 from .classes import Classes
 from .corrected import Corrected, CorrectedClasses, Correcting
 from .corrected_levels import CorrectedLevels
-from .estimates import Clean, Noise, Velocity
+from .estimates import Clean, Noise, Preconditioned, Velocity
 from .head import DenoisingHead, Head, Regression, WithVariance
 from .levels import Levels
 from .product import ProductHead

@@ -1,6 +1,6 @@
 """Heads that predict x_0, with a variance about the prediction."""
 
-__all__ = ["Clean", "EstimateHead", "Noise", "Velocity"]
+__all__ = ["Clean", "EstimateHead", "Noise", "Preconditioned", "Velocity"]
 
 import abc
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from .._utils.validation import number_within
 from ..distributions import Family, Gaussian
 from ..kernels import Kernel, SignalNoise
 from ..spaces import Space
@@ -120,3 +121,48 @@ class Velocity(_ScaleHead):
     def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
         """v = (signal x_t - x_0) / noise, shape (B, *)."""
         return (kernel.signal(t, x_t) * x_t - x_0) / kernel.noise(t, x_t)
+
+
+@dataclass(frozen=True)
+class Preconditioned(_ScaleHead):
+    r"""The network predicts what the best linear estimate of x_0 leaves, at unit variance, for data
+    of a known deviation d (EDM22 Eq. 7): with V = signal^2 d^2 + noise^2, the variance of x_t,
+
+        x_0 = (signal d^2 / V) x_t + (noise d / sqrt(V)) output.
+
+    With d = 1 the output is that of :class:`Velocity` with the other sign. EDM's networks also see
+    x_t / sqrt(V), see :class:`.NoiseScaled`.
+
+    Args:
+        variance: of the reverse step. Default `FixedSmall()`.
+        deviation: d, the standard deviation of x_0 (sigma_data). Default 0.5.
+
+    Raises:
+        ValueError: if the deviation is not positive.
+    """
+
+    deviation: float = 0.5
+
+    def __post_init__(self) -> None:
+        number_within("deviation", self.deviation, 0, ends="()")
+
+    def bind(self, space: Space, kernel: Kernel) -> Self:
+        require_signal_noise("Preconditioned", kernel)
+        return checked(self, kernel)
+
+    def clean(self, kernel: SignalNoise, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        signal, noise, total = self._scales(kernel, x_t, t)
+        d = self.deviation
+        return signal * d**2 / total * x_t + noise * d / total.sqrt() * output
+
+    def target(self, kernel: SignalNoise, x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """(x_0 V - signal d^2 x_t) / (noise d sqrt(V)), shape (B, *)."""
+        signal, noise, total = self._scales(kernel, x_t, t)
+        # x_0 V - signal d^2 x_t without terms that cancel where the noise is small.
+        rest = noise**2 * x_0 - signal * self.deviation**2 * (x_t - signal * x_0)
+        return rest / (noise * self.deviation * total.sqrt())
+
+    def _scales(self, kernel: SignalNoise, x_t: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        """The signal, the noise and the variance of x_t."""
+        signal, noise = kernel.signal(t, x_t), kernel.noise(t, x_t)
+        return signal, noise, (signal * self.deviation) ** 2 + noise**2

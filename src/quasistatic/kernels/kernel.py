@@ -94,6 +94,19 @@ class Kernel(ShortRepr, abc.ABC):
         represents all."""
         return True
 
+    def evaluation_density(self, ends: Tensor) -> Tensor:
+        """How a bound that takes fewer evaluations than it has terms spreads them over the terms,
+        when nothing was measured.
+
+        Args:
+            ends: the times between which the terms lie, with shape (terms + 1,), rising.
+
+        Returns:
+            Shares that sum to 1, with shape (terms,), in float64; equal ones by default.
+        """
+        terms = len(ends) - 1
+        return torch.full((terms,), 1 / terms, dtype=torch.float64)
+
     @abc.abstractmethod
     def prior(self, like: Tensor) -> Family:
         """The fixed point pi, the law of x_T that a model starts from (SD15 Eq. 1).

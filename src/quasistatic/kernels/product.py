@@ -69,6 +69,9 @@ class ProductKernel(Kernel):
     def homogeneous(self) -> bool:
         return False
 
+    def evaluation_density(self, ends: Tensor) -> Tensor:
+        return torch.stack([part.evaluation_density(ends) for part in self.parts]).mean(0)
+
     def accepts(self, levels: Tensor | None) -> bool:
         return False  # `Table.require` checks the kernel
 

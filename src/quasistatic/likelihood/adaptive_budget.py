@@ -76,9 +76,7 @@ def bound_to(
         raise ValueError(f"a standard error takes at least 2 evaluations to estimate, got {most}")
     wanted = stderr * model.space.dims * math.log(2) * (1.0 if each else len(checked) ** 0.5)
     opening = min(OPENING, most)
-    allocation = Allocation.even(terms)
-    if ends[0] == 0:
-        allocation = Allocation.last_step_apart(terms, opening)
+    allocation = Allocation.default(model, ends, opening)
     score = bound(model, checked, opening, grid, rng, allocation)
     while (reached := _rms(score.noise)) > wanted and score.evaluations + 2 <= most:
         need = math.ceil(score.evaluations * ((reached / wanted) ** 2 * MARGIN - 1))

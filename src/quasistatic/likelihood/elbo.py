@@ -37,13 +37,11 @@ def bound(
         model: the model to score.
         raw: raw data, with shape (N, *).
         evaluations: network evaluations of each example. None sums every term. With fewer
-            evaluations than terms, the terms are drawn evenly along the chain, and the estimate is
-            unbiased.
+            evaluations than terms, some terms are drawn at random, and the estimate is unbiased.
         times: the chain to score, see :meth:`Model.times`; by default all T steps.
         rng: a seed, a generator or None; the same seed repeats the draws.
-        allocation: how evaluations are spread over the terms; by default evenly, with one
-            evaluation of the last step in each example where the network decides it
-            (:meth:`.Allocation.last_step_apart`).
+        allocation: how evaluations are spread over the terms; by default evenly for real values,
+            and more of them near the data for bits and classes (:meth:`.Allocation.default`).
 
     Returns:
         The score, with a standard error from the spread of neighbouring terms; NaN for a single
@@ -57,7 +55,7 @@ def bound(
     checked, grid = model.space.check(raw).to(model.blank(1)), model.times(times)
     ends = term_times(model, grid)
     count = _evaluations(evaluations, len(ends) - 1, allocation)
-    spread = allocation or _default_allocation(ends, count)
+    spread = allocation or Allocation.default(model, ends, count)
     with evaluating(model):
         parts = [
             _bound(part, model.space.encode_weighted(rows, rng), grid, ends, count, spread, rng)
@@ -77,14 +75,6 @@ def bound(
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _default_allocation(ends: Tensor, count: int) -> Allocation:
-    """An evaluation of the last step in each example, if the network decides that step."""
-    terms = len(ends) - 1
-    if ends[0] == 0:
-        return Allocation.last_step_apart(terms, count)
-    return Allocation.even(terms)
 
 
 def _evaluations(asked: int | None, terms: int, allocation: Allocation | None) -> int:

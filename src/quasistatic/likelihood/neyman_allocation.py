@@ -57,16 +57,29 @@ class Allocation:
         return cls(density, torch.zeros_like(density))
 
     @classmethod
-    def last_step_apart(cls, terms: int, evaluations: int) -> "Allocation":
-        """One evaluation for term 0, that of the last step, and the others spread evenly over the
-        other terms. The term of the last step of bits and classes is rarely large and then very
-        large: drawn with a weight, it makes an estimate skewed, and its interval too short."""
+    def default(cls, model: Model, ends: Tensor, evaluations: int) -> "Allocation":
+        """The allocation when nothing was measured: as the kernel says
+        (:meth:`.Kernel.evaluation_density`), with the last step apart where the network decides
+        it; even for the full sum, or for one evaluation."""
+        terms = len(ends) - 1
         if not 1 < evaluations < terms:
             return cls.even(terms)
-        rest = (1 - 1 / evaluations) / (terms - 1)
-        density = torch.full((terms,), rest, dtype=torch.float64)
-        density[0] = 1 / evaluations
+        density = model.kernel.evaluation_density(ends)
+        if ends[0] == 0:
+            return cls.last_step_apart(density, evaluations)
         return cls(density, torch.zeros_like(density))
+
+    @classmethod
+    def last_step_apart(cls, density: Tensor, evaluations: int) -> "Allocation":
+        """A whole number of evaluations for term 0, that of the last step, about as many as the
+        density says: one, or pairs of them. The term of the last step of bits and classes is rarely
+        large and then very large: drawn with a weight, it makes an estimate skewed, and its
+        interval too short. A pair measures its own spread."""
+        wanted = density[0].item() * evaluations
+        whole = 1 if wanted < 1.5 else min(2 * round(wanted / 2), evaluations - 1)
+        others = density[1:] / density[1:].sum() * (1 - whole / evaluations)
+        apart = torch.cat([density.new_full((1,), whole / evaluations), others])
+        return cls(apart, torch.zeros_like(apart))
 
     @cached_property
     def _ends(self) -> Tensor:

@@ -31,6 +31,8 @@ class Sandwich:
         upper: with shape (n,), in nats; its mean is at least that of log p.
         dims: the number of values in an example.
         evaluations: network evaluations spent on each example.
+        log_weights: of the paths from the data to noise, with shape (n, paths), in nats.
+        own: the log-weight of the path by which each example was drawn, with shape (n,), in nats.
     """
 
     drawn: Tensor
@@ -38,6 +40,8 @@ class Sandwich:
     upper: Tensor
     dims: int
     evaluations: int
+    log_weights: Tensor
+    own: Tensor
 
     @property
     def gap(self) -> Tensor:
@@ -94,14 +98,14 @@ def sandwich(
             _sandwich(part, len(rows), paths, grid, rng)
             for part, rows in model.chunks(torch.empty(n), paths)
         ]
-    drawn, lower, upper = (torch.cat(each) for each in zip(*pieces, strict=True))
+    drawn, lower, upper, forward, own = (torch.cat(each) for each in zip(*pieces, strict=True))
     evaluations = (paths + 1) * count_terms(model, grid)
-    return Sandwich(drawn, lower, upper, model.space.dims, evaluations)
+    return Sandwich(drawn, lower, upper, model.space.dims, evaluations, forward, own)
 
 
 def _sandwich(
     model: Model, n: int, paths: int, times: Tensor, rng: torch.Generator | None
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     raw, x_0, own = reverse_weight(model, n, times, rng)
     encoded = model.space.encode_again(
         raw.repeat_interleave(paths, 0), x_0.repeat_interleave(paths, 0), rng
@@ -111,4 +115,4 @@ def _sandwich(
     # In the upper estimate, the path by which x_0 was drawn takes the place of one of the others.
     with_own = torch.cat([own.log[:, None], log_weights[:, 1:]], 1)
     lower, upper = (each.logsumexp(1) - math.log(paths) for each in (log_weights, with_own))
-    return raw, lower, upper
+    return raw, lower, upper, log_weights, own.log

@@ -7,9 +7,11 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "DiffusersDiT",
     "DiffusersUNet",
     "FlowMapNetwork",
     "Multiscale",
+    "NoiseScaled",
     "Padded",
     "ResidualDenoiser",
     "SpectralDenoiser",
@@ -19,11 +21,13 @@ __all__ = [
 
 from .autoencoder import Autoencoder
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .diffusers_dit import DiffusersDiT
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT
 from .flow_map import FlowMapNetwork
 from .mlp import MLP
 from .multiscale import Multiscale
+from .noise_scaled import NoiseScaled
 from .padded import Padded
 from .rbf import RBF
 from .spectral import PerClassDenoiser, SpectralDenoiser, SpectralResidual

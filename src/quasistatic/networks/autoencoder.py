@@ -99,6 +99,11 @@ class Autoencoder(nn.Module):
         """The shape of the latents of one example, (channels, *sides / down)."""
         return (self.channels, *(size // self.down for size in self.grid.sizes))
 
+    def mean_of_patch(self, each: Tensor) -> Tensor:
+        """The mean over each patch of numbers (B, *shape), shape (B, *latent_shape)."""
+        mean = self.grid.gather(each).mean(1, keepdim=True)
+        return mean.expand(len(each), *self.latent_shape)
+
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of the latents given x.
 
@@ -128,13 +133,15 @@ class Autoencoder(nn.Module):
         return location, _limited(log_scale)
 
     @torch.no_grad()
-    def start_at(self, x: Tensor, floor: float = 0.0) -> "Autoencoder":
+    def start_at(self, x: Tensor, floor: float = 0.0, logistic: bool = True) -> "Autoencoder":
         """Sets the linear maps to probabilistic principal components of the patches of some data,
         the most likely linear autoencoder of them with standard normal latents.
 
         Args:
             x: data as the encoder sees them, shape (N, *shape).
             floor: the least variance of the decoder; that of rounding to levels, for example.
+            logistic: whether the scale that :meth:`decode` gives is that of a logistic, as for
+                levels, and not a standard deviation.
         """
         places = 2 + len(self.grid.sizes)
         patches = self.grid.gather(x.double()).movedim(1, -1).flatten(0, places - 2)
@@ -156,7 +163,8 @@ class Autoencoder(nn.Module):
             torch.cat([back.T, zeros(back.T)]),
             torch.cat([-mean @ back, _unlimited(0.5 * (noise / kept).log())]),
         )
-        log_scale = 0.5 * (noise * 3 / math.pi**2).log().expand_as(mean)
+        square = noise * (3 / math.pi**2 if logistic else 1.0)
+        log_scale = 0.5 * square.log().expand_as(mean)
         # The network's outputs for a value, then for its scale: channels in this order.
         self._set(
             self.write,
@@ -165,7 +173,7 @@ class Autoencoder(nn.Module):
         )
         return self
 
-    def _set(self, conv: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    def _set(self, conv: Any, weight: Tensor, bias: Tensor) -> None:
         conv.weight.copy_(weight.reshape(conv.weight.shape))
         conv.bias.copy_(bias)
 

@@ -2,6 +2,7 @@
 
 __all__ = ["DiffusersUNet"]
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from .._utils.validation import number_within, whole_number, whole_numbers
 from .given import condition_field
 from .image_layout import Grid
 from .norms import NormSiLU
-from .time import sinusoids_of_steps
+from .time import sinusoids_of, sinusoids_of_steps
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -263,6 +264,8 @@ class DiffusersUNet(nn.Module):
         dropout: the share of hidden channels that training drops. Default 0.
         heads: of attention at every resolution, in place of `head_width`; None for that.
         rescaled: whether the network sees 1000 (t - 1) / T in place of t - 1. Default False.
+        of_noise: whether the time argument is a number that the features are made of, as that of
+            :class:`NoiseScaled`, and not t / T. Default False.
         condition: the classes of a condition, each with an embedding that is added to that of the
             time; 0 for no condition. Default 0.
 
@@ -297,6 +300,7 @@ class DiffusersUNet(nn.Module):
     dropout: float = 0.0
     heads: int | None = None
     rescaled: bool = False
+    of_noise: bool = dataclasses.field(default=False, metadata={"added": True})
     condition: int = condition_field()
 
     def __post_init__(self) -> None:
@@ -408,6 +412,15 @@ class DiffusersUNet(nn.Module):
             inside = width
         return levels
 
+    def _features(self, time: Tensor) -> Tensor:
+        """The features of the time (B,), with shape (B, widths[0]), in float32."""
+        how = self.widths[0], self.cosine_first, self.frequency_shift
+        if self.of_noise:
+            return sinusoids_of(time, *how)
+        return sinusoids_of_steps(
+            time, self.steps, *how, 1000 / self.steps if self.rescaled else 1.0
+        )
+
     @staticmethod
     def _levels(blocks: nn.ModuleList) -> Iterator[_Level]:
         for level in blocks:
@@ -416,14 +429,7 @@ class DiffusersUNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.grid.gather(2 * x - 1 if self.centred else x)
-        features = sinusoids_of_steps(
-            time,
-            self.steps,
-            self.widths[0],
-            self.cosine_first,
-            self.frequency_shift,
-            1000 / self.steps if self.rescaled else 1.0,
-        )
+        features = self._features(time)
         first, second = self.time_embedding["linear_1"], self.time_embedding["linear_2"]
         embedding = second(F.silu(first(features.to(h.dtype))))
         if given is not None:

@@ -66,8 +66,8 @@ class FlowMapNetwork(nn.Module):
             got = getattr(flow_map, name, number)
             if got != number:
                 raise TypeError(
-                    f"the network of a flow map needs {name}={number}, and {type(flow_map).__name__}"
-                    f" was built with {name}={got}"
+                    f"the network of a flow map needs {name}={number}, and "
+                    f"{type(flow_map).__name__} was built with {name}={got}"
                 )
         self.denoiser, self.flow_map = denoiser.requires_grad_(False), flow_map
         self.times = whole_numbers("times", times)
@@ -107,7 +107,8 @@ class FlowMapNetwork(nn.Module):
                 "one of them, or distill the model again"
             )
         every = len(self.times) // count
-        return self.times[every - 1 :: every]
+        found: tuple[int, ...] = self.times[every - 1 :: every]
+        return found
 
     def forward(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         codes = () if given is None else (given,)

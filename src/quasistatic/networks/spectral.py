@@ -3,7 +3,8 @@ r"""A spectral law of pictures and signals as a denoiser, and a network that cor
 __all__ = ["PerClassDenoiser", "SpectralDenoiser", "SpectralResidual"]
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
 import torch
@@ -370,6 +371,32 @@ class SpectralResidual(nn.Module):
                 f"{needed}, got {inner}"
             )
         self.silence()
+
+    def resized(self, shape: Sequence[int]) -> "SpectralResidual":
+        """This network, with its law and its weights, for examples with other sides.
+
+        Args:
+            shape: of x_0; the axes that are no places must be as long as before.
+
+        Raises:
+            TypeError: if the law is one of whole examples, or of several classes.
+            RuntimeError: if the network inside has weights for each place.
+        """
+        shape, axes = tuple(shape), self.axes
+        if not isinstance(self.denoiser, SpectralDenoiser):
+            raise TypeError("a law for each class holds for examples of one size only")
+        law, sides = self.denoiser.law, shape[len(shape) - self.places :]
+        block = law.blocks[0]
+        assert isinstance(block, SpectralBlock)  # as in start_at
+        inner = _inner(self.network)
+        other = replace(inner, shape=(*inner.shape[: len(inner.shape) - self.places], *sides))
+        other.load_state_dict(inner.state_dict())
+        made = SpectralResidual(shape, axes, self.components, self.steps, other, self.leave_out)
+        made.network.load_state_dict(inner.state_dict())  # its last layer was set to zero
+        wide = Mixture(law.log_weight, (block.resized(shape[len(shape) - axes :]),))
+        assert isinstance(made.denoiser, SpectralDenoiser)  # as it was built without classes
+        made.denoiser.start_at(wide, self.denoiser.get_buffer("log_snr"))
+        return made.to(next(self.parameters()))
 
     @property
     def condition(self) -> int:

@@ -1,6 +1,6 @@
 """Features of the time, for networks that share their weights over all steps."""
 
-__all__ = ["fourier_features", "sinusoids", "sinusoids_of_steps"]
+__all__ = ["fourier_features", "sinusoids", "sinusoids_of", "sinusoids_of_steps"]
 
 import math
 
@@ -62,8 +62,22 @@ def sinusoids_of_steps(
     t = time * steps
     whole = t.round()
     t = torch.where((t - whole).abs() < 1e-3, whole, t) - 1
+    return sinusoids_of(t.float() * scale, width, cosine_first, shift)
+
+
+def sinusoids_of(values: Tensor, width: int, cosine_first: bool, shift: float) -> Tensor:
+    """Sines and cosines of numbers as the diffusers library computes them, in float32; see
+    :func:`sinusoids_of_steps`.
+
+    Args:
+        values: shape (B,).
+        width, cosine_first, shift: of :func:`sinusoids_of_steps`.
+
+    Returns:
+        Shape (B, width), in float32.
+    """
     half = width // 2
-    exponent = -math.log(10000) * torch.arange(half, device=time.device, dtype=torch.float32)
-    angle = (t.float() * scale)[:, None] * (exponent / (half - shift)).exp()
+    exponent = -math.log(10000) * torch.arange(half, device=values.device, dtype=torch.float32)
+    angle = values.float()[:, None] * (exponent / (half - shift)).exp()
     pair = (angle.cos(), angle.sin()) if cosine_first else (angle.sin(), angle.cos())
     return torch.nn.functional.pad(torch.cat(pair, 1), (0, width - 2 * half))

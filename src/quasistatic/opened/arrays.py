@@ -10,11 +10,12 @@ import numpy as np
 from .arrays_io import load_array, save_array
 from .coding import CodingVerbs
 from .diagnostics import DiagnosticVerbs
+from .distilling import DistillVerb
 from .inference import InferenceVerbs
 from .trained import Data
 
 
-class ArrayModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
+class ArrayModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
     """An opened model of arrays, which reads and writes .npy files."""
 
     kind: ClassVar[str] = "arrays"

@@ -15,10 +15,11 @@ from .._utils import files
 from ..coding import (
     Codec,
     CompressionReport,
+    Following,
     LayeredCodec,
     compress_array,
     decompress_array,
-    order_of,
+    header_in,
 )
 from ..diffusion import Diffusion
 from ..reporting.answer import Answer
@@ -87,7 +88,9 @@ class CodingVerbs(TrainedModel, abc.ABC):
         chain = self._times(times, path)
         if chain is not None:
             sizes["times"] = chain
-        report = compress_array(Codec(model, **sizes), x, target)
+        with self.display.counting("compress", len(x)) as advance:
+            following = Following(self.display.say, advance)
+            report = compress_array(Codec(model, **sizes), x, target, following)
         keep_names(target, names)
         return coding_answer(target, report)
 
@@ -116,15 +119,17 @@ class CodingVerbs(TrainedModel, abc.ABC):
         path = Path(out or Path(source.name.removesuffix(".qs")).with_suffix(".npy"))
         y = self._given(given, None, True)
         model = self.model if y is None else self.model.given(y)
-        if order_of(source) == "layers":
+        if header_in(source).order == "layers":
             return self._decompress_layers(model, source, path, anyway)
         codec = Codec(model, workers=workers)
-        if path.suffix == ".npy":
-            header = decompress_array(codec, source, path, anyway)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                array = Path(folder) / "array.npy"
-                header = decompress_array(codec, source, array, anyway)
+        with (
+            self.display.counting("decompress", header_in(source).count) as advance,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            following = Following(self.display.say, advance)
+            array = path if path.suffix == ".npy" else Path(folder) / "array.npy"
+            header = decompress_array(codec, source, array, anyway, following, path)
+            if array != path:
                 self.write(path, load_array(array), kept_names(source))
         shape = [header.count, *header.shape]
         line = f"wrote {path}: {tuple(shape)}, {np.dtype(header.dtype)}"

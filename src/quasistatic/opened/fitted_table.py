@@ -86,7 +86,7 @@ class TablePlan:
         )
         return cls(density, frame.select(roles.modelled), reading, roles, style)
 
-    def columns(self) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    def columns(self) -> tuple[dict[str, tuple[str, str]], list[ValueError]]:
         """The type and the values of each column, as text, and why columns cannot be modelled."""
         return self.density.surveyed(self.frame)
 
@@ -263,6 +263,7 @@ class FittedTable:
             missing=own.missing,
             encoding=own.encoding,
             notations=own.notations,
+            left_out=len(self.roles.carried),
         )
         absent = [name for name in self.types if name not in file.names]
         if absent:

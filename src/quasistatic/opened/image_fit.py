@@ -4,6 +4,7 @@ __all__ = ["fit_images"]
 
 import copy
 import json
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,21 +16,32 @@ from .._utils import files, serialization
 from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
-from ..diffusion import read_config
+from ..diffusion import Diffusion, read_config
 from ..recipes.experiments.experiment import Experiment
 from ..recipes.image import megaflops
+from ..recipes.latent import LatentStage
 from ..recipes.locations import naming_damage, result_path
-from ..recipes.own_images import OwnImages
-from ..recipes.runs import train
+from ..recipes.own_images import DOWN, OwnImages
+from ..recipes.runs import TrainedRun, train
 from ..recipes.spectral import Weighed, weighed
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
+from ..training.checkpoints import FIRST_STAGE
 from ..training.config import Fit
 from ..training.fitting import fit
 from .model import seed_of
 
 MINUTES = 10.0
 """Default training time in minutes, if no number of steps is given."""
+
+LARGEST = 96
+"""The longest shorter side of images that are modelled by their pixels by default."""
+
+VALUES = 2**19
+"""Values of the images of a step, at most, where there is an autoencoder."""
+
+LEVEL = 0.05
+"""The level of `outliers` by default."""
 
 BATCH, VALIDATIONS = 32, 10
 """The number of images in each step, and how often the validation images are scored in a run."""
@@ -48,6 +60,8 @@ def fit_images(
     steps: int | None = None,
     calibration: float = 0.1,
     network: Literal["unet", "dit"] = "unet",
+    latent: bool = False,
+    pixels: bool = False,
     dry_run: bool = False,
     device: str = "auto",
     rng: Rng = 0,
@@ -65,6 +79,9 @@ def fit_images(
         steps: gradient steps, in place of minutes.
         calibration: share of the images that is held back, 20 to 400 images.
         network: a U-Net, or a transformer over patches ("dit").
+        latent: train an autoencoder and a chain of its latents. This is the default for grey images
+            and colours whose shorter side is above 96 pixels, if both sides are multiples of 8.
+        pixels: model the pixels themselves, also of large images.
         dry_run: only describe what would be fitted.
         device: where to train: "auto" for a GPU if there is one, or the name of a device.
         rng: a seed, a generator, or None for a random seed.
@@ -73,6 +90,8 @@ def fit_images(
     for name, value in (("minutes", minutes), ("steps", steps)):
         if value is not None and not value > 0:
             raise ValueError(f"--{name} must be positive, got {value}")
+    if latent and pixels:
+        raise ValueError("--latent and --pixels are two ways to model images: give one of them")
     source, seed, display = Path(data), seed_of(rng), display or Display(quiet=True)
     recipe = OwnImages(
         path=str(source.resolve()),
@@ -86,6 +105,7 @@ def fit_images(
     images = recipe.read()
     if mode is None and source.is_dir() and (bits := images.bits()) is not None:
         recipe, images = replace(recipe, mode="1"), bits
+    recipe = replace(recipe, latent=latent or (not pixels and suits_latents(images)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         experiment = recipe.experiment(images)
@@ -97,6 +117,20 @@ def fit_images(
     how = _begun(folder) if steps is None else None
     if how is not None:
         display.say(f"resumes the run in {folder}, of {how.steps} steps")
+    stage = experiment.first
+    if stage is not None:
+        recipe, how = _two_stages(
+            recipe,
+            stage,
+            how,
+            _begun(folder / FIRST_STAGE),
+            minutes,
+            steps,
+            experiment,
+            device,
+            display,
+        )
+        experiment = replace(experiment, first=replace(stage, fit=recipe.coder))
     how = how or _settings(recipe.fit, minutes, steps, experiment, device, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
     began = time.process_time()
@@ -109,15 +143,77 @@ def fit_images(
         f"{best:.4f} bits per dimension of validation images"
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
-    if experiment.law is None:
+    if stage is not None:
+        found = _against_law(Diffusion.load(folder), experiment, (0.0, took), folder, how)
+        records = TrainedRun(folder / FIRST_STAGE, stage.model, None).metrics
+        coder = min(record["valid_bits_per_dim"] for record in records)
+        facts |= {"autoencoder_bits_per_dim": coder}
+        lines = [line, f"autoencoder: {coder:.2f} bits per dimension with standard normal latents"]
+        lines += [f"law of the latents: {found.law:.2f}; network: {found.network:.2f}"]
+        lines[-1] += "" if found.kept else ", so it is left out"
+    elif experiment.law is None:
         return Answer(facts, [line])
-    found = _against_law(experiment, folder, how.evaluations, took)
+    else:
+        times = (experiment.law.seconds, took)
+        found = _against_law(experiment.model, experiment, times, folder, how)
+        if not found.kept:
+            line = (
+                f"wrote {folder}: the spectral law without a network; {found.law:.4f} bits per "
+                "dimension of validation images"
+            )
+        lines = [line, str(found)]
     facts |= {"law_bits_per_dim": found.law, "network_bits_per_dim": found.network}
     facts["network_kept"] = found.kept
-    return Answer(facts, [line, str(found)])
+    return Answer(facts, lines)
 
 
-def _against_law(experiment: Experiment, folder: Path, evaluations: int, took: float) -> Weighed:
+def suits_latents(images: Images) -> bool:
+    """Whether images are modelled by the latents of an autoencoder by default."""
+    sides = images.array.shape[-2:]
+    return images.levels > 2 and min(sides) > LARGEST and not any(side % DOWN for side in sides)
+
+
+def _two_stages(
+    recipe: OwnImages,
+    stage: LatentStage,
+    how: Fit | None,
+    coder: Fit | None,
+    minutes: float | None,
+    steps: int | None,
+    experiment: Experiment,
+    device: str,
+    display: Display,
+) -> tuple[OwnImages, Fit]:
+    """The recipe with the settings of the autoencoder, and the settings of the chain: half of the
+    minutes for each, or the same number of steps for both. Stages that were begun keep `coder` and
+    `how`."""
+    space = stage.model.space
+    display.say(
+        f"latents of {'x'.join(map(str, space.state))} by an autoencoder, which is trained first: "
+        f"the sides of the images are {DOWN} times longer"
+    )
+    batch = max(2, min(BATCH, VALUES // space.dims))
+    half = None if minutes is None and steps is not None else (minutes or MINUTES) / 2
+    if coder is None:
+        first = replace(experiment, model=stage.model, objective=stage.objective, first=None)
+        coder = replace(recipe.coder, batch=batch, seed=recipe.fit.seed)
+        coder = _settings(coder, half, steps, first, device, display)
+        coder = replace(coder, evaluations=1, patience=0)
+    if how is not None:
+        return replace(recipe, coder=coder), how
+    made, law = stage.second(copy.deepcopy(stage.model))
+    second = replace(experiment, model=made, law=law, first=None)
+    how = _settings(replace(recipe.fit, batch=batch), half, steps, second, device, display)
+    return replace(recipe, coder=coder), how
+
+
+def _against_law(
+    model: Diffusion,
+    experiment: Experiment,
+    seconds: tuple[float, float],
+    folder: Path,
+    how: Fit,
+) -> Weighed:
     """Weighs the trained network against the law, on the validation images, once; the weights of
     one that does not win are set to zero in the folder too."""
     path = result_path(folder, "law.json")
@@ -125,9 +221,7 @@ def _against_law(experiment: Experiment, folder: Path, evaluations: int, took: f
         with naming_damage(path, "delete it, and it is measured again"):
             stored = json.loads(path.read_text(encoding="utf-8"))
             return Weighed(**stored | {"seconds": tuple(stored["seconds"])})
-    assert experiment.law is not None
-    model, seconds = experiment.model, (experiment.law.seconds, took)
-    found = weighed(model, experiment.data.valid, evaluations, seconds=seconds)
+    found = weighed(model, experiment.data.valid, how.evaluations, seconds=seconds)
     if not found.kept:
         weights = folder / "model.safetensors"
         files.save_tensors(weights, model.state_dict(), files.load_tensors(weights)[1])
@@ -138,9 +232,12 @@ def _against_law(experiment: Experiment, folder: Path, evaluations: int, took: f
 def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
     """What the images are, and which model would be fitted."""
     model, data = experiment.model, experiment.data
+    least = 1 / (len(data.test) + 1)
     weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
     parts = {"train": len(data.train), "valid": len(data.valid), "held back": len(data.test)}
     rows = [("run", str(folder)), *((name, str(count)) for name, count in parts.items())]
+    if LEVEL < least < 1:
+        rows.append(("outliers", f"need --level {math.ceil(100 * least) / 100:g} or more images"))
     names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
     rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
     rows += [("MFLOP an image", f"{cost:,.0f}")]
@@ -201,6 +298,7 @@ def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, loo
     run = fit(
         copy.deepcopy(experiment.model),
         experiment.data.train,
+        objective=experiment.objective,
         settings=probe,
         device=device,
         progress=False,

@@ -2,6 +2,7 @@
 
 __all__ = ["ImageModel"]
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from .._utils import files
 from .._utils.randomness import Rng
 from ..data.image_format import ImageFormat
 from ..diagnostics.anomalies import AnomalyDetector
+from ..distributions import FiniteSupport
 from ..reporting.answer import Answer
 from ..sampling import SMC
 from ..training.train_state import Progress
 from .arrays_io import load_array, save_array, write_csv
 from .coding import CodingVerbs
 from .diagnostics import DiagnosticVerbs
+from .distilling import DistillVerb
 from .inference import InferenceVerbs
 from .trained import Data, as_path
 
@@ -32,7 +35,7 @@ DRAWS = 4
 noise, so few are enough."""
 
 
-class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
+class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
     """An opened model of images, which reads folders and arrays of them, and writes both."""
 
     kind: ClassVar[str] = "images"
@@ -41,11 +44,14 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
     def format(self) -> ImageFormat:
         """How its images look, and how files are converted to them."""
         space, recipe = self.model.space, self.run.recipe
-        levels = space.levels
-        if levels is None:
+        try:
+            support = space.support
+        except TypeError:  # dequantised
+            support = None
+        if not isinstance(support, FiniteSupport):
             raise ValueError(f"{self.folder} is no run of images: its data have no levels")
         size, mode = (None, None) if recipe is None else recipe.reading
-        return ImageFormat(tuple(space.shape), len(levels), size, mode)
+        return ImageFormat(tuple(space.shape), len(support.values), size, mode)
 
     def read(self, data: Data, exact: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
         source = as_path(data)
@@ -111,8 +117,9 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
         x, names = self.read(data)
         with self.run.threads():
-            found = self._detector().score(np.asarray(x))
-        strange = found.strange(level)
+            found = self.detector().score(np.asarray(x))
+        few = level < found.least_level
+        strange = found.p_values <= (0.0 if few else level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
         columns_of = zip(names, *columns, strict=True)
         rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in columns_of]
@@ -124,8 +131,16 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
             "is how much more than expected the coarse shapes of an image cost (-log p itself "
             "would rank simple images as ordinary)"
         )
+        lines = [line]
+        if few:
+            enough = math.ceil(100 * found.least_level) / 100
+            lines.append(
+                f"{found.calibrated_on} held-back images call nothing an outlier at level "
+                f"{level:g}: rank by `p_value`, use --level {enough:g} or more, or fit to more "
+                "images"
+            )
         facts = {"outliers": str(path), "found": int(strange.sum()), "rows": len(x)}
-        return Answer(facts, [line], found)
+        return Answer(facts, lines, found)
 
     def _filled(
         self,
@@ -154,7 +169,7 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs):
                 show(Progress(done, len(rows), {}, left))
         return filled
 
-    def _detector(self) -> AnomalyDetector:
+    def detector(self) -> AnomalyDetector:
         """Measures ordinary images once, and keeps the result: the validation images give the
         expected costs, and the held-back images the p-values."""
         path = self.result("detector.safetensors")

@@ -10,10 +10,21 @@ from typing import Any, Literal
 import numpy as np
 
 from .._utils.randomness import Rng
-from ..likelihood import Flow, Importance, Score
+from ..likelihood import Flow, FlowMapDensity, Importance, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
-from ..sampling import DDIM, SMC, Ancestral, DPMSolver, Guidance, Heun, Stepper, Times, UniPC
+from ..sampling import (
+    DDIM,
+    SMC,
+    Ancestral,
+    DPMSolver,
+    FlowMap,
+    Guidance,
+    Heun,
+    Stepper,
+    Times,
+    UniPC,
+)
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
@@ -27,6 +38,7 @@ _STEPPERS: dict[str, Stepper] = {
     "dpm": DPMSolver(2),
     "unipc": UniPC(2),
     "heun": Heun(),
+    "flow-map": FlowMap(),
 }
 
 
@@ -37,7 +49,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         self,
         n: int = 16,
         *,
-        stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] = "ancestral",
+        stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun", "flow-map"] = "ancestral",
         steps: int | None = None,
         times: int | None = None,
         path: int | None = None,
@@ -69,14 +81,15 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         if steps is None:
             listed = self._times(times, path)
             chain = self.model.times(listed) if isinstance(listed, int) else listed
-        with self.run.threads():
+        with self.run.threads(), self.display.progress("sample") as show:
             drawn = self.model.sample(
                 n,
                 chain,
                 self._generator(rng),
                 given=self._given(given, n),
-                guidance=None if guidance is None else Guidance(guidance),
+                guidance=_guidance(guidance, given),
                 stepper=_STEPPERS[stepper],
+                callbacks=[show],
             )
         values = drawn.cpu().numpy()
         where = self.write(out or self.result("samples.npy"), values)
@@ -92,7 +105,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         *,
         evaluations: int | Literal["all"] | None = None,
         stderr: float | None = None,
-        method: Literal["bound", "importance", "flow"] = "bound",
+        method: Literal["bound", "importance", "flow", "flow-map"] = "bound",
         paths: int = 16,
         times: int | None = None,
         path: int | None = None,
@@ -108,7 +121,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 time step. With `stderr`, the most that may be spent.
             stderr: the standard error of the mean to reach, in bits per dimension.
             method: "bound" from below, "importance" for a tighter bound by weighted paths, or
-                "flow" for the probability flow.
+                "flow" for the probability flow, or "flow-map" for the map of a distilled run.
             paths: paths of importance weighting for each example.
             times: evenly spread time steps of the chain; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
@@ -124,7 +137,11 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             name = "evaluations" if stderr is None else "most"
             budget[name] = None if evaluations == "all" else evaluations
         if method != "bound":
-            budget["method"] = {"importance": Importance(paths), "flow": Flow()}[method]
+            budget["method"] = {
+                "importance": Importance(paths),
+                "flow": Flow(),
+                "flow-map": FlowMapDensity(),
+            }[method]
         with self.run.threads():
             y = self._given(given, len(x), data is None)
             score = self.model.score(
@@ -247,3 +264,19 @@ def _means(score: Score, shown: list[object]) -> dict[str, Any]:
     shown.append(TextTable(f"{len(score.nats)} examples", ("unit", "mean", "s.e."), rows))
     facts: dict[str, Any] = {name: v.mean().item() for name, v in each.items()}
     return facts | {"examples": len(score.nats), "evaluations": score.evaluations}
+
+
+def _guidance(weight: float | None, given: Sequence[str]) -> Guidance | None:
+    """The guidance towards what is given.
+
+    Raises:
+        ValueError: if nothing is given.
+    """
+    if weight is None:
+        return None
+    if not given:
+        raise ValueError(
+            "--guidance leads the draws towards what --given says: give both, as --given 3 "
+            f"--guidance {weight:g}"
+        )
+    return Guidance(weight)

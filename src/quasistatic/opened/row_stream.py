@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from .._utils.row_errors import RowError
 from .._utils.unfinished_work import UnfinishedWork
 from ..data.table_files import Style, write_table
 from ..reporting.console import Display
@@ -77,7 +78,10 @@ class RowStream:
                     found = pl.read_parquet(path)
                     advance(min(self.rows, self.total))
                 else:
-                    found = answer(piece, count, advance)
+                    try:
+                        found = answer(piece, count, advance)
+                    except RowError as error:
+                        raise error.in_row(count + error.index + 1) from None
                     if path is not None:
                         write_table(path, [found])
                 count += len(piece)
@@ -100,6 +104,7 @@ class RowStream:
         """The finished pieces of the same work; None if there is one piece, or no target."""
         if self.target is None:
             return None
+        UnfinishedWork.sweep(self.target)
         plan: dict[str, Any] = {"verb": self.verb, "rows": self.rows, **self.plan}
         if self.source is not None:
             status = self.source.stat()

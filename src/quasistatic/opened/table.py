@@ -2,7 +2,7 @@
 
 __all__ = ["TableModel"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,9 +16,10 @@ from ..reporting.answer import Answer
 from ..reporting.console import Display
 from ..reporting.html import Section
 from .coding import coding_answer
-from .fitted_table import PIECE, FittedTable
+from .fitted_table import PIECE, FittedTable, model_stamp
 from .given import columns_given
 from .model import placed, seed_of
+from .row_stream import RowStream
 from .table_coding import compress_table, decompress_table
 from .table_report import table_sections
 from .table_rows import RowVerbs
@@ -76,18 +77,18 @@ class TableModel(RowVerbs):
         if n < 1:
             raise ValueError(f"--n is the number of rows to draw, 1 or more, got {n}")
         seed = seed_of(rng)
-        sizes = (min(PIECE, n - start) for start in range(0, n, PIECE))
         columns = self._given(given)
         evidence = self.table.density.log_evidence(columns) if columns else None
         path = Path(out or self.result("samples.csv"))
-        with self.display.counting("sample", n) as advance:
+        plan = {"model": model_stamp(self.folder), "options": [n, seed, list(given)]}
+        stream = RowStream("sample", None, path, PIECE, n, plan, self.display, self.table.style)
 
-            def drawn() -> Iterator[pl.DataFrame]:
-                for number, size in enumerate(sizes):
-                    yield self.table.draw(size, seed + number, columns)
-                    advance(size)
+        def draw(rows: range, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
+            found = self.table.draw(len(rows), seed + first // PIECE, columns)
+            advance(len(rows))
+            return found
 
-            self.write(path, drawn())
+        stream.run((range(n)[start : start + PIECE] for start in range(0, n, PIECE)), draw)
         width = len(self.table.types)
         facts: dict[str, Any] = {"samples": str(path), "shape": [n, width]}
         lines = [f"wrote {path}: {n} rows of {width} columns"]
@@ -136,7 +137,9 @@ class TableModel(RowVerbs):
         if times is not None:
             sizes["times"] = times
         codec = Codec(self.table.model, verify=verify, portable=portable, **sizes)
-        return coding_answer(target, compress_table(self.table, codec, source, target))
+        return coding_answer(
+            target, compress_table(self.table, codec, source, target, self.display)
+        )
 
     def decompress(
         self,
@@ -160,7 +163,7 @@ class TableModel(RowVerbs):
         source = Path(file)
         path = Path(out or source.name.removesuffix(".qs"))
         codec = Codec(self.table.model, workers=workers)
-        header = decompress_table(self.table, codec, source, path, anyway)
+        header = decompress_table(self.table, codec, source, path, anyway, self.display)
         shape = [header.count, len(self.table.types)]
         return Answer(
             {"out": str(path), "shape": shape},

@@ -13,59 +13,91 @@ import numpy as np
 import polars as pl
 
 from .._utils import files
-from ..coding import Codec, CompressionReport, Header, StreamError, compress_array
+from .._utils.row_errors import RowError
+from ..coding import (
+    Codec,
+    CompressionReport,
+    Following,
+    Header,
+    StreamError,
+    blocks_read,
+    compress_array,
+    header_in,
+)
 from ..data.table_files import write_table
+from ..reporting.console import Display
 from .fitted_table import PIECE, FittedTable
 
 
-def compress_table(table: FittedTable, codec: Codec, data: Path, target: Path) -> CompressionReport:
+def compress_table(
+    table: FittedTable, codec: Codec, data: Path, target: Path, display: Display | None = None
+) -> CompressionReport:
     """Compresses a table in a file. The stream keeps the names and types of columns and the values,
-    and not how the file spells them. The memory does not grow with the number of rows.
+    and not how the file spells them. The memory does not grow with the number of rows. If it is
+    stopped, the same call goes on after the last finished block.
 
     Args:
         table: the fitted table.
         codec: the codec of the table's model.
         data: the file to read.
         target: the stream to write.
+        display: where progress is shown; None shows nothing.
 
     Raises:
         ValueError: if the model does not know a row, or a row would come back changed.
     """
+    display = display or Display(quiet=True)
     with tempfile.TemporaryFile() as numbers, _Beside(target) as beside:
-        rows, width = 0, 0
-        for whole in table.file(data).pieces(PIECE):
-            beside.keep(whole, table.types)
-            array = _coded(table, table.fitted(whole), rows, data)
-            rows, width = rows + len(array), array.shape[1]
-            numbers.write(array.astype("<f8").tobytes())
+        rows, width, file = 0, 0, table.file(data)
+        with display.counting("read", file.rows) as advance:
+            for whole in file.pieces(PIECE):
+                beside.keep(whole, table.types)
+                array = _coded(table, table.fitted(whole), rows, data)
+                rows, width = rows + len(array), array.shape[1]
+                numbers.write(array.astype("<f8").tobytes())
+                advance(len(array))
         numbers.flush()
         source: Any = numbers  # NumPy takes an open file, which its types do not say
         mapped = np.memmap(source, "<f8", mode="r", shape=(rows, width))
-        return compress_array(codec, mapped, target)
+        with display.counting("compress", rows) as advance:
+            return compress_array(codec, mapped, target, Following(display.say, advance))
 
 
 def _coded(table: FittedTable, piece: pl.DataFrame, first: int, data: Path) -> np.ndarray:
     """Rows as numbers of the model. Raises ValueError if it has no code for them."""
-    array = table.numbers(piece)
+    try:
+        array = table.numbers(piece)
+    except RowError as error:
+        raise error.in_row(first + error.index + 1) from None
     holes = np.flatnonzero(np.isnan(array).any(1))
     if len(holes) and not table.model.space.holes:
         raise ValueError(
-            f"row {first + holes[0]} of {data} lacks a value, for which a model of small whole "
-            "numbers has no code: impute the table first, or fit it with --types "
+            f"row {first + int(holes[0]) + 1:,} of {data} lacks a value, for which a model of "
+            "small whole numbers has no code: impute the table first, or fit it with --types "
             f"{next(iter(table.types))}=integer, which makes a model of any columns"
         )
-    if not table.frame(table.rows(array)).equals(piece):
+    again = table.frame(table.rows(array))
+    if not again.equals(piece):
+        name = next(name for name in piece.columns if not again[name].equals(piece[name]))
+        row = int(again[name].ne_missing(piece[name]).arg_max() or 0)
         raise ValueError(
-            f"rows {first} to {first + len(piece) - 1} of {data} would come back changed, as a "
-            "number has more digits than a float64: leave that column out"
+            f"column {name!r} of {data} holds {piece[name][row]} in row {first + row + 1:,}, which "
+            f"would come back as {again[name][row]}, as a float64 has fewer digits: leave the "
+            f"column out (fit with --leave-out {name})"
         )
     return array
 
 
 def decompress_table(
-    table: FittedTable, codec: Codec, source: Path, target: Path, anyway: bool
+    table: FittedTable,
+    codec: Codec,
+    source: Path,
+    target: Path,
+    anyway: bool,
+    display: Display | None = None,
 ) -> Header:
-    """Reads a stream of :func:`compress_table` into a file, by the ending of its name.
+    """Reads a stream of :func:`compress_table` into a file, by the ending of its name. If it is
+    stopped, the same call goes on after the last finished block.
 
     Args:
         table: the fitted table.
@@ -74,16 +106,18 @@ def decompress_table(
         target: the file to write.
         anyway: read it even if the floating-point arithmetic of its writer may differ from this
             machine's.
+        display: where progress is shown; None shows nothing.
 
     Raises:
         FileNotFoundError: if there is no stream.
         StreamError: if it is damaged; the message says how. Nothing is written.
     """
-    if not source.is_file():
-        raise FileNotFoundError(f"there is no file {source}")
-    with source.open("rb") as stream:
+    display = display or Display(quiet=True)
+    count = header_in(source).count
+    with source.open("rb") as stream, display.counting("decompress", count) as advance:
+        kept = blocks_read(source, target, Following(display.say, advance))
         try:
-            header, parts = codec.read(stream, anyway)
+            header, parts = codec.read(stream, anyway, kept)
             beside = _Kept.of(source)
             if beside is not None and beside.rows != header.count:
                 raise StreamError(f"{beside.path.name} beside it has {beside.rows} rows")
@@ -91,7 +125,9 @@ def decompress_table(
             whole = frames if beside is None else beside.joined(frames)
             write_table(target, whole, table.style)
         except StreamError as error:
+            kept.remove()
             raise StreamError(f"{source}: {error}") from None
+    kept.remove()
     return header
 
 

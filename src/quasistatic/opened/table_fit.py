@@ -2,7 +2,7 @@
 
 __all__ = ["fit_table"]
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +11,8 @@ import polars as pl
 
 from .._utils.naming import nearest
 from .._utils.randomness import Rng
+from .._utils.row_errors import in_file
 from ..data.table_files import Notation, Reading, TableFile, listed, moment, open_table
-from ..estimators.base import WIDEST
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..spaces.roles import Roles
@@ -71,16 +71,17 @@ def fit_table(
         raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    reading, kinds, file = _opened(source, types or {}, header, missing, encoding)
+    reading, kinds, file = _opened(
+        source, types or {}, header, missing, encoding, _listed(leave_out) + _listed(id)
+    )
     _known_columns(kinds, file.names)
-    _not_too_wide(file, {*leave_out, *id})
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
     roles = Roles.infer(frame, _expanded(id, frame.columns), left, kinds)
     plan = TablePlan.of(frame, reading, roles, file.style, kinds, steps, minutes, seed, device)
     order = np.random.default_rng(seed).permutation(len(frame))
     held_back, used = np.split(order, [round(calibration * len(order))])
-    table, columns, problems = _surveyed(source, file, frame, plan, roles)
+    table, columns, problems = _surveyed(source, file, frame, plan, roles, seed)
     remarks = [*file.remarks, *roles.remarks]
     found: dict[str, Any] = {"run": str(folder), "layout": file.layout, "remarks": remarks}
     found |= {"identity": list(roles.identity), "left_out": list(roles.left_out)}
@@ -109,6 +110,7 @@ def _opened(
     header: Literal["yes", "no"] | None,
     missing: Sequence[str],
     encoding: str | None,
+    left_out: int,
 ) -> tuple[Reading, dict[str, str], TableFile]:
     """How a file is read, the types of columns that the user gives, and the file."""
     kinds, formats = _parted(types)
@@ -122,17 +124,20 @@ def _opened(
         encoding=encoding,
         notations=formats,
         lenient=True,
+        left_out=left_out,
     )
     return reading, kinds, file
 
 
 def _surveyed(
-    source: Path, file: TableFile, frame: pl.DataFrame, plan: TablePlan, roles: Roles
+    source: Path, file: TableFile, frame: pl.DataFrame, plan: TablePlan, roles: Roles, seed: int
 ) -> tuple[TextTable, list[Any], list[str]]:
     """The columns of a file as a table for the user and as rows of it, and what is wrong with
     those that are modelled."""
     described, wrong = plan.columns()
-    problems = [each for each in file.problems if not _is_left_out(each, roles)] + wrong
+    problems = [each for each in file.problems if not _is_left_out(each, roles)]
+    used = file.chosen(len(frame), seed)  # the rows of the frame are these rows of the file
+    problems += [str(in_file(each, lambda k: int(used[k]) + 1)) for each in wrong]
     columns = survey_columns(frame, described, roles, file.cells)
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
     shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
@@ -158,16 +163,9 @@ def _known_columns(types: Mapping[str, str], names: Sequence[str]) -> None:
             raise ValueError(f"there is no column {name!r}: {nearest(name, names)}")
 
 
-def _not_too_wide(file: TableFile, left: Collection[str]) -> None:
-    """Raises ValueError if a file has more columns than can be modelled, before it is read."""
-    count = len(set(file.names) - set(left))
-    if count > WIDEST:
-        raise ValueError(
-            f"{file.path} has {count:,} columns ({file.rows:,} rows), and {WIDEST:,} are modelled "
-            "at most: transpose the file if its rows are the columns, keep the columns that matter "
-            "(--leave-out names the others), or reduce them first, by principal components for "
-            "example"
-        )
+def _listed(words: Sequence[str]) -> int:
+    """How many columns some words name at most; a word may list several, separated by commas."""
+    return sum(1 + word.count(",") for word in words)
 
 
 def _expanded(words: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 __all__ = ["RowVerbs"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..reporting.answer import Answer, TextTable
 from .fitted_table import PIECE, FittedTable, is_empty, model_stamp
 from .imputation import Imputation
 from .model import OpenedModel, seed_of
+from .row_answers import RowOutliers, RowScores
 from .row_stream import RowStream
 
 SLOW_PIECE = 500
@@ -58,18 +59,6 @@ class RowVerbs(OpenedModel):
             raise ValueError("a fitted table holds no test rows: name a file with --data")
         file, names = self.table.file(Path(data)), list(self.table.types)
 
-        def answer(piece: FileRows, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
-            rows = self.table.fitted(piece.values)
-            found = [
-                *self.table.carried(piece, first),
-                pl.Series("log_prob", self.table.score(rows)),
-            ]
-            if by_column:
-                costs = self.table.density.column_costs(rows)
-                found += [pl.Series(f"{n}_nats", costs[:, k]) for k, n in enumerate(names)]
-            advance(len(piece))
-            return pl.DataFrame(found)
-
         stream = self._stream("score", file, out, PIECE, {"by_column": by_column})
         moments, costs = _Moments(1), _Moments(len(names))
 
@@ -78,6 +67,7 @@ class RowVerbs(OpenedModel):
             if by_column:
                 costs.add(found.select([f"{name}_nats" for name in names]).to_numpy())
 
+        answer = RowScores(self.table, by_column)
         stream.run(_as_written(file, out, PIECE), answer, look=look)
         shown: list[object] = []
         if out is not None:
@@ -192,31 +182,14 @@ class RowVerbs(OpenedModel):
         told = why and self.table.density.fitted_.closed_form is not None
         told = told and path.suffix.lower() not in NUMPY
 
-        def answer(piece: FileRows, first: int, advance: Callable[[int], None]) -> pl.DataFrame:
-            rows = self.table.fitted(piece.values)
-            found = detector.judged(rows)
-            columns = [
-                *self.table.carried(piece, first),
-                pl.Series("log_prob", found.log_prob),
-                pl.Series("p_value", found.p_value),
-                pl.Series("outlier", found.outlier.astype(np.int64)),
-            ]
-            if told:
-                text = [""] * len(piece)
-                which = np.flatnonzero(found.outlier)
-                if len(which):
-                    for row, each in zip(which, detector.explain(rows[which]), strict=True):
-                        text[row] = str(each)
-                columns.append(pl.Series("why", text, dtype=pl.String))
-            advance(len(piece))
-            return pl.DataFrame(columns)
-
         stream = self._stream("outliers", file, path, PIECE, {"options": [level, told]})
 
         def look(found: pl.DataFrame) -> None:
             nonlocal count
             count += int(found["outlier"].sum())
 
+        style = file.style if file.cells else self.table.style
+        answer = RowOutliers(self.table, detector, told, style.decimal)
         rows = stream.run(_as_written(file, path, PIECE), answer, look=look)
         line = (
             f"wrote {path}: {count} of {rows} rows are outliers at level {level:g}, by "

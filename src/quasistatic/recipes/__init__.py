@@ -11,9 +11,12 @@ __all__ = [
     "BinarizedMNIST",
     "CIFAR10",
     "DeadLeaves",
+    "DiTCIFAR10",
+    "DiTMNIST",
     "Digits",
     "Experiment",
     "Heartbeat",
+    "LatentBark",
     "MNIST",
     "OwnImages",
     "Recipe",
@@ -30,7 +33,9 @@ from .binarized_mnist import BinarizedMNIST
 from .cifar10 import CIFAR10
 from .dead_leaves import DeadLeaves
 from .digits import Digits
+from .dit import DiTCIFAR10, DiTMNIST
 from .heartbeat import Heartbeat
+from .latent_bark import LatentBark
 from .mnist import MNIST
 from .recipe import Recipe
 from .swiss_roll import SwissRoll, SwissRollModern
@@ -48,10 +53,16 @@ RECIPES: dict[str, type[Recipe]] = {
     "mnist": MNIST,
     "ablation": Ablation,
     "bark": Bark,
+    "latent-bark": LatentBark,
     "dead-leaves": DeadLeaves,
     "cifar10": CIFAR10,
+    "dit-mnist": DiTMNIST,
+    "dit-cifar10": DiTCIFAR10,
+    "ddpm-mnist": Ablation,  # its defaults are DDPM's choices: noise, the simple objective
+    "ddpm-cifar10": CIFAR10,
 }
-"""The recipes of `quasistatic train`, by name."""
+"""The recipes of `quasistatic train`, by name. Two of them also have the names by which people look
+for DDPM."""
 
 __getattr__ = lazy_names(
     __name__, {"experiments.experiment": "Experiment", "own_images": "OwnImages"}

@@ -25,6 +25,8 @@ class Digits(Recipe):
         fit: how to train.
         given: `label` for a model of the images given their class; by default a model without a
             condition.
+        start: `law` for a model that starts as the spectral law of the images, or with `given` as
+            one law for each class, which a U-Net corrects; by default the network learns all.
     """
 
     steps: int = 1000
@@ -38,6 +40,7 @@ class Digits(Recipe):
     )
 
     given: Literal["label"] | None = field(default=None, metadata={"added": True})
+    start: Literal["none", "law"] = field(default="none", metadata={"added": True})
 
     @property
     def frame(self) -> tuple[int, int] | None:

@@ -11,14 +11,17 @@ import torch
 
 from ..data import Some, Split
 from ..data.pictures import Images, png, read_images
+from ..diffusion import Diffusion
 from ..reporting import figures
 from ..sampling import SMC
 from ..spaces import Quantized
 from ..training.config import Fit
+from ..training.evidence import Evidence
 from .experiments.experiment import Experiment, Picture
 from .image import SPREAD, pictorial
+from .latent import LatentStage, chain_of_latents, latent_start
 from .recipe import Recipe
-from .spectral import NETWORKS, spectral_law, spectral_model
+from .spectral import NETWORKS, SpectralChoice, spectral_law, spectral_model
 
 FEWEST = 10
 """The smallest number of images that a model can be fitted to."""
@@ -29,6 +32,19 @@ and the most. Neither is more than a fifth of all images."""
 
 FOR_LAW = 20_000
 """Training images to which a spectral law is fitted, at most."""
+
+CODER = Fit(steps=1000, lr=1e-3, weight_decay=0.01, validations=4, evaluations=1)
+"""How the autoencoder of large images is trained, by default."""
+
+DOWN = 8
+"""By how much the sides of latents are shorter than those of the images."""
+
+LATENTS = 16
+"""Channels of the latents of grey images; colours have twice as many."""
+
+FOR_START, FOR_LATENTS = 64, 1024
+"""Training images whose patches give the first autoencoder, and to whose latents a law is fitted,
+at most."""
 
 FOR_SHARE = 1 << 14
 """Training images from which the share of white of each pixel is computed."""
@@ -47,6 +63,8 @@ class OwnImages(Recipe):
         fit: how to train.
         law: whether grey levels and colours start as a spectral law, which the network corrects.
         network: the kind of network that corrects it.
+        latent: whether the images are latents of an autoencoder, which is trained first.
+        coder: how to train the autoencoder.
     """
 
     path: str = ""
@@ -57,6 +75,8 @@ class OwnImages(Recipe):
     fit: Fit = field(default_factory=Fit)
     law: bool = field(default=False, metadata={"added": True})
     network: Literal["unet", "dit"] = field(default="unet", metadata={"added": True})
+    latent: bool = field(default=False, metadata={"added": True})
+    coder: Fit = field(default=CODER, metadata={"added": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +122,8 @@ class OwnImages(Recipe):
         """The experiment on images that were read before."""
         data = self._split(images)
         shape, parts = images.array.shape[1:], (data, _pictures(images), _baselines(images))
+        if self.latent:
+            return self._latent(images, *parts)
         if self.law and images.levels > 2:
             space = Quantized(shape, images.levels, SPREAD)
             rows = data.train.rows[:: -(-len(data.train.rows) // FOR_LAW)]
@@ -111,6 +133,36 @@ class OwnImages(Recipe):
         share = images.white_share(data.train.rows[:FOR_SHARE])
         start = None if share is None else torch.from_numpy(share)
         return Experiment(pictorial(shape, images.levels, share=start), *parts)
+
+    def _latent(
+        self,
+        images: Images,
+        data: Split[Any],
+        pictures: tuple[tuple[str, Picture], ...],
+        baselines: Callable[[Split[Any]], dict[str, np.ndarray]],
+    ) -> Experiment:
+        """The experiment in two stages, an autoencoder and a chain of its latents."""
+        shape = images.array.shape[1:]
+        if images.levels == 2:
+            raise ValueError(
+                "--latent is for grey images and colours, and these are black and white: leave it "
+                "out, or give --mode L"
+            )
+        raw = Quantized(shape, images.levels, SPREAD)
+        rows, seed = data.train.rows, self.fit.seed
+
+        def some(count: int) -> torch.Tensor:
+            return torch.from_numpy(images.array[rows[:: -(-len(rows) // count)]])
+
+        channels = LATENTS * (1 + (len(shape) > 2))
+        model = latent_start(raw, some(FOR_START), channels=channels, down=DOWN)
+
+        def second(trained: Diffusion) -> tuple[Diffusion, SpectralChoice]:
+            kind = NETWORKS[self.network]
+            return chain_of_latents(trained, some(FOR_LATENTS), network=kind, seed=seed)
+
+        stage = LatentStage(model, Evidence(), self.coder, second)
+        return Experiment(model, data, pictures, baselines, first=stage)
 
     def _split(self, images: Images) -> Split[Some]:
         """Splits the images at random into training, validation and held-back images."""

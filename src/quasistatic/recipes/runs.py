@@ -1,12 +1,12 @@
 """A run is a folder: a command trains a recipe into it, the same command resumes it, and others
 open it."""
 
-__all__ = ["TrainedRun", "build", "default_folder", "open_run", "train"]
+__all__ = ["TrainedRun", "build", "open_run", "train"]
 
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,23 +18,19 @@ from .._utils.json_files import read_json
 from ..checkpoints import from_diffusers, is_diffusers
 from ..diffusion import Diffusion, read_config
 from ..training.callbacks import Callback
+from ..training.checkpoints import FIRST_STAGE
 from ..training.config import Fit
 from ..training.fitting import fit
 from ..training.train_state import TrainState
 from . import RECIPES
 from .experiments.experiment import Experiment
+from .latent import LatentStage
 from .locations import locate, naming_damage, result_path
 from .own_images import OwnImages
 from .recipe import Recipe
 
 KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
 """The classes that a run's stored recipe may name."""
-
-
-def default_folder(recipe: Recipe) -> Path:
-    """The folder of a recipe's run where no other is given: `runs/NAME`."""
-    name = next(name for name, kind in RECIPES.items() if kind is type(recipe))
-    return Path("runs") / name
 
 
 def build(recipe: Recipe) -> Experiment:
@@ -69,6 +65,10 @@ def train(
         ValueError: if the folder holds another run.
     """
     experiment = experiment or build(recipe)
+    if experiment.first is not None:
+        experiment = _second_stage(
+            experiment, experiment.first, Path(folder), callbacks, progress, device
+        )
     described = serialization.describe(recipe)
     described["fit"] = (
         recipe.fit.decisive()
@@ -88,6 +88,35 @@ def train(
         settings=recipe.fit,
         device=device,
     )
+
+
+def _second_stage(
+    experiment: Experiment,
+    stage: LatentStage,
+    folder: Path,
+    callbacks: Sequence[Callback],
+    progress: bool | None,
+    device: str | None,
+) -> Experiment:
+    """The experiment of the second stage. The first one is trained into a folder within the run's,
+    or read from there; what follows from it is computed anew."""
+    data, inner = experiment.data, folder / FIRST_STAGE
+    stored = (inner / "model.safetensors").is_file()
+    model = Diffusion.load(inner) if stored else stage.model
+    if not stored:
+        fit(
+            model,
+            data.train,
+            data.valid,
+            objective=stage.objective,
+            run=inner,
+            callbacks=callbacks,
+            progress=progress,
+            settings=stage.fit,
+            device=device,
+        )
+    made, law = stage.second(model.cpu())
+    return replace(experiment, model=made, law=law, first=None)
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,11 @@ class Display:
             yield show
 
     @contextlib.contextmanager
-    def counting(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A progress bar on standard error that counts rows, with their rate and the time left; the
-        function takes how many more are done."""
+    def counting(
+        self, name: str, total: int, unit: str = "rows"
+    ) -> Iterator[Callable[[int], None]]:
+        """A progress bar on standard error that counts rows or other units, with their rate and the
+        time left; the function takes how many more are done."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
@@ -108,13 +110,14 @@ class Display:
         begun = time.monotonic()
         with Bar(*columns, console=console, refresh_per_second=5) as bar:
             task, done = bar.add_task(name, total=total, latest=""), 0
+            places = 0 if unit == "rows" else 1
 
             def advance(count: int) -> None:
                 nonlocal done
                 done = min(done + count, total)
                 seconds = max(time.monotonic() - begun, 1e-9)
                 left = _clock(seconds * (total - done) / done) if done else "?"
-                latest = f"{done / seconds:,.0f} rows/s  {left} left"
+                latest = f"{done / seconds:,.{places}f} {unit}/s  {left} left"
                 bar.update(task, completed=done, latest=latest)
 
             yield advance

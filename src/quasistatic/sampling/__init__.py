@@ -33,6 +33,7 @@ __all__ = [
     "WeightedParticles",
     "decode",
     "encode",
+    "interpolate",
     "posterior",
     "sample",
     "timesteps",
@@ -43,6 +44,7 @@ from . import timesteps
 from .classifier_free import CorrectedGuidance, Guidance, GuidedDraws
 from .encoding import decode, encode
 from .guidance import Guided
+from .interpolation import interpolate
 from .method import Drawn, PosteriorMethod
 from .posterior import Posterior, posterior
 from .sampler import Times, sample, walk

@@ -13,11 +13,16 @@ from .._utils.randomness import Rng, as_generator
 from ..kernels import SignalNoise
 from ..model import Model
 from .sampler import Times, resolve_times
-from .steppers import Multistep, State
+from .steppers import FlowMap, Kept, Multistep, State, Stepper
+from .steppers.multistep import HIGH, require_flow
 from .steppers.parallel import together
+from .time_grids import EvenLogSNR
 
 ROUNDS, MEMORY = 200, 8
 """Rounds after which :func:`encode` gives up, and how many of them Anderson's method looks back."""
+
+TIMES = 50
+"""Times of the flow, if nothing is said, or all there are."""
 
 FLOW = Multistep(2, corrected=False)
 """The stepper of :func:`encode` and :func:`decode`, if nothing is said."""
@@ -25,18 +30,22 @@ FLOW = Multistep(2, corrected=False)
 
 @torch.no_grad()
 def decode(
-    model: Model, noise: Tensor, times: Times = None, stepper: Multistep | None = None
+    model: Model, noise: Tensor, times: Times = None, stepper: Stepper | None = None
 ) -> Tensor:
     """Maps noise x_T (N, *) to raw data (N, *) along the probability flow.
 
     Args:
         model: with a probability flow.
         noise: x_T, as :func:`encode` gives it.
-        times: the times to visit; by default 50, even in log-SNR.
-        stepper: by default `Multistep(2, corrected=False)`.
+        times: the times to visit; by default 50, even in log-SNR, or what `FlowMap()` takes.
+        stepper: that draws no noise, by default `Multistep(2, corrected=False)`.
+
+    Raises:
+        TypeError: if the stepper draws noise, or cannot serve the model.
     """
-    stepper = stepper or FLOW
-    grid = resolve_times(model, 50 if times is None else times, stepper)
+    require_flow(model, "decode")
+    stepper = stepper if isinstance(stepper, FlowMap) else _flow(stepper, "decode")
+    grid = _grid(model, times, stepper)
     stepper.require(model, grid)
     drawn = []
     for part, rows in model.chunks(noise.to(model.blank(1))):
@@ -52,7 +61,7 @@ def encode(
     raw: object,
     times: Times = None,
     rng: Rng = None,
-    stepper: Multistep | None = None,
+    stepper: Stepper | None = None,
     tolerance: float = 1e-5,
 ) -> Tensor:
     """The noise x_T (N, *) that :func:`decode` carries to raw data (N, *): its inverse, at the same
@@ -74,7 +83,8 @@ def encode(
         ValueError: if the stepper corrects, draws noise or limits estimates, or the steps are too
             long to be solved for.
     """
-    stepper = stepper or FLOW
+    require_flow(model, "encode")
+    stepper = _flow(stepper, "encode")
     if stepper.corrected:
         raise ValueError(
             f"{stepper} corrects its steps, which have no inverse that is known: give one without "
@@ -85,13 +95,39 @@ def encode(
             f"{stepper} draws noise or limits the estimates, which cannot be undone: give a "
             "stepper with eta = 0 and without limits"
         )
-    grid = resolve_times(model, 50 if times is None else times, stepper)
+    grid = _grid(model, times, stepper)
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
         pieces = model.chunks(x_0, len(grid))
         parts = [_encoded(part, x, grid, stepper, tolerance) for part, x in pieces]
     return torch.cat(parts)
+
+
+def _grid(model: Model, times: Times, stepper: Stepper) -> Tensor:
+    """The times to visit: a number of them goes down to little noise for levels too, as the way
+    back from data starts there."""
+    if isinstance(stepper, Multistep) and (times is None or isinstance(times, int)):
+        times = EvenLogSNR(times or min(TIMES, model.steps), HIGH, stepper.lowest)
+    return resolve_times(model, times, stepper)
+
+
+def _flow(stepper: Stepper | None, verb: str) -> Multistep:
+    """A stepper of the flow, DDIM as the step of order 1.
+
+    Raises:
+        TypeError: if it is another.
+    """
+    if stepper is None:
+        return FLOW
+    if isinstance(stepper, Kept) and stepper.eta == 0:
+        return Multistep(1, corrected=False, limits=stepper.limits)
+    if not isinstance(stepper, Multistep):
+        raise TypeError(
+            f"{verb} follows the probability flow by steps of fixed times, and {stepper!r} has "
+            "none, or draws noise: give Multistep(2, corrected=False), DPMSolver(2) or DDIM()"
+        )
+    return stepper
 
 
 @dataclass(frozen=True)

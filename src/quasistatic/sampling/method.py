@@ -26,6 +26,8 @@ class Drawn:
         ancestors: how many particles of the first state the last ones come from, with shape
             (examples,); 0 without particles.
         repeats: the independent sets of particles behind `evidence_stderr`; 0 without particles.
+        raw: raw data of each draw, with shape (examples, draws, *shape), where the factor drew
+            them; None where x_0 determines them.
     """
 
     x_0: Tensor
@@ -34,6 +36,7 @@ class Drawn:
     effective: Tensor
     ancestors: Tensor
     repeats: int
+    raw: Tensor | None = None
 
 
 class PosteriorMethod(abc.ABC):

@@ -11,7 +11,7 @@ from torch import Tensor
 from .._utils.randomness import Rng, as_generator
 from .._utils.validation import instance_of, whole_number
 from ..model import Model
-from .factors import Factor
+from .factors import Factor, about_x_0
 from .method import PosteriorMethod
 from .sampler import Times
 
@@ -120,10 +120,12 @@ def posterior(
     source = as_generator(rng)
     examples = max(1, model.given_rows) if factor.examples is None else factor.examples
     model = model.given_each(None, examples)
-    about = factor.on(model.space, source)
+    about = about_x_0(factor, model.space, source)
     found = method(model, about, examples, draws, times, source, together or model.chunk_size)
-    flat = model.space.decode(found.x_0.flatten(0, 1))
-    raw = flat.reshape(examples, draws, *flat.shape[1:])
+    flat = found.raw
+    if flat is None:
+        flat = model.space.draw_raw(found.x_0.flatten(0, 1), source)
+    raw = flat.reshape(examples, draws, *model.space.shape)
     known = factor.known
     if known is not None:
         raw = raw.to(known.dtype) if known.dtype == torch.float64 else raw

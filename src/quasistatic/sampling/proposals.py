@@ -100,19 +100,30 @@ def proposal(
     s: int,
     t: int,
     rng: torch.Generator | None,
+    eta: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """x_s (n, *) from the bridge to the estimate times r, and log p(x_s | x_t) less the log-density
-    of that proposal, with shape (n,), in nats."""
+    of that proposal, with shape (n,), in nats. With `eta` below 1 the steps, the model's and the
+    proposed ones, are those of :class:`.Kept`."""
     early, late = clock(x_t, s), clock(x_t, t)
     kernel, head = model.kernel, model.head
-    if type(head).reverse is DenoisingHead.reverse:
+    if eta < 1:
+        assert isinstance(head, DenoisingHead)  # as Kept has made sure
+        law = head.denoise(kernel, ahead.output, x_t, late)
+        p = kernel.kept(x_t, law, early, late, eta)
+    elif type(head).reverse is DenoisingHead.reverse:
         p = kernel.bridge(x_t, kernel.from_moments(ahead.mean, ahead.variance), early, late)
     else:
         p = head.reverse(kernel, ahead.output, x_t, early, late)
     # A value that the factor does not change takes the model's own step, be it a mixture.
     free, unaffected = _pulled(p, ahead.pull), p.all_in_group(ahead.unaffected)
     after = kernel.from_moments(ahead.mean_after, ahead.variance_after)
-    tilted = _pulled(kernel.bridge(x_t, after, early, late), ahead.pull)
+    guided = (
+        kernel.bridge(x_t, after, early, late)
+        if eta == 1
+        else kernel.kept(x_t, after, early, late, eta)
+    )
+    tilted = _pulled(guided, ahead.pull)
     x_s = torch.where(unaffected, free.sample(rng), tilted.sample(rng))
     log_q = torch.where(unaffected, free.log_prob(x_s), tilted.log_prob(x_s))
     return x_s, total(p.log_prob(x_s) - log_q)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .._utils.randomness import ExampleStreams, Rng, as_generator, seed_from
 from ..model import Model
+from ..training.callbacks import Callback
+from .drawing_progress import DrawingProgress
 from .steppers import Ancestral, State, Stepper
 from .time_grids import TimeGrid
 
@@ -30,6 +32,23 @@ def _multiple(model: Model) -> int:
     """The number that the rows of batches are a multiple of. Processors round rows differently at
     different places of a batch, and where it ends: an example should not depend on its place."""
     return 16 if math.prod(model.space.state) <= SMALL else 4
+
+
+def _checked(stepper: Stepper | None) -> Stepper:
+    """The stepper, or the default one; TypeError if it is something else."""
+    stepper = stepper or Ancestral()
+    if not isinstance(stepper, Stepper):
+        raise TypeError(
+            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
+            f"{stepper!r}"
+        )
+    return stepper
+
+
+def _batch_size(model: Model) -> int:
+    """How many walks are made at once."""
+    rows = _multiple(model)
+    return max(rows, model.chunk_size // rows * rows)
 
 
 def resolve_times(model: Model, times: Times, stepper: Stepper) -> Tensor:
@@ -62,12 +81,7 @@ def walk(
         stepper: by default :class:`Ancestral`.
         first: the number of the first walk.
     """
-    stepper = stepper or Ancestral()
-    if not isinstance(stepper, Stepper):
-        raise TypeError(
-            "a stepper is an object such as UniPC() or DDIM() of quasistatic.sampling, got "
-            f"{stepper!r}"
-        )
+    stepper = _checked(stepper)
     grid = resolve_times(model, times, stepper)
     stepper.require(model, grid)
     source, size = as_generator(rng), n
@@ -88,6 +102,8 @@ def sample(
     times: Times = None,
     rng: Rng = None,
     stepper: Stepper | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = False,
 ) -> Tensor:
     """n draws from the model as raw data, with shape (n, *).
 
@@ -98,16 +114,26 @@ def sample(
         rng: a seed, a generator, which moves on by one draw, or None. Example i of a seed is the
             same however many are drawn: its noise depends on the seed and on i only.
         stepper: by default :class:`Ancestral`, exact draws.
+        callbacks: functions of :class:`.Progress`, called a few times a second and at the end; its
+            steps are the times that all draws visit.
+        progress: whether to show a progress bar; None shows one on a terminal and in a notebook.
 
     Raises:
         TypeError: if the stepper cannot serve the model: which can.
         ValueError: if n < 1, or the times make no chain.
     """
-    drawn = []
-    for batch in batched_walks(model, n, times, rng, stepper):
-        for state in batch.states:
-            x_0 = state.x
-        drawn.append(model.space.draw_raw(x_0, batch.for_raw))
+    drawn: list[Tensor] = []
+    batches = batched_walks(model, n, times, rng, stepper)
+    steps = len(resolve_times(model, times, _checked(stepper)))
+    whole = steps * -(-n // _batch_size(model))
+    with DrawingProgress(whole, n, callbacks, progress) as report:
+        for batch in batches:
+            done = steps * len(drawn)
+            for step, state in enumerate(batch.states):
+                x_0 = state.x
+                report(done + min(step, steps - 1))
+            drawn.append(model.space.draw_raw(x_0, batch.for_raw))
+            report(done + steps)
     return torch.cat(drawn)
 
 
@@ -148,8 +174,7 @@ def batched_walks(
     model = model.given_each(None, n)
     source = as_generator(rng)
     before = None if source is None else source.get_state()
-    rows = _multiple(model)
-    batch = max(rows, model.chunk_size // rows * rows)
+    batch = _batch_size(model)
     for first in range(0, n, batch):
         if source is not None and before is not None:
             source.set_state(before)  # one seed for all batches

@@ -25,7 +25,7 @@ from .factors import Factor
 from .method import Drawn, PosteriorMethod
 from .proposals import Lookahead, look_ahead, proposal
 from .sampler import Times, resolve_times
-from .steppers import Ancestral, clock
+from .steppers import Ancestral, Kept, Stepper, clock
 
 EXPONENTS = torch.linspace(0, 1, 21, dtype=torch.float64)
 LEAST_EFFECTIVE = 0.5
@@ -46,8 +46,12 @@ class SMC(PosteriorMethod):
             proper. It costs gradients. It helps in few dimensions, and where the posterior has
             several modes it sends too many particles to one of them too early.
         threshold: particles are resampled when their effective sample size falls below this share.
+        stepper: whose steps the particles take: the model's own by `Ancestral()`, or those of
+            `Kept(eta)`, which have the same marginals and need fewer times. The evidence is that of
+            the chain of these steps. A step has to draw noise, as it is weighted by its density.
 
     Raises:
+        TypeError: if the steps of a stepper have no density.
         ValueError: if a number is out of its range.
     """
 
@@ -55,8 +59,18 @@ class SMC(PosteriorMethod):
     repeats: int | None = None
     pull: float = 0.0
     threshold: float = 0.5
+    stepper: Stepper = Ancestral()
 
     def __post_init__(self) -> None:
+        weighable = isinstance(self.stepper, Ancestral | Kept)
+        if isinstance(self.stepper, Kept):
+            weighable = self.stepper.eta > 0 and self.stepper.limits is None
+        if not weighable:
+            raise TypeError(
+                "particles are weighted by the density of their steps, and those of "
+                f"{self.stepper} have none: give Ancestral(), or Kept(eta) with eta above 0 and "
+                "without limits"
+            )
         for name in ("particles", "repeats"):
             count = getattr(self, name)
             if count is not None and count < 1:
@@ -82,13 +96,15 @@ class SMC(PosteriorMethod):
         if repeats is None:
             repeats = max(REPEATS, math.ceil(2 * draws / self.particles))
         found = replace(self, repeats=repeats).run(model, factor, examples, times, source, together)
+        chosen = found.choose(draws, source)
         return Drawn(
-            found.draw(draws, source),
+            found.taken(found.x_0, chosen),
             found.log_evidence,
             found.evidence_stderr,
             found.effective,
             found.ancestors,
             repeats,
+            None if found.raw is None else found.taken(found.raw, chosen),
         )
 
     @torch.no_grad()
@@ -111,7 +127,9 @@ class SMC(PosteriorMethod):
             raise ValueError(f"the factor is about {factor.examples} examples, and not {examples}")
         particles, repeats = self.particles, self.repeats or REPEATS
         rng, limit = as_generator(rng), together or model.chunk_size
-        grid = resolve_times(model, times, Ancestral()).tolist()
+        visited = resolve_times(model, times, self.stepper)
+        self.stepper.require(model, visited)
+        grid = visited.tolist()
         owner = torch.arange(examples).repeat_interleave(repeats * particles)
         model = model.given_each(None, examples)
         pieces = [
@@ -135,7 +153,12 @@ class SMC(PosteriorMethod):
             state.log_weight.reshape(shape),
             lowest.minimum(share.reshape(examples, -1).amin(1)),
             _distinct(state.ancestor.reshape(examples, -1)),
+            None if state.raw is None else state.raw.reshape(*shape, *state.raw.shape[1:]),
         )
+
+    @property
+    def _eta(self) -> float:
+        return self.stepper.eta if isinstance(self.stepper, Kept) else 1.0
 
     def _first(
         self, model: Model, rows: Tensor, factor: Factor, t: int, rng: torch.Generator | None
@@ -165,7 +188,7 @@ class SMC(PosteriorMethod):
             if s == 0:
                 yield _ended(model, factor, here, t, rng)
             else:
-                x, log_ratio = proposal(model, here.x, here.ahead, s, t, rng)
+                x, log_ratio = proposal(model, here.x, here.ahead, s, t, rng, self._eta)
                 ahead = look_ahead(model, factor, x, s, self.pull)
                 yield replace(here, x=x, log_ratio=here.log_ratio + log_ratio, ahead=ahead)
 
@@ -184,6 +207,7 @@ class Particles:
         exponent: of the twisting function, from 0 to 1, the same within a group.
         ahead: the network's output at x, and what follows from it.
         ancestor: the particle of the first state that each comes from, with shape (n,).
+        raw: raw data at the end, where the factor draws them, with shape (n, *shape).
     """
 
     x: Tensor
@@ -191,6 +215,7 @@ class Particles:
     exponent: Tensor
     ahead: Lookahead
     ancestor: Tensor
+    raw: Tensor | None = None
 
     @property
     def log_weight(self) -> Tensor:
@@ -233,14 +258,18 @@ class Particles:
         """Some of the particles."""
         ahead = self.ahead.take(rows)
         rest = (self.x[rows], self.log_ratio[rows], self.exponent[rows])
-        return type(self)(*rest, ahead, self.ancestor[rows])
+        raw = None if self.raw is None else self.raw[rows]
+        return type(self)(*rest, ahead, self.ancestor[rows], raw)
 
     @classmethod
     def joined(cls, parts: Sequence["Particles"]) -> "Particles":
         """All of them, one after the other."""
         whole = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
-        ahead = Lookahead.joined(whole.pop("ahead"))
-        return cls(ahead=ahead, **{name: torch.cat(each) for name, each in whole.items()})
+        ahead, raw = Lookahead.joined(whole.pop("ahead")), whole.pop("raw")
+        drawn = None if raw[0] is None else torch.cat(raw)
+        return cls(
+            ahead=ahead, raw=drawn, **{name: torch.cat(each) for name, each in whole.items()}
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,12 +284,15 @@ class WeightedParticles:
             shape (examples,).
         ancestors: how many particles of the first state these come from, in all repeats, with shape
             (examples,).
+        raw: raw data of each, where the factor drew them, with shape (examples, repeats, particles,
+            *shape).
     """
 
     x_0: Tensor
     log_weight: Tensor
     effective: Tensor
     ancestors: Tensor
+    raw: Tensor | None = None
 
     @property
     def log_evidence(self) -> Tensor:
@@ -282,11 +314,17 @@ class WeightedParticles:
     def draw(self, n: int, rng: Rng = None) -> Tensor:
         """n draws for each example in proportion to the weights, systematically and in random
         order, with shape (examples, n, *)."""
-        source = as_generator(rng)
+        return self.taken(self.x_0, self.choose(n, as_generator(rng)))
+
+    def choose(self, n: int, rng: torch.Generator | None) -> Tensor:
+        """The numbers of n particles for each example, (examples, n); see :meth:`draw`."""
         share = self.log_weight.flatten(1).softmax(1)
-        chosen = _systematic(share, n, source)
-        chosen = chosen.gather(1, uniform(chosen.shape, source, share).argsort(1))
-        flat = self.x_0.flatten(1, 2)
+        chosen = _systematic(share, n, rng)
+        return chosen.gather(1, uniform(chosen.shape, rng, share).argsort(1))
+
+    def taken(self, each: Tensor, chosen: Tensor) -> Tensor:
+        """Of something of each particle, (examples, repeats, particles, *), that of the chosen."""
+        flat = each.flatten(1, 2)
         return flat[torch.arange(len(flat), device=flat.device)[:, None], chosen]
 
     def __repr__(self) -> str:
@@ -331,8 +369,10 @@ def _ended(
     log_q = torch.zeros_like(log_p) if q is p else space.log_prob(q, x_0)
     free = log_p - log_q if q is not p else torch.zeros_like(log_p)
     gain = free if known is None else torch.where(known.isnan(), free, log_p)
-    log_ratio = here.log_ratio + total(gain) + factor.log_prob(x_0)
-    return replace(here, x=x_0, log_ratio=log_ratio, exponent=torch.zeros_like(here.exponent))
+    raw, log_r = factor.realized(x_0, rng)
+    log_ratio = here.log_ratio + total(gain) + log_r
+    none = torch.zeros_like(here.exponent)
+    return replace(here, x=x_0, log_ratio=log_ratio, exponent=none, raw=raw)
 
 
 def _last(model: Model, here: Particles, t: int) -> Family:

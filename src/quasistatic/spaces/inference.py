@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._utils.row_errors import RowError
 from .atom_inference import Repeats, find_repeats
 from .clock import PREFIX, Clock
 from .columns import (
@@ -57,9 +58,10 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
     series = clocked(series, series.dtype)
     if series.numbers is not None and np.isinf(series.numbers).any():
         row = int(np.isinf(series.numbers).argmax())
-        raise ValueError(
-            f"column {series.name!r} holds {series.numbers[row]} in row {row}: remove the row, or "
-            "mark the value as missing (NaN)"
+        raise RowError(
+            f"column {series.name!r} holds {series.numbers[row]}",
+            row,
+            ": remove the row, or mark the value as missing (NaN)",
         )
     different = _different(series)
     if len(different) < 2:
@@ -85,19 +87,20 @@ def infer_column(series: Series, kind: str | None = None) -> Column:
 
 def infer_columns(
     columns: Sequence[Series], types: Mapping[str, str]
-) -> tuple[list[Column], list[str]]:
-    """The columns for some values, and why the others cannot be modelled.
+) -> tuple[list[Column], list[ValueError]]:
+    """The columns for some values, and errors that say why the others cannot be modelled.
 
     Args:
         columns: the values.
         types: the types of some columns, by name: keys of `TYPES`.
     """
-    found, wrong = [], []
+    found: list[Column] = []
+    wrong: list[ValueError] = []
     for series in columns:
         try:
             found.append(infer_column(series, types.get(series.name)))
         except ValueError as error:
-            wrong.append(str(error))
+            wrong.append(error)
     return found, wrong
 
 
@@ -157,11 +160,12 @@ def _need_numbers(series: Series, kind: str) -> np.ndarray:
 
 def _classes(series: Series) -> tuple[tuple[Any, ...], tuple[float, ...], float]:
     """The classes in order, their shares, with one more row of each, and the share of others."""
-    values, counts = np.unique(
-        np.array(_present(series), dtype=object).astype(str), return_counts=True
-    )
-    by_text = {str(each): each for each in _present(series)}
-    classes = [by_text[text] for text in values]
+    present = _present(series)
+    # The number 1 and the text "1" are two classes.
+    keys = [f"'{each}" if isinstance(each, str) else str(each) for each in present]
+    values, counts = np.unique(np.array(keys, dtype=object).astype(str), return_counts=True)
+    by_key = dict(zip(keys, present, strict=True))
+    classes = [by_key[key] for key in values]
     order = sorted(range(len(classes)), key=lambda k: _rank(classes[k]))
     shares = (counts[order] + 1) / (counts.sum() + len(counts))
     unseen = float((counts == 1).sum() / (counts.sum() + 1))

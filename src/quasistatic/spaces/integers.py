@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._utils.row_errors import RowError
 from .._utils.validation import as_array, numbers_of, whole_numbers
 from ..distributions import Family, IntegerSupport
 from .space import OnLevels
@@ -79,10 +80,11 @@ class Integers(OnLevels):
         wrong = (array != array.round()) | (array < low) | (array > high)
         if wrong.any():
             row, column = wrong.nonzero()[0].tolist()
-            raise ValueError(
+            raise RowError(
                 f"{name} must hold whole numbers from {self.low[column]} to {self.high[column]} in "
-                f"column {column}, got {array[row, column].item():g} in row {row}: round it, or "
-                "build the space with a wider range"
+                f"column {column}, got {array[row, column].item():g}",
+                row,
+                ": round it, or build the space with a wider range",
             )
         return array
 

@@ -3,6 +3,7 @@
 __all__ = ["Latent"]
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from .._utils.randomness import normal, uniform
 from .._utils.validation import instance_of
-from ..distributions import Family, Gaussian, LogisticMixture, Support, total
+from ..distributions import Family, FiniteSupport, Gaussian, LogisticMixture, Support, total
 from .continuous import Continuous
 from .levels import Binary, Quantized
 from .space import Encoded, OnContinuum, Space, no_affine
@@ -91,6 +92,11 @@ class Latent(OnContinuum):
     @property
     def support(self) -> Support:
         found: Support = self.raw.support
+        if not isinstance(found, FiniteSupport):
+            raise TypeError(
+                "the decoder of real numbers has no masses, so that raw data have no code: "
+                "compress needs an autoencoder of whole numbers or bits (Quantized, Binary)"
+            )
         return found
 
     def resized(self, shape: tuple[int, ...]) -> Space:
@@ -103,7 +109,8 @@ class Latent(OnContinuum):
         return found
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        return self.encode_weighted(raw, rng).x_0
+        with torch.no_grad():
+            return self.encoder(raw).sample(rng).to(raw.dtype)
 
     @torch.no_grad()
     def encode_weighted(self, raw: Tensor, rng: torch.Generator | None = None) -> Encoded:
@@ -133,6 +140,22 @@ class Latent(OnContinuum):
         one = torch.zeros_like(location)[..., None]
         levels = self.raw.levels.to(location)
         return LogisticMixture(one, location[..., None], log_scale[..., None], levels)
+
+    def normal_decoder(self, x_0: Tensor) -> Gaussian:
+        """A normal law with about the moments of :meth:`decoder`, in closed form."""
+        location, log_scale = self.autoencoder.decode(x_0.to(self._like))
+        width = 1.0 if self.raw.levels is None else math.pi / 3**0.5
+        return Gaussian(location, (2 * log_scale).exp() * width**2)
+
+    def share_of_patch(self, each: Tensor) -> Tensor:
+        """The mean of numbers (B, *shape) over the values from which a latent comes, (B, *state).
+        It is that of the whole example for an autoencoder that does not say which these are."""
+        mean = getattr(self.autoencoder, "mean_of_patch", None)
+        if mean is None:
+            whole = each.flatten(1).mean(1).reshape(-1, *[1] * len(self.state))
+            return whole.expand(len(each), *self.state)
+        found: Tensor = mean(each)
+        return found
 
     def log_decoder(self, p: Family, raw: Tensor) -> Tensor:
         """log p(raw | z) of each value (B, *shape), in nats, for a law p of :meth:`decoder`."""
@@ -178,6 +201,16 @@ class Latent(OnContinuum):
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         return p.log_prob(x_0)
+
+    def log_total_mass(self, p: Family, like: Tensor) -> Tensor | None:
+        """log of the sum of p(raw | z) over all levels of each raw value, (B, *shape), in nats;
+        None for real numbers. The law p of the latents has no part in it."""
+        if self.raw.levels is None:
+            return None
+        law = self.decoder(like)
+        levels = range(len(self.raw.levels))
+        zero = like.new_zeros(len(like), *self.shape)
+        return torch.stack([self.log_decoder(law, zero + k) for k in levels]).logsumexp(0)
 
     def _terms(self, raw: Tensor, z: Tensor, q: Gaussian) -> dict[str, Tensor]:
         """The two parts of the log-weight, in float64."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import constant
+from .._utils.row_errors import RowError
 from .._utils.validation import as_array, whole_numbers
 from ..distributions import Family, OneHotGroups, OneHotSupport
 from ..kernels import CategoricalKernel, Kernel
@@ -95,10 +96,11 @@ class OneHot(OnLevels):
         if wrong.any():
             row, column = wrong.nonzero()[0].tolist()
             first = int(self._lowest(array).expand(len(counts))[column])
-            raise ValueError(
+            raise RowError(
                 f"{name} must hold classes from {first} to {first + self.counts[column] - 1} in "
-                f"column {column}, got {array[row, column].item():g} in row {row}: number the "
-                "classes so, or build the space with more of them"
+                f"column {column}, got {array[row, column].item():g}",
+                row,
+                ": number the classes so, or build the space with more of them",
             )
         return array
 

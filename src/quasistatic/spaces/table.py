@@ -115,7 +115,7 @@ class Table(Space):
             raise ValueError(f"there is no column {name!r}: {known}")
         columns, wrong = infer_columns(frame.columns, types)
         if len(wrong) == 1:
-            raise ValueError(wrong[0])
+            raise wrong[0]
         if wrong:
             shown = "".join(f"\n  - {each}" for each in wrong[:LISTED])
             more = f"\n  ... and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""

@@ -1,6 +1,6 @@
 """Files that a reader drops, as examples of a model: checked, and converted where that is safe."""
 
-__all__ = ["Read", "read_examples", "stored"]
+__all__ = ["FOLDER", "Read", "read_examples", "stored"]
 
 import contextlib
 import io
@@ -16,6 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..data.numpy_files import read_numpy
 from .asked import Upload
 from .looks import Images, Look
+
+FOLDER = "quasistatic-studio-"
+"""What the names of temporary folders begin with."""
 
 MOST_PIXELS = 40_000_000
 """Pixels of a picture that is dropped."""
@@ -42,7 +45,7 @@ class Read:
 @contextlib.contextmanager
 def stored(uploads: Sequence[Upload]) -> Iterator[list[Path]]:
     """Files on disk, in a folder that is deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix="quasistatic-studio-") as folder:
+    with tempfile.TemporaryDirectory(prefix=FOLDER) as folder:
         paths = []
         for number, upload in enumerate(uploads):
             path = Path(folder) / str(number) / upload.name
@@ -112,7 +115,8 @@ def _picture(look: Look, upload: Upload, invert: bool) -> tuple[np.ndarray, str]
     if image.mode != mode:
         image = image.convert("RGBA").convert("RGB").convert(mode)
     if image.size != size:
-        note = f"Cut around the middle and resized from {image.width} × {image.height} to {size[0]} × {size[1]} pixels."
+        before = f"{image.width} × {image.height}"
+        note = f"Cut around the middle and resized from {before} to {size[0]} × {size[1]} pixels."
         image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     share = np.asarray(image, dtype=np.float64) / 255
     share = 1 - share if invert else share

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from ..recipes.recipe import Recipe
 
 REACH = 3.0
 """Standard deviations of x_0 that a picture of real numbers spans."""
@@ -39,8 +38,12 @@ class Look(abc.ABC):
         """Examples (n, *shape) in raw units, for a page to draw."""
 
     def spread(self, deviation: Tensor) -> dict[str, Any]:
-        """Standard deviations (n, *shape) in raw units, for a page to draw: dark is certain."""
+        """Standard deviations (n, *shape) in raw units, for a page to draw."""
         return self.pack(deviation)
+
+    def shares(self, share: Tensor) -> dict[str, Any]:
+        """Numbers from 0 to 1 for each value (n, *shape), for a page to draw."""
+        return self.pack(share)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class Images(Look):
 
     def spread(self, deviation: Tensor) -> dict[str, Any]:
         return self._bytes(deviation * 2 / (self.high - self.low))
+
+    def shares(self, share: Tensor) -> dict[str, Any]:
+        return self._bytes(share)
 
     def _bytes(self, share: Tensor) -> dict[str, Any]:
         """Shares of white (n, *shape) as bytes, colours last, in base64."""
@@ -138,24 +144,24 @@ class Curves(Look):
         return {"count": len(x), "values": _rounded(x.reshape(len(x), -1))}
 
 
-def look_of(model: Model, recipe: Recipe | None) -> Look:
+def look_of(model: Model, frame: tuple[int, int] | None = None) -> Look:
     """How the examples of a model are shown.
 
     Args:
         model: the model.
-        recipe: that it was trained from, which may know that flat examples are images.
+        frame: height and width, if flat examples are images.
     """
     space = model.space
     shape = tuple(space.shape)
-    framed = None if recipe is None or len(shape) > 1 else recipe.frame
-    sides = framed or (shape[-2:] if len(shape) in (2, 3) else None)
+    sides = frame if len(shape) == 1 else None
+    if len(shape) in (2, 3):
+        sides = (shape[-2], shape[-1])
     levels = space.levels
     if levels is not None:
         low, high, count = 0.0, float(len(levels) - 1), len(levels)
     else:
-        ends = space.in_raw_units(
-            torch.stack([-REACH + model.blank(1)[0], REACH + model.blank(1)[0]])
-        )
+        zero = model.blank(1)
+        ends = space.in_raw_units(torch.cat([zero - REACH, zero + REACH]))
         low, high, count = ends.min().item(), ends.max().item(), None
     if sides is not None and math.prod(shape) // math.prod(sides) in (1, 3):
         return Images(shape, sides[0], sides[1], low, high, count)

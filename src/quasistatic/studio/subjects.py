@@ -8,18 +8,24 @@ from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..checkpoints.folders import is_diffusers
+from .._utils import serialization
+from ..checkpoints import from_diffusers, is_diffusers
 from ..conditions import ClassLabel, Condition
-from ..diagnostics.anomalies import AnomalyDetector
+from ..diffusion import Diffusion, read_config
 from ..opened import TABLE, kind_of
-from ..opened.table import TableModel
-from ..recipes.runs import TrainedRun, open_run
+from ..recipes import RECIPES
+from ..recipes.locations import naming_damage
 from .asked import Asked
 from .jobs import Event, Job
 from .looks import look_of
 from .steppers import fitting_steppers
+
+if TYPE_CHECKING:
+    from ..diagnostics.anomalies import AnomalyDetector
+    from ..opened.table import TableModel
+    from ..recipes.runs import TrainedRun
 
 View = Callable[[Any, Asked, Job], Event]
 """Answers a request about a subject; it sends events to the job, and returns the result."""
@@ -67,7 +73,8 @@ class Trained(Subject):
 
     Args:
         word, folder: see :class:`Subject`.
-        run: the opened run.
+        model: the model.
+        recipe: the description of the recipe that it was trained from, if there is one.
     """
 
     views: ClassVar[dict[str, str]] = {
@@ -83,12 +90,21 @@ class Trained(Subject):
         "train": "train:follow",
     }
 
-    def __init__(self, word: str, folder: Path, run: TrainedRun) -> None:
+    def __init__(
+        self, word: str, folder: Path, model: Diffusion, recipe: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(word, folder)
-        self.run, self.model = run, run.model
-        self.look = look_of(self.model, run.recipe)
+        self.model, self.recipe = model, recipe
+        self.look = look_of(model, _frame(recipe))
         self.detectors: dict[int, AnomalyDetector] = {}
         """Calibrated detectors of anomalies, by their number of ordinary examples."""
+
+    @cached_property
+    def run(self) -> "TrainedRun":
+        """The run with its recipe and data. They are not loaded before a view needs them."""
+        from ..recipes.runs import open_run
+
+        return open_run(self.folder)
 
     @property
     def kind(self) -> str:  # type: ignore[override]
@@ -111,7 +127,7 @@ class Trained(Subject):
             "steppers": self.steppers,
             "condition": condition_facts(model.condition),
             "layered": model.space.levels is not None,
-            "data": self.run.recipe is not None,
+            "data": self.recipe is not None,
         }
 
 
@@ -131,7 +147,7 @@ class Table(Subject):
         "compress": "table_files:shrink",
     }
 
-    def __init__(self, word: str, folder: Path, model: TableModel) -> None:
+    def __init__(self, word: str, folder: Path, model: "TableModel") -> None:
         super().__init__(word, folder)
         self.table = model.table
 
@@ -159,12 +175,28 @@ def opened(word: str, folder: Path) -> Subject:
         OSError: if a file is missing.
     """
     if kind_of(folder) is TABLE:
-        model = TABLE.load(folder, None, None)
-        assert isinstance(model, TableModel)
-        return Table(word, folder, model)
-    if not is_diffusers(folder) and not (folder / "model.safetensors").is_file():
+        table: Any = TABLE.load(folder, None, None)
+        return Table(word, folder, table)
+    if is_diffusers(folder):
+        return Trained(word, folder, from_diffusers(folder))
+    if not (folder / "model.safetensors").is_file():
         return Unfinished(word, folder)
-    return Trained(word, folder, open_run(folder))
+    stored = read_config(folder)
+    with naming_damage(folder / "config.json", "restore a copy, or train again"):
+        return Trained(word, folder, Diffusion.load(folder), stored.get("recipe"))
+
+
+def _frame(recipe: dict[str, Any] | None) -> tuple[int, int] | None:
+    """Height and width of the images that flat examples are, by the recipe. Recipes of a user's own
+    images have no flat examples, and are not built: that would load much."""
+    kinds = {kind.__name__: kind for kind in RECIPES.values()}
+    name = recipe.get("is") if isinstance(recipe, dict) else None
+    if name not in kinds:
+        return None
+    from ..training.config import Fit
+
+    frame: tuple[int, int] | None = serialization.build(recipe, kinds | {"Fit": Fit}).frame
+    return frame
 
 
 def condition_facts(condition: Condition | None) -> dict[str, Any] | None:

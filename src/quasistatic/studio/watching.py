@@ -29,6 +29,9 @@ class Count:
     total: int
     done: int = field(default=0)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Count":
+        return self  # a codec copies the network, and the job stays the same
+
     def __call__(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Called before each evaluation of a batch. Raises Stopped if the job was stopped."""
         self.done += 1

@@ -6,7 +6,7 @@ and `speed.json` (how fast it was, and on what: the one file that differs from m
 The checkpoint is one file, so that it is whole or the one before.
 """
 
-__all__ = ["Folder", "Stored"]
+__all__ = ["FIRST_STAGE", "Folder", "Stored"]
 
 import json
 import time
@@ -21,7 +21,11 @@ from torch import Tensor
 from .._utils import files
 from .._utils.serialization import FORMAT
 from ..model import Model
+from .distributed import Engine
 from .train_state import TrainState
+
+FIRST_STAGE = "autoencoder"
+"""The folder within a run's that holds the first stage of its training, if it has two."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Folder:
         target = self.path / "config.json"
         files.sweep(self.path)
         if not target.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and {each.name for each in self.path.iterdir()} - {FIRST_STAGE}:
                 raise ValueError(
                     f"{self.path} is not empty and holds no run: choose another folder"
                 )
@@ -212,6 +216,13 @@ class Folder:
         facts = {"step": run.step, "best_step": run.best_step}
         files.save_tensors(self.path / "model.safetensors", model.state_dict(), facts)
         (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    everywhere = False
+    """Whether all processes write, each its share."""
+
+    def finish(self, engine: Engine, run: TrainState, model: Model) -> None:
+        """Ends the run: the main process calls :meth:`close`."""
+        engine.once(lambda: self.close(run, model))
 
     def write_speed(self, run: TrainState) -> None:
         """Writes how fast the run is, and on what."""

@@ -6,7 +6,8 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from accelerate import PartialState
@@ -21,6 +22,10 @@ from accelerate.utils import (
 from torch import Tensor, nn
 
 from .._utils.devices import describe_device, find_device
+from ..model import Model
+
+if TYPE_CHECKING:
+    from .checkpoints import Folder
 
 T = TypeVar("T")
 
@@ -171,6 +176,37 @@ class Engine:
         for w, gradient, anywhere in zip(held, gradients, found.tolist(), strict=True):
             w.grad = gradient if anywhere else None
         return loss[0]
+
+    def folder(
+        self,
+        path: str | Path,
+        model: Model,
+        settings: dict[str, Any],
+        parts: int,
+        about: dict[str, Any],
+    ) -> "Folder":
+        """The folder of a run, as these processes write it; for the arguments see
+        :class:`.Folder`."""
+        from .checkpoints import Folder
+
+        return Folder(path, model, settings, parts, about)
+
+    @property
+    def fuses(self) -> bool:
+        """Whether an optimizer may update all weights in one kernel."""
+        return True
+
+    def clip(self, weights: Sequence[Tensor], most: float) -> Tensor:
+        """Limits the norm of the gradient of the weights, and returns what it was."""
+        return torch.nn.utils.clip_grad_norm_(weights, most)
+
+    def share_out(self, count: int) -> range:
+        """Which of `count` pieces of work this process does."""
+        return range(self.rank, count, self.ranks)
+
+    def joined(self, x: Tensor) -> Tensor:
+        """Results of pieces that were shared out, zero where another process has them."""
+        return self.sum(x)
 
     def once(self, work: Callable[[], T]) -> T:
         """Runs `work` on the main process. All processes get its result, or raise its error."""

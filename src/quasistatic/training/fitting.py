@@ -144,6 +144,6 @@ def _folder(path: str | Path | None, trainer: Trainer, about: dict[str, Any]) ->
     trainer.engine.agree("settings", [settings, what["objective"]])
     if path is None:
         return None
-    folder = Folder(path, trainer.model, settings, trainer.data.parts, what | about)
+    folder = trainer.engine.folder(path, trainer.model, settings, trainer.data.parts, what | about)
     trainer.engine.once(folder.claim)
     return folder

@@ -76,7 +76,10 @@ class Trainer:
         self.sample = model.space.check(self.data.first(SAMPLE)).to(self.dtype)
         self.weights = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.weights, lr=how.lr, weight_decay=how.weight_decay, fused=_can_fuse(self.weights)
+            self.weights,
+            lr=how.lr,
+            weight_decay=how.weight_decay,
+            fused=engine.fuses and _can_fuse(self.weights),
         )
         self.train_step = TrainStep(model, objective, engine, self.data, how.cuda_graphs)
         self.state = TrainState.begin(self.weights)
@@ -93,7 +96,7 @@ class Trainer:
             callbacks: functions that are called with the :class:`Progress` of the run.
         """
         self.begin(folder)
-        writer = folder if self.engine.main else None
+        writer = folder if folder is not None and (self.engine.main or folder.everywhere) else None
         started, first, busy = time.monotonic(), self.state.step, 0.0
         every = max(1, self.how.steps // max(self.how.validations, 1))
         reported = 0.0
@@ -126,7 +129,7 @@ class Trainer:
         self.check()
         self.state.finish(self.model)
         if folder is not None:
-            self.engine.once(lambda: folder.close(self.state, self.model))
+            folder.finish(self.engine, self.state, self.model)
 
     def begin(self, folder: Folder | None) -> None:
         """Restores the last checkpoint of the folder, and chooses how a step is computed."""
@@ -269,14 +272,14 @@ class Trainer:
         pieces = torch.split(raw, size)
         bits = torch.zeros(len(raw), dtype=self.dtype, device=self.engine.device)
         with self.state.mean_weights(self.model):
-            for i in range(self.engine.rank, len(pieces), self.engine.ranks):
+            for i in self.engine.share_out(len(pieces)):
                 rng = self.engine.generator().manual_seed(mix(self.how.seed, i, VALIDATION))
                 rows = slice(i * size, i * size + len(pieces[i]))
                 held = self.valid_given
                 model = self.model if held is None else self.model.with_codes(held.codes[rows])
                 found = bound(model, pieces[i], evaluations, rng=rng).bits_per_dim
                 bits[i * size : (i + 1) * size] = found
-        return self.engine.sum(bits).mean().item()
+        return self.engine.joined(bits).mean().item()
 
 
 def _can_fuse(weights: Sequence[Tensor]) -> bool:

@@ -155,4 +155,11 @@ class TrainState:
 
 @torch.no_grad()
 def _assign(model: Model, weights: list[Tensor]) -> None:
-    torch._foreach_copy_(list(model.parameters()), weights)
+    held = [_held(weight.detach()) for weight in model.parameters()]
+    torch._foreach_copy_(held, [_held(weight) for weight in weights])
+
+
+def _held(x: Tensor) -> Tensor:
+    """The share of a tensor that this process holds: all of it, unless it is split (FSDP)."""
+    found: Tensor = x.to_local() if hasattr(x, "to_local") else x
+    return found

@@ -69,7 +69,7 @@ class TrainStep:
             self.data.prepare(step + 1)  # while a GPU is still busy with this one
         share = torch.stack([losses.sum() / self.data.size for losses in each]).sum()
         loss = self.engine.reduce(self.weights, share)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, clip)
+        norm = self.engine.clip(self.weights, clip)
         self._seen = parts, each
         return torch.stack([loss, norm.to(loss)])
 

@@ -11,6 +11,7 @@ __all__ = [
     "Complete",
     "Compress",
     "Decompress",
+    "Distill",
     "Fit",
     "Grid",
     "Impute",
@@ -23,5 +24,6 @@ __all__ = [
 
 from .coding import Compress, Decompress
 from .diagnostics import Budget, Check, Grid, Report, Sandwich
+from .distilling import Distill
 from .fitting import Fit
 from .inference import Complete, Impute, Outliers, Sample, Score

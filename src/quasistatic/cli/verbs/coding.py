@@ -20,7 +20,7 @@ class Compress:
     kinds: ClassVar[Kinds] = EVERY
 
     run: Path = shared.folder()
-    file: Path | None = option(
+    file: str | None = option(
         "A .npy file, a folder of images, or a table file.",
         "the run's test rows",
         "[DATA]",
@@ -53,7 +53,7 @@ class Compress:
         "Number of examples that the network processes at once.", 64, "INT", within=ONE_OR_MORE
     )
     workers: int | None = option(
-        "Number of blocks that are coded in parallel.",
+        "Number of blocks that are coded in parallel; with --on, of workers.",
         "the number of cores",
         "INT",
         within=WORKERS,
@@ -64,6 +64,9 @@ class Compress:
         "is faster.",
         True,
     )
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -78,7 +81,7 @@ class Decompress:
     kinds: ClassVar[Kinds] = EVERY
 
     run: Path = shared.folder()
-    file: Path = option("The file that `compress` wrote.", "required", "FILE", positional=True)
+    file: str = option("The file that `compress` wrote.", "required", "FILE", positional=True)
     out: Path | None = shared.out(default="the file's name without .qs")
     given: shared.Given = shared.given("Condition of the examples, as `compress` was given it.")
     anyway: bool = option(
@@ -87,10 +90,13 @@ class Decompress:
         False,
     )
     workers: int | None = option(
-        "Number of blocks that are decoded in parallel.",
+        "Number of blocks that are decoded in parallel; with --on, of workers.",
         "the number of cores",
         "INT",
         within=WORKERS,
     )
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()

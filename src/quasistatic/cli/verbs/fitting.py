@@ -114,6 +114,15 @@ class Fit:
         "unet|dit",
         only=ONLY_IMAGES,
     )
+    latent: bool = option(
+        "Train an autoencoder and a chain of its latents, which is the default for grey or colour "
+        "images above 96 pixels whose sides are multiples of 8.",
+        False,
+        only=ONLY_IMAGES,
+    )
+    pixels: bool = option(
+        "Model the pixels themselves, also of large images.", False, only=ONLY_IMAGES
+    )
     seed: int | None = shared.seed()
     dry_run: bool = option("Only describe what would be fitted.", False)
     device: str | None = shared.device("Device that trains a network")

@@ -25,11 +25,11 @@ class Sample:
     n: int | None = option(
         "Number of examples or rows to draw.", 16, "INT", "-n", within=Range(1, 10**9)
     )
-    stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun"] | None = option(
+    stepper: Literal["ancestral", "ddim", "dpm", "unipc", "heun", "flow-map"] | None = option(
         "Algorithm of the steps: `ancestral` draws exactly from the chain; the others solve the "
-        "probability flow in few steps.",
+        "probability flow in few steps, `flow-map` by those of a distilled model.",
         "ancestral",
-        "ancestral|ddim|dpm|unipc|heun",
+        "ancestral|ddim|dpm|unipc|heun|flow-map",
         only=RUNS,
     )
     steps: int | None = option(
@@ -55,6 +55,10 @@ class Sample:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -68,7 +72,7 @@ class Score:
     kinds: ClassVar[Kinds] = EVERY
 
     run: Path = shared.folder()
-    data: Path | None = option(
+    data: str | None = option(
         "Data to score: a .npy file, a folder of images, or a table file.",
         "the run's test rows",
         "PATH",
@@ -91,11 +95,11 @@ class Score:
         only=RUNS,
         within=POSITIVE,
     )
-    method: Literal["bound", "importance", "flow"] | None = option(
+    method: Literal["bound", "importance", "flow", "flow-map"] | None = option(
         "Estimator: `bound` is a lower bound, `importance` a tighter one by weighted paths, `flow` "
-        "the density of the probability flow.",
+        "the density of the probability flow, `flow-map` an estimate by a distilled model.",
         "bound",
-        "bound|importance|flow",
+        "bound|importance|flow|flow-map",
         only=RUNS,
     )
     paths: int | None = option(
@@ -115,6 +119,10 @@ class Score:
         "File for the score of each example, in nats: .npy or .csv.", "none"
     )
     seed: int | None = shared.seed(RUNS)
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -128,7 +136,7 @@ class Complete:
     kinds: ClassVar[Kinds] = RUNS
 
     run: Path = shared.folder()
-    data: Path | None = option(
+    data: str | None = option(
         "A .npy file with NaN where a value is missing.", "some of the test rows", "PATH"
     )
     mask: Path | None = option(
@@ -157,6 +165,10 @@ class Complete:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -172,7 +184,7 @@ class Impute:
     kinds: ClassVar[Kinds] = (IMAGES, TABLE)
 
     run: Path = shared.folder()
-    data: Path = shared.table_or_images()
+    data: str = shared.table_or_images()
     by: Literal["draw", "mean", "median"] | None = option(
         "Fill by one draw, or by the mean or the median of --draws draws.",
         "draw",
@@ -214,6 +226,10 @@ class Impute:
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()
 
@@ -228,7 +244,7 @@ class Outliers:
     kinds: ClassVar[Kinds] = (IMAGES, TABLE)
 
     run: Path = shared.folder()
-    data: Path = shared.table_or_images()
+    data: str = shared.table_or_images()
     level: float | None = option(
         "Share of ordinary data that may be called outliers.", 0.05, "FLOAT", within=SHARE
     )
@@ -239,5 +255,9 @@ class Outliers:
         only=ONLY_TABLES,
     )
     out: Path | None = shared.out()
+    on: shared.On = shared.on()
+    address: str | None = shared.address()
+    workers: int | None = shared.workers()
+    gpus: float | None = shared.gpus()
     device: str | None = shared.device()
     json: bool = shared.json()

@@ -1,9 +1,11 @@
 """Options that several commands have."""
 
 __all__ = [
+    "AT_SCALE",
     "ONE_OR_MORE",
     "ONLY_IMAGES",
     "ONLY_TABLES",
+    "On",
     "POSITIVE",
     "RUNS",
     "SEEDS",
@@ -12,17 +14,21 @@ __all__ = [
     "Given",
     "device",
     "folder",
+    "address",
     "given",
+    "gpus",
     "held_out",
     "json",
+    "on",
     "out",
     "saved_path",
     "seed",
     "times",
     "table_or_images",
+    "workers",
 ]
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -111,3 +117,45 @@ def device(help: str = "Device that computes", only: Kinds = EVERY) -> Any:
 def json() -> Any:
     """Whether a script reads the answer."""
     return option("Print one JSON object to standard output.", False)
+
+
+On = Literal["local", "ray"] | None
+"""The type of `--on`."""
+
+AT_SCALE = ("on", "address", "workers", "gpus")
+"""The options by which a verb answers a directory of files, and not one file."""
+
+
+def on() -> Any:
+    """What runs a job over many files."""
+    return option(
+        'Answer a directory of files, or a pattern as "dir/*.parquet", into a directory: `local` '
+        "by processes of this machine, `ray` by Ray Data. The same command goes on after a stop.",
+        "answer one file",
+        "local|ray",
+    )
+
+
+def address() -> Any:
+    """The cluster of a job."""
+    return option("With --on ray: the address of a running cluster.", "one of its own", "HOST:PORT")
+
+
+def gpus() -> Any:
+    """The GPUs of a worker of a job."""
+    return option(
+        "With --on ray: GPUs of a worker, a share of one where several take it.",
+        "none",
+        "FLOAT",
+        within=POSITIVE,
+    )
+
+
+def workers() -> Any:
+    """The workers of a job."""
+    return option(
+        "With --on: number of workers.",
+        "1 for local; for ray one for each CPU but one",
+        "INT",
+        within=WORKERS,
+    )

@@ -1,11 +1,10 @@
-"""How large a table in a file may be. A file that is too large is refused before it is read."""
+"""A file that is too large for a table is refused before it is read."""
 
 __all__ = ["check_columns", "check_first_line"]
 
 from pathlib import Path
 
-MOST_COLUMNS = 5000
-"""The most columns of a table. A model relates each of them to each other."""
+from ..._utils.limits import MOST_COLUMNS, too_many_columns
 
 LONGEST = 2**24
 """The most bytes of the first line of a text file."""
@@ -13,21 +12,27 @@ LONGEST = 2**24
 SEPARATORS = (b",", b";", b"\t", b"|")
 
 
-def check_columns(path: Path, count: int) -> None:
+def check_columns(path: Path, count: int, left_out: int = 0) -> None:
     """Refuses a table of too many columns.
 
+    Args:
+        path: the file, for the message.
+        count: the number of its columns.
+        left_out: how many of them are not modelled.
+
     Raises:
-        ValueError: if there are more than :data:`MOST_COLUMNS`.
+        ValueError: if more than :data:`MOST_COLUMNS` are modelled.
     """
-    if count > MOST_COLUMNS:
-        raise ValueError(
-            f"{path} has {count:,} columns, and a table may have {MOST_COLUMNS:,}, because its "
-            "model relates each column to each other: choose some of them"
-        )
+    if count - left_out > MOST_COLUMNS:
+        raise too_many_columns(path, count - left_out)
 
 
-def check_first_line(path: Path) -> None:
+def check_first_line(path: Path, left_out: int = 0) -> None:
     """Refuses a text file whose first line is no row of a table.
+
+    Args:
+        path: the file.
+        left_out: how many of its columns are not modelled.
 
     Raises:
         ValueError: if it is longer than :data:`LONGEST`, or has too many columns.
@@ -40,4 +45,4 @@ def check_first_line(path: Path) -> None:
             f"{MOST_COLUMNS:,} columns at most"
         )
     if b'"' not in line:  # separators within quotes do not separate
-        check_columns(path, 1 + max(line.count(each) for each in SEPARATORS))
+        check_columns(path, 1 + max(line.count(each) for each in SEPARATORS), left_out)

@@ -27,6 +27,7 @@ class Reading:
         missing: more words for a missing value.
         encoding: of the characters, by Python's name; None reads UTF-8.
         notations: of columns that are known to have them.
+        left_out: how many columns of the file are not modelled.
     """
 
     types: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Reading:
     missing: tuple[str, ...] = ()
     encoding: str | None = None
     notations: Mapping[str, Notation] = field(default_factory=dict)
+    left_out: int = 0
 
 
 def open_table(
@@ -45,6 +47,7 @@ def open_table(
     encoding: str | None = None,
     notations: Mapping[str, Notation] | None = None,
     lenient: bool = False,
+    left_out: int = 0,
 ) -> TableFile:
     """Opens the table in a file, by the ending of its name.
 
@@ -60,6 +63,7 @@ def open_table(
             example.
         lenient: whether a text file with problems is opened all the same. They are listed in its
             `problems`, and a cell that is none of its column is missing.
+        left_out: how many columns of the file are not modelled.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -71,18 +75,18 @@ def open_table(
         raise ValueError(f"{path} has no ending that is known: use {', '.join(READERS)}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    reading = Reading(types or {}, header, tuple(missing), encoding, notations or {})
+    reading = Reading(types or {}, header, tuple(missing), encoding, notations or {}, left_out)
     found = READERS[path.suffix.lower()](path, reading)
     if found.problems and not lenient:
         raise ValueError(listed(path, found.problems))
     if not found.rows or not found.names:
         raise ValueError(f"{path} is empty: a table has rows and columns")
-    check_columns(path, len(found.names))
+    check_columns(path, len(found.names), left_out)
     return found
 
 
 def _read_text(path: Path, reading: Reading) -> TableFile:
-    check_first_line(path)
+    check_first_line(path, reading.left_out)
     try:
         return read_text(
             path,

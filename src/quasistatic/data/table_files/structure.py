@@ -174,8 +174,8 @@ def _no_utf_8(path: Path, chunk: bytes, error: UnicodeDecodeError, line: int) ->
     before = chunk[max(0, at - 12) : at].split(b"\n")[-1].decode("utf-8", "replace")
     return ValueError(
         f"{path} is no text table in UTF-8, as line {row} shows: the byte 0x{byte:02X} after "
-        f"{before!r} is none; name the encoding (--encoding cp1252 for Western Windows, latin-1, "
-        "utf-16), or save the file as UTF-8"
+        f"{before!r} is none; name the encoding (fit --encoding cp1252 for Western Windows, "
+        "latin-1, utf-16), or save the file as UTF-8"
     )
 
 

@@ -99,14 +99,19 @@ class TableFile(abc.ABC):
             return map(FileRows, self.pieces(rows))
         return map(FileRows, self.pieces(rows), texts)
 
+    def chosen(self, most: int, seed: int) -> np.ndarray:
+        """The rows that :meth:`drawn` gives, counted from 0, in their order."""
+        if self.rows <= most:
+            return np.arange(self.rows)
+        return np.sort(np.random.default_rng(seed).choice(self.rows, most, replace=False))
+
     def drawn(self, most: int, seed: int, rows: int = 100_000) -> pl.DataFrame:
         """All rows, or `most` of them that the seed draws, in their order; looked for `rows` at a
         time."""
         if self.rows <= most:
             return pl.concat(list(self.pieces(rows)))
-        chosen = np.random.default_rng(seed).choice(self.rows, most, replace=False)
         wanted = np.zeros(self.rows, dtype=bool)
-        wanted[chosen] = True
+        wanted[self.chosen(most, seed)] = True
         start, found = 0, []
         for piece in self.pieces(rows):
             found.append(piece.filter(pl.Series(wanted[start : start + len(piece)])))

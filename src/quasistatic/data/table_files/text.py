@@ -75,7 +75,7 @@ def read_text(
     problems += _of_rows(path, structure, len(layout.names))
     rows = structure.rows - layout.header
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
-    columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
+    columns = examine(scanned, words, types, notations) if rows > 0 else []
     problems += _of_cells(path, columns)
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]
@@ -186,8 +186,8 @@ def _of_cells(path: Path, columns: Sequence[Column]) -> list[str]:
         if column.is_wrong:
             word = column.odd[0][1]
             found.append(
-                f"{column}. Correct these cells, or read a word as missing (--missing "
-                f"{_shell(word)}), or make the column one of names (--types "
+                f"{column}. Correct these cells, or read a word as missing (fit --missing "
+                f"{_shell(word)}), or make the column one of names (fit --types "
                 f"{_shell(column.name)}=categorical)"
             )
     return found
@@ -285,7 +285,7 @@ def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[byt
         made.close()
         raise ValueError(
             f"{path} is no text in {dialect.encoding}, as line {number + 1} shows ({error}): name "
-            "another encoding (--encoding)"
+            "another encoding (fit --encoding)"
         ) from None
     except csv.Error as error:
         made.close()

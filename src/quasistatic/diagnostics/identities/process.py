@@ -8,7 +8,7 @@ from torch import Tensor
 from ...distributions import Family, total
 from ...kernels import Kernel
 from ...spaces import Space
-from .subject import Finding, Identity, Subject, largest
+from .subject import Finding, Identity, NotApplicable, Subject, largest
 
 ROWS = 128
 EXACT = 1e-6
@@ -17,6 +17,13 @@ EXACT = 1e-6
 
 def _round_trip(subject: Subject) -> Finding:
     space, raw = subject.model.space, subject.raw
+    if not space.exact:
+        encoded = space.encode_weighted(raw, subject.rng)
+        again = space.weighted_at(raw, encoded.x_0).log_weight
+        gap = again - encoded.log_weight
+        return Finding(
+            largest(gap, again), subject.rounding, "log-weight of a draw, computed again"
+        )
     back = space.decode(space.encode(raw, subject.rng))
     gap = torch.where(back.isnan() & raw.isnan(), 0.0, back - raw)
     return Finding(largest(gap, raw.nan_to_num().abs().max()), subject.rounding)
@@ -45,6 +52,8 @@ def _unit_error(space: Space, kernel: Kernel, raw: Tensor) -> float:
     log_total_mass = space.log_total_mass(p, x_0)
     if log_total_mass is not None:
         return largest(torch.expm1(log_total_mass), 0 * log_total_mass)
+    if not space.exact:
+        raise NotApplicable("raw data are drawn from x_0 by a density, and not by a map")
     step = 1e-4 * (1 + raw.abs())
     slope = (encoded(raw + step) - encoded(raw - step)) / (2 * step)
     return largest(space.log_prob(p, x_0) - p.log_prob(x_0) - slope.abs().log(), 0 * x_0)
@@ -105,7 +114,11 @@ def _by_draws(said: Tensor, truth: Family, step: Family, rng: torch.Generator) -
 
 
 PROCESS = (
-    Identity("round trip", "decode(encode(raw)) is raw, relative to the largest", _round_trip),
+    Identity(
+        "round trip",
+        "decode(encode(raw)) is raw, relative to the largest; or its log-weight repeats",
+        _round_trip,
+    ),
     Identity(
         "units",
         "log p(raw) includes the change of volume of encode, or its masses sum to one, in nats",

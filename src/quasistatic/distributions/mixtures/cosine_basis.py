@@ -68,6 +68,25 @@ class CosineBasis:
         eye = torch.eye(channels, dtype=torch.float64)
         return cls(shape, axes, eye.repeat(frequencies, 1, 1))
 
+    def resized(self, sizes: Sequence[int]) -> tuple["CosineBasis", Tensor]:
+        """The basis for examples with other sizes of the axes of places.
+
+        Args:
+            sizes: of these axes.
+
+        Returns:
+            A basis with the directions of the nearest frequency in cycles a place; and the number
+            of that frequency for each of the new ones, shape (new F,).
+        """
+        sizes = tuple(sizes)
+        index = torch.zeros((), dtype=torch.long)
+        for new, old in zip(sizes, self.sizes, strict=True):
+            nearest = (torch.arange(new) * old / new).round().long().clamp(max=old - 1)
+            index = index[..., None] * old + nearest
+        index = index.flatten().to(self.directions.device)
+        shape = (*self.shape[: len(self.shape) - self.axes], *sizes)
+        return CosineBasis(shape, self.axes, self.directions[index]), index
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """The sizes of the axes of places."""

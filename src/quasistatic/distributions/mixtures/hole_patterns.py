@@ -44,11 +44,14 @@ def pattern_batches(x: Tensor, rows: int, patterns: int) -> list[PatternBatch]:
     order, begins = which.argsort(stable=True), counts.cumsum(0) - counts
     by_count = counts.argsort()
     batches, first = [], 0
-    sizes = counts[by_count].tolist()
+    sizes, whole = counts[by_count].tolist(), each.all(1)[by_count].tolist()
     while first < len(sizes):
         last = first + 1
+        # Rows without holes are apart: they are computed in another way, and that must not depend
+        # on the rows beside them.
         while (
             last < len(sizes)
+            and not (whole[first] or whole[last])
             and sizes[last] <= 2 * sizes[first]
             and (last + 1 - first) * sizes[last] <= rows
             and last + 1 - first <= patterns

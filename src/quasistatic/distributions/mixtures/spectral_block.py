@@ -79,6 +79,26 @@ class SpectralBlock(Block):
     def picked(self, index: Tensor) -> "SpectralBlock":
         return SpectralBlock(self.basis, self.mean[index], self.variance[index])
 
+    def resized(self, sizes: Sequence[int]) -> "SpectralBlock":
+        """The law of larger or smaller pieces of the same textures: the spectra by frequency in
+        cycles a place, and the mean of all places.
+
+        Args:
+            sizes: of the axes of places.
+
+        Raises:
+            TypeError: if the basis is one of whole examples, without an axis of places.
+        """
+        if not self.basis.axes:
+            raise TypeError("a law of principal components holds for examples of one size only")
+        basis, index = self.basis.resized(sizes)
+        split = (len(self.mean), self.basis.channels, self.basis.frequencies)
+        variance = self.variance.reshape(split)[..., index].flatten(1)
+        mean = self.mean.new_zeros(*split[:2], basis.frequencies)
+        scale = math.sqrt(basis.frequencies / self.basis.frequencies)
+        mean[..., 0] = scale * self.mean.reshape(split)[..., 0]
+        return SpectralBlock(basis, mean.flatten(1), variance)
+
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "SpectralBlock":
         """One block with the components of several, which must share a basis.

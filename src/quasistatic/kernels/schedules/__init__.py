@@ -1,7 +1,16 @@
 """Noise schedules: tables of alpha_bar_t, the share of the signal that is left at time t = 0, ...,
 T."""
 
-from .formulas import cosine, custom, erase_evenly, from_log_snr, linear, linear_log_snr, quadratic
+from .formulas import (
+    cosine,
+    custom,
+    erase_evenly,
+    from_log_snr,
+    karras,
+    linear,
+    linear_log_snr,
+    quadratic,
+)
 from .learned_schedule import learned
 from .schedule import Schedule
 
@@ -11,6 +20,7 @@ __all__ = [
     "custom",
     "erase_evenly",
     "from_log_snr",
+    "karras",
     "learned",
     "linear",
     "linear_log_snr",

@@ -5,6 +5,7 @@ __all__ = [
     "custom",
     "erase_evenly",
     "from_log_snr",
+    "karras",
     "linear",
     "linear_log_snr",
     "quadratic",
@@ -140,6 +141,30 @@ def linear_log_snr(steps: int, first: float = 7.0, last: float = -7.0) -> Schedu
     log_snr = first + (last - first) * (t - 1) / (steps - 1)
     arguments = {"steps": steps, "first": first, "last": last}
     return _from_log_snr("linear_log_snr", arguments, log_snr)
+
+
+def karras(steps: int, lowest: float = 0.002, highest: float = 80.0, rho: float = 7.0) -> Schedule:
+    """noise / signal from `lowest` at t = 1 to `highest` at t = T, whose powers 1 / rho rise in
+    equal increments (EDM22 Eq. 5).
+
+    Args:
+        steps: T, at least 2.
+        lowest: sigma_min, noise / signal at t = 1. Default 0.002.
+        highest: sigma_max, noise / signal at t = T. Default 80.
+        rho: the power; the larger, the more steps at little noise. Default 7.
+
+    Raises:
+        ValueError: if T < 2, or the noise does not rise from a positive number.
+    """
+    t = _steps(steps)
+    for name, value in (("lowest", lowest), ("highest", highest), ("rho", rho)):
+        number_within(name, value, 0, ends="()")
+    if not lowest < highest:
+        raise ValueError(f"the noise must rise: lowest = {lowest:g} is not below {highest:g}")
+    low, high = lowest ** (1 / rho), highest ** (1 / rho)
+    sigma = (low + (high - low) * (t - 1) / (steps - 1)) ** rho
+    arguments = {"steps": steps, "lowest": lowest, "highest": highest, "rho": rho}
+    return _from_log_snr("karras", arguments, -2 * sigma.log())
 
 
 def custom(alpha_bar: Sequence[float]) -> Schedule:

@@ -14,6 +14,7 @@ from ...data import Split
 from ...diffusion import Diffusion
 from ...distributions.mixtures.fitting import LawPerClassChoice, SpectralChoice
 from ...training.objectives import Bound, Objective
+from ..latent import LatentStage
 
 Picture = Callable[[Diffusion, np.ndarray, torch.Generator], Figure]
 """Draws a figure of a trained model beside its test data."""
@@ -38,6 +39,8 @@ class Experiment:
         objective: the loss that training minimises.
         given: the label of each row of the data, for a model with a condition.
         law: the closed-form law that the model starts at; None if it starts at none.
+        first: a stage of training that comes first, and builds the model of the second; None for
+            training in one stage. `model` is then that of the first stage.
     """
 
     model: Diffusion
@@ -48,6 +51,7 @@ class Experiment:
     objective: Objective = Bound()
     given: Split[np.ndarray] | None = None
     law: SpectralChoice | LawPerClassChoice | None = None
+    first: LatentStage | None = None
 
     def __repr__(self) -> str:
         sizes = [len(part) for part in (self.data.train, self.data.valid, self.data.test)]

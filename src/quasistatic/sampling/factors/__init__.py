@@ -4,8 +4,19 @@ A factor tilts a law of x_0, for reals, levels, bits and classes alike (SD15 Sec
 the x_0 at the end of a walk. Factors multiply with `*`; subclass :class:`Factor` for one of your
 own."""
 
-__all__ = ["Anything", "Factor", "Label", "Linear", "Observed", "Product", "Smooth"]
+__all__ = [
+    "Anything",
+    "Decoded",
+    "Factor",
+    "Label",
+    "Linear",
+    "Observed",
+    "Product",
+    "Smooth",
+    "about_x_0",
+]
 
+from .decoded import Decoded, about_x_0
 from .factor import Anything, Factor, Product
 from .linear import Linear
 from .observed import Observed

@@ -34,6 +34,18 @@ class Factor(abc.ABC):
         """The values that are known exactly, NaN elsewhere, (B, *); None if there are none."""
         return None
 
+    @property
+    def only_known(self) -> bool:
+        """Whether r says nothing but which values are known exactly."""
+        return False
+
+    def realized(
+        self, x_0: Tensor, rng: torch.Generator | None = None
+    ) -> tuple[Tensor | None, Tensor]:
+        """The end of a walk at x_0 (B, *): raw data, where the factor draws them, else None; and
+        log r of them, (B,), in nats."""
+        return None, self.log_prob(x_0)
+
     @abc.abstractmethod
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Factor":
         """The same factor as a function of x_0, with the same values: densities stay in the units

@@ -66,6 +66,10 @@ class Observed(Factor):
         sure = self._variance == 0
         return torch.where(sure, self.y, math.nan) if sure.any() else None
 
+    @property
+    def only_known(self) -> bool:
+        return not self._noisy.any()
+
     def on(self, space: Space, rng: torch.Generator | None = None) -> "Observed":
         if tuple(self.y.shape[1:]) != space.shape:
             raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from ..._utils.row_errors import RowError
 from ..frames import Series
 from ..space import Space
 
@@ -90,17 +91,19 @@ class Column(abc.ABC):
         """
         missing = np.isnan(numbers)
         if missing.any() and self.missing == 0 and not incomplete:
-            raise ValueError(
-                f"column {self.name!r} has a missing value in row {int(missing.argmax())}, and had "
-                "none when the table was inferred: fill it by `impute`, or infer the table from "
-                "rows with missing values"
+            raise RowError(
+                f"column {self.name!r} has a missing value",
+                int(missing.argmax()),
+                ", and had none when the table was inferred: fill it by `impute`, or infer the "
+                "table from rows with missing values",
             )
         invalid = ~missing & self.invalid(np.where(missing, self.placeholder, numbers))
         if invalid.any():
             row = int(invalid.argmax())
-            raise ValueError(
-                f"column {self.name!r} holds {numbers[row]:g} in row {row}, and it takes "
-                f"{self.accepted}"
+            raise RowError(
+                f"column {self.name!r} holds {numbers[row]:g}",
+                row,
+                f", and it takes {self.accepted}",
             )
 
     def numbers(self, series: Series) -> np.ndarray:
@@ -118,8 +121,8 @@ class Column(abc.ABC):
         if series.numbers is None:
             values = enumerate(series.names or [])
             row, value = next((i, v) for i, v in values if not _is_number(v))
-            raise ValueError(
-                f"column {self.name!r} holds {value!r} in row {row}, and it takes {self.accepted}"
+            raise RowError(
+                f"column {self.name!r} holds {value!r}", row, f", and it takes {self.accepted}"
             )
         return series.numbers
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..._utils.naming import nearest
+from ..._utils.row_errors import RowError
 from ..frames import Series
 from ..one_hot import OneHot
 from ..space import Space
@@ -73,9 +74,11 @@ class _Named(Column):
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
             value = self.as_python(series)[row]
-            raise ValueError(
-                f"column {self.name!r} holds {value!r} in row {row}, which no row had when the "
-                f"table was inferred: {nearest(str(value), map(str, self.classes))}"
+            raise RowError(
+                f"column {self.name!r} holds {value!r}",
+                row,
+                ", which no row had when the table was inferred: "
+                + nearest(str(value), map(str, self.classes)),
             )
         return numbers
 
@@ -157,9 +160,10 @@ class ConstantColumn(Column):
         numbers = self.read_with_unknowns(series)
         if np.isinf(numbers).any():
             row = int(np.isinf(numbers).argmax())
-            raise ValueError(
-                f"column {self.name!r} holds {_Named.as_python(series)[row]!r} in row {row}, and "
-                f"it takes {self.accepted}"
+            raise RowError(
+                f"column {self.name!r} holds {_Named.as_python(series)[row]!r}",
+                row,
+                f", and it takes {self.accepted}",
             )
         return numbers
 

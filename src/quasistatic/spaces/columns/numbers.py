@@ -9,6 +9,7 @@ __all__ = [
     "standardised",
 ]
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -33,6 +34,15 @@ KNOTS = 33
 
 MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
+
+
+def _ends(low: float, high: float) -> str:
+    """A range for a reader, with digits enough to tell its ends apart."""
+    size, width = max(abs(low), abs(high)), high - low
+    digits = 6
+    if 0 < width < size and math.isfinite(size / width):
+        digits = min(17, max(digits, 3 + math.ceil(math.log10(size / width))))
+    return f"{low:.{digits}g} to {high:.{digits}g}"
 
 
 class _RealColumn(Column):
@@ -85,7 +95,7 @@ class NumericColumn(_RealColumn):
     @property
     def range(self) -> str:
         how = "standardised" if len(self.at) == 2 else f"{len(self.at)} quantiles"
-        return f"{self.low:.6g} to {self.high:.6g}, {how}"
+        return f"{_ends(self.low, self.high)}, {how}"
 
     @property
     def placeholder(self) -> float:
@@ -119,7 +129,7 @@ class PowerColumn(_RealColumn):
 
     @property
     def range(self) -> str:
-        return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
+        return f"{_ends(self.low, self.high)}, power {self.power:.3g}"
 
     @property
     def placeholder(self) -> float:
@@ -155,7 +165,7 @@ class QuantileColumn(_RealColumn):
 
     @property
     def range(self) -> str:
-        return f"{self.low:.6g} to {self.high:.6g}, {len(self.at)} quantiles"
+        return f"{_ends(self.low, self.high)}, {len(self.at)} quantiles"
 
     @property
     def placeholder(self) -> float:

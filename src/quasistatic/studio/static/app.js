@@ -2,10 +2,14 @@
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
+import * as chain from "./views/chain.js";
 import * as complete from "./views/complete.js";
+import * as compress from "./views/compress.js";
 import * as sample from "./views/sample.js";
+import * as score from "./views/score.js";
+import * as train from "./views/train.js";
 
-const VIEWS = { sample, complete };
+const VIEWS = { sample, complete, score, chain, compress, train };
 
 const main = document.getElementById("main");
 const chooser = document.getElementById("run");
@@ -42,7 +46,8 @@ async function show() {
   const known = Object.keys(VIEWS).filter((each) => model.views.includes(each));
   const view = known.includes(named) ? named : known[0];
   nav.replaceChildren(h("ul", {}, known.map((each) => h("li", {}, h("a", { href: address(run, each), "aria-current": each === view ? "page" : null }, VIEWS[each].title(model))))));
-  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const here = nav.querySelector("[aria-current]"), list = nav.firstChild;
+  if (here) list.scrollLeft = here.offsetLeft - (list.clientWidth - here.offsetWidth) / 2;
   const key = `${run}\n${view}`;
   if (!pages.has(key)) {
     const page = h("div", { class: "page" }, h("h1", {}, VIEWS[view].title(model)), h("p", { class: "lead" }, VIEWS[view].lead(model)));

@@ -80,7 +80,7 @@ export function table(caption, header, rows) {
 // A number to three significant digits, with a proper minus.
 export function tidy(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");
+  if (Number.isInteger(value)) return (Math.abs(value) < 1e4 ? String(value) : value.toLocaleString("en")).replace("-", "−");
   const size = Math.abs(value);
   const text = size >= 1e5 || (size < 1e-3 && size > 0) ? value.toExponential(digits - 1) : String(Number(value.toPrecision(Math.max(digits, Math.floor(Math.log10(size)) + 1))));
   return text.replace("-", "−");

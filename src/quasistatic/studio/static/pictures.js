@@ -63,7 +63,8 @@ export function scatter(canvas, points, { reach }, { density, arrows } = {}) {
     const cells = density.length, most = Math.max(...density.flat()), rgb = parsed(colour("--accent"));
     density.forEach((row, i) => row.forEach((value, j) => {
       context.fillStyle = `rgb(${rgb.join(" ")} / ${(0.55 * value) / (most || 1)})`;
-      context.fillRect((j * size) / cells, size - ((i + 1) * size) / cells, size / cells + 0.5, size / cells + 0.5);
+      const [left, right, top, bottom] = [j / cells, (j + 1) / cells, 1 - (i + 1) / cells, 1 - i / cells].map((share) => Math.round(share * size));
+      context.fillRect(left, top, right - left, bottom - top);
     }));
   }
   if (arrows) {
@@ -71,7 +72,7 @@ export function scatter(canvas, points, { reach }, { density, arrows } = {}) {
     for (const [x, y, u, v] of arrows) { context.moveTo(at(x), up(y)); context.lineTo(at(x + u), up(y + v)); }
     context.stroke();
     context.fillStyle = colour("--quiet");
-    for (const [x, y, u, v] of arrows) { context.beginPath(); context.arc(at(x + u), up(y + v), 1.6, 0, 7); context.fill(); }
+    for (const [x, y, u, v] of arrows) { context.beginPath(); context.arc(at(x), up(y), 1.3, 0, 7); context.fill(); }
   }
   context.fillStyle = colour("--second");
   for (const [x, y] of points) { context.beginPath(); context.arc(at(x), up(y), 1.8, 0, 7); context.fill(); }

@@ -2,7 +2,9 @@
 
 import { tidy } from "./dom.js";
 
-const WIDE = 520, LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 34;
+// On a phone a chart is drawn narrower, so that its text stays as large.
+const WIDE = Math.max(320, Math.min(520, document.documentElement.clientWidth - 32));
+const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 34;
 
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -11,6 +13,7 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
+// Places of marks on an axis: round numbers, and whole ones on an axis of a few whole numbers.
 function ticks(low, high, count = 5) {
   const raw = (high - low) / count || 1, size = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((k) => k * size).find((each) => each >= raw);

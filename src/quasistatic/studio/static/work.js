@@ -76,7 +76,7 @@ export function snippet({ python, command, note }, ...more) {
       copy.textContent = "Copied";
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     } }, "Copy");
-    return h("div", { class: "code" }, h("h3", {}, title), h("pre", { tabindex: 0 }, h("code", {}, text)), copy);
+    return h("div", { class: "code" }, h("div", { class: "head" }, h("span", {}, title), copy), h("pre", { tabindex: 0 }, h("code", {}, text)));
   };
   return h("details", { class: "snippet" }, h("summary", {}, "The same in Python and on the command line"),
     note ? h("p", { class: "quiet-text" }, note) : null, more,

@@ -90,7 +90,9 @@ def fill(subject: Table, asked: Asked, job: Job) -> Event:
         "",
         f"model = qs.open({subject.word!r})",
         f'row = next(model.read("{FILE}"))',
-        f"imputer = qs.DiffusionImputer.of(model.table.density, draws={SUMMARISED}, random_state={seed})",
+        "imputer = qs.DiffusionImputer.of(",
+        f"    model.table.density, draws={SUMMARISED}, random_state={seed}",
+        ")",
         f"filled = imputer.fill(row, {SHARE})",
         f"drawn = imputer.draw(row, {DRAWS})",
     ]
@@ -150,7 +152,11 @@ def _distribution(values: pl.Series) -> dict[str, Any]:
         listed, rest = named[:MOST_CLASSES], sum(share for _, share in named[MOST_CLASSES:])
         return {"shares": [*listed, ("others", rest)] if rest else listed}
     numbers = values.to_physical().cast(pl.Float64).drop_nulls().to_numpy()
-    heights, edges = np.histogram(numbers, bins=BINS)
+    low, high = numbers.min(), numbers.max()
+    bins: Any = BINS
+    if values.dtype.is_integer() and high - low < BINS:
+        bins = np.arange(low - 0.5, high + 1)
+    heights, edges = np.histogram(numbers, bins=bins)
     ends = [_text(each) for each in (values.min(), values.median(), values.max())]
     return {"heights": (heights / len(numbers)).tolist(), "edges": edges.tolist(), "ends": ends}
 

@@ -4,9 +4,8 @@ __all__ = ["distill"]
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -18,13 +17,16 @@ from ...networks import FlowMapNetwork
 from ...sampling import UniPC, sample
 from ...sampling.steppers.multistep import require_flow
 from ..callbacks import Callback
-from ..config import Fit, FitChanges
+from ..config import Fit
 from ..distributed import Engine
 from ..fitting import device_of, fit
 from .methods import Distillation, MeanFlow
 from .student import student_of
 
 M = TypeVar("M", bound=Model)
+
+SETTINGS = Fit(steps=4000, batch=512, lr=2e-3, ema=0.999)
+"""How a flow map is trained, if nothing is said."""
 
 DRAWS = 4096
 """Draws of the model that stand for data, where none are given."""
@@ -43,7 +45,7 @@ def distill(
     progress: bool | None = None,
     device: str | torch.device | None = None,
     settings: Fit | None = None,
-    **changes: Unpack[FitChanges],
+    about: dict[str, Any] | None = None,
 ) -> M:
     """A model with a flow map that draws in 1 to `steps` evaluations what the model's probability
     flow draws in many: `sample(n, 4, stepper=FlowMap())`. All other verbs give what they gave.
@@ -58,13 +60,15 @@ def distill(
         method: by default `MeanFlow()`, which also learns the density in few evaluations;
             `ProgressiveDistillation()` for the draws of one number of steps.
         network: of the map, with outputs=2 and condition=networks.FlowMapNetwork.ENDS plus the
-            numbers of the model's condition; by default one like the model's own, started from its weights.
-        run: a folder for checkpoints, metrics and the trained model. The same call resumes.
+            numbers of the model's condition; by default one like the model's own, started from its
+            weights.
+        run: a folder for checkpoints, metrics and the trained model. The same call resumes. Rounds
+            before the last one have folders beside it, as `run-16-steps`.
         callbacks: see :func:`fit`.
         progress: see :func:`fit`.
         device: see :func:`fit`.
         settings: how to train; by default `Fit(steps=4000, batch=512, lr=2e-3, ema=0.999)`.
-        changes: changes to the settings by name.
+        about: see :func:`fit`.
 
     Returns:
         A new model of the same class, in eval mode, with a copy of the teacher's network.
@@ -78,7 +82,7 @@ def distill(
     require_flow(model, "distill")
     if whole_number("steps", steps) & (steps - 1):
         raise ValueError(f"distill halves the number of steps: give 1, 2, 4, 8, ..., got {steps}")
-    how = replace(settings or Fit(steps=4000, batch=512, lr=2e-3, ema=0.999), **changes)
+    how = settings or SETTINGS
     method = method or MeanFlow()
     engine = Engine(device or device_of(model))
     rng = torch.Generator().manual_seed(how.seed)
@@ -94,7 +98,7 @@ def distill(
         maps = FlowMapNetwork(teacher.network, own, times, shortest, density)
         return type(model)(model.space, teacher.kernel, model.head, maps, model.condition)
 
-    about = {"distilled": {"steps": steps, "by": serialization.describe(method)}}
+    facts = {"distilled": {"steps": steps, "by": serialization.describe(method)}}
     student = model
     for stage in method.stages(teacher.given_each(given, len(data)), steps, raw, build, rng):
         assert isinstance(stage.model, type(model))  # as build made it
@@ -104,11 +108,16 @@ def distill(
             data,
             given=given,
             objective=stage.objective,
-            run=None if run is None else Path(run) / stage.name,
+            run=None if run is None else _beside(Path(run), stage.name),
             callbacks=callbacks,
             progress=progress,
             engine=engine,
-            about=about,
+            about=facts | (about or {}),
             settings=how,
         )
     return student.eval()
+
+
+def _beside(run: Path, name: str) -> Path:
+    """The folder of a stage: the run's own for the last one, and one beside it for the others."""
+    return run.with_name(f"{run.name}-{name}") if name else run

@@ -33,8 +33,8 @@ def student_of(model: Model) -> nn.Module:
 def _alike(network: nn.Module, model: Model) -> nn.Module:
     if isinstance(network, Padded):
         return Padded(network.shape, _alike(network.network, model))
-    names = {field.name for field in dataclasses.fields(network)} if _is_record(network) else set()
-    if not {"outputs", "condition"} <= names:
+    names = getattr(network, "__dataclass_fields__", {})
+    if not {"outputs", "condition"} <= names.keys():
         raise TypeError(
             f"{type(network).__name__} cannot be built with other outputs and a condition: give "
             f"distill a network=..., such as networks.MLP({model.space.state}, outputs=2, "
@@ -48,7 +48,3 @@ def _alike(network: nn.Module, model: Model) -> nn.Module:
         torch.manual_seed(0)
         found: nn.Module = dataclasses.replace(network, **changes)  # type: ignore[type-var]
     return found
-
-
-def _is_record(network: nn.Module) -> bool:
-    return dataclasses.is_dataclass(network)

@@ -1,6 +1,7 @@
 """How the closed-form law of a table is fitted."""
 
 __all__ = [
+    "Batch",
     "BlockFit",
     "ByClusters",
     "ByEnergy",
@@ -10,19 +11,25 @@ __all__ = [
     "Groups",
     "LawPerClassChoice",
     "LawPerClassFit",
+    "LearningRows",
     "SpectralCandidate",
     "SpectralChoice",
     "SpectralFit",
     "StackedLaw",
+    "TableSums",
     "Trial",
     "completed_for_learning",
+    "expected",
     "fitted_again",
+    "likeliest",
     "stacked",
 ]
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
 from .completing import completed_for_learning
+from .em import Batch, expected, likeliest
 from .law_per_class import LawPerClassChoice, LawPerClassFit
+from .learning_rows import LearningRows, TableSums
 from .spectral import (
     ByClusters,
     ByEnergy,

@@ -1,6 +1,6 @@
 """Mixtures fitted to rows with holes by expectation maximisation, several side by side."""
 
-__all__ = ["Batch", "log_p_each", "maximised", "most_likely"]
+__all__ = ["Batch", "expected", "likeliest", "log_p_each", "maximised", "most_likely"]
 
 import math
 from collections.abc import Sequence
@@ -97,6 +97,24 @@ def _round(
     rows: LearningRows, batch: Batch, fits: Sequence[BlockFit], weight: Tensor
 ) -> tuple[Batch, Tensor]:
     """The next mixtures, and the mean log p (E,) of the rows by each of these."""
+    total, log_p = expected(rows, batch, fits, weight)
+    return likeliest(batch.law, total, fits, batch.count), log_p / weight.sum(1)
+
+
+def expected(
+    rows: LearningRows, batch: Batch, fits: Sequence[BlockFit], weight: Tensor | None = None
+) -> tuple[TableSums, Tensor]:
+    """The expectation step: sufficient statistics of the rows, and the sum of log p (E,) by each
+    mixture. Both add up over parts of the rows.
+
+    Args:
+        rows: N of them.
+        batch: E mixtures.
+        fits: the M-step of each block.
+        weight: of each row for each mixture, with shape (E, N); 1 by default.
+    """
+    if weight is None:
+        weight = rows.x.new_ones(batch.count, len(rows))
     total, log_p = None, weight.new_zeros(batch.count)
     for each in rows.expectations(batch.law, fits):
         joint = each.log_joint.view(batch.count, batch.size, -1)
@@ -109,7 +127,7 @@ def _round(
         found = each.sums(share.flatten(0, 1))
         total = found if total is None else total + found
     assert total is not None  # there is at least one row
-    return _likeliest(batch.law, total, fits, batch.count), log_p / weight.sum(1)
+    return total, log_p
 
 
 def log_p_each(rows: LearningRows, batch: Batch) -> Tensor:
@@ -133,10 +151,18 @@ def most_likely(rows: LearningRows, alone: Mixture, share: Tensor) -> Batch:
         found = each.sums(flat[:, each.index])
         total = found if total is None else total + found
     assert total is not None  # there is at least one row
-    return _likeliest(alone, total, rows.fits, len(share))
+    return likeliest(alone, total, rows.fits, len(share))
 
 
-def _likeliest(law: Mixture, sums: TableSums, fits: Sequence[BlockFit], count: int) -> Batch:
+def likeliest(law: Mixture, sums: TableSums, fits: Sequence[BlockFit], count: int = 1) -> Batch:
+    """The maximisation step: the mixtures that are most likely for sufficient statistics.
+
+    Args:
+        law: all components of the mixtures that the statistics belong to.
+        sums: the statistics.
+        fits: the M-step of each block.
+        count: how many mixtures there are.
+    """
     pairs = zip(fits, sums.each, law.blocks, strict=True)
     blocks = tuple(fit.likeliest(found, block, count) for fit, found, block in pairs)
     weight = (sums.count + 1).view(count, -1)

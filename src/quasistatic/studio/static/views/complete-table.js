@@ -40,7 +40,7 @@ export function mount(page, model) {
 function told(found) {
   const plots = found.columns.map((column) => {
     const interval = column.low !== null ? `90 % between ${tidy(column.low)} and ${tidy(column.high)}` : "";
-    return h("figure", {}, h("h3", {}, column.name),
+    return h("figure", {}, h("h2", {}, column.name),
       numbers([column.shares ? "Most likely" : "Filled with", column.filled, interval]),
       column.shares ? shares(column) : bars(`Distribution of ${column.name}: ${column.ends.join(", ")}`, [column], { xName: column.name, tall: 160 }));
   });

@@ -41,10 +41,10 @@ class Completion {
     const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.complete(); } },
       h("div", { class: "row" }, this.draws, this.particles), h("div", { class: "row" }, this.times, this.repeats), h("div", { class: "row" }, this.seed, this.given), this.noise, this.work.element);
     this.answer = h("div", {}, h("p", { class: "empty" }, "Hide a part of the example, then press Complete."));
-    page.append(h("div", { class: "split" },
-      h("div", {}, this.examples.element, h("section", {}, h("h2", {}, "Settings"), form)),
-      h("div", {}, h("section", {}, h("h2", {}, "Hide or paint"), h("div", { class: "buttons", style: { "margin-bottom": ".6rem" } }, this.tools, this.quick), this.canvas, this.says, h("div", { style: { "max-width": "7rem" } }, this.size)),
-        h("section", {}, this.answer))));
+    page.append(h("div", { class: "split woven" },
+      h("div", {}, h("section", { class: "first" }, this.examples.element), h("section", { class: "third" }, h("h2", {}, "Settings"), form)),
+      h("div", {}, h("section", { class: "second" }, h("h2", {}, "Hide or paint"), h("div", { class: "buttons", style: { "margin-bottom": ".6rem" } }, this.tools, this.quick), this.canvas, this.says, h("div", { style: { "max-width": "7rem" } }, this.size)),
+        h("section", { class: "fourth" }, this.answer))));
     this.listen();
     page.addEventListener("shown", () => this.again());
     this.examples.load("draws");
@@ -144,7 +144,7 @@ class Completion {
 
   tell(found, values) {
     const { model } = this;
-    const known = figure("Known", "The known values", (canvas) => paint(canvas, imagesOf(values.map((each) => each ?? model.low), model), 0, model));
+    const known = figure("Known", "The known values", (canvas) => this.paintKnown(canvas, values));
     const mean = figure("Mean of the draws", "The mean of the draws", (canvas) => paint(canvas, found.mean, 0, model));
     const spread = figure(`Standard deviation, at most ${tidy(found.largest)}`, "The standard deviation of the draws", (canvas) => paint(canvas, found.deviation, 0, model, "heat"));
     const grid = new Grid(model, "Completed copies");
@@ -157,6 +157,16 @@ class Completion {
       snippet(found.snippet, saving("x.npy", () => npy(values, model.shape))));
     this.redraw = () => { grid.show(found.draws); grid.trim(found.draws.count); for (const each of [known, mean, spread]) each.draw(); };
     this.redraw();
+  }
+
+  // The known values; what is hidden has the colour that it has above.
+  paintKnown(canvas, values) {
+    const { model } = this;
+    paint(canvas, imagesOf(values.map((each) => each ?? model.low), model), 0, model);
+    if (model.look !== "images") return;
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#a9cfe6";
+    for (let k = 0; k < this.rows * this.columns; k++) if (values[k] === null) context.fillRect(k % this.columns, Math.floor(k / this.columns), 1, 1);
   }
 
   again() {

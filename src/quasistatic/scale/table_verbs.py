@@ -1,0 +1,384 @@
+"""The verbs of a table on a partition of rows: each takes rows and gives rows, and the answer for a
+row does not depend on the rows beside it."""
+
+__all__ = ["TABLE_VERBS", "Compress", "TableVerb", "drawn_blocks", "log_prob_facts"]
+
+import abc
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from .._utils.randomness import mixed_seed
+from ..coding import Codec
+from ..data.table_files import FileRows
+from ..estimators import DiffusionImputer
+from ..opened.fitted_table import FittedTable
+from ..opened.imputation import Imputation
+from ..opened.row_answers import RowOutliers, RowScores
+from .settled import settled
+
+DRAWN_AT_ONCE = 1024
+"""Draws that share a seed: a draw is computed with all others of its block."""
+
+SUMMARISED = 64
+"""Draws that a filled value summarises."""
+
+
+class TableVerb(abc.ABC):
+    """A verb of a fitted table."""
+
+    name: ClassVar[str]
+    rows_in: ClassVar[bool] = True
+    """Whether the verb reads rows of the table, so that a file must have the fitted columns."""
+
+    @abc.abstractmethod
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        """Answers some rows.
+
+        Args:
+            piece: the rows, with all columns of their source.
+            first: the number of rows before the piece, from which rows without an identity are
+                numbered.
+        """
+
+    def facts(self, found: pl.DataFrame) -> dict[str, float]:
+        """Sums over an answer that a job reports, by name."""
+        return {}
+
+
+def log_prob_facts(nats: np.ndarray) -> dict[str, float]:
+    """Sums over scores (N,): of those that are finite, and how many are not."""
+    finite = np.isfinite(nats)
+    return {"nats": float(nats[finite].sum()), "impossible": float((~finite).sum())}
+
+
+def _nothing(count: int) -> None:
+    """Called with the number of rows that are done."""
+
+
+@dataclass(frozen=True)
+class Score(TableVerb):
+    """log p of each row, in nats.
+
+    Args:
+        table: the fitted table.
+        by_column: whether the cost of each column given the others is added.
+    """
+
+    name = "score"
+    table: FittedTable
+    by_column: bool = False
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        return RowScores(self.table, self.by_column)(FileRows(piece), first, _nothing)
+
+    def facts(self, found: pl.DataFrame) -> dict[str, float]:
+        return log_prob_facts(found["log_prob"].to_numpy())
+
+
+@dataclass(frozen=True)
+class Outliers(TableVerb):
+    """Score, p-value and verdict of each row, and the reasons of outliers.
+
+    Args:
+        table: the fitted table.
+        level: the share of ordinary rows that may be called outliers.
+        why: whether the reasons are added.
+    """
+
+    name = "outliers"
+    table: FittedTable
+    level: float = 0.05
+    why: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is a share between 0 and 1, got {self.level}")
+
+    @cached_property
+    def _answer(self) -> RowOutliers:
+        why = self.why and self.table.density.fitted_.closed_form is not None
+        return RowOutliers(self.table, self.table.detector(self.level), why)
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        return self._answer(FileRows(piece), first, _nothing)
+
+    def facts(self, found: pl.DataFrame) -> dict[str, float]:
+        return {"found": float(found["outlier"].sum())}
+
+
+@dataclass(frozen=True)
+class Impute(TableVerb):
+    """Rows with their missing values filled, as `quasistatic impute` fills them. Numbers that are
+    filled have nine significant digits.
+
+    Args:
+        table: the fitted table.
+        intervals: the probability that an interval holds; then columns `x_low` and `x_high` are
+            added for each column of numbers.
+        method: how values are drawn where a network corrects the closed form.
+        seed: of the draws.
+    """
+
+    name = "impute"
+    table: FittedTable
+    intervals: float | None = None
+    method: Literal["auto", "fast", "network"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.intervals is not None and not 0 < self.intervals < 1:
+            raise ValueError(f"intervals is a share between 0 and 1, got {self.intervals}")
+
+    @cached_property
+    def _work(self) -> Imputation:
+        imputer = DiffusionImputer.of(
+            self.table.density, draws=SUMMARISED, method=self.method, random_state=self.seed
+        )
+        return Imputation(
+            self.table, imputer, list(self.table.types), self.intervals, 0, self.table.style
+        )
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        found = self._work(FileRows(piece), first, _nothing)
+        own = [n for n in found.columns if n in self.table.types or n not in piece.columns]
+
+        def alone(row: int) -> pl.DataFrame:
+            again: pl.DataFrame = self._work(FileRows(piece[row : row + 1]), first + row, _nothing)
+            return again
+
+        return _settled(found, piece, own, alone)
+
+
+@dataclass(frozen=True)
+class Complete(TableVerb):
+    """Several completed copies of each row, one after the other: the columns that identify a row,
+    the column `draw` from 0 and the fitted columns. Equal rows have equal draws.
+
+    Args:
+        table: the fitted table.
+        draws: of each row.
+        method: how values are drawn where a network corrects the closed form.
+        seed: of the draws.
+    """
+
+    name = "complete"
+    table: FittedTable
+    draws: int = 16
+    method: Literal["auto", "fast", "network"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_count("draws", self.draws)
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        imputer = DiffusionImputer.of(
+            self.table.density, draws=max(2, self.draws), method=self.method, random_state=self.seed
+        )
+        rows, count = self.table.fitted(piece), max(2, self.draws)
+        carried = self.table.carried(FileRows(piece), first)
+
+        def completed(some: pl.DataFrame) -> list[pl.DataFrame]:
+            made = imputer.copies(some, count, distinct=False)[: self.draws]
+            return [_filled(some, self.table.frame(each)) for each in made]
+
+        frames = []
+        for number, copy in enumerate(completed(rows)):
+
+            def alone(row: int, number: int = number) -> pl.DataFrame:
+                return completed(rows[row : row + 1])[number]
+
+            whole = _settled(copy, rows, rows.columns, alone)
+            draw = pl.Series("draw", np.full(len(piece), number))
+            frames.append(pl.DataFrame([*carried, draw, *whole]))
+        order = np.arange(len(piece) * self.draws).reshape(self.draws, -1).T.ravel()
+        found: pl.DataFrame = pl.concat(frames)[order]
+        return found
+
+
+def _filled(rows: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose missing values are those of `whole`."""
+    return pl.DataFrame(
+        [each.zip_with(each.is_not_null(), whole[each.name].cast(each.dtype)) for each in rows]
+    )
+
+
+def _settled(
+    found: pl.DataFrame,
+    piece: pl.DataFrame,
+    names: Sequence[str],
+    alone: Callable[[int], pl.DataFrame],
+) -> pl.DataFrame:
+    """An answer whose new real numbers do not depend on the other rows (:func:`settled`).
+
+    Args:
+        found: the answer, with a row for each row of `piece`.
+        piece: the rows; their known values are not changed.
+        names: the columns of the answer that may hold new numbers.
+        alone: the answer for one row of the piece by itself.
+    """
+    reals = [name for name in names if found.schema[name].is_float()]
+    if not reals or not len(found):
+        return found
+    values = found.select(reals).cast(pl.Float64).to_numpy()
+    new = [
+        piece[name].is_null().to_numpy()
+        if name in piece.columns
+        else np.ones(len(piece), dtype=bool)
+        for name in reals
+    ]
+
+    def numbers(row: int) -> np.ndarray:
+        return np.asarray(alone(row).select(reals).cast(pl.Float64).to_numpy()[0])
+
+    values = settled(values, np.stack(new, 1) & ~np.isnan(values), numbers)
+    columns = [
+        pl.Series(name, values[:, k]).fill_nan(None).cast(found.schema[name])
+        for k, name in enumerate(reals)
+    ]
+    return found.with_columns(columns)
+
+
+@dataclass(frozen=True)
+class Sample(TableVerb):
+    """Draws of the model. A batch names the draws by number, in the column `draw` or in its first
+    column; draw i is the same in every batch.
+
+    Args:
+        table: the fitted table.
+        seed: of the draws.
+    """
+
+    name = "sample"
+    rows_in = False
+    table: FittedTable
+    seed: int = 0
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        numbers = numbers_of(piece)
+        parts = []
+        for block, index in drawn_blocks(numbers, DRAWN_AT_ONCE):
+            whole = self.table.draw(DRAWN_AT_ONCE, mixed_seed(self.seed, block) % 2**31)
+            parts.append(whole[index])
+        found = pl.concat(parts) if parts else self.table.draw(1, 0)[:0]
+        return found.insert_column(0, pl.Series("draw", numbers))
+
+
+@dataclass(frozen=True)
+class Compress(TableVerb):
+    """A partition as one row: `rows`, `stream`, and `beside`, the columns that are not modelled as
+    a Parquet file (null if there are none).
+
+    Args:
+        table: the fitted table.
+        times: evenly spread time steps of the chain.
+        block: rows in a block of the stream.
+        verify: whether each block is read back.
+        portable: whether any machine can read the stream.
+    """
+
+    name = "compress"
+    table: FittedTable
+    times: int = 50
+    block: int = 2048
+    verify: bool = True
+    portable: bool = True
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec of the model's rows."""
+        return Codec(
+            self.table.model,
+            min(self.times, self.table.model.steps),
+            block=self.block,
+            verify=self.verify,
+            portable=self.portable,
+            workers=1,
+        )
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        rows = self.table.fitted(piece)
+        numbers = self.table.numbers(rows)
+        if not self.table.frame(self.table.rows(numbers)).equals(rows):
+            raise ValueError(
+                f"rows {first} to {first + len(piece) - 1} would come back changed, as a number "
+                "has more digits than a float64: leave that column out"
+            )
+        others = piece.select(name for name in piece.columns if name not in self.table.types)
+        beside = None
+        if others.width:
+            file = io.BytesIO()
+            others.write_parquet(file)
+            beside = file.getvalue()
+        stream = self.codec.compress(numbers)
+        return pl.DataFrame(
+            {"rows": [len(piece)], "stream": [stream], "beside": [beside]},
+            schema={"rows": pl.Int64, "stream": pl.Binary, "beside": pl.Binary},
+        )
+
+    def facts(self, found: pl.DataFrame) -> dict[str, float]:
+        return {"stream_bytes": float(found["stream"].bin.size().sum())}
+
+
+@dataclass(frozen=True)
+class Decompress(TableVerb):
+    """The rows of streams that `compress` wrote.
+
+    Args:
+        table: the fitted table.
+    """
+
+    name = "decompress"
+    rows_in = False
+    table: FittedTable
+
+    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+        if "stream" not in piece.columns:
+            raise ValueError(f"a batch of streams has a column `stream`, got {piece.columns}")
+        codec, frames = Codec(self.table.model, workers=1), []
+        for row in piece.iter_rows(named=True):
+            rows = self.table.frame(self.table.rows(codec.decompress(row["stream"])))
+            if row.get("beside") is not None:
+                rows = pl.concat([pl.read_parquet(row["beside"]), rows], how="horizontal")
+            frames.append(rows)
+        return pl.concat(frames)
+
+
+def numbers_of(piece: pl.DataFrame) -> np.ndarray:
+    """The numbers of the draws that a batch asks for.
+
+    Raises:
+        ValueError: if they are not whole numbers from 0.
+    """
+    column = piece["draw"] if "draw" in piece.columns else piece.to_series(0)
+    if not column.dtype.is_integer() or (len(column) and column.min() < 0):  # type: ignore[operator]
+        raise ValueError(
+            f"a batch for `sample` numbers the draws in a column `draw` of whole numbers from 0, "
+            f"got {column.dtype}"
+        )
+    return column.to_numpy()
+
+
+def drawn_blocks(numbers: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The blocks of `size` draws that hold these draws, in the order of the draws: the number of
+    each block and the places in it."""
+    block, place = numbers // size, numbers % size
+    cuts = np.flatnonzero(np.diff(block)) + 1
+    for part in np.split(np.arange(len(numbers)), cuts) if len(numbers) else []:
+        yield int(block[part[0]]), place[part]
+
+
+def _require_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more, got {value}")
+
+
+TABLE_VERBS: dict[str, Callable[..., Any]] = {
+    each.name: each for each in (Score, Outliers, Impute, Complete, Sample, Compress, Decompress)
+}
+"""The verbs by name; each takes the fitted table and its options."""
