@@ -290,7 +290,9 @@ class Selected:
     seconds: list[float] = field(default_factory=list)
     failed: list[bool] = field(default_factory=list)
 
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         self.seconds = [0.0] * len(self.chosen)
         self.failed = [False] * len(self.chosen)
         kept, left = [], []

@@ -84,7 +84,7 @@ def digest(folder: Path) -> dict[str, int]:
     return {path.name: hash(path.read_bytes()) for path in sorted(folder.glob("*.parquet"))}
 
 
-def directory(folder: Path, files: int, rows: int) -> None:
+def directory(folder: Path, files: int, rows: int, on: str) -> None:
     """Shown by 1 and 2 of the plan: one directory by several engines, with kills and damage."""
     run, source = fitted_run(folder), folder / "rows"
     if not source.exists():
@@ -96,6 +96,7 @@ def directory(folder: Path, files: int, rows: int) -> None:
         "ray, 1 worker": ["--on", "ray", "--workers", 1],
         "ray, 2 workers": ["--on", "ray", "--workers", 2],
     }
+    engines = engines if on == "ray" else {"local": engines["local"]}
     found = {}
     for name, words in engines.items():
         out = folder / name.replace(", ", "-").replace(" ", "-")
@@ -112,16 +113,17 @@ def directory(folder: Path, files: int, rows: int) -> None:
             equal_to_local=found[name] == found["local"],
             load=os.getloadavg()[0],
         )
-    kills(folder, run, source, found["local"])
+    kills(folder, run, source, found["local"], on)
     damage(folder, run, source, found["local"])
     full_disk(folder, run, source, found["local"])
 
 
-def kills(folder: Path, run: Path, source: Path, expected: dict[str, int]) -> None:
+def kills(folder: Path, run: Path, source: Path, expected: dict[str, int], on: str = "ray") -> None:
     """The driver is killed with -9 at three moments; then a worker of a running job is."""
     out, count = folder / "killed", len(expected)
     shutil.rmtree(out, ignore_errors=True)
-    words = ["score", run, "--data", source, "-o", out, "--on", "ray", "--workers", 2]
+    words = ["score", run, "--data", source, "-o", out, "--on", on]
+    words += ["--workers", 2] if on == "ray" else []
     for share in (0.1, 0.4, 0.8):
         process = command(*words, start_new_session=True)
         wait_for(lambda share=share: len(list(out.glob("*.parquet"))) >= share * count, process)
@@ -136,6 +138,8 @@ def kills(folder: Path, run: Path, source: Path, expected: dict[str, int]) -> No
         rows=facts["rows"],
         equal_to_local=digest(out) == expected,
     )
+    if on != "ray":
+        return
     shutil.rmtree(out, ignore_errors=True)
     process = command(*words, "--json", start_new_session=True)
     wait_for(lambda: len(list(out.glob("*.parquet"))) >= 0.2 * count, process)
@@ -423,13 +427,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/scale"))
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--on", choices=["ray", "local"], default="ray")
     parser.add_argument("--model", choices=list(RATES))
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.part == "directory":
-        directory(asked.folder, asked.files, asked.rows)
+        directory(asked.folder, asked.files, asked.rows, asked.on)
     elif asked.part == "rates":
         rates(asked.folder)
     elif asked.part == "rate":

@@ -56,11 +56,12 @@ def test_intervals_of_95_percent_hold_the_value_in_95_percent(name, evaluations,
     """Of each example and of the mean, and the reported error is the true one, at the default
     spread of evaluations. (benchmarks/coverage.py prints the figures with more repeats.)"""
     model, x = models()[name], data(name, 60, rng)
-    terms, repeats = count_terms(model), 100
+    terms, repeats = count_terms(model), 300
     evaluations = min(evaluations, terms)
     found = interval_coverage(model, x, evaluations, repeats, rng=rng, full_sums=100)
     assert found.each > 0.93
-    assert found.mean > 0.93 - 3 * (0.95 * 0.05 / repeats) ** 0.5  # less what repeats leave open
+    # 2 points from nominal, and what the number of repeats leaves open.
+    assert found.mean > 0.93 - 2.5 * (0.95 * 0.05 / repeats) ** 0.5
     assert found.each_ratio > 0.95
     assert found.mean_ratio > 0.85
     assert found.each_ratio < (2 if evaluations == 4 else 1.5)

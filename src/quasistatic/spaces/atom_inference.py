@@ -14,8 +14,9 @@ RATIO, STRENGTH = 4.0, 3.0
 """An atom is repeated RATIO times as often as the numbers near it, or more, and that is likelier by
 STRENGTH log N nats than at their rate. A coarser lattice is likelier by as much, too."""
 
-LEAST, SHARE, MOST = 5, 0.005, 64
-"""Rows of an atom, and its share of the rows, at least; and atoms of a column, at most."""
+LEAST, SHARE, REAL_SHARE, MOST = 5, 0.005, 0.03, 64
+"""Rows of an atom at least; its share of the rows at least, in a column of rounded numbers and of
+real ones, whose density cannot be compared with a probability; and atoms of a column, at most."""
 
 FAR, REPEATED = 20.0, 2
 """A number so many times the range of the middle 90 % away from it, which this many rows repeat, is
@@ -175,7 +176,8 @@ def _are_atoms(
                 width /= 1 - steps[k] / steps[k + 1]  # without the places of coarser lattices
         if own.any():
             won[own] = _won(different[own], count[own], rows, width)
-    won[count < max(LEAST, SHARE * rows)] = 0.0
+    share = SHARE if steps else REAL_SHARE
+    won[count < max(LEAST, share * rows)] = 0.0
     need = STRENGTH * math.log(rows)
     order = (-won).argsort(kind="stable")[:MOST]
     found = np.zeros(len(different), dtype=bool)
