@@ -16,6 +16,7 @@ import warnings
 import numpy as np
 import torch
 from classify import conv_net, data_of
+from scipy.special import psi
 
 import quasistatic as qs
 
@@ -28,9 +29,12 @@ def entropies(features: np.ndarray, labels: np.ndarray, basis: np.ndarray) -> fl
     z = features @ basis
     found = []
     for k in range(10):
+        count, size = (labels == k).sum(), z.shape[1]
         own = np.cov(z[labels == k].T)
-        own += FLOOR * np.eye(len(own)) * np.trace(own) / len(own)
-        found.append(0.5 * np.linalg.slogdet(2 * np.pi * np.e * own)[1])
+        own += FLOOR * np.eye(size) * np.trace(own) / size
+        # What log det of a covariance matrix of so few rows is short of in the mean (Wishart).
+        short = psi((count - 1 - np.arange(size)) / 2).sum() + size * np.log(2 / (count - 1))
+        found.append(0.5 * (np.linalg.slogdet(2 * np.pi * np.e * own)[1] - short))
     return float(np.mean(found))
 
 
@@ -42,8 +46,9 @@ def picture(path: str, rows: list[np.ndarray], largest: float, each: int) -> Non
     gap = max(2, side // 8)
     blocks = []
     for drawn in rows:
+        drawn = np.pad(drawn, ((0, 0), (1, 1), (1, 1)))
         lines = [np.concatenate(list(drawn[i * 10 : i * 10 + 10]), 1) for i in range(each)]
-        blocks += [*lines, np.zeros((gap, 10 * side))]
+        blocks += [*lines, np.zeros((gap, lines[0].shape[1]))]
     sheet = np.concatenate(blocks[:-1], 0)
     sheet = 255 - (sheet * (255 / largest)).clip(0, 255).astype(np.uint8)
     scale = max(1, 560 // sheet.shape[1])

@@ -410,3 +410,26 @@ def test_mistakes_are_told(fitted, refused, tmp_path):
     holed = save(tmp_path / "holed", np.stack([slopes(12)] * 2, -1))
     assert "has the mode 'LA'" in refused("fit", holed)
     assert "no ending that images are written by" in refused("impute", run, few, "-o", "x.gif")
+
+
+def test_few_held_back_images_rank_and_say_what_level_they_allow(fitted, tmp_path):
+    """They call nothing an outlier at a level that is too small for them, and that is no error."""
+    model = qs.open(fitted[0])
+    whole = model.outliers(fitted[1], out=tmp_path / "whole.csv")
+    held = len(model.run.experiment.data.test)
+    found = model.outliers(fitted[1], level=0.5 / (held + 1), out=tmp_path / "found.csv")
+    assert found.facts["found"] == 0
+    assert f"{held} held-back images call nothing" in found.shown[1]
+    assert "--level" in found.shown[1]
+    assert len(whole.shown) == 1
+    p = [
+        [row["p_value"] for row in csv.DictReader((tmp_path / name).open())]
+        for name in ("whole.csv", "found.csv")
+    ]
+    assert p[0] == p[1]
+
+
+def test_colours_that_come_last_are_named():
+    with pytest.raises(ValueError, match=r"\(32, 24, 3\) has them last: pass \(3, 32, 24\)"):
+        pictorial((32, 24, 3))
+    assert pictorial((3, 8, 8), width=8).space.shape == (3, 8, 8)

@@ -517,3 +517,20 @@ def test_commands_take_the_condition(tmp_path, say, refused):
     assert "no class '12'" in refused("sample", run, "--given", "12")
     assert "one condition" in refused("sample", run, "--given", "1", "--given", "2")
     assert "no condition" in refused("sample", "digits", "--given", "1")
+    assert "--given 3 --guidance 2" in refused("sample", run, "--guidance", "2")
+    assert "from -1" in refused("sample", run, "--given", "1", "--guidance", "-2")
+    say("sample", run, "--given", "0,1,2", "--guidance", "3", "-n", 6, "-o", out)
+    guided = model.sample(6, given=[0, 1, 2, 0, 1, 2], guidance=qs.Guidance(3.0), rng=0).numpy()
+    assert (np.load(out) == guided).all()
+
+
+def test_a_recipe_that_starts_at_a_law_of_each_class_is_trained_and_sampled(tmp_path, say):
+    run, out = tmp_path / "run", tmp_path / "out.npy"
+    fit = ("--fit.steps", 2, "--fit.validations", 1, "--fit.evaluations", 2, "--steps", 20)
+    say("train", "digits", "--given", "label", "--start", "law", *fit, "-o", run)
+    assert qs.load(run).network.classes == 10
+    assert say("sample", run, "--given", "3", "-n", 4, "-o", out)["shape"] == [4, 8, 8]
+    labels = qs.data.split(qs.data.digits_labels(), valid=0.1, test=0.2).test[:40]
+    x = qs.data.split(qs.data.digits(), valid=0.1, test=0.2).test[:40].reshape(-1, 8, 8)
+    found = qs.load(run).classify(x, 4, rng=0)  # before it has learned anything but the laws
+    assert (found.label.numpy() == labels).mean() > 0.85

@@ -137,3 +137,71 @@ def test_a_file_of_another_encoding_is_named_with_its_line(tmp_path):
     path = written(tmp_path, "a,b\n1,x\n2,é\n", "latin-1")
     with pytest.raises(ValueError, match="no text table in UTF-8, as line 3 shows"):
         open_table(path)
+
+
+VALUES = [1234.5, -0.25, 98765.0, -1000.0, 7.125, 43210.75] * 7
+
+
+def spelled(value, decimal, group, minus):
+    body = f"{abs(value):,.3f}".translate(str.maketrans({",": group, ".": decimal}))
+    if value >= 0:
+        return body
+    return f"({body})" if minus == "(" else minus + body
+
+
+@pytest.mark.parametrize("minus", ["-", "−", "("])
+@pytest.mark.parametrize("group", ["", ".", ",", "'", "’", " ", "\u00a0", "\u2009", "\u202f"])
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_number_is_read_in_every_spelling(separator, decimal, group, minus, tmp_path):
+    if decimal == group:
+        pytest.skip("one mark cannot be both")
+    cells = [spelled(value, decimal, group, minus) for value in VALUES]
+    path = tmp_path / "x.csv"
+    lines = [f'"{cell}"{separator}a' for cell in cells]
+    path.write_text(f"n{separator}k\n" + "\n".join(lines) + "\n", "utf-8")
+    assert open_table(path).drawn(100, 0)["n"].to_list() == VALUES
+
+
+def test_an_exponent_belongs_to_a_number_without_groups(tmp_path):
+    cells = ["5,123e+00", "1,5E-3", "-2,25e2"] * 5
+    (tmp_path / "x.csv").write_text("n;k\n" + "".join(f"{cell};a\n" for cell in cells))
+    found = open_table(tmp_path / "x.csv").drawn(100, 0)["n"].to_list()
+    assert found == [5.123, 0.0015, -225.0] * 5
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;"])
+def test_a_line_that_names_the_separator_is_no_row(line, tmp_path):
+    (tmp_path / "x.csv").write_text(f"{line}\na;b\n1,5;x\n2,5;y\n")
+    file = open_table(tmp_path / "x.csv")
+    assert file.names == ("a", "b")
+    assert file.drawn(9, 0)["a"].to_list() == [1.5, 2.5]
+
+
+def test_lines_that_end_in_a_carriage_return_are_lines(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"a,b\r1.5,x\r2.5,y\r")
+    assert open_table(tmp_path / "x.csv").drawn(9, 0).rows() == [(1.5, "x"), (2.5, "y")]
+
+
+@pytest.mark.parametrize(
+    ("names", "header"),
+    [
+        (["0", "1", "2"], True),
+        (["", "0", "1"], True),
+        (["1", "2", "3"], True),
+        (["2019", "2020", "2021"], True),
+        (["country", "1990", "1991"], True),
+        (["10.5", "3.25", "7.75"], False),
+        (["400.0", "3.0", "7.0"], False),
+    ],
+)
+def test_numbers_as_names_are_a_header_where_they_are_counted(names, header, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(5, 2, (40, 3)).round(2).astype(str)
+    if names[0] in ("", "country"):
+        rows[:, 0] = [f"r{k}" for k in range(40)] if names[0] else np.arange(40)
+    lines = [",".join(row) for row in [names, *rows]]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    file = open_table(tmp_path / "x.csv")
+    assert (file.rows, file.style.header) == ((40, True) if header else (41, False))
+    assert file.remarks or names[0] == "country"

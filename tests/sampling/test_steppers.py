@@ -16,6 +16,7 @@ from quasistatic.heads import Classes, Clean, Levels, Natural, Velocity
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, schedules
 from quasistatic.kernels.flow import Angle, LogSNR, flow_step, new_noise
 from quasistatic.model import Model
+from quasistatic.networks import MLP
 from quasistatic.sampling import (
     DDIM,
     Adaptive,
@@ -629,6 +630,24 @@ def test_time_grids_are_what_they_say():
         EvenTimes(1)(model)
 
 
+def test_the_flow_of_levels_is_walked_down_to_the_noise_of_a_level():
+    """By default: from T, even in log-SNR, to where the noise is one level wide."""
+    kernel = GaussianKernel(schedules.linear_log_snr(1000, 12, -6))
+    for count in (5, 17, 256):
+        space = Quantized(3, count, spread=2.0)
+        model = Model(space, kernel, Levels(1 if count > 5 else 0), outputs_of(space, count))
+        times = UniPC(2).times(model, 8)
+        half = 0.5 * kernel.schedule.log_snr[times]
+        width = 4 / count
+        assert half[0] == pytest.approx(-math.log(width), abs=0.02)
+        assert (half.diff() - half.diff().mean()).abs().max() < 0.03
+        assert times[-1] == 1000
+
+
+def outputs_of(space, count):
+    return MLP(3, width=8, depth=1, outputs=3 if count > 5 else count)
+
+
 def test_times_that_collide_are_moved_apart():
     """Even in log-SNR, 1000 times of 1000 are all of them, and 600 are 600 different ones."""
     model = Diffusion(Continuous(3), GaussianKernel(schedules.linear(1000)), Velocity(), Wrong())
@@ -673,6 +692,13 @@ def test_a_stepper_that_cannot_serve_says_what_can(kind, stepper, error, says):
         model, times = model_of(kind), None
     with pytest.raises(error, match=says):
         model.sample(2, times, 0, stepper=stepper)
+
+
+@pytest.mark.parametrize("stepper", [Adaptive(1e-7), Parallel(tolerance=1e-7)], ids=str)
+def test_a_tolerance_that_float32_cannot_reach_is_refused(stepper, float32):
+    model = Diffusion(Continuous(3), KERNELS["gaussian"], Velocity(), Wrong()).float()
+    with pytest.raises(ValueError, match=r"torch.float32 cannot reach a tolerance of 1e-07: give"):
+        model.sample(2, stepper=stepper)
 
 
 @pytest.mark.parametrize(

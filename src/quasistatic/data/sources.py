@@ -29,6 +29,15 @@ class Source(abc.ABC):
         """Raw values of the rows (B,), with shape (B, *shape) and the data's own dtype. The
         generator is on the CPU."""
 
+    def order(self, rng: torch.Generator) -> Tensor:
+        """The rows of an epoch in a random order, with shape (N,). Sources that read rows in blocks
+        return an order that takes few blocks at a time.
+
+        Args:
+            rng: a CPU generator of the epoch.
+        """
+        return torch.randperm(len(self), generator=rng)
+
     @abc.abstractmethod
     def fingerprint(self) -> dict[str, Any]:
         """What tells these data from others, as JSON values: a run resumes on the same only."""

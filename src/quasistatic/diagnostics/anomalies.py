@@ -46,6 +46,11 @@ class Anomalies:
     log_snr: Tensor
     calibrated_on: int
 
+    @property
+    def least_level(self) -> float:
+        """The smallest p-value that so many calibration examples can give."""
+        return 1 / (self.calibrated_on + 1)
+
     def strange(self, level: float = 0.05) -> Tensor:
         """Which examples are called anomalous, bool with shape (N,).
 

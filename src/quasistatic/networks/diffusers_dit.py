@@ -34,7 +34,8 @@ class _Conditioning(nn.Module):
 
     def forward(self, features: Tensor, given: Tensor | None) -> Tensor:
         first, second = (self.timestep_embedder[name] for name in ("linear_1", "linear_2"))
-        table = self.class_embedder["embedding_table"].weight
+        rows: Any = self.class_embedder["embedding_table"]
+        table: Tensor = rows.weight
         time: Tensor = second(F.silu(first(features)))
         if given is None:
             return time + table[-1]

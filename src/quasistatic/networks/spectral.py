@@ -394,7 +394,7 @@ class SpectralResidual(nn.Module):
         made = SpectralResidual(shape, axes, self.components, self.steps, other, self.leave_out)
         made.network.load_state_dict(inner.state_dict())  # its last layer was set to zero
         wide = Mixture(law.log_weight, (block.resized(shape[len(shape) - axes :]),))
-        assert isinstance(made.denoiser, SpectralDenoiser)  # as this one
+        assert isinstance(made.denoiser, SpectralDenoiser)  # as it was built without classes
         made.denoiser.start_at(wide, self.denoiser.get_buffer("log_snr"))
         return made.to(next(self.parameters()))
 

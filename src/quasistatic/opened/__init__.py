@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._utils.json_files import read_json
 from ..checkpoints.folders import is_diffusers
-from ..data.file_kinds import are_images, may_be_signals
+from ..data.file_kinds import are_images, may_be_signals, signal_types
 from ..recipes.locations import locate
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def kind_of_data(path: str | Path, wanted: str | None = None) -> Kind:
     Args:
         path: the file or the folder.
         wanted: "table", "images" or "signals", if the user said it. Signals are a table with a
-            column for each sample.
+            column for each sample, all of them real numbers.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -132,7 +132,9 @@ def fit(data: str | Path, as_: str | None = None, **options: Any) -> "Answer":
 
     Args:
         data: a CSV, TSV, NPY, NPZ or Parquet file, or a folder of images.
-        as_: "table", "images" or "signals", where a NumPy array could be several of them.
+        as_: "table", "images" or "signals", where a NumPy array could be several of them. The
+            samples of signals are real numbers, also where they are whole or few, and each has a
+            linear scale. Columns of a table have the types that their values show.
         options: those of :func:`~quasistatic.opened.table_fit.fit_table` or
             :func:`~quasistatic.opened.image_fit.fit_images`.
 
@@ -143,7 +145,10 @@ def fit(data: str | Path, as_: str | None = None, **options: Any) -> "Answer":
         FileNotFoundError: if there is no such file or folder.
         ValueError: if the data are damaged or an option is out of range.
     """
-    return kind_of_data(data, as_).fit(data, **options)
+    kind = kind_of_data(data, as_)
+    if as_ == "signals":
+        options["types"] = signal_types(data) | dict(options.get("types") or {})
+    return kind.fit(data, **options)
 
 
 def open(

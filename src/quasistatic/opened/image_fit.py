@@ -4,6 +4,7 @@ __all__ = ["fit_images"]
 
 import copy
 import json
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,6 +39,9 @@ LARGEST = 96
 
 VALUES = 2**19
 """Values of the images of a step, at most, where there is an autoencoder."""
+
+LEVEL = 0.05
+"""The level of `outliers` by default."""
 
 BATCH, VALIDATIONS = 32, 10
 """The number of images in each step, and how often the validation images are scored in a run."""
@@ -152,6 +156,11 @@ def fit_images(
     else:
         times = (experiment.law.seconds, took)
         found = _against_law(experiment.model, experiment, times, folder, how)
+        if not found.kept:
+            line = (
+                f"wrote {folder}: the spectral law without a network; {found.law:.4f} bits per "
+                "dimension of validation images"
+            )
         lines = [line, str(found)]
     facts |= {"law_bits_per_dim": found.law, "network_bits_per_dim": found.network}
     facts["network_kept"] = found.kept
@@ -223,9 +232,12 @@ def _against_law(
 def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
     """What the images are, and which model would be fitted."""
     model, data = experiment.model, experiment.data
+    least = 1 / (len(data.test) + 1)
     weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
     parts = {"train": len(data.train), "valid": len(data.valid), "held back": len(data.test)}
     rows = [("run", str(folder)), *((name, str(count)) for name, count in parts.items())]
+    if LEVEL < least < 1:
+        rows.append(("outliers", f"need --level {math.ceil(100 * least) / 100:g} or more images"))
     names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
     rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
     rows += [("MFLOP an image", f"{cost:,.0f}")]

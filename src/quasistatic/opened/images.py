@@ -2,6 +2,7 @@
 
 __all__ = ["ImageModel"]
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,7 +118,8 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
         x, names = self.read(data)
         with self.run.threads():
             found = self.detector().score(np.asarray(x))
-        strange = found.strange(level)
+        few = level < found.least_level
+        strange = found.p_values <= (0.0 if few else level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
         columns_of = zip(names, *columns, strict=True)
         rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in columns_of]
@@ -129,8 +131,16 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
             "is how much more than expected the coarse shapes of an image cost (-log p itself "
             "would rank simple images as ordinary)"
         )
+        lines = [line]
+        if few:
+            enough = math.ceil(100 * found.least_level) / 100
+            lines.append(
+                f"{found.calibrated_on} held-back images call nothing an outlier at level "
+                f"{level:g}: rank by `p_value`, use --level {enough:g} or more, or fit to more "
+                "images"
+            )
         facts = {"outliers": str(path), "found": int(strange.sum()), "rows": len(x)}
-        return Answer(facts, [line], found)
+        return Answer(facts, lines, found)
 
     def _filled(
         self,

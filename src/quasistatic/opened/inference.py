@@ -87,7 +87,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 chain,
                 self._generator(rng),
                 given=self._given(given, n),
-                guidance=None if guidance is None else Guidance(guidance),
+                guidance=_guidance(guidance, given),
                 stepper=_STEPPERS[stepper],
                 callbacks=[show],
             )
@@ -264,3 +264,19 @@ def _means(score: Score, shown: list[object]) -> dict[str, Any]:
     shown.append(TextTable(f"{len(score.nats)} examples", ("unit", "mean", "s.e."), rows))
     facts: dict[str, Any] = {name: v.mean().item() for name, v in each.items()}
     return facts | {"examples": len(score.nats), "evaluations": score.evaluations}
+
+
+def _guidance(weight: float | None, given: Sequence[str]) -> Guidance | None:
+    """The guidance towards what is given.
+
+    Raises:
+        ValueError: if nothing is given.
+    """
+    if weight is None:
+        return None
+    if not given:
+        raise ValueError(
+            "--guidance leads the draws towards what --given says: give both, as --given 3 "
+            f"--guidance {weight:g}"
+        )
+    return Guidance(weight)

@@ -31,6 +31,10 @@ PLACES = 1024
 """The largest number of patches for which the network has self-attention."""
 
 
+COLOURS = (1, 3, 4)
+"""How many values the pixels of images have."""
+
+
 def pictorial(
     shape: tuple[int, ...],
     levels: int = 256,
@@ -65,6 +69,11 @@ def pictorial(
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ValueError(
             f"an image has shape (height, width) or (colours, height, width), got {shape}"
+        )
+    if len(shape) == 3 and shape[2] in COLOURS and shape[0] not in COLOURS:
+        raise ValueError(
+            f"an image has its colours first, (colours, height, width), and {shape} has them last: "
+            f"pass {(shape[2], *shape[:2])}, and arrays as x.transpose(0, 3, 1, 2)"
         )
     if levels == 2:
         return _of_bits(shape, share, steps, width)

@@ -1,7 +1,7 @@
 """A run is a folder: a command trains a recipe into it, the same command resumes it, and others
 open it."""
 
-__all__ = ["TrainedRun", "build", "default_folder", "open_run", "train"]
+__all__ = ["TrainedRun", "build", "open_run", "train"]
 
 import contextlib
 import json
@@ -31,12 +31,6 @@ from .recipe import Recipe
 
 KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
 """The classes that a run's stored recipe may name."""
-
-
-def default_folder(recipe: Recipe) -> Path:
-    """The folder of a recipe's run where no other is given: `runs/NAME`."""
-    name = next(name for name, kind in RECIPES.items() if kind is type(recipe))
-    return Path("runs") / name
 
 
 def build(recipe: Recipe) -> Experiment:

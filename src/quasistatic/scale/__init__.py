@@ -5,6 +5,7 @@ directory and writes a directory, on this machine or by Ray Data, and continues 
 """
 
 __all__ = [
+    "BlockRows",
     "DirectoryFit",
     "Engine",
     "Finished",
@@ -20,3 +21,4 @@ from .engines import Engine, Local, OnRay
 from .fitting import DirectoryFit, fit_directory
 from .jobs import Finished, run
 from .partition import Partition, partition
+from .streams import BlockRows

@@ -1,4 +1,4 @@
-"""A closed-form law fitted to all rows of a directory: expectation maximisation by map and reduce."""
+"""A closed-form law fitted to all rows of a directory, by map and reduce."""
 
 __all__ = ["DirectoryFit", "fit_directory", "refined"]
 
@@ -125,8 +125,7 @@ def fit_directory(
         assert isinstance(opened, TableModel)  # as it was fitted as one
         table = opened.table
         fitted = _law_of(table)
-        own, fits = encoded(table.numbers(table.fitted(pl.concat(chosen))), fitted.table)
-        del own
+        _, fits = encoded(table.numbers(table.fitted(pl.concat(chosen))), fitted.table)
         work = Expecting(table, tuple(_shrunk(fits)), float(largest), seed)
         law, log_prob = refined(
             fitted.closed_form,

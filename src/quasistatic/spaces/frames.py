@@ -261,6 +261,12 @@ def _of_objects(name: str, dtype: str, objects: list[Any]) -> Series:
             found = clock.Clock(kind, "us", 0, zone if kind == "datetime" else "", native="object")
             return Series(name, str(found.fitted(us)), numbers=us)
     odd = next((each for each in present if not isinstance(each, str | int | float | bool)), None)
+    if isinstance(odd, tuple(_TIMES.values())):
+        other = next(k for k, v in enumerate(plain) if v is not None and type(v) is not type(odd))
+        raise TypeError(
+            f"column {name!r} holds {plain[other]!r} at index {other}, beside {odd!r}: convert all "
+            "values to one type first, or leave the column out"
+        )
     if odd is not None:
         raise TypeError(
             f"column {name!r} holds a {type(odd).__name__}, {odd!r}: a table takes numbers, bits, "

@@ -184,7 +184,7 @@ class DataLoader:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(mix(self.seed, epoch, EPOCH))
-            self._epoch, self._order = epoch, torch.randperm(len(self.source), generator=rng)
+            self._epoch, self._order = epoch, self.source.order(rng)
         return self._order
 
 

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -96,7 +97,7 @@ def _split(module: nn.Module) -> None:
 
 def whole(x: Tensor) -> Tensor:
     """All of a tensor that may be split; to be called by all processes."""
-    return cast(Tensor, x.full_tensor()) if isinstance(x, DTensor) else x
+    return x.full_tensor() if isinstance(x, DTensor) else x
 
 
 class ShardedFolder(Folder):
@@ -131,7 +132,7 @@ class ShardedFolder(Folder):
         self.engine.once(lambda: shutil.rmtree(part, ignore_errors=True))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # one process is what is meant
-            dcp.save(tensors, checkpoint_id=part, no_dist=self.engine.ranks == 1)
+            save(tensors, checkpoint_id=part, no_dist=self.engine.ranks == 1)
         facts = run.facts() | {"moments": moments, "has_best": run.best is not None}
 
         def close() -> None:
@@ -221,7 +222,7 @@ class StoredShards:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # one process is what is meant
-                dcp.load(tensors, checkpoint_id=self.path, no_dist=self.ranks == 1)
+                load(tensors, checkpoint_id=self.path, no_dist=self.ranks == 1)
         except (RuntimeError, ValueError, KeyError) as error:
             raise ValueError(
                 f"the weights in {self.path} are those of another network, or damaged ({error}): "

@@ -14,10 +14,26 @@ from .notation import Amount, Moment, Notation
 from .times import find_times
 
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
-MONEY, PERCENT = r"[$€£¥]", r"\s?%"
-GROUPED = rf"^[+-]?{MONEY}?\s?[+-]?(\d{{1,3}}([,' ]\d{{3}})+|\d+)(\.\d*)?\s?({MONEY}|{PERCENT})?$"
-COMMA = rf"^[+-]?{MONEY}?\s?[+-]?(\d{{1,3}}([.' ]\d{{3}})+|\d+)(,\d+)?\s?({MONEY}|{PERCENT})?$"
-"""A number with a decimal point, with separated thousands and a unit, and with a decimal comma."""
+MONEY, PERCENT, SIGN = r"[$€£¥]", r"\s?%", r"[+\-−]"
+GAPS = "' \u00a0\u2009\u202f’"
+"""What separates thousands besides a comma or a point: marks, and spaces that do not break."""
+
+EXPONENT = r"([eE][+-]?\d+)?"
+
+
+def _number_form(group: str, point: str) -> str:
+    # One mark separates all thousands of a number.
+    marks = "|".join(rf"(?:{mark}\d{{3}})+" for mark in (group, *GAPS))
+    grouped = rf"\d{{1,3}}(?:{marks})({point}\d*)?"
+    number = rf"({grouped}|\d+({point}\d*)?{EXPONENT})"
+    unit = rf"\s?({MONEY}|{PERCENT})?"
+    signed = rf"{SIGN}?{MONEY}?\s?{SIGN}?{number}{unit}"
+    return rf"^({signed}|\({MONEY}?\s?{number}{unit}\))$"
+
+
+GROUPED, COMMA = _number_form(",", r"\."), _number_form(r"\.", ",")
+"""Numbers with separated thousands, a unit or a minus of typographers or accountants, which write
+(5) for -5: with a decimal point, and with a decimal comma. `PLAIN` has none of these."""
 
 CODE = r"^[+-]?0\d+$"
 """A whole number that begins with a zero, as 007: it is a name."""
@@ -137,7 +153,6 @@ class _Seen:
 def examine(
     frame: pl.LazyFrame,
     missing: Sequence[str],
-    separator: str,
     types: Mapping[str, Any],
     notations: Mapping[str, Notation],
 ) -> list[Column]:
@@ -146,7 +161,6 @@ def examine(
     Args:
         frame: the file, whose columns are text; plain words for a missing value are null.
         missing: words for a missing value.
-        separator: of the columns; after a comma, a number has no decimal comma.
         types: polars types of columns that are known to have them.
         notations: of columns that are known to have them.
     """
@@ -158,7 +172,7 @@ def examine(
         if each.is_plain and not _is_text(types.get(name)) and name not in notations
     }
     rest = [name for name in names if name not in first]
-    return _in_order(names, first, _closely(frame, rest, missing, separator, types, notations))
+    return _in_order(names, first, _closely(frame, rest, missing, types, notations))
 
 
 def _in_order(names: Sequence[str], *found: Mapping[str, Column]) -> list[Column]:
@@ -208,7 +222,6 @@ def _closely(
     frame: pl.LazyFrame,
     names: Sequence[str],
     missing: Sequence[str],
-    separator: str,
     types: Mapping[str, Any],
     notations: Mapping[str, Notation],
 ) -> dict[str, Column]:
@@ -218,11 +231,9 @@ def _closely(
     sample = frame.select(trimmed(pl.col(name), missing) for name in names).head(4 * SAMPLE)
     cells = {each.name: each.drop_nulls().head(SAMPLE).to_list() for each in sample.collect()}
     guesses = {
-        name: _guess(name, cells[name], separator, types.get(name), notations.get(name))
-        for name in names
+        name: _guess(name, cells[name], types.get(name), notations.get(name)) for name in names
     }
-    if separator != ",":
-        guesses |= _with_commas(frame, guesses, missing)
+    guesses |= _with_commas(frame, guesses, missing)
     asked = []
     for name, guess in guesses.items():
         cell, known = pl.col(name), trimmed(pl.col(name), missing)
@@ -283,9 +294,7 @@ def _is_number(kind: Any) -> bool:
     return bool(kind is not None and kind.is_numeric())
 
 
-def _guess(
-    name: str, cells: Sequence[str], separator: str, kind: Any, notation: Notation | None
-) -> Column:
+def _guess(name: str, cells: Sequence[str], kind: Any, notation: Notation | None) -> Column:
     """The type and the notation of a column by some of its cells."""
     column = Column(name, len(cells))
     if _is_text(kind):
@@ -294,9 +303,9 @@ def _guess(
         named = {"amount": "number", "length": "duration"}
         type_ = named.get(notation.kind) or str(getattr(notation, "type", "date"))
         return replace(column, type=type_, notation=notation)
-    numbers = [cell for cell in cells if _number(cell, separator)]
+    numbers = [cell for cell in cells if _number(cell)]
     if _is_number(kind) or (cells and len(numbers) >= HALF * len(cells)):
-        return replace(column, type="number", notation=_amount(numbers, separator))
+        return replace(column, type="number", notation=_amount(numbers))
     times = find_times(cells)
     if not times and kind is not None and kind.is_temporal():
         times = [Moment("date", "%Y-%m-%d")]
@@ -322,15 +331,14 @@ def _other_reading(name: str, times: Sequence[Notation]) -> str:
     return ""
 
 
-def _number(cell: str, separator: str) -> bool:
-    forms = (PLAIN, GROUPED) if separator == "," else (PLAIN, GROUPED, COMMA)
-    return any(re.match(form, cell) for form in forms)
+def _number(cell: str) -> bool:
+    return any(re.match(form, cell) for form in (PLAIN, GROUPED, COMMA))
 
 
-def _amount(cells: Sequence[str], separator: str) -> Amount | None:
+def _amount(cells: Sequence[str]) -> Amount | None:
     """The notation in which most of some numbers are written; None if they are plain."""
     points = [c for c in cells if re.match(GROUPED, c) or re.match(PLAIN, c)]
-    comma = separator != "," and len(points) < sum(bool(re.match(COMMA, c)) for c in cells)
+    comma = len(points) < sum(bool(re.match(COMMA, c)) for c in cells)
     decimal, group = (",", ".") if comma else (".", ",")
     plain = [cell for cell in cells if re.match(PLAIN, cell)]
     odd = [cell for cell in cells if not re.match(PLAIN, cell) or cell.startswith("+")]
@@ -338,13 +346,13 @@ def _amount(cells: Sequence[str], separator: str) -> Amount | None:
         return None
     before, after, grouping = Counter[str](), Counter[str](), Counter[str]()
     for cell in cells:
-        number = re.search(r"\d[\d.,' ]*\d|\d", cell)
+        number = re.search(rf"\d[\d.,{GAPS}]*\d|\d", cell)
         if number is None:
             continue
-        sign = cell[: number.start()].replace("+", "").replace("-", "")
+        sign = re.sub(r"[+\-−(]", "", cell[: number.start()])
         before[sign] += 1
-        after[cell[number.end() :]] += 1
-        found = re.search(rf"\d([{group}' ])\d{{3}}", number[0])
+        after[re.sub(rf"^{EXPONENT}|\)", "", cell[number.end() :])] += 1
+        found = re.search(rf"\d([{group}{GAPS}])\d{{3}}", number[0])
         grouping[found[1] if found else ""] += 1
     long = sum(len(re.sub(r"\D", "", cell.split(decimal)[0])) > 3 for cell in cells)
     thousands = max((g for g in grouping if g), key=lambda g: grouping[g], default="")

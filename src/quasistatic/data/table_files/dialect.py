@@ -25,6 +25,9 @@ SPACES = " "
 
 COMMENTS = ("#", "%", "//")
 
+SEPARATOR_LINE = re.compile(r"(?i)sep=.\s*$")
+"""The first line of files that name their separator for a spreadsheet."""
+
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", SPACES: "runs of spaces"}
 
 MARKS = (
@@ -44,11 +47,13 @@ class Dialect:
         separator: of the columns; a space stands for runs of spaces.
         comment: what a line starts with that holds no row; empty if there are none.
         encoding: of the characters, by Python's name.
+        returns: whether lines end in a carriage return alone.
     """
 
     separator: str = ","
     comment: str = ""
     encoding: str = "utf-8"
+    returns: bool = False
 
     def __str__(self) -> str:
         found = f"columns are separated by {NAMES[self.separator]}"
@@ -59,7 +64,8 @@ class Dialect:
     @property
     def is_plain(self) -> bool:
         """Whether polars reads such a file as it is."""
-        return self.separator != SPACES and self.encoding in ("utf-8", "utf-8-sig")
+        utf_8 = self.encoding in ("utf-8", "utf-8-sig")
+        return self.separator != SPACES and utf_8 and not self.returns
 
     @classmethod
     def of(cls, path: Path, encoding: str | None = None) -> Self:
@@ -84,7 +90,7 @@ class Dialect:
             lines = lines[:-1]  # it may be cut off
         comment = _comment(lines)
         rows = [line for line in lines if line.strip() and not _starts(line, comment)]
-        return cls(_separator(rows), comment, chosen)
+        return cls(_separator(rows), comment, chosen, "\r" in text and "\n" not in text)
 
     def rows(self, lines: Sequence[str] | Iterator[str]) -> Iterator[list[str]]:
         """The rows of cells of some lines, comments and all."""
@@ -112,6 +118,8 @@ def _comment(lines: Sequence[str]) -> str:
     """What comments start with: something that the first line, and fewer than half of the lines,
     start with."""
     full = [line for line in lines if line.strip()]
+    if full and SEPARATOR_LINE.match(full[0]):
+        return full[0][:4]
     for mark in COMMENTS:
         if full and _starts(full[0], mark):
             count = sum(_starts(line, mark) for line in full)

@@ -60,12 +60,15 @@ class Amount(Notation):
         return f"written as {example}"
 
     def read(self, cell: pl.Expr) -> pl.Expr:
-        plain = cell.str.replace_all(r"[$€£¥%\s']", "").str.strip_chars_start("+")
+        negative = cell.str.starts_with("(")
+        plain = cell.str.replace_all(r"[$€£¥%\s'’()]", "").str.strip_chars_start("+")
+        plain = plain.str.replace("−", "-", literal=True)
         if self.decimal == ",":
             plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         else:
             plain = plain.str.replace_all(",", "", literal=True)
-        return plain.cast(pl.Float64, strict=False)
+        number = plain.cast(pl.Float64, strict=False)
+        return pl.when(negative).then(-number).otherwise(number)
 
     def write(self, values: pl.Series) -> pl.Series:
         form = f"{'+' if self.plus else ''}{',' if self.thousands else ''}"

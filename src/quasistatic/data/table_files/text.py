@@ -75,7 +75,7 @@ def read_text(
     problems += _of_rows(path, structure, len(layout.names))
     rows = structure.rows - layout.header
     scanned = _scan(source, plain, layout, words, rows, bool(problems))
-    columns = examine(scanned, words, plain.separator, types, notations) if rows > 0 else []
+    columns = examine(scanned, words, types, notations) if rows > 0 else []
     problems += _of_cells(path, columns)
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]

@@ -9,7 +9,8 @@ __all__ = [
     "standardised",
 ]
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,15 +36,28 @@ MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
 
 
+def _ends(low: float, high: float) -> str:
+    """A range for a reader, with digits enough to tell its ends apart."""
+    size, width = max(abs(low), abs(high)), high - low
+    digits = 6
+    if 0 < width < size and math.isfinite(size / width):
+        digits = min(17, max(digits, 3 + math.ceil(math.log10(size / width))))
+    return f"{low:.{digits}g} to {high:.{digits}g}"
+
+
 class _RealColumn(Column):
     """Real numbers from `low` to `high`, as far as was seen."""
 
     low: float
     high: float
+    decimals: int
 
     def typical(self, draws: Tensor) -> Tensor:
         """The mean."""
         return draws.mean(1)
+
+    def rounded(self, draws: Tensor) -> Tensor:
+        return draws if self.decimals < 0 else draws.round(decimals=self.decimals)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
         return np.asarray(~np.isfinite(numbers))
@@ -63,6 +77,7 @@ class NumericColumn(_RealColumn):
         to: x_0 of the knots, ascending.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -71,6 +86,7 @@ class NumericColumn(_RealColumn):
     to: tuple[float, ...]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -79,7 +95,7 @@ class NumericColumn(_RealColumn):
     @property
     def range(self) -> str:
         how = "standardised" if len(self.at) == 2 else f"{len(self.at)} quantiles"
-        return f"{self.low:.6g} to {self.high:.6g}, {how}"
+        return f"{_ends(self.low, self.high)}, {how}"
 
     @property
     def placeholder(self) -> float:
@@ -93,6 +109,7 @@ class PowerColumn(_RealColumn):
     Args:
         power, shift, scale, centre, spread: of :class:`YeoJohnson`.
         low, high: the least and the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -104,6 +121,7 @@ class PowerColumn(_RealColumn):
     spread: float
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -111,7 +129,7 @@ class PowerColumn(_RealColumn):
 
     @property
     def range(self) -> str:
-        return f"{self.low:.6g} to {self.high:.6g}, power {self.power:.3g}"
+        return f"{_ends(self.low, self.high)}, power {self.power:.3g}"
 
     @property
     def placeholder(self) -> float:
@@ -129,6 +147,7 @@ class QuantileColumn(_RealColumn):
         slopes: of x_0 beyond the ends; 0 at an end that is kept.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -138,6 +157,7 @@ class QuantileColumn(_RealColumn):
     slopes: tuple[float, float]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -145,7 +165,7 @@ class QuantileColumn(_RealColumn):
 
     @property
     def range(self) -> str:
-        return f"{self.low:.6g} to {self.high:.6g}, {len(self.at)} quantiles"
+        return f"{_ends(self.low, self.high)}, {len(self.at)} quantiles"
 
     @property
     def placeholder(self) -> float:
