@@ -30,6 +30,7 @@ check: .venv/.installed ## lint, formatting, types, import layers, and the rules
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/codespell docs src benchmarks *.md
 	$(BIN)/python -m pytest -q -m lint tests/test_docs.py tests/test_layers.py tests/utils/test_references.py
 
 docs: .venv/.installed ## regenerate the pages that are derived from the code

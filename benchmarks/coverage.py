@@ -1,14 +1,14 @@
 """Coverage of the intervals of the bound, on every kind of model.
 
-    python benchmarks/coverage.py [--repeats 200] [--examples 100]
+    python benchmarks/coverage.py [--repeats 200] [--examples 100] [--models bits classes] [--even]
 
 For Gaussian heads, levels, bits (a ring of six spins by enumeration, with the exact denoiser),
 classes and a mixed table, at 4, 16 and 64 evaluations: how often an interval of 95 % holds the
 value of an example and the mean over the examples, and the reported standard error over the true
 one, as root mean squares. The other networks are wrong on purpose: coverage must not depend on a
-good model. Where the network decides the last step, one evaluation of each example is for that
-step alone, which is the default; the even spread stands beside it. It takes about five minutes on
-one core, and keeps benchmarks/results/coverage.json.
+good model. `--even` shows an even spread of the evaluations beside the default one. It takes about
+five minutes on one core, and keeps benchmarks/results/coverage.json; a row that is measured again
+replaces the old one.
 """
 
 import argparse
@@ -77,37 +77,43 @@ def models(n: int, rng: torch.Generator) -> dict[str, tuple[qs.Model, Tensor]]:
     }
 
 
-def allocations(model: qs.Model) -> dict[str, Allocation | None]:
-    """Ways to spread evaluations: evenly, and with one for the last step if it is learned."""
-    even = Allocation.even(count_terms(model))
-    return {"even": even} | ({"last step apart": None} if model.space.learns_last_step else {})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--models", nargs="+", default=[], help="by default all")
+    parser.add_argument("--even", action="store_true", help="an even spread, too")
     parser.add_argument("--results", default=Path("benchmarks/results"), type=Path)
     asked = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     print(f"{asked.examples} examples, {asked.repeats} repeats, intervals of 95 %\n")
     print("| model | spread | evaluations | each | mean | error of each | error of the mean |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    rows = []
-    for name, (model, x) in models(asked.examples, torch.Generator().manual_seed(0)).items():
-        for evaluations in (4, 16, 64):
-            for spread, allocation in allocations(model).items():
+    path = asked.results / "coverage.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    every = models(asked.examples, torch.Generator().manual_seed(0))
+    for name, (model, x) in every.items():
+        spreads: dict[str, Allocation | None] = {"default": None}
+        if asked.even:
+            spreads["even"] = Allocation.even(count_terms(model))
+        for evaluations in (4, 16, 64) if name in (asked.models or every) else ():
+            for spread, allocation in spreads.items():
                 found = interval_coverage(
                     model, x, evaluations, asked.repeats, 0.95, 1, allocation, full_sums=100
                 )
-                rows.append({"model": name, "spread": spread} | asdict(found))
+                row = {"model": name, "spread": spread} | asdict(found)
+                rows = [old for old in rows if not _same(old, row)] + [row]
                 print(
                     f"| {name} | {spread} | {evaluations} | {found.each:.1%} | {found.mean:.1%} | "
                     f"{found.each_ratio:.2f} | {found.mean_ratio:.2f} |",
                     flush=True,
                 )
     asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "coverage.json").write_text(json.dumps(rows, indent=1) + "\n")
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _same(a: dict, b: dict) -> bool:
+    return all(a[key] == b[key] for key in ("model", "spread", "evaluations"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ benchmarks/results/mutations.json with the list of survivors, and exits with 1 i
 those that were decided are killed.
 
 `--check` says whether all faults can be made in the files as they are. `--baseline` runs the tests
-without a fault: all must pass, or they would count every fault as killed. `--rest` leaves out the
+without a fault, each once and all in one process, and prints their seconds: all must pass, or they
+would count every fault as killed. `--rest` leaves out the
 faults that an earlier run saw killed.
 """
 
@@ -22,8 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 HERE = Path(__file__).resolve().parents[1]
 RESULTS = HERE / "benchmarks" / "results" / "mutations.json"
@@ -131,8 +134,8 @@ FAULTS = [
     fault("bits: bridge by a product of means", "kernels/binomial.py",
           "up = torch.logaddexp(log_one + F.logsigmoid(if_one), log_zero + F.logsigmoid(if_zero))",
           "up = log_one + F.logsigmoid(if_one)", "kernels/test_kernels.py"),
-    fault("bits: DDIM without its share of the bridge", "kernels/binomial.py",
-          "p = (1 - eta) * p + eta * bridge.mean.double()", "p = p + 0 * bridge.mean.double()",
+    fault("bits: DDIM without its share of the bridge", "kernels/indicator.py",
+          "return (1 - eta) * p + eta * bridge.mean.double()", "return p",
           "sampling/test_steppers.py -k what_is_kept"),
     # Heads.
     fault("Noise: x_0 without dividing by the signal", "heads/estimates.py",
@@ -146,7 +149,7 @@ FAULTS = [
           "(2 * x_0 - ours - known)", "(2 * x_0 - known - known)",
           "likelihood/test_continuous_time.py -k corrected_to_the_truth"),
     fault("corrected classes: no correction", "heads/corrected.py",
-          "logits = output[..., 0] + output[..., 2]", "logits = output[..., 0]",
+          "return output[..., 0] + output[..., 2]", "return output[..., 0]",
           "networks/test_closed_form.py -k corrected_classes"),
     # Likelihood.
     fault("bound: last term counted as a transition", "likelihood/elbo.py",
@@ -156,9 +159,15 @@ FAULTS = [
           "term = term * (allocation.weight(index) / count).to(term.dtype)",
           "term = term * len(allocation.density) / count",
           "likelihood/test_interval_coverage.py -k one_evaluation"),
-    fault("bound: the last step not apart", "likelihood/elbo.py",
-          "    if ends[0] == 0:\n", "    if ends[0] == -1:\n",
+    fault("bound: the last step not apart", "likelihood/neyman_allocation.py",
+          "        if ends[0] == 0:\n", "        if ends[0] == -1:\n",
           "likelihood/test_interval_coverage.py -k default"),
+    fault("bound: terms of bits evaluated evenly", "kernels/indicator.py",
+          "EARLY = 0.75", "EARLY = 0.0",
+          "likelihood/test_interval_coverage.py -k noise_that_steps_remove"),
+    fault("portable: tails halved evenly", "coding/windows.py",
+          "TAIL * steps <= to_end", "steps <= to_end + 64",
+          "coding/test_portability.py -k tails"),
     fault("importance: sum in place of the mean weight", "likelihood/importance.py",
           "log_weights.logsumexp(1) - math.log(paths) - log_weights.mean(1)",
           "log_weights.logsumexp(1) - log_weights.mean(1)",
@@ -272,19 +281,55 @@ def run_tests(fault: Fault, source: Path, limit: float) -> tuple[str, float]:
     return outcome, time.monotonic() - started
 
 
-def failing_already(faults: list[Fault], limit: float) -> list[str]:
-    """The tests that fail without any fault, and why: they would count every fault as killed."""
-    tests = sorted({test for fault in faults for test in fault.tests})
-    found = []
-    for test in tests:
-        try:
-            if not fails(test, HERE / "src", limit):
-                continue
-            why = "fails"
-        except subprocess.TimeoutExpired:
-            why = f"takes more than {limit:g} s"
-        found.append(f"{' -k '.join(each for each in test if each)} {why}")
-    return found
+@dataclass
+class Selected:
+    """A plugin of pytest: runs the tests of faults, each once, and keeps what came of them."""
+
+    chosen: list[tuple[str, str]]
+    of: dict[str, list[int]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    failed: list[bool] = field(default_factory=list)
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        self.seconds = [0.0] * len(self.chosen)
+        self.failed = [False] * len(self.chosen)
+        kept, left = [], []
+        for item in items:
+            path = item.path.relative_to(HERE / "tests").as_posix()
+            names = {item.name.lower(), *(name.lower() for name in item.keywords)}
+            of = [
+                k
+                for k, (file, words) in enumerate(self.chosen)
+                if file == path
+                and any(any(word in name for name in names) for word in words.split(" or "))
+            ]
+            self.of[item.nodeid] = of
+            (kept if of else left).append(item)
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for k in self.of[report.nodeid]:
+            self.seconds[k] += report.duration
+            self.failed[k] |= report.failed
+
+
+def baseline(faults: list[Fault]) -> list[str]:
+    """The tests that fail, or do not exist, without any fault: they would count every fault as
+    killed. One process runs them all; prints the seconds of each."""
+    tests = Selected(sorted({test for fault in faults for test in fault.tests}))
+    files = sorted({str(HERE / "tests" / path) for path, _ in tests.chosen})
+    pytest.main(["-q", "-p", "no:cacheprovider", *files], plugins=[tests])
+    bad, ran = [], {k for of in tests.of.values() for k in of}
+    for k, pair in enumerate(tests.chosen):
+        name = " -k ".join(each for each in pair if each)
+        state = "fails" if tests.failed[k] else "passes" if k in ran else "does not exist"
+        print(f"{tests.seconds[k]:7.1f} s  {state}  {name}")
+        if state != "passes":
+            bad.append(name)
+    return bad
 
 
 def altered(fault: Fault, place: Path) -> Path:
@@ -331,7 +376,7 @@ def main() -> None:
         print("\n".join([*wrong, f"{len(chosen) - len(wrong)} faults can be made"]))
         sys.exit(bool(wrong))
     if asked.baseline:
-        bad = failing_already(chosen, asked.limit)
+        bad = baseline(chosen)
         print("\n".join([*bad, f"{len(bad)} tests fail without a fault"]))
         sys.exit(bool(bad))
     found = json.loads(asked.results.read_text())["faults"] if asked.results.exists() else {}

@@ -1,16 +1,17 @@
 """Jobs over directories of files: equal answers, kills, damage, a full disk, and what rows cost.
 
-    python benchmarks/scale.py rates              # rows a second and core of each verb and model
-    python benchmarks/scale.py directory          # 40 files of 50,000 rows: local, ray, kills, damage
+    python benchmarks/scale.py rates       # rows a second and core of each verb and model
+    python benchmarks/scale.py directory   # 40 files of 50,000 rows, with kills and damage
     python benchmarks/scale.py directory --rows 2000
-    python benchmarks/scale.py serve              # 200 clients for 60 seconds on loopback
-    python benchmarks/scale.py fit                # EM over partitions against EM in memory
+    python benchmarks/scale.py serve       # 200 clients for 60 seconds on loopback
+    python benchmarks/scale.py fit         # EM over partitions against EM in memory
 
 Results are JSON lines on standard output. CPU seconds are those of the processes, so that a busy
 machine changes them little.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import resource
@@ -68,7 +69,7 @@ def answered(*words: object, **how: object) -> tuple[int, dict, str, float]:
     )
 
 
-def fitted_run(folder: Path, train: int = 4000) -> Path:
+def fitted_run(folder: Path, train: int = 1000) -> Path:
     run = folder / "run"
     if not run.exists():
         path = folder / "train.parquet"
@@ -83,7 +84,7 @@ def digest(folder: Path) -> dict[str, int]:
     return {path.name: hash(path.read_bytes()) for path in sorted(folder.glob("*.parquet"))}
 
 
-def directory(folder: Path, files: int, rows: int) -> None:
+def directory(folder: Path, files: int, rows: int, on: str) -> None:
     """Shown by 1 and 2 of the plan: one directory by several engines, with kills and damage."""
     run, source = fitted_run(folder), folder / "rows"
     if not source.exists():
@@ -95,6 +96,7 @@ def directory(folder: Path, files: int, rows: int) -> None:
         "ray, 1 worker": ["--on", "ray", "--workers", 1],
         "ray, 2 workers": ["--on", "ray", "--workers", 2],
     }
+    engines = engines if on == "ray" else {"local": engines["local"]}
     found = {}
     for name, words in engines.items():
         out = folder / name.replace(", ", "-").replace(" ", "-")
@@ -111,16 +113,17 @@ def directory(folder: Path, files: int, rows: int) -> None:
             equal_to_local=found[name] == found["local"],
             load=os.getloadavg()[0],
         )
-    kills(folder, run, source, found["local"])
+    kills(folder, run, source, found["local"], on)
     damage(folder, run, source, found["local"])
     full_disk(folder, run, source, found["local"])
 
 
-def kills(folder: Path, run: Path, source: Path, expected: dict[str, int]) -> None:
+def kills(folder: Path, run: Path, source: Path, expected: dict[str, int], on: str = "ray") -> None:
     """The driver is killed with -9 at three moments; then a worker of a running job is."""
     out, count = folder / "killed", len(expected)
     shutil.rmtree(out, ignore_errors=True)
-    words = ["score", run, "--data", source, "-o", out, "--on", "ray", "--workers", 2]
+    words = ["score", run, "--data", source, "-o", out, "--on", on]
+    words += ["--workers", 2] if on == "ray" else []
     for share in (0.1, 0.4, 0.8):
         process = command(*words, start_new_session=True)
         wait_for(lambda share=share: len(list(out.glob("*.parquet"))) >= share * count, process)
@@ -135,6 +138,8 @@ def kills(folder: Path, run: Path, source: Path, expected: dict[str, int]) -> No
         rows=facts["rows"],
         equal_to_local=digest(out) == expected,
     )
+    if on != "ray":
+        return
     shutil.rmtree(out, ignore_errors=True)
     process = command(*words, "--json", start_new_session=True)
     wait_for(lambda: len(list(out.glob("*.parquet"))) >= 0.2 * count, process)
@@ -226,17 +231,220 @@ def full_disk(folder: Path, run: Path, source: Path, expected: dict[str, int]) -
         subprocess.run(["umount", out], check=False)
 
 
+RATES = {
+    "table": [
+        ("score", {}, 40_000),
+        ("outliers", {"why": False}, 20_000),
+        ("outliers", {}, 5_000),
+        ("impute", {}, 5_000),
+        ("complete", {"draws": 16}, 5_000),
+        ("sample", {}, 40_000),
+        ("compress", {"times": 10, "verify": False}, 60),
+    ],
+    "digits": [
+        ("score", {"evaluations": 64}, 256),
+        ("complete", {"draws": 16, "times": 25}, 8),
+        ("sample", {"times": 50}, 64),
+        ("compress", {"times": 50, "verify": False}, 32),
+    ],
+    "binarized-mnist": [
+        ("score", {"evaluations": 16}, 32),
+        ("sample", {"times": 25}, 32),
+    ],
+}
+"""Verbs with options and rows, by model. Half of the values are missing for impute and complete."""
+
+
+def rates(folder: Path) -> None:
+    """Rows a CPU second, and the memory of a worker, each model in a process of its own."""
+    fitted_run(folder)
+    for model in RATES:
+        line = [sys.executable, __file__, "rate", "--folder", str(folder), "--model", model]
+        subprocess.run(line, env=ENVIRONMENT, check=True)
+
+
+def rate(folder: Path, model: str) -> None:
+    """The rates of one model, in this process."""
+    import torch
+
+    from quasistatic.scale import partition
+
+    torch.set_num_threads(1)
+    run = folder / "run" if model == "table" else model
+    for verb, options, count in RATES[model]:
+        answer = partition(run, verb, **options)
+        batch = batch_of(answer, model, verb, count)
+        answer(batch[: max(1, len(batch) // 50)])  # what is computed once
+        begun = time.process_time()
+        answer(batch)
+        spent = time.process_time() - begun
+        told(
+            model=model,
+            verb=verb,
+            options=options,
+            rows=count,
+            rows_a_cpu_second=round(count / spent, 2),
+        )
+    told(model=model, megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def batch_of(answer: object, model: str, verb: str, count: int) -> object:
+    import quasistatic as qs
+
+    if verb == "sample":
+        numbers = np.arange(count)
+        return pl.DataFrame({"draw": numbers}) if model == "table" else numbers
+    if model == "table":
+        rows = rows_of_visits(count, 99)
+        if verb not in ("impute", "complete"):
+            return rows
+        hidden = np.random.default_rng(0).random((count, 8)) < 0.2
+        return rows.with_columns(
+            pl.when(~pl.Series(hidden[:, k])).then(pl.col(name)).alias(name)
+            for k, name in enumerate(rows.columns[1:])
+        )
+    if model == "digits":
+        x = np.resize(qs.data.split(qs.data.digits()).test, (count, 64))
+        return np.where(np.arange(64) % 8 >= 4, np.nan, x) if verb == "complete" else x
+    return answer.model.sample(count, 10, 0).cpu().numpy()
+
+
+def fit(folder: Path, files: int, rows: int) -> None:
+    """A law by partitions against the same rounds in memory, and what it gains."""
+    import torch
+
+    from quasistatic.distributions.mixtures.fitting import Batch, LearningRows, expected
+    from quasistatic.distributions.mixtures.fitting.em import maximised
+    from quasistatic.estimators.closed_form import encoded
+    from quasistatic.opened import open as open_run
+    from quasistatic.scale import fit_directory
+    from quasistatic.scale.fitting import refined
+
+    torch.set_num_threads(1)
+    density = open_run(fitted_run(folder)).table.density
+    frame = pl.concat([rows_of_visits(2500, 60 + k) for k in range(8)])
+    x_0, fits = encoded(density.numbers(frame), density.table_)
+    start = density.fitted_.closed_form
+    in_memory = maximised(LearningRows.of(x_0, fits), Batch.of([start]), fits, rounds=5).law
+
+    def statistics(law):
+        each = (
+            expected(LearningRows.of(part, fits), Batch(law, 1), fits) for part in x_0.split(2500)
+        )
+        return [(sums, float(log_p), 2500) for sums, log_p in each]
+
+    in_parts, _ = refined(start, fits, statistics, rounds=5, enough=-np.inf)
+    worst = (in_parts.log_prob(x_0) - in_memory.log_prob(x_0)).abs().max()
+    told(rows=len(x_0), rounds=5, parts=8, largest_difference_of_log_p=float(worst))
+    source, out = folder / "fit-rows", folder / "fitted"
+    shutil.rmtree(out, ignore_errors=True)
+    if not source.exists():
+        source.mkdir()
+        for k in range(files):
+            rows_of_visits(rows, 200 + k).write_parquet(source / f"part-{k:03}.parquet")
+    begun = time.process_time()
+    found = fit_directory(source, out, sample=4000, rounds=8, id=["id"])
+    told(
+        rows=found.rows,
+        rounds=len(found.log_prob),
+        gain_nats=round(found.gain, 4),
+        stderr=round(found.stderr, 4),
+        cpu_seconds=round(time.process_time() - begun, 1),
+    )
+
+
+def serve(folder: Path, clients: int, seconds: float) -> None:
+    """Many clients on loopback, each with one request at a time; then SIGTERM under load."""
+    run = fitted_run(folder)
+    process = command("serve", run, "--port", 0)
+    url = process.stdout.readline().split()[2].rstrip(";")
+    rows = rows_of_visits(1000, 77).drop("id").to_dicts()
+    found = asyncio.run(asked_by(url, rows, clients, seconds, process))
+    status = process.wait(60)
+    told(**found, exit_status_after_sigterm=status)
+
+
+async def asked_by(
+    url: str, rows: list[dict], clients: int, seconds: float, process: subprocess.Popen
+) -> dict:
+    import httpx
+
+    spent: list[float] = []
+    counts: dict[str, int] = {}
+    memory: list[int] = []
+    ends = time.monotonic() + seconds
+
+    async def client(number: int, session: httpx.AsyncClient) -> None:
+        while time.monotonic() < ends:
+            begun = time.monotonic()
+            first = (number * 37) % 990
+            try:
+                answer = await session.post(f"{url}/score", json={"rows": rows[first : first + 10]})
+                kind = str(answer.status_code)
+                if answer.status_code == 429:
+                    await asyncio.sleep(float(answer.headers["Retry-After"]))
+            except httpx.HTTPError as error:
+                kind = type(error).__name__
+            counts[kind] = counts.get(kind, 0) + 1
+            spent.append(time.monotonic() - begun)
+
+    async def watch() -> None:
+        while time.monotonic() < ends:
+            text = Path(f"/proc/{process.pid}/status").read_text()
+            memory.append(int(text.partition("VmRSS:")[2].split()[0]) // 1024)
+            await asyncio.sleep(1)
+
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as session:
+        await asyncio.gather(watch(), *(client(k, session) for k in range(clients)))
+        # All of these have arrived when the service is told to stop.
+        last = [
+            asyncio.create_task(session.post(f"{url}/score", json={"rows": rows[:10]}))
+            for _ in range(100)
+        ]
+        await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        ended = await asyncio.gather(*last, return_exceptions=True)
+    answered_last = sum(getattr(each, "status_code", 0) == 200 for each in ended)
+    each = np.sort(spent)
+    return {
+        "clients": clients,
+        "seconds": seconds,
+        "answers": counts,
+        "requests_a_second": round(len(each) / seconds, 1),
+        "p50_ms": round(1000 * float(np.quantile(each, 0.5))),
+        "p99_ms": round(1000 * float(np.quantile(each, 0.99))),
+        "megabytes_first": memory[0],
+        "megabytes_most": max(memory),
+        "answered_after_sigterm": f"{answered_last} of 100",
+        "load": os.getloadavg()[0],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["rates", "directory", "serve", "fit"])
+    parser.add_argument("part", choices=["rates", "rate", "directory", "serve", "fit"])
     parser.add_argument("--folder", type=Path, default=Path("build/scale"))
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--on", choices=["ray", "local"], default="ray")
+    parser.add_argument("--model", choices=list(RATES))
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.part == "directory":
-        directory(asked.folder, asked.files, asked.rows)
-    told(peak_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+        directory(asked.folder, asked.files, asked.rows, asked.on)
+    elif asked.part == "rates":
+        rates(asked.folder)
+    elif asked.part == "rate":
+        rate(asked.folder, asked.model)
+    elif asked.part == "fit":
+        fit(asked.folder, asked.files, asked.rows)
+    else:
+        serve(asked.folder, asked.clients, asked.seconds)
+    if asked.part == "directory":
+        told(peak_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 
 
 if __name__ == "__main__":

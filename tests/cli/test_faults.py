@@ -141,6 +141,11 @@ def test_a_damaged_log_does_not_block_resuming(tmp_path, say, monkeypatch):
     [
         (["sample", "digits", "--n", 10**18], "--n must be from 1 to 1,000,000,000, got 1000000"),
         (["sample", "digits", "--times", 0], "--times must be 1 or more, got 0"),
+        (
+            ["sample", "digits", "--stepper", "foo"],
+            "is one of ancestral, ddim, dpm, unipc, heun, flo",
+        ),
+        (["sample", "digits", "--stepper=foo"], "flow-map, got 'foo'"),
         (["complete", "digits", "--rows", -1], "--rows must be 1 or more, got -1"),
         (["score", "digits", "--stderr", -1], "--stderr must be positive, got -1"),
         (["outliers", "binarized-mnist", "x", "--level", 2], "--level must be a share between 0"),

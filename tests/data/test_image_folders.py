@@ -2,6 +2,8 @@
 
 import gzip
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -161,3 +163,66 @@ def test_one_image_is_read_plain_or_zipped(tmp_path, pixels):
     zipped.write_bytes(gzip.compress((tmp_path / "0.png").read_bytes()))
     for path in (zipped, tmp_path / "0.png"):
         assert np.array_equal(read_image(path), pixels[0].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["._0.png", ".DS_Store", "Thumbs.db", ".cache/x.png", "__MACOSX/._0.png", ".0.png.swp"],
+)
+def test_files_that_are_no_pictures_are_passed_over(name, tmp_path, pixels):
+    save(tmp_path, pixels)
+    before = image_folder(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert np.array_equal(image_folder(tmp_path), before)
+
+
+def deep_png(colour: int, channels: int) -> bytes:
+    """A PNG file of 16 bits a value, of which the lower byte is not that of the upper."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        sums = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + sums
+
+    values = np.arange(64 * channels, dtype=">u2").reshape(8, 8, channels) * 97
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", 8, 8, 16, colour, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize(
+    "kind", ["grey", "colours", "grey, alpha", "colours, alpha", "tif", "real"]
+)
+def test_no_picture_loses_bits(kind, tmp_path):
+    pngs = {"grey": (0, 1), "colours": (2, 3), "grey, alpha": (4, 2), "colours, alpha": (6, 4)}
+    if kind in pngs:
+        (tmp_path / "x.png").write_bytes(deep_png(*pngs[kind]))
+    else:
+        deep = np.arange(64).reshape(8, 8) * 970
+        kind_of = np.uint16 if kind == "tif" else np.float32
+        Image.fromarray(deep.astype(kind_of)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=r"x\.\w+ has the mode .*, more than 8 bits a value"):
+        image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["tif", "tiff", "webp", "png"])
+@pytest.mark.parametrize("pages", [2, 5])
+def test_a_file_of_several_pages_is_refused(ending, pages, tmp_path, pixels):
+    first, *rest = [Image.fromarray(pixels[0] // (k + 1)) for k in range(pages)]
+    first.save(tmp_path / f"x.{ending}", save_all=True, append_images=rest)
+    with pytest.raises(ValueError, match=rf"x\.{ending} has {pages} pages, and an image is one"):
+        image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_photograph_of_each_orientation_is_turned_upright(turn, tmp_path):
+    """The library that wrote it and we agree on all eight."""
+    picture = Image.fromarray(np.kron(np.arange(8).reshape(2, 4), np.full((8, 8), 30)).astype("u1"))
+    exif = picture.getexif()
+    exif[274] = turn
+    picture.save(tmp_path / "a.JPG", exif=exif, quality=100)
+    [found] = image_folder(tmp_path)
+    flipped = {2: 0, 4: 1, 5: 5, 7: 6, 3: 3, 6: 4, 8: 2}
+    wanted = picture if turn == 1 else picture.transpose(Image.Transpose(flipped[turn]))
+    assert np.abs(found.astype(int) - np.asarray(wanted).astype(int)).max() <= 2

@@ -16,6 +16,7 @@ from quasistatic.heads import Classes, Clean, Levels, Natural, Velocity
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, schedules
 from quasistatic.kernels.flow import Angle, LogSNR, flow_step, new_noise
 from quasistatic.model import Model
+from quasistatic.networks import MLP
 from quasistatic.sampling import (
     DDIM,
     Adaptive,
@@ -627,6 +628,24 @@ def test_time_grids_are_what_they_say():
         assert grid(model)[-1] == 1000
     with pytest.raises(ValueError, match="a time grid has 2 to T = 1000 times, got 1"):
         EvenTimes(1)(model)
+
+
+def test_the_flow_of_levels_is_walked_down_to_the_noise_of_a_level():
+    """By default: from T, even in log-SNR, to where the noise is one level wide."""
+    kernel = GaussianKernel(schedules.linear_log_snr(1000, 12, -6))
+    for count in (5, 17, 256):
+        space = Quantized(3, count, spread=2.0)
+        model = Model(space, kernel, Levels(1 if count > 5 else 0), outputs_of(space, count))
+        times = UniPC(2).times(model, 8)
+        half = 0.5 * kernel.schedule.log_snr[times]
+        width = 4 / count
+        assert half[0] == pytest.approx(-math.log(width), abs=0.02)
+        assert (half.diff() - half.diff().mean()).abs().max() < 0.03
+        assert times[-1] == 1000
+
+
+def outputs_of(space, count):
+    return MLP(3, width=8, depth=1, outputs=3 if count > 5 else count)
 
 
 def test_times_that_collide_are_moved_apart():

@@ -1,5 +1,8 @@
 """Ray and Dask give the answers of this machine."""
 
+import shutil
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -81,3 +84,20 @@ def test_the_function_of_a_partition_serves_dask(table_run, many):
     expected = answer(whole.to_pandas())
     np.testing.assert_array_equal(found["log_prob"], expected["log_prob"])
     assert found.index.equals(expected.index)
+
+
+def test_the_function_of_a_partition_serves_spark(table_run, many, monkeypatch):
+    sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    answer, whole = partition(table_run, "score"), read(many)
+    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "70").getOrCreate()
+    try:
+        frame = spark.read.parquet(str(many)).repartition(3)
+        made = frame.mapInPandas(lambda each: map(answer, each), "id string, log_prob double")
+        found = pl.from_pandas(made.toPandas()).sort("id")
+    finally:
+        spark.stop()
+    assert found.equals(answer(whole).sort("id"))

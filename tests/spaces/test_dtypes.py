@@ -218,3 +218,23 @@ def test_times_that_a_column_does_not_hold_are_refused():
         density.score_samples(frame.with_columns(day=pl.Series(WHOLE)))
     with pytest.raises(ValueError, match="column 'x' holds values of the type date, and had none"):
         density.score_samples(frame.with_columns(x=POLARS["date"]))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_of_all_types_comes_back_from_a_stream(library):
+    """Fitted, as numbers of the model, compressed and read again: every value to the last bit."""
+    columns = {"pandas": PANDAS, "polars": POLARS}[library]
+    base = pl.DataFrame if library == "polars" else pd.DataFrame
+    plain = {"bool", "int64", "int8", "uint16"}
+    frame = base(
+        {
+            name: each if str(each.dtype) in plain else with_holes(each, [2, 5, 17])
+            for name, each in columns.items()
+        }
+    )
+    density = DiffusionDensity(steps=0, identity=()).fit(frame)
+    stream = density.model_.compress(density.numbers(frame), times=3, workers=1)
+    again = density.rows(density.model_.decompress(stream))
+    assert list(again.columns) == list(frame.columns)
+    for name in columns:
+        equal(again[name], frame[name])

@@ -1,4 +1,4 @@
-"""Other kinds of runs: with a condition, of photos in colours, of a folder of diffusers, of curves."""
+"""Other kinds of runs: with a condition, of photos in colours, of diffusers, and of curves."""
 
 import base64
 import io

@@ -8,8 +8,9 @@ declaration: the parser, the help page, the check of the range and the list of k
 __all__ = ["EVERY", "Kinds", "Option", "Range", "given", "known_options", "option", "parse"]
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -163,6 +164,7 @@ def parse(command: type[T], name: str, words: Sequence[str]) -> T:
         SystemExit: with a message, if an argument is not known or has another type.
         ValueError: if a number is out of its range.
     """
+    _check_choices(command, words)
     asked = tyro.cli(
         _typed(command),
         prog=f"quasistatic {name}",
@@ -173,6 +175,27 @@ def parse(command: type[T], name: str, words: Sequence[str]) -> T:
         if each.within is not None:
             each.within.check(field.replace("_", "-"), getattr(asked, field))
     return asked
+
+
+def _check_choices(command: Any, words: Sequence[str]) -> None:
+    """Refuses a word for an option that has a few choices. (tyro lists them in any order, and None
+    among them.)"""
+    hints = get_type_hints(command)
+    for name, each in _options(command).items():
+        choices = [
+            choice
+            for hint in (hints[name], *get_args(hints[name]))
+            if get_origin(hint) is Literal
+            for choice in get_args(hint)
+        ]
+        if not choices or each.positional:
+            continue
+        flag = f"--{each.name or name.replace('_', '-')}"
+        found = [after for word, after in itertools.pairwise(words) if word == flag]
+        found += [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+        for value in found:
+            if value not in choices:
+                raise ValueError(f"{flag} is one of {', '.join(choices)}, got {value!r}")
 
 
 def given(asked: Any) -> dict[str, Any]:

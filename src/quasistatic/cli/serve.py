@@ -15,7 +15,7 @@ from .verbs.shared import ONE_OR_MORE, POSITIVE
 class Serve:
     """Serve a run over HTTP: score, outliers, impute, complete and sample, as JSON or Arrow.
 
-    SIGTERM and Ctrl+C answer the requests that have arrived, and end the service. There is no
+    SIGTERM and Ctrl+C end the service, once the requests that have arrived are answered. There is no
     login: put a proxy in front before other machines can reach it."""
 
     run: Path = shared.folder()

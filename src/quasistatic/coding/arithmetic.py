@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..distributions import Family, FiniteSupport, Support
 from .frequencies import EPSILON, exact_weights
-from .windows import FloatWindow, RoundedWindow, Window
+from .windows import FEW, FloatWindow, RoundedWindow, Window, even_halves
 
 if TYPE_CHECKING:
     from .bins import Bins
@@ -123,6 +123,8 @@ class RoundedFloats(Arithmetic):
             relative to 1 + |x| for a value x of x_t.
         listed: for each law, by its number, positions and whether each was rounded up.
         laws: how many laws were written; the reader counts down from it.
+        even_tails: whether few steps of a distribution function are halved evenly in its tails too,
+            as in version 3.
     """
 
     def __init__(
@@ -130,8 +132,9 @@ class RoundedFloats(Arithmetic):
         epsilon: float = EPSILON,
         listed: Mapping[int, Mapping[int, bool]] | None = None,
         laws: int = 0,
+        even_tails: bool = False,
     ) -> None:
-        self.epsilon, self.laws = epsilon, laws
+        self.epsilon, self.laws, self._even_tails = epsilon, laws, even_tails
         self.made: dict[int, dict[int, bool]] = {}
         self._listed = None if listed is None else {k: dict(v) for k, v in listed.items()}
         self._position = 0
@@ -144,6 +147,10 @@ class RoundedFloats(Arithmetic):
     def next_law(self) -> None:
         self._position = 0
         self.laws += 1 if self._listed is None else -1
+
+    def evenly(self, first: Tensor, last: Tensor) -> Tensor:
+        """Whether intervals between steps of a distribution function are halved evenly, (n,)."""
+        return last - first < FEW if self._even_tails else even_halves(first, last)
 
     def nearest(self, x: Tensor, margin: Tensor, record: bool = True) -> Tensor:
         """The integers next to x, which every machine finds alike.

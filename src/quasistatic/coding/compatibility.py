@@ -65,7 +65,8 @@ def check_header(
         )
     if not 1 <= header.bins <= MOST_BINS:
         raise StreamError(
-            f"the stream claims {header.bins} bins to a deviation, and may have from 1 to {MOST_BINS}"
+            f"the stream claims {header.bins} bins to a deviation, which may be from 1 to "
+            f"{MOST_BINS}: it was damaged or forged"
         )
     here = platform_facts(model)
     other = {k: v for k, v in header.arithmetic.items() if here.get(k) != v}
@@ -124,7 +125,7 @@ def chain_of(header: Header, model: Model) -> Chain:
             model,
             header.times,
             values_of(model.space, header.values),
-            portability_of(header.epsilon),
+            portability_of(header.epsilon, header.version),
             bytes.fromhex(header.rounded),
             header.bins,
         )

@@ -8,7 +8,8 @@ PRECISION = 24
 """Bits of the coder's probabilities."""
 
 EPSILON = 2e-13
-"""How far two machines' results in float64 may differ for a portable stream to be read."""
+"""How far results in float64 may differ between machines for a portable stream to be read. Those of
+the shipped networks differ by 1.2e-15 at most between vector units and numbers of threads."""
 
 
 def exact_weights(below: np.ndarray, symbols: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 r"""The header of a stream: what a reader needs besides the model."""
 
-__all__ = ["LARGEST", "NEWEST", "READ", "Header", "read_header"]
+__all__ = ["LARGEST", "NEWEST", "READ", "WITH_IDENTITY", "Header", "read_header"]
 
 import hashlib
 import json
@@ -17,10 +17,13 @@ import numpy as np
 from .errors import StreamError
 
 MAGIC = b"\x89QST\r\n\x1a\n"
-NEWEST = 3
+NEWEST = 4
 """The version that is written."""
 
-READ = (1, 2, 3)
+WITH_IDENTITY = 3
+"""The first version whose headers have an identity and whose blocks have numbers."""
+
+READ = (1, 2, 3, 4)
 """The versions that are read."""
 
 LARGEST = 2**30
@@ -156,7 +159,7 @@ class Header:
             facts = json.loads(whole)
             if not isinstance(facts, dict):
                 raise ValueError("it is no JSON object")
-            if version < NEWEST:
+            if version < WITH_IDENTITY:
                 facts["bins"] = facts.pop("cells")
             facts |= {name: tuple(facts[name]) for name in ("shape", "times")}
             header = cls(**facts, version=version)
@@ -229,7 +232,7 @@ def _check(header: Header) -> None:
         bytes.fromhex(getattr(header, name))
     _require("given", _is_text(header.given, 32) and len(bytes.fromhex(header.given)) in (0, 16))
     identified = _is_text(header.identity, 16) and bytes.fromhex(header.identity)
-    _require("identity", header.version < NEWEST or len(identified or b"") == 8)
+    _require("identity", header.version < WITH_IDENTITY or len(identified or b"") == 8)
     _require("block", header.largest <= LARGEST)
     _require("together", header.together * math.prod(header.shape) <= MOST_VALUES)
 

@@ -98,12 +98,13 @@ class Portable(Portability):
 
     Args:
         epsilon: how far the results of two machines may differ.
+        even_tails: as in streams of version 3, see :class:`RoundedFloats`.
     """
 
     epsilon: float = EPSILON
     dtype: torch.dtype = field(default=torch.float64, init=False)
-    # Rounded widths may be wider by a fifth than asked for, those of `Native` never are: with 2 bins
-    # a portable stream of digits took 2.3 % more.
+    even_tails: bool = False
+    # Rounded widths may be wider by a fifth than asked for, and those of `Native` never are.
     bins: int = field(default=3, init=False)
 
     def computing(self, model: Model) -> Model:
@@ -114,7 +115,7 @@ class Portable(Portability):
             return made
 
     def writer(self) -> RoundedFloats:
-        return RoundedFloats(self.epsilon)
+        return RoundedFloats(self.epsilon, even_tails=self.even_tails)
 
     def reader(self, listed: bytes) -> RoundedFloats:
         numbers = unpack_numbers(listed)
@@ -125,7 +126,7 @@ class Portable(Portability):
         for ahead, place in zip(numbers[1::2], numbers[2::2], strict=True):
             law, position = law + ahead, place // 2 + (0 if ahead else position)
             rounded.setdefault(law, {})[position] = bool(place % 2)
-        return RoundedFloats(self.epsilon, rounded, numbers[0])
+        return RoundedFloats(self.epsilon, rounded, numbers[0], self.even_tails)
 
     def listed(self, arithmetic: Arithmetic) -> bytes:
         assert isinstance(arithmetic, RoundedFloats)
@@ -151,6 +152,6 @@ class Portable(Portability):
         return self.reader(listed), np.frombuffer(words, "<u4")
 
 
-def portability_of(epsilon: float | None) -> Portability:
-    """What a header says by its `epsilon`."""
-    return Native() if epsilon is None else Portable(epsilon)
+def portability_of(epsilon: float | None, version: int) -> Portability:
+    """What a header of this version of the format says by its `epsilon`."""
+    return Native() if epsilon is None else Portable(epsilon, even_tails=version < 4)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from .blocks import Block, Coded
 from .errors import CutShort, StreamError
-from .header import NEWEST, Header, read_header
+from .header import WITH_IDENTITY, Header, read_header
 
 _OLD_BLOCK = struct.Struct("<BIIIIII")
 _OLD_END = struct.Struct("<BI")
@@ -103,7 +103,7 @@ def read_block(file: BinaryIO, header: Header, number: int, kind: bytes = b"") -
         StreamError: if it is damaged, misplaced, cut short or out of bounds.
     """
     name = f"block {number + 1}"
-    old = header.version < NEWEST
+    old = header.version < WITH_IDENTITY
     head = _read_head(file, header, number, kind, name)
     check_bounds(header, name, head)
     payload = _read_bytes(file, head.size)
@@ -144,7 +144,7 @@ def check_bounds(header: Header, name: str, head: "_Head | Block") -> None:
 
 
 def _read_head(file: BinaryIO, header: Header, number: int, kind: bytes, name: str) -> _Head:
-    layout = _OLD_BLOCK if header.version < NEWEST else _BLOCK
+    layout = _OLD_BLOCK if header.version < WITH_IDENTITY else _BLOCK
     head = kind + file.read(layout.size - len(kind))
     crc = file.read(_CRC.size)
     if len(crc) < _CRC.size:
@@ -166,7 +166,7 @@ def _read_head(file: BinaryIO, header: Header, number: int, kind: bytes, name: s
 
 
 def _read_end(file: BinaryIO, header: Header, number: int, kind: bytes) -> None:
-    layout = _OLD_END if header.version < NEWEST else _END
+    layout = _OLD_END if header.version < WITH_IDENTITY else _END
     end = kind + file.read(layout.size - 1)
     crc = file.read(_CRC.size)
     if len(crc) < _CRC.size:

@@ -1,6 +1,6 @@
 r"""The bins around the mean of a law, and the probability of each half of them."""
 
-__all__ = ["FloatWindow", "RoundedWindow", "Window", "finite"]
+__all__ = ["FEW", "FloatWindow", "RoundedWindow", "Window", "even_halves", "finite"]
 
 import abc
 import math
@@ -28,8 +28,10 @@ FAINT = 1e-14
 ANGLES = 8192
 """Steps of asin(sqrt(F)) from F = 0 to F = 1, to which a distribution function F is rounded."""
 
-FEW = 64
-"""Steps below which the halves of an interval count as equally probable."""
+FEW, LEAST, TAIL = 64, 4, 8
+"""Halves of an interval count as equally probable below FEW steps, if it is TAIL times farther from
+both ends of the distribution than it is long, and always below LEAST steps. In a tail the density
+is not flat, however few the steps: halved evenly, it draws values that are far too far out."""
 
 Choose = Callable[[np.ndarray, Tensor], Tensor]
 """Called with weights (n, 2) of the lower and upper half and the first bin of the upper half (n,);
@@ -95,6 +97,12 @@ class FloatWindow(Window):
         return self.law.log_mass(torch.full_like(edge, -math.inf), edge).exp().flatten()
 
 
+def even_halves(first: Tensor, last: Tensor) -> Tensor:
+    """Whether the halves of each interval between steps (n,) count as equally probable, (n,)."""
+    steps, to_end = last - first, torch.minimum(first, ANGLES - last)
+    return (steps < LEAST) | ((steps < FEW) & (TAIL * steps <= to_end))
+
+
 @dataclass(frozen=True)
 class RoundedWindow(Window):
     """Masses from a distribution function that is rounded to integers (portable streams).
@@ -140,8 +148,8 @@ class RoundedWindow(Window):
         while size > 1:
             size //= 2
             middle = low + size
-            # An interval of few steps is halved evenly, and so is each part of it.
-            active = self.active & (last - first >= FEW)
+            # An interval that is halved evenly has all of its parts halved evenly.
+            active = self.active & ~self.rounding.evenly(first, last)
             between = self._steps_below(middle, active) if active.any() else first
             between = torch.minimum(torch.maximum(between, first), last)
             up = choose(_halves(first, between, last, active), middle)

@@ -211,7 +211,7 @@ def _opened(file: Path) -> Image.Image:
 
     Raises:
         ValueError: if it is damaged, truncated, or no image: how far it could be read; or if it has
-            more than 8 bits a value.
+            several pages, or more than 8 bits a value.
     """
     content = formats.read(file)
     stream = io.BytesIO(content.data)
@@ -219,12 +219,18 @@ def _opened(file: Path) -> Image.Image:
         Image.open(stream).verify()  # it checks the sums of a PNG, and cannot be used afterwards
         stream.seek(0)
         image = Image.open(stream)
+        pages = int(getattr(image, "n_frames", 1))
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{file} is damaged or no image: reading stopped at byte {stream.tell()} of "
             f"{len(content.data)} ({error}); replace it, or move it out of the folder"
         ) from None
+    if pages > 1:
+        raise ValueError(
+            f"{file} has {pages} pages, and an image is one: save each page to a file of its own, "
+            "or pass an array (pages, height, width)"
+        )
     # Pillow keeps 8 of the 16 bits of a colour PNG without a word.
     if image.mode in _WIDE or (content.data[:8] == PNG and content.data[24] == 16):
         raise ValueError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.randomness import Rng
-from .._utils.validation import as_array, as_tensor
+from .._utils.validation import as_tensor
 from ..sampling import SMC, Posterior, PosteriorMethod, Times, posterior
 from ..sampling.factors import Factor, Observed
 from .chain import Chain
@@ -139,7 +139,7 @@ class Completing(Chain):
     def _known(self, x: object, mask: object) -> tuple[Tensor, Tensor]:
         """Where x is known; and x, with a value of the space in place of each missing one."""
         array = as_tensor(x, "x")
-        hidden = as_array(mask, self.space.shape, "mask")
+        hidden = as_tensor(mask, "mask")
         if tuple(hidden.shape) != tuple(array.shape):
             raise ValueError(
                 f"the mask must have the shape of x, {tuple(array.shape)}, got "

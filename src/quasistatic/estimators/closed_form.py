@@ -142,8 +142,10 @@ class FittedLaw(Fitted):
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)
         if self.network.corrects:
-            return self.rows_of_table(self.model.sample(n, rng=rng).double().cpu().numpy())
-        return self.table.decode(self.network.denoiser.law.sample(n, rng)).numpy()
+            found = self.table.join(self.model.sample(n, rng=rng).double().cpu())
+        else:
+            found = self.table.decode(self.network.denoiser.law.sample(n, rng))
+        return self.table.rounded(found).numpy()
 
     def complete(
         self,
@@ -171,7 +173,8 @@ class FittedLaw(Fitted):
         rows = torch.from_numpy(x)
         x_0 = self.table.encode(rows)
         filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
-        raw = self.table.filled.decode(filled.flatten(0, 1)).reshape(len(rows), draws, -1)
+        raw = self.table.rounded(self.table.filled.decode(filled.flatten(0, 1)))
+        raw = raw.reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
 
     def log_evidence(self, given: Given, seed: int) -> tuple[float, float]:
@@ -186,10 +189,12 @@ class FittedLaw(Fitted):
         """log p of a case, in nats, and its standard error."""
         if self.network.corrects:
             found, error = super().log_evidence(case, seed)
-            return found + float(self._log_cells(case.event().known).logsumexp(0)), error
+            cells = float(self._log_cells(case.event().known).logsumexp(0))
+            return found + cells + case.log_unit, error
         event, rng = case.event(), torch.Generator().manual_seed(seed)
         log_p, error = RestrictedMixture(law_of(self), event).log_evidence(rng)
-        return float((log_p + self._log_volume(event.known)).logsumexp(0)), error
+        log_p = log_p + self._log_volume(event.known) + case.log_unit
+        return float(log_p.logsumexp(0)), error
 
     def sample_given(self, given: Given, n: int, seed: int) -> np.ndarray:
         cases = list(given.cases())
@@ -210,7 +215,8 @@ class FittedLaw(Fitted):
         law = RestrictedMixture(law_of(self), case.event())
         rng, found, count = torch.Generator().manual_seed(seed), [], 0
         while count < n:  # rounding may move a value out of its interval
-            rows = self.table.decode(law.sample(n - count, rng)).numpy()
+            drawn = self.table.decode(law.sample(n - count, rng))
+            rows = self.table.rounded(drawn, {event.index for event in given.events}).numpy()
             found.append(_with_listed(given, rows))
             found[-1] = found[-1][given.holds(found[-1])]
             count += len(found[-1])
@@ -251,7 +257,8 @@ class FittedLaw(Fitted):
             for case in given.cases():
                 event = case.event(known[rows])
                 log_p, _ = RestrictedMixture(law_of(self), event).log_evidence(rng)
-                log_p = (log_p + self._log_volume(event.known)).reshape(len(rows), -1)
+                log_p = log_p + self._log_volume(event.known) + case.log_unit
+                log_p = log_p.reshape(len(rows), -1)
                 found[rows] = np.logaddexp(found[rows], log_p.logsumexp(1).numpy())
         return found
 
@@ -288,7 +295,7 @@ class FittedLaw(Fitted):
         times, parts = informative_times(self.model), self.rows_of_model(x)
         found = completed_by_row(self.model, parts, draws, particles, seed, distinct, times, done)
         joined = self.table.filled.join(torch.from_numpy(found).flatten(0, 1))
-        whole = joined.reshape(len(x), draws, -1).numpy()
+        whole = self.table.rounded(joined).reshape(len(x), draws, -1).numpy()
         return np.where(np.isnan(x)[:, None], whole, x[:, None])
 
     @cached_property

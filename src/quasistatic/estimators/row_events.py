@@ -57,10 +57,13 @@ class Given:
     Args:
         table: of the columns.
         events: of some columns.
+        log_unit: what turns the probability of atoms that are given exactly into a density, in
+            nats.
     """
 
     table: Table
     events: tuple[ColumnEvent, ...]
+    log_unit: float = 0.0
 
     def holds(self, rows: np.ndarray) -> np.ndarray:
         """Whether all that is given is true of rows (N, C), with shape (N,)."""
@@ -74,16 +77,17 @@ class Given:
         """What is given, as cases of which one holds, each of the columns of :attr:`Table.flat`: a
         column with atoms is an atom, or lies on one of its lattices."""
         flat = self.table.flat
-        ways: list[list[tuple[ColumnEvent, ...]]] = []
+        ways: list[list[tuple[float, tuple[ColumnEvent, ...]]]] = []
         for event in self.events:
             column, places = self.table.columns[event.index], self.table.places(event.index)
             if isinstance(column, CompoundColumn):
                 each = column.cases(event.values, event.low, event.high)
-                ways.append([_of_parts(event, flat, places, case) for case in each])
+                ways.append([_of_parts(event, column, flat, places, case) for case in each])
             else:
-                ways.append([(replace(event, index=places[0]),)])
+                ways.append([(0.0, (replace(event, index=places[0]),))])
         for case in itertools.product(*ways):
-            yield Given(flat, tuple(itertools.chain(*case)))
+            events = itertools.chain(*(parts for _, parts in case))
+            yield Given(flat, tuple(events), sum(unit for unit, _ in case))
 
     def alone(self) -> list["Given"]:
         """What is given of each column, by itself."""
@@ -182,15 +186,22 @@ def read_given(table: Table, given: Mapping[Any, Any]) -> Given:
 
 
 def _of_parts(
-    event: ColumnEvent, flat: Table, places: Sequence[int], parts: Sequence[PartEvent | None]
-) -> tuple[ColumnEvent, ...]:
-    """What is given of the parts of a column."""
-    found = []
+    event: ColumnEvent,
+    column: CompoundColumn,
+    flat: Table,
+    places: Sequence[int],
+    parts: Sequence[PartEvent | None],
+) -> tuple[float, tuple[ColumnEvent, ...]]:
+    """What is given of the parts of a column, and the unit of an atom that is given exactly."""
+    found, unit = [], 0.0
     for place, part in zip(places, parts, strict=True):
         if part is not None:
             name = flat.columns[place].name
             found.append(ColumnEvent(place, name, event.about, part.values, part.low, part.high))
-    return tuple(found)
+            classes = part.values if name == column.classes_name else None
+            if event.values is not None and classes and max(classes) < len(column.log_units):
+                unit = column.log_units[0]
+    return unit, tuple(found)
 
 
 def _index(table: Table, name: Any) -> int:

@@ -14,8 +14,9 @@ from ..kernels import SignalNoise
 from ..model import Model
 from .sampler import Times, resolve_times
 from .steppers import FlowMap, Kept, Multistep, State, Stepper
-from .steppers.multistep import require_flow
+from .steppers.multistep import HIGH, require_flow
 from .steppers.parallel import together
+from .time_grids import EvenLogSNR
 
 ROUNDS, MEMORY = 200, 8
 """Rounds after which :func:`encode` gives up, and how many of them Anderson's method looks back."""
@@ -44,9 +45,7 @@ def decode(
     """
     require_flow(model, "decode")
     stepper = stepper if isinstance(stepper, FlowMap) else _flow(stepper, "decode")
-    if times is None and isinstance(stepper, Multistep):
-        times = min(TIMES, model.steps)
-    grid = resolve_times(model, times, stepper)
+    grid = _grid(model, times, stepper)
     stepper.require(model, grid)
     drawn = []
     for part, rows in model.chunks(noise.to(model.blank(1))):
@@ -96,13 +95,21 @@ def encode(
             f"{stepper} draws noise or limits the estimates, which cannot be undone: give a "
             "stepper with eta = 0 and without limits"
         )
-    grid = resolve_times(model, min(TIMES, model.steps) if times is None else times, stepper)
+    grid = _grid(model, times, stepper)
     stepper.require(model, grid)
     x_0 = model.space.encode(model.space.check(raw).to(model.blank(1)), as_generator(rng))
     with evaluating(model):
         pieces = model.chunks(x_0, len(grid))
         parts = [_encoded(part, x, grid, stepper, tolerance) for part, x in pieces]
     return torch.cat(parts)
+
+
+def _grid(model: Model, times: Times, stepper: Stepper) -> Tensor:
+    """The times to visit: a number of them goes down to little noise for levels too, as the way
+    back from data starts there."""
+    if isinstance(stepper, Multistep) and (times is None or isinstance(times, int)):
+        times = EvenLogSNR(times or min(TIMES, model.steps), HIGH, stepper.lowest)
+    return resolve_times(model, times, stepper)
 
 
 def _flow(stepper: Stepper | None, verb: str) -> Multistep:

@@ -9,13 +9,16 @@ import numpy as np
 DIGITS = 9
 """Significant digits that are kept."""
 
-UNSURE = 1e-3
+UNSURE = 2e-4
 """How near to the middle between two neighbouring roundings, in units of the last digit, a number
 is computed again from its row alone. The rows beside it change it by far less."""
 
 
 def settled(
-    values: np.ndarray, chosen: np.ndarray, alone: Callable[[int], np.ndarray]
+    values: np.ndarray,
+    chosen: np.ndarray,
+    alone: Callable[[int], np.ndarray],
+    scale: np.ndarray,
 ) -> np.ndarray:
     """Values (N, C) with the chosen ones rounded.
 
@@ -27,24 +30,26 @@ def settled(
         values: the numbers, with shape (N, C); NaN and infinity stay.
         chosen: which of them are rounded, with shape (N, C).
         alone: the numbers of one row, computed by itself, with shape (C,).
+        scale: the range of each column, (C,). A number that is small beside it has fewer digits,
+            because its error is that of the larger numbers that it is a sum of.
     """
     values = values.copy()
-    for row in np.flatnonzero((chosen & _is_unsure(values)).any(1)).tolist():
+    for row in np.flatnonzero((chosen & _is_unsure(values, scale)).any(1)).tolist():
         values[row] = np.where(chosen[row], alone(row), values[row])
     with np.errstate(invalid="ignore"):
-        unit = _unit(values)
+        unit = _unit(values, scale)
         return np.where(chosen & np.isfinite(values), np.rint(values * unit) / unit, values)
 
 
-def _is_unsure(values: np.ndarray) -> np.ndarray:
+def _is_unsure(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        scaled = values * _unit(values)
+        scaled = values * _unit(values, scale)
         return np.asarray(np.abs(scaled - np.floor(scaled) - 0.5) < UNSURE)
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    """The power of ten by which each number has :data:`DIGITS` digits before the point."""
-    size = np.abs(values)
+def _unit(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The power of ten that puts the last digit of each number before the point."""
+    size = np.maximum(np.abs(values), scale)
     usual = np.isfinite(size) & (size > 1e-250) & (size < 1e250)
     exponent = np.floor(np.log10(np.where(usual, size, 1.0)))
     return np.asarray(10.0 ** (DIGITS - 1 - exponent))

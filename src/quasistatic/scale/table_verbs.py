@@ -20,6 +20,7 @@ from ..estimators import DiffusionImputer
 from ..opened.fitted_table import FittedTable
 from ..opened.imputation import Imputation
 from ..opened.row_answers import RowOutliers, RowScores
+from ..spaces.columns import Column
 from .settled import settled
 
 DRAWN_AT_ONCE = 1024
@@ -152,7 +153,7 @@ class Impute(TableVerb):
             again: pl.DataFrame = self._work(FileRows(piece[row : row + 1]), first + row, _nothing)
             return again
 
-        return _settled(found, piece, own, alone)
+        return _settled(self.table, found, piece, own, alone)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Complete(TableVerb):
             def alone(row: int, number: int = number) -> pl.DataFrame:
                 return completed(rows[row : row + 1])[number]
 
-            whole = _settled(copy, rows, rows.columns, alone)
+            whole = _settled(self.table, copy, rows, rows.columns, alone)
             draw = pl.Series("draw", np.full(len(piece), number))
             frames.append(pl.DataFrame([*carried, draw, *whole]))
         order = np.arange(len(piece) * self.draws).reshape(self.draws, -1).T.ravel()
@@ -209,6 +210,7 @@ def _filled(rows: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settled(
+    table: FittedTable,
     found: pl.DataFrame,
     piece: pl.DataFrame,
     names: Sequence[str],
@@ -217,6 +219,7 @@ def _settled(
     """An answer whose new real numbers do not depend on the other rows (:func:`settled`).
 
     Args:
+        table: the fitted table.
         found: the answer, with a row for each row of `piece`.
         piece: the rows; their known values are not changed.
         names: the columns of the answer that may hold new numbers.
@@ -236,7 +239,9 @@ def _settled(
     def numbers(row: int) -> np.ndarray:
         return np.asarray(alone(row).select(reals).cast(pl.Float64).to_numpy()[0])
 
-    values = settled(values, np.stack(new, 1) & ~np.isnan(values), numbers)
+    ranges = {each.name: _range_of(each) for each in table.density.table_.columns}
+    scale = [ranges.get(name) or ranges.get(name.rpartition("_")[0], 1.0) for name in reals]
+    values = settled(values, np.stack(new, 1) & ~np.isnan(values), numbers, np.array(scale))
     columns = [
         pl.Series(name, values[:, k]).fill_nan(None).cast(found.schema[name])
         for k, name in enumerate(reals)
@@ -347,6 +352,12 @@ class Decompress(TableVerb):
                 rows = pl.concat([pl.read_parquet(row["beside"]), rows], how="horizontal")
             frames.append(rows)
         return pl.concat(frames)
+
+
+def _range_of(column: Column) -> float:
+    """How far the values of a column lie apart; 1 where that is not known."""
+    low, high = getattr(column, "low", 0.0), getattr(column, "high", 1.0)
+    return float(high - low) if high > low else 1.0
 
 
 def numbers_of(piece: pl.DataFrame) -> np.ndarray:

@@ -48,7 +48,9 @@ def create_app(
         Route("/metrics", service.measured),
         Route("/{verb}", service.verb, methods=["POST"]),
     ]
-    return Starlette(routes=routes, lifespan=service.lifespan)
+    app = Starlette(routes=routes, lifespan=service.lifespan)
+    app.state.service = service
+    return app
 
 
 class _Service:
@@ -57,7 +59,11 @@ class _Service:
     def __init__(self, subject: Subject, limits: Limits) -> None:
         self.subject, self.limits = subject, limits
         self.metrics = Metrics(lambda: self.batcher.queued if self.running else 0)
-        self.running = False
+        self.running = self.stopping = False
+
+    def stop(self) -> None:
+        """Says from now on that the service is about to end. Requests are still answered."""
+        self.stopping = True
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -76,10 +82,9 @@ class _Service:
         return _json(facts)
 
     async def health(self, request: Request) -> Response:
-        return _json(
-            {"status": "ok"} if self.running else {"status": "stopping"},
-            200 if self.running else 503,
-        )
+        if self.stopping:
+            return _json({"status": "stopping"}, 503)
+        return _json({"status": "ok"})
 
     async def measured(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type=self.metrics.content_type)

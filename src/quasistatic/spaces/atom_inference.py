@@ -14,8 +14,9 @@ RATIO, STRENGTH = 4.0, 3.0
 """An atom is repeated RATIO times as often as the numbers near it, or more, and that is likelier by
 STRENGTH log N nats than at their rate. A coarser lattice is likelier by as much, too."""
 
-LEAST, SHARE, MOST = 5, 0.005, 64
-"""Rows of an atom, and its share of the rows, at least; and atoms of a column, at most."""
+LEAST, SHARE, REAL_SHARE, MOST = 5, 0.005, 0.03, 64
+"""Rows of an atom at least; its share of the rows at least, in a column of rounded numbers and of
+real ones, whose density cannot be compared with a probability; and atoms of a column, at most."""
 
 FAR, REPEATED = 20.0, 2
 """A number so many times the range of the middle 90 % away from it, which this many rows repeat, is
@@ -27,12 +28,20 @@ NEAR = 20
 VALUES = 4
 """Different numbers that are no atoms, at least: of fewer, all numbers are atoms."""
 
-FEW, EACH = 16, 20
-"""Numbers with at most FEW different values, each of EACH rows on average and of two or more, are
-all atoms."""
+FEW, EACH, SINGLE = 16, 20, 0.25
+"""Numbers with at most FEW different values, each of EACH rows on average, and at most the share
+SINGLE of them with one row, are all atoms."""
 
 FACTORS = (100, 50, 25, 20, 12, 10, 6, 5, 4, 3, 2)
 """How many steps of a lattice one step of a coarser lattice may be."""
+
+COARSE = 0.3
+"""Lattices within a lattice are looked for if at most this share of the numbers is different. They
+matter little where nearly every row has a number of its own."""
+
+TIED, GAP = 0.9, 0.05
+"""Real numbers of which at most this share is different are taken to be rounded, to about this
+quantile of the differences between neighbours."""
 
 SPIKE = 0.05
 """A number with a larger share of the rows tells nothing of a lattice."""
@@ -57,6 +66,7 @@ class Repeats:
         steps: of nested lattices, in units of 10^-decimals, from 1 on; () for real numbers.
         left, right: ends of the other numbers; infinite where there is none.
         whole: whether all numbers are atoms.
+        unit: the distance between numbers that are rounded; 1 if they are not.
     """
 
     atoms: tuple[float, ...]
@@ -65,6 +75,7 @@ class Repeats:
     left: float = -math.inf
     right: float = math.inf
     whole: bool = False
+    unit: float = 1.0
 
     @property
     def found(self) -> bool:
@@ -77,18 +88,32 @@ def find_repeats(v: np.ndarray) -> Repeats:
     if len(v) > LOOKED_AT:
         v = np.random.default_rng(0).permutation(v)[:LOOKED_AT]
     different, count = np.unique(v, return_counts=True)
-    if len(different) <= FEW and len(v) >= EACH * len(different) and count.min() >= REPEATED:
-        return Repeats(tuple(different.tolist()), -1, (), whole=True)
     decimals = _decimals(v)
-    steps = _steps(v, different, count, decimals) if decimals >= 0 else ()
+    unit = 10.0**-decimals if decimals >= 0 else _rounded_to(v)
+    every = Repeats(tuple(different.tolist()), -1, (), whole=True, unit=unit)
+    single = (count < REPEATED).mean()
+    if len(different) <= FEW and len(v) >= EACH * len(different) and single <= SINGLE:
+        return every
+    steps: tuple[int, ...] = (1,) if decimals >= 0 else ()
+    if steps and len(different) <= COARSE * len(v):
+        steps = _steps(v, different, count, decimals)
     atoms = different[_are_atoms(different, count, len(v), decimals, steps)]
     rest = v[~np.isin(v, atoms)]
     if len(np.unique(rest)) < VALUES:
         if len(different) <= MOST and len(rest) < 0.5 * len(v) and count.min() >= REPEATED:
-            return Repeats(tuple(different.tolist()), -1, (), whole=True)
+            return every
         return Repeats((), decimals, steps[:1])
     left, right = _ends(v, rest, atoms)
-    return Repeats(tuple(atoms.tolist()), decimals, steps, left, right)
+    unit = unit if decimals >= 0 else _rounded_to(rest)
+    return Repeats(tuple(atoms.tolist()), decimals, steps, left, right, unit=unit)
+
+
+def _rounded_to(v: np.ndarray) -> float:
+    """How far apart real numbers are, if they were rounded; 1 if they were not."""
+    different = np.unique(v)
+    if len(different) < 3 or len(different) > TIED * len(v):
+        return 1.0
+    return float(np.quantile(np.diff(different), GAP))
 
 
 def _decimals(v: np.ndarray) -> int:
@@ -151,7 +176,8 @@ def _are_atoms(
                 width /= 1 - steps[k] / steps[k + 1]  # without the places of coarser lattices
         if own.any():
             won[own] = _won(different[own], count[own], rows, width)
-    won[count < max(LEAST, SHARE * rows)] = 0.0
+    share = SHARE if steps else REAL_SHARE
+    won[count < max(LEAST, share * rows)] = 0.0
     need = STRENGTH * math.log(rows)
     order = (-won).argsort(kind="stable")[:MOST]
     found = np.zeros(len(different), dtype=bool)
@@ -183,14 +209,15 @@ def _won(different: np.ndarray, count: np.ndarray, rows: int, width: float) -> n
         enough = among(middle)[0] >= take
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     near, kinds = among(high)
+    # Repeats: of real numbers those of one number are seldom seen by chance.
+    kinds = np.maximum(kinds, 1)
+    expected, own = near / kinds - 1 + 1 / kinds, count - 1.0
     if width:  # the places within the radius and the range, each as likely as another
         ends = np.minimum(different + high, different[-1]) - np.maximum(
             different - high, different[0]
         )
-        expected, own = near / np.maximum(ends / width, 1.0), count.astype(float)
-    else:  # repeats: of real numbers those of one number are seldom seen by chance
-        kinds = np.maximum(kinds, 1)
-        expected, own = near / kinds - 1 + 1 / kinds, count - 1.0
+        expected = np.maximum(expected, near / np.maximum(ends / width, 1.0))
+        own = count.astype(float)
     expected = np.maximum(expected, 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
         won = np.where(own > 0, own * np.log(own / expected), 0.0) - own + expected

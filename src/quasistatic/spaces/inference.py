@@ -259,12 +259,14 @@ def powered(column: NumericColumn, numbers: np.ndarray) -> PowerColumn:
     bent = YeoJohnson(1, (power,)).encode(torch.from_numpy(u)[:, None])[:, 0].numpy()
     after = shift_and_scale(bent)
     common = column.name, column.missing, column.dtype
-    return PowerColumn(*common, power, shift, scale, *after, column.low, column.high)
+    ends = column.low, column.high
+    return PowerColumn(*common, power, shift, scale, *after, *ends, column.decimals)
 
 
 def standardized(column: NumericColumn, numbers: np.ndarray) -> NumericColumn:
     """A column of the same numbers (N,), NaN a hole, by a shift and a scale."""
-    return _standardized(Series(column.name, column.dtype, numbers=numbers))
+    found = _standardized(Series(column.name, column.dtype, numbers=numbers))
+    return replace(found, decimals=column.decimals)
 
 
 def _atoms(series: Series) -> Column:
@@ -284,7 +286,9 @@ def _atoms(series: Series) -> Column:
     found = find_repeats(numbers)
     if found.found:
         return _with_atoms(series, found)
-    return _integer(series) if whole and np.abs(numbers).max() <= LARGEST else _numeric(series)
+    if whole and np.abs(numbers).max() <= LARGEST:
+        return _integer(series)
+    return replace(_numeric(series), decimals=found.decimals)
 
 
 def _with_atoms(series: Series, found: Repeats) -> AtomColumn:
@@ -307,6 +311,7 @@ def _with_atoms(series: Series, found: Repeats) -> AtomColumn:
         found.left,
         found.right,
         single if found.whole else 0.0,
+        found.unit,
     ).refitted(numbers)
 
 

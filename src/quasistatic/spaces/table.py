@@ -4,7 +4,7 @@ __all__ = ["Table"]
 
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -338,6 +338,19 @@ class Table(Space):
         dtypes = {column.name: column.dtype for column in self.columns}
         return to_native(source or self.source, values, dtypes, missing)
 
+    def rounded(self, draws: Tensor, but: Collection[int] = ()) -> Tensor:
+        """Drawn rows with the decimals that the data have.
+
+        Args:
+            draws: shape (n, C).
+            but: columns that stay as they are.
+        """
+        each = [
+            draws[:, k] if k in but else column.rounded(draws[:, k])
+            for k, column in enumerate(self.columns)
+        ]
+        return torch.stack(each, 1)
+
     def typical(self, draws: Tensor) -> Tensor:
         """One row that represents several draws: the mean of numeric columns, the median of whole
         numbers, and the most frequent class.
@@ -418,8 +431,9 @@ class Table(Space):
         return volume + self.log_cells(x_0) if self._compound else volume
 
     def log_cells(self, x_0: Tensor) -> Tensor:
-        """The log-width of the cell of each value that lies on a lattice of its column, in raw
-        units, which turns its density into a probability; zero elsewhere.
+        """What makes log-densities of rows of :attr:`flat` those of rows: the log-width of the cell
+        of each value on a lattice, and what turns the probability of an atom into a density in the
+        unit of its column; zero elsewhere.
 
         Args:
             x_0: shape (B, W).
@@ -427,30 +441,42 @@ class Table(Space):
         Returns:
             Shape (B, W), in nats.
         """
+        out = torch.zeros_like(x_0)
         if not self._compound:
-            return torch.zeros_like(x_0)
-        numbers, of_part = self.flat.decode(x_0.detach()), {}
+            return out
+        numbers, of = self.flat.decode(x_0.detach()), self._part_of_values
         for k in self._compound:
             column = self.columns[k]
             assert isinstance(column, CompoundColumn)  # as `_compound` lists these
-            values = self.places(k)[0]
-            of_part[values] = column.log_cell(numbers[:, values])
-        zero = numbers.new_zeros(len(numbers))
-        each = torch.stack([of_part.get(p, zero) for p in range(numbers.shape[1])], 1)
-        spread = self.flat.expand_to_state(each.to(x_0.dtype))
-        return torch.where(x_0.isnan(), 0.0, spread)
+            for p, part in zip(self.places(k), column.parts, strict=True):
+                places = (of == p).nonzero()[:, 0]
+                if part.name == column.classes_name:
+                    own = torch.zeros(len(places), dtype=x_0.dtype, device=x_0.device)
+                    own[: len(column.log_units)] = own.new_tensor(column.log_units)
+                    out[:, places] = torch.where(x_0[:, places] > 0.5, own, 0.0)
+                elif column.on_lattice and part.name == column.name:
+                    cells = column.log_cell(numbers[:, p])
+                    out[:, places] = cells[:, None].to(x_0.dtype)
+        return torch.where(x_0.isnan(), 0.0, out)
+
+    @property
+    def _part_of_values(self) -> Tensor:
+        """For each value of x_0, the column of :attr:`flat` that it belongs to, (W,)."""
+        numbers = torch.arange(float(len(self._owner)), dtype=torch.float64)
+        return self.flat.expand_to_state(numbers[None])[0]
 
     def cells_in_x_0(self, x_0: Tensor) -> Tensor:
         """The width of the cell of each value that lies on a lattice, in units of x_0 (B, W); zero
         elsewhere."""
         slope = self._nats(x_0, lambda space, x: space.log_volume(x))
-        places = torch.zeros(len(self._owner), dtype=x_0.dtype, device=x_0.device)
+        units = torch.zeros(len(self._owner), dtype=x_0.dtype, device=x_0.device)
         for k in self._compound:
             column = self.columns[k]
             assert isinstance(column, CompoundColumn)
-            places[self.places(k)[0]] = float(column.on_lattice)
-        there = (self.flat.expand_to_state(places[None]) > 0) & ~x_0.isnan()
-        return torch.where(there, (self.log_cells(x_0) + slope).exp(), 0.0)
+            units[self.places(k)[0]] = column.unit if column.on_lattice else 0.0
+        unit = self.flat.expand_to_state(units[None])
+        width = (self.log_cells(x_0) + slope).exp() * unit
+        return torch.where(x_0.isnan(), 0.0, width)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
         parts = iter(_parts(p))

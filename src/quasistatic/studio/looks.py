@@ -153,14 +153,15 @@ def look_of(model: Model, frame: tuple[int, int] | None = None) -> Look:
     """
     space = model.space
     shape = tuple(space.shape)
-    sides = (frame if len(shape) == 1 else None) or (shape[-2:] if len(shape) in (2, 3) else None)
+    sides = frame if len(shape) == 1 else None
+    if len(shape) in (2, 3):
+        sides = (shape[-2], shape[-1])
     levels = space.levels
     if levels is not None:
         low, high, count = 0.0, float(len(levels) - 1), len(levels)
     else:
-        ends = space.in_raw_units(
-            torch.stack([-REACH + model.blank(1)[0], REACH + model.blank(1)[0]])
-        )
+        zero = model.blank(1)
+        ends = space.in_raw_units(torch.cat([zero - REACH, zero + REACH]))
         low, high, count = ends.min().item(), ends.max().item(), None
     if sides is not None and math.prod(shape) // math.prod(sides) in (1, 3):
         return Images(shape, sides[0], sides[1], low, high, count)

@@ -20,6 +20,7 @@ from .library import Library
 from .streaming import Streamed, dumps
 
 STATIC = Path(__file__).parent / "static"
+TOKENS = Path(__file__).parent.parent / "reporting" / "templates" / "tokens.css"
 
 
 def create_app(library: Library, token: str, pool: Pool | None = None) -> Gate:
@@ -36,6 +37,7 @@ def create_app(library: Library, token: str, pool: Pool | None = None) -> Gate:
         Route("/api/runs", site.runs),
         Route("/api/run", site.run),
         Route("/api/{view}", site.view, methods=["POST"]),
+        Route("/static/tokens.css", site.tokens),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     routes = [Route(f"/{token}", _with_slash), Mount(f"/{token}", routes=inner)]
@@ -55,6 +57,10 @@ class _Site:
 
     async def page(self, request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
+
+    async def tokens(self, request: Request) -> Response:
+        """The colours and the type, which the pages of runs have too."""
+        return FileResponse(TOKENS)
 
     async def runs(self, request: Request) -> Response:
         return _json({"runs": self.library.names})

@@ -255,8 +255,10 @@ class Trainer:
         record: dict[str, float] = {"step": self.state.step, "loss": loss, name: value}
         score = None
         if self.valid is not None:
-            score = self.score(self.valid.array)
+            score, error = self.score(self.valid.array)
             record["valid_bits_per_dim"] = score
+            if math.isfinite(error):
+                record["valid_bits_per_dim_stderr"] = error
         self.state.note(record, score, self.how.patience)
 
     @property
@@ -264,9 +266,10 @@ class Trainer:
         """The number of validation rows that are scored at once."""
         return max(self.data.size, SCORED)
 
-    def score(self, raw: Tensor) -> float:
-        """The mean bits per dimension of rows raw (M, *) under the mean weights. Processes share
-        the rows, and the draws for a row are the same however many processes there are."""
+    def score(self, raw: Tensor) -> tuple[float, float]:
+        """The mean bits per dimension of rows raw (M, *) under the mean weights, and its standard
+        error, which is NaN for one row. Processes share the rows, and the draws for a row are the
+        same however many processes there are."""
         evaluations = min(self.how.evaluations, count_terms(self.model))
         size = self.scored_at_once
         pieces = torch.split(raw, size)
@@ -279,7 +282,9 @@ class Trainer:
                 model = self.model if held is None else self.model.with_codes(held.codes[rows])
                 found = bound(model, pieces[i], evaluations, rng=rng).bits_per_dim
                 bits[i * size : (i + 1) * size] = found
-        return self.engine.joined(bits).mean().item()
+        every = self.engine.joined(bits)
+        error = every.double().std().item() / len(every) ** 0.5 if len(every) > 1 else math.nan
+        return every.mean().item(), error
 
 
 def _can_fuse(weights: Sequence[Tensor]) -> bool:

@@ -59,7 +59,12 @@ def values_text(column: pl.Series) -> tuple[str, str]:
         ends = number_text(low, high - low), number_text(high, high - low)
         return f"{ends[0]} to {ends[1]}", number_text(middle, high - low)
     if known.dtype.is_temporal():
-        return " to ".join(map(str, (known.min(), known.max()))), str(known.median())
+        ordered = known.sort()
+        # A value of the column: the mean of two days would be a time of the day.
+        ends = [str(ordered[k]) for k in (0, len(ordered) // 2, -1)]
+        if known.dtype == pl.Time and all(end.endswith(":00") for end in ends):
+            ends = [end.removesuffix(":00") for end in ends]
+        return f"{ends[0]} to {ends[2]}", ends[1]
     counts = known.cast(pl.String).value_counts(sort=True, name="count")
     names, numbers = counts.columns
     first = counts.head(COMMONEST)

@@ -93,10 +93,15 @@ class Multistep(Stepper):
         return 2 * count - 1 if self.again else count
 
     def times(self, model: Model, count: int | None) -> Tensor:
-        return EvenLogSNR(DEFAULT if count is None else count, HIGH, self._lowest)(model)
+        number, levels = DEFAULT if count is None else count, model.space.levels
+        if levels is None:
+            return EvenLogSNR(number, HIGH, self.lowest)(model)
+        # Below the distance of two levels the noise decides nothing that a head of levels has not.
+        return EvenLogSNR(number, -math.log(float(levels.diff().min())))(model)
 
     @property
-    def _lowest(self) -> float:
+    def lowest(self) -> float:
+        """log(signal / noise) below which T alone is visited by default, for real values."""
         return LOW if self.corrected else -math.inf
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
@@ -135,9 +140,10 @@ class Multistep(Stepper):
 
 
 DEFAULT, LOW, HIGH = 20, -2.0, 4.2
-"""Times of a flow, if nothing is said, and log(signal / noise) between which they are spread:
-chosen on a ring of eight normals (`benchmarks/steppers.py`). Without correction a first step to -2
-would be too long, and they are spread from T on."""
+"""Times of a flow, if nothing is said, and log(signal / noise) between which they are spread for
+real values: chosen on a ring of eight normals (`benchmarks/steppers.py`). Without correction a
+first step to -2 would be too long, and they are spread from T on. Levels have times from T up to
+the noise of one level's width."""
 
 
 def estimate(model: Model, x: Tensor, t: int, limits: Limits | None = None) -> Estimate:

@@ -51,6 +51,9 @@ class AtomColumn(CompoundColumn):
         left, right: the ends of the other numbers, beyond which nothing is drawn; infinite where
             there is none. Real numbers beyond them are impossible.
         unseen: the probability that a new number is none of the atoms, where there are no others.
+        unit: the distance between numbers that are rounded. A probability divided by it is a
+            density in the unit of the column, which can be compared with that of other columns. 1
+            where a probability stays as it is.
     """
 
     kind: ClassVar[str] = "numeric with atoms"
@@ -65,6 +68,7 @@ class AtomColumn(CompoundColumn):
     left: float = -math.inf
     right: float = math.inf
     unseen: float = 0.0
+    unit: float = 1.0
 
     @cached_property
     def lattices(self) -> Lattices | None:
@@ -72,11 +76,6 @@ class AtomColumn(CompoundColumn):
         if not self.steps:
             return None
         return Lattices(self.decimals, self.steps, self.atoms, self.left, self.right)
-
-    @property
-    def classes_name(self) -> str:
-        """The name of the part of classes."""
-        return f"{self.name}?"
 
     @cached_property
     def parts(self) -> tuple[Column, ...]:
@@ -122,7 +121,7 @@ class AtomColumn(CompoundColumn):
         index = which.nan_to_num().round().long()
         found = parts[:, 0] if self.value is not None else torch.full_like(which, torch.nan)
         if self.value is not None and rounded:
-            found = found.clamp(self.left, self.right)
+            found = _reflected(found, self.left, self.right)
             if self.lattices:
                 k = (index - len(self.atoms)).clamp(min=0)
                 placed = self.lattices.place(found.nan_to_num(), k).to(found.dtype)
@@ -189,8 +188,12 @@ class AtomColumn(CompoundColumn):
         if self.lattices is None:
             return torch.zeros_like(values)
         low, high = self.lattices.cells(values.nan_to_num())
-        found = (high - low).clamp(min=0.5 / self.lattices.unit).log().to(values.dtype)
-        return torch.where(values.isnan(), 0.0, found)
+        width = (high - low).clamp(min=0.5 / self.lattices.unit) / self.unit
+        return torch.where(values.isnan(), 0.0, width.log().to(values.dtype))
+
+    @property
+    def log_units(self) -> tuple[float, ...]:
+        return (-math.log(self.unit),) * len(self.atoms)
 
     def refitted(self, numbers: np.ndarray) -> "AtomColumn":
         known = torch.tensor(np.asarray(numbers), dtype=torch.float64)
@@ -274,6 +277,13 @@ class AtomColumn(CompoundColumn):
         whole = (np.round(numbers) == numbers) & (self.decimals == 0)
         pairs = zip(numbers.tolist(), whole.tolist(), strict=True)
         return [None if n != n else round(n) if exact else n for n, exact in pairs]
+
+
+def _reflected(v: Tensor, left: float, right: float) -> Tensor:
+    """Numbers beyond an end as far inside of it, so that they do not pile up there."""
+    v = torch.where(v < left, 2 * left - v, v) if math.isfinite(left) else v
+    v = torch.where(v > right, 2 * right - v, v) if math.isfinite(right) else v
+    return v.clamp(left, right)
 
 
 def _percent(share: float) -> str:

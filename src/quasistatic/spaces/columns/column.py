@@ -145,6 +145,10 @@ class Column(abc.ABC):
         """
         return draws.mode(1).values
 
+    def rounded(self, draws: Tensor) -> Tensor:
+        """Drawn numbers (N,) with the decimals that the data have."""
+        return draws
+
     def values(self, numbers: np.ndarray) -> list[Any]:
         """Numbers (N,) as Python values, None for NaN."""
         return [None if each != each else each for each in numbers.tolist()]

@@ -36,6 +36,9 @@ class CompoundColumn(Column):
     A part is missing where it has no meaning: the size of an amount that is exactly 0, for example.
     """
 
+    unit: float
+    """The distance between numbers that are rounded, 1 if they are not."""
+
     @property
     @abc.abstractmethod
     def parts(self) -> tuple[Column, ...]:
@@ -65,8 +68,9 @@ class CompoundColumn(Column):
         """
 
     def log_cell(self, values: Tensor) -> Tensor:
-        """The log-width of the cell of each number of the part of values, in its own unit, which
-        turns its density into a probability. Zero where the column has a density.
+        """The log-width of the cell of each number of the part of values, in units between
+        neighbours, which turns its density into that of a rounded number. Zero where numbers are
+        not rounded.
 
         Args:
             values: shape (N,), NaN where the part is missing.
@@ -99,6 +103,17 @@ class CompoundColumn(Column):
     def about(self) -> str:
         """What is special about the column, as text for a reader."""
         return self.range
+
+    @property
+    def classes_name(self) -> str:
+        """The name of the part of classes."""
+        return f"{self.name}?"
+
+    @property
+    def log_units(self) -> tuple[float, ...]:
+        """What turns the probability of each of the first classes into a density in the unit of the
+        column, in nats; () if the classes are probabilities."""
+        return ()
 
     @abc.abstractmethod
     def refitted(self, numbers: np.ndarray) -> "CompoundColumn":

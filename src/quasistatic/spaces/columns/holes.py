@@ -74,6 +74,14 @@ class HoledColumn(CompoundColumn):
         return torch.zeros_like(values)
 
     @property
+    def unit(self) -> float:  # type: ignore[override]
+        return self.column.unit if isinstance(self.column, CompoundColumn) else 1.0
+
+    @property
+    def log_units(self) -> tuple[float, ...]:
+        return self.column.log_units if isinstance(self.column, CompoundColumn) else ()
+
+    @property
     def about(self) -> str:
         inner = f"; {self.column.about}" if isinstance(self.column, CompoundColumn) else ""
         return f"missing in {100 * self.missing:.2g} % of the rows, as a part of the model{inner}"
@@ -138,6 +146,10 @@ class HoledColumn(CompoundColumn):
 
     def typical(self, draws: Tensor) -> Tensor:
         found: Tensor = self.column.typical(draws)
+        return found
+
+    def rounded(self, draws: Tensor) -> Tensor:
+        found: Tensor = self.column.rounded(draws)
         return found
 
     def values(self, numbers: np.ndarray) -> list[Any]:

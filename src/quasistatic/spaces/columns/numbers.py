@@ -10,7 +10,7 @@ __all__ = [
 ]
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,10 +50,14 @@ class _RealColumn(Column):
 
     low: float
     high: float
+    decimals: int
 
     def typical(self, draws: Tensor) -> Tensor:
         """The mean."""
         return draws.mean(1)
+
+    def rounded(self, draws: Tensor) -> Tensor:
+        return draws if self.decimals < 0 else draws.round(decimals=self.decimals)
 
     def invalid(self, numbers: np.ndarray) -> np.ndarray:
         return np.asarray(~np.isfinite(numbers))
@@ -73,6 +77,7 @@ class NumericColumn(_RealColumn):
         to: x_0 of the knots, ascending.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -81,6 +86,7 @@ class NumericColumn(_RealColumn):
     to: tuple[float, ...]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -103,6 +109,7 @@ class PowerColumn(_RealColumn):
     Args:
         power, shift, scale, centre, spread: of :class:`YeoJohnson`.
         low, high: the least and the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -114,6 +121,7 @@ class PowerColumn(_RealColumn):
     spread: float
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
@@ -139,6 +147,7 @@ class QuantileColumn(_RealColumn):
         slopes: of x_0 beyond the ends; 0 at an end that is kept.
         low: the smallest value seen.
         high: the largest value seen.
+        decimals: of the numbers, to which draws are rounded; -1 if they are not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -148,6 +157,7 @@ class QuantileColumn(_RealColumn):
     slopes: tuple[float, float]
     low: float
     high: float
+    decimals: int = field(default=-1, metadata={"added": True})
 
     @property
     def space(self) -> type[Space]:
