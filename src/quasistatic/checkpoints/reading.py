@@ -3,6 +3,7 @@
 __all__ = ["from_diffusers"]
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ def from_diffusers(
     def build() -> nn.Module:
         return parts.network(config, training.schedule.steps, size, of_noise)
 
-    network = _with_weights(stored, build, shape)
+    with _uncollected():
+        network = _with_weights(stored, build, shape)
     if training.deviation is not None:
         network = NoiseScaled(network, training.schedule.steps, training.deviation)
         network.start_at(training.schedule.log_snr[1:])
@@ -146,6 +148,19 @@ def _with_weights(
             ) from None
     made[0].load_state_dict(tensors, assign=True)
     return made[0]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leaves the collector of garbage off within the block. A network of many parts would start it,
+    and to walk all objects of PyTorch takes longer than the loading."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 @contextlib.contextmanager
