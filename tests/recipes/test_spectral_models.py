@@ -97,7 +97,9 @@ def test_a_transformer_takes_the_place_of_the_u_net():
 
 
 def test_what_is_no_picture_gets_a_clear_error():
-    with pytest.raises(TypeError, match="Quantized, Dequantized, Continuous or Latent data, got Binary"):
+    with pytest.raises(
+        TypeError, match="Quantized, Dequantized, Continuous or Latent data, got Binary"
+    ):
         qs.spectral_law(qs.Binary(4), torch.zeros(3, 4))
     dense = GaussianBlock.full(torch.zeros(1, 4), torch.eye(4)[None])
     with pytest.raises(TypeError, match="a law of one SpectralBlock"):

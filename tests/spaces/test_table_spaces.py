@@ -222,7 +222,11 @@ FRAME = pandas()
             ValueError,
             "'whole' has a missing value at index 0",
         ),
-        (lambda t: t.read(FRAME.assign(same=4)), ValueError, "'same' holds 4 at index 0, .* 3 only"),
+        (
+            lambda t: t.read(FRAME.assign(same=4)),
+            ValueError,
+            "'same' holds 4 at index 0, .* 3 only",
+        ),
         (lambda t: t.read(FRAME.assign(number="no")), ValueError, "'number' holds 'no' at index 0"),
         (
             lambda t: t.read(FRAME.assign(number=math.inf)),
