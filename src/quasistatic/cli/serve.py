@@ -15,8 +15,8 @@ from .verbs.shared import ONE_OR_MORE, POSITIVE
 class Serve:
     """Serve a run over HTTP: score, outliers, impute, complete and sample, as JSON or Arrow.
 
-    SIGTERM and Ctrl+C end the service, once the requests that have arrived are answered. There is no
-    login: put a proxy in front before other machines can reach it."""
+    SIGTERM and Ctrl+C end the service, once the requests that have arrived are answered. There is
+    no login: put a proxy in front before other machines can reach it."""
 
     run: Path = shared.folder()
     host: str = option("Address to listen at.", "127.0.0.1", "HOST", value="127.0.0.1")

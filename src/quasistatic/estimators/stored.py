@@ -69,6 +69,7 @@ def _column(name: str, space: Space, place: int) -> Column:
     shift, scale = number["shift"], number["scale"]
     low, high = shift - DEVIATIONS * scale, shift + DEVIATIONS * scale
     if isinstance(space, YeoJohnson):
-        return PowerColumn(name, 0.0, "<f8", **number, low=low, high=high)
+        power, centre, spread = number["power"], number["centre"], number["spread"]
+        return PowerColumn(name, 0.0, "<f8", power, shift, scale, centre, spread, low, high)
     assert isinstance(space, Continuous)  # no other space was offered
     return NumericColumn(name, 0.0, "<f8", (shift - scale, shift + scale), (-1.0, 1.0), low, high)

@@ -110,10 +110,11 @@ def _alike(table: Table, frame: Frame, like: Table) -> Table:
             columns[k] = theirs.refitted(theirs.numbers(clocked(own[mine.name], mine.dtype)))
         elif isinstance(mine, CompoundColumn):
             columns[k] = infer_column(own[mine.name], _PLAIN.get(type(theirs)))
+        own_column = columns[k]
         if isinstance(theirs, NumericColumn | PowerColumn) and isinstance(
-            columns[k], NumericColumn
+            own_column, NumericColumn
         ):
-            columns[k] = replace(columns[k], decimals=theirs.decimals)
+            columns[k] = replace(own_column, decimals=theirs.decimals)
     return replace(table, columns=tuple(columns))
 
 
