@@ -436,15 +436,23 @@ def error_figure() -> None:
             if label.startswith("Ancestral"):
                 continue
             others, first = label.startswith("diffusers"), label.startswith("default")
-            color = "grey" if others else plt.get_cmap("tab20")(list(rows).index(label))
+            searched = "flow_path" in label
+            places = [each for each in OURS if ("flow_path" in each) == searched]
+            colors = plt.get_cmap("Dark2" if searched else "tab20")
+            color = "grey" if others else colors(places.index(label))
             style = {"color": color, "linewidth": 2.5 if first else 1.0}
-            dashes = "--" if others else "-"
+            dashes = "--" if others else ":" if searched else "-"
             ax.loglog(COUNTS, row["rmse"], dashes, marker=".", label=label, **style)
         ax.set(title=law, xlabel="network evaluations", xticks=COUNTS)
         ax.set_xticklabels(map(str, COUNTS))
         ax.minorticks_off()
     axes[0].set_ylabel("RMSE to the true flow")
-    axes[-1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes[-1].legend(
+        *axes[0].get_legend_handles_labels(),
+        fontsize=6,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+    )
     drawn.savefig(Path(__file__).parent.parent / "docs" / "pictures" / "steppers.png", dpi=130)
 
 
