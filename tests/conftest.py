@@ -41,6 +41,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests of the hub have a server o
 # than all that they compute.
 torch.set_num_threads(1)
 
+pytest_plugins = ["table_runs"]
+
 
 @contextlib.contextmanager
 def default_dtype(dtype: torch.dtype):

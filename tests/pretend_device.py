@@ -23,6 +23,7 @@ NAME = "pretend"
 _setup_privateuseone_for_python_backend(NAME)
 # The device draws from the CPU's generator, so there is no state of its own to keep.
 getattr(torch, NAME).device_count = lambda: 0
+getattr(torch, NAME).is_available = lambda: False  # torch.distributed asks
 getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
 HERE = torch.device(NAME, 0)
 LIBRARY = "/quasistatic/"

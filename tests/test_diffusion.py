@@ -397,7 +397,9 @@ def test_mean_and_deviation_are_those_of_the_draws():
 def test_mistakes_in_completing_are_named():
     model = continuous()
     x = data(model, 2)
-    with pytest.raises(ValueError, match=r"mask must have shape \(examples, 4\), got \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"the mask must have the shape of x, \(2, 4\), got \(2, 3\)"
+    ):
         model.complete(x, torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))

@@ -87,7 +87,6 @@ def test_a_file_in_place_of_a_folder_says_which_folder(tmp_path, float32):
     [
         ({"_class_name": "StableDiffusionPipeline", "text_encoder": ["t", "C"]}, "from a text"),
         ({"_class_name": "LDMPipeline", "vqvae": ["diffusers", "VQModel"]}, "autoencoder"),
-        ({"_class_name": "DiTPipeline", "transformer": ["diffusers", "DiT"]}, "transformer"),
         ({"_class_name": "DanceDiffusionPipeline"}, "without a unet"),
     ],
     ids=lambda each: each if isinstance(each, str) else each["_class_name"],

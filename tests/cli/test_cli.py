@@ -233,7 +233,7 @@ def test_known_nan_wrong_masks_and_other_data_are_refused_and_nothing_is_written
     np.save(tmp_path / "mask.npy", np.ones((2, 19), bool))
     data = ["--data", tmp_path / "x.npy"]
     said = refused("complete", run, *data, "--mask", tmp_path / "mask.npy")
-    assert "mask must have shape (examples, 20), got (2, 19)" in said
+    assert "the mask must have the shape of x, (2, 20), got (2, 19)" in said
     np.save(tmp_path / "mask.npy", np.ones((1, 20), bool))
     said = refused("complete", run, *data, "--mask", tmp_path / "mask.npy")
     assert "the mask must have the shape of x, (2, 20), got (1, 20)" in said
@@ -317,7 +317,7 @@ def test_help_names_every_command_and_every_recipe(capsys):
     [
         (["trian"], "there is no command 'trian': did you mean train?"),
         (["train", "heartbeet"], "there is no recipe 'heartbeet': did you mean heartbeat?"),
-        (["train", "swiss"], "digits, heartbeat, mnist, swiss-roll, swiss-roll-modern)"),
+        (["train", "swiss"], "latent-bark, mnist, swiss-roll, swiss-roll-modern)"),
         (["train", "heartbeat", "--widht", "3"], "--width INT"),
         (["train", "heartbeat", "--fit.stpes", "3"], "--fit.steps INT"),
         (["train", "heartbeat", "--fit.steps", "0"], "steps must be 1 or more, got 0"),

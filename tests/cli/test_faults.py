@@ -163,7 +163,7 @@ def test_an_option_that_a_model_does_not_have_is_refused(table, refused):
     words = ("--method", "flow", "--stderr", "0.1", "--path", "3")
     said = refused("score", table, "--data", "t.csv", *words)
     assert "is a model of a table, for which score has no --stderr, --method, --path" in said
-    assert "it has --data, --by-column, --out, --device, --json" in said
+    assert "it has --data, --by-column, --out, --on," in said
     said = refused("fit", table.parent / "t.csv", "--mode", "L")
     assert "holds a table, for which fit has no --mode; it has --out, --" in said
 

@@ -464,7 +464,7 @@ def test_a_newer_version_is_refused(small):
     model, whole, _ = small
     newer = bytearray(whole)
     newer[8] = header_module.NEWEST + 1
-    with pytest.raises(qs.StreamError, match="version 4"):
+    with pytest.raises(qs.StreamError, match="version 5"):
         model.decompress(bytes(newer))
 
 

@@ -453,7 +453,7 @@ def small() -> tuple[qs.Diffusion, bytes, np.ndarray]:
 
 def test_a_table_s_stream_describes_its_columns(small):
     model, data, x = small
-    assert data[8] == 3
+    assert data[8] == 4
     header = stream.read_header(io.BytesIO(data))
     assert header.values == VALUES
     again = model.decompress(data)

@@ -182,13 +182,11 @@ def _check_choices(command: Any, words: Sequence[str]) -> None:
     among them.)"""
     hints = get_type_hints(command)
     for name, each in _options(command).items():
-        choices = [
-            choice
-            for hint in (hints[name], *get_args(hints[name]))
-            if get_origin(hint) is Literal
-            for choice in get_args(hint)
-        ]
-        if not choices or each.positional:
+        parts = (hints[name],) if get_origin(hints[name]) is Literal else get_args(hints[name])
+        kinds = [part for part in parts if part is not type(None)]
+        choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
+        others = any(get_origin(kind) is not Literal for kind in kinds)  # a number or a word
+        if not choices or others or each.positional:
             continue
         flag = f"--{each.name or name.replace('_', '-')}"
         found = [after for word, after in itertools.pairwise(words) if word == flag]

@@ -33,6 +33,7 @@ _MAKERS: dict[str, Callable[..., Schedule]] = {
         schedules.quadratic,
         schedules.erase_evenly,
         schedules.linear_log_snr,
+        schedules.karras,
     )
 }
 PLACES = 10

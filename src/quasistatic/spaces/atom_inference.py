@@ -118,11 +118,14 @@ def _rounded_to(v: np.ndarray) -> float:
 
 def _decimals(v: np.ndarray) -> int:
     """The decimals that all numbers need; -1 if they need many."""
+    different = len(np.unique(v))
     for decimals in range(DECIMALS + 1):
         w = v * 10.0**decimals
         if np.abs(w).max() >= 2**50:
             return -1
-        if (np.abs(w - np.round(w)) <= 1e-6 * np.maximum(1.0, np.abs(w) * 1e-6)).all():
+        # Numbers whose differences are far behind their first digits are not rounded together.
+        kept = len(np.unique(np.round(w))) == different
+        if kept and (np.abs(w - np.round(w)) <= 1e-6 * np.maximum(1.0, np.abs(w) * 1e-6)).all():
             return decimals
     return -1
 

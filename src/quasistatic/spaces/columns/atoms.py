@@ -49,7 +49,8 @@ class AtomColumn(CompoundColumn):
             numbers, if these are real.
         low, high: the smallest and the largest number seen.
         left, right: the ends of the other numbers, beyond which nothing is drawn; infinite where
-            there is none. Real numbers beyond them are impossible.
+            there is none. Real numbers beyond them are impossible, and so are numbers on a
+            lattice beyond an end that is an atom.
         unseen: the probability that a new number is none of the atoms, where there are no others.
         unit: the distance between numbers that are rounded. A probability divided by it is a
             density in the unit of the column, which can be compared with that of other columns. 1
@@ -260,8 +261,11 @@ class AtomColumn(CompoundColumn):
         if isinstance(self.value, IntegerColumn):
             return np.asarray(~own & self.value.invalid(numbers))
         fits = np.isfinite(numbers)
-        if not self.steps:
-            fits &= (numbers >= self.left) & (numbers <= self.right)
+        # Numbers on a lattice may be new extremes, but not beyond an end at which many rows are.
+        if not self.steps or self.left in self.atoms:
+            fits &= numbers >= self.left
+        if not self.steps or self.right in self.atoms:
+            fits &= numbers <= self.right
         if self.decimals == 0:
             fits &= numbers == np.round(numbers)
         return np.asarray(~fits & ~own)
