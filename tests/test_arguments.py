@@ -17,6 +17,7 @@ from torch import nn
 import quasistatic as qs
 from conftest import Silent
 from quasistatic import heads, kernels, networks, schedules, spaces
+from quasistatic._utils import serialization
 from quasistatic._utils.allocation import require_weights
 from quasistatic.heads import variances
 from quasistatic.kernels import BinomialKernel, CategoricalKernel, GaussianKernel, ProductKernel
@@ -34,6 +35,20 @@ RIGHT = {
     Multiscale: {"shape": (6, 6), "dense": (4,), "scales": 2, "depth": 1},
     RBF: {"shape": 4, "hidden": 3, "steps": 5},
     Padded: {"shape": (3,), "network": MLP(4, 8, 1)},
+    networks.NoiseScaled: {"network": MLP(3, 8, 1), "steps": 9},
+    networks.DiffusersDiT: {
+        **{"shape": (2, 4, 4), "steps": 9, "condition": 3, "width": 12, "depth": 1, "heads": 2},
+        **{"patch": 2},
+    },
+    networks.Autoencoder: {"shape": (3, 8, 8), "channels": 2, "down": 2, "width": 8, "blocks": 1},
+    networks.FlowMapNetwork: {
+        "denoiser": MLP(3, 8, 1),
+        "flow_map": MLP(3, 8, 1, outputs=2, condition=networks.FlowMapNetwork.ENDS),
+        **{"times": (3, 6), "shortest": 1, "density": True},
+    },
+    spaces.Latent: {"autoencoder": networks.Autoencoder((4, 4), 2, 2, 4, 1)},
+    heads.Preconditioned: {"variance": variances.FixedSmall()},
+    schedules.karras: {"steps": 7},
     spaces.Binary: {"shape": 4},
     spaces.Quantized: {"shape": 4},
     spaces.Dequantized: {"shape": 4},
@@ -83,6 +98,25 @@ TENSOR_OF = ("x", (1.0, "x"), ((1.0,), (1.0, 2.0)), object())
 NOT_A_PART = (None, 3, "cosine", heads.Clean)
 
 WRONG = {
+    networks.NoiseScaled: {"network": (3, None), "steps": SIZE, "deviation": (0, -1.0, NAN, "1")},
+    networks.DiffusersDiT: {
+        **{"shape": ((2, 5, 4), (2, 5, 5)), "steps": SIZE, "width": (0, 13, 2.5), "depth": SIZE},
+        **{"patch": (0, 3, 1.5), "outputs": SIZE},
+    },
+    networks.Autoencoder: {
+        **{"shape": ((3, 7, 8), (0,)), "channels": SIZE, "down": (3, 0, 2.5), "width": SIZE},
+        "blocks": (-1, 2.5, NAN),
+    },
+    networks.FlowMapNetwork: {
+        **{"denoiser": (3, None), "flow_map": (3, MLP(3, 8, 1)), "times": ((), (3, 6, 9))},
+        "shortest": (0, 3, 2.5),
+    },
+    spaces.Latent: {"autoencoder": (3, MLP(4, 8, 1)), "raw": (3, spaces.Quantized((5, 4), 17))},
+    heads.Preconditioned: {"deviation": (0, -1.0, NAN, "1")},
+    schedules.karras: {
+        **{"steps": (1, 0, 2.5, NAN), "lowest": (0, -1.0, NAN, 100.0)},
+        **{"highest": (0.001, NAN, INF), "rho": (0, -1.0, NAN)},
+    },
     MLP: {
         "shape": SHAPE[1:],
         "width": SIZE,
@@ -305,9 +339,7 @@ NETWORKS = [
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: type(network).__name__)
 def test_a_network_fits_its_own_weights_and_no_others(network):
     def build(**changed):
-        return qs.diffusion.serialization.build(
-            qs.diffusion.serialization.describe(network) | changed, qs.diffusion.KNOWN
-        )
+        return serialization.build(serialization.describe(network) | changed, qs.diffusion.KNOWN)
 
     weights = network.state_dict()
     require_weights(build, weights, (4,))
