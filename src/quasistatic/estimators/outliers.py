@@ -169,7 +169,7 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
         self._by_holes: dict[bytes, np.ndarray] = {}
         self._ordinary_costs: np.ndarray | None = None
         # A column that is always missing is no hole of a row.
-        empty = np.isnan(x).all(0) & bool(len(x))
+        empty = np.logical_and(np.isnan(x).all(0), bool(len(x)))
         self.calibration_ = ordinary = self._among(empty)
         k = self._called(len(ordinary))
         if k == 0:

@@ -36,9 +36,10 @@ class Part:
         """The part for a message."""
         if not self.sources:
             return f"draws {self.first} to {self.first + (self.count or 0) - 1}"
-        more = f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else ""
+        first, *others = self.sources
+        more = f" and {len(others)} more" if others else ""
         rows = f", rows {self.first + 1} to {self.first + self.count}" if self.count else ""
-        return f"{self.sources[0]}{more}{rows}"
+        return f"{first}{more}{rows}"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Partition:
         if self.verb in ("sample", "decompress"):
             column = "draw" if self.verb == "sample" else "stream"
             plain = isinstance(batch, np.ndarray)
-            values = batch if plain else batch[column]
+            values: Any = batch if plain else batch[column]
             found = answer(values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values))
             return next(iter(found.values())) if plain else array_like(batch, found)
         rows = array_batch(batch, tuple(self.model.space.shape))

@@ -152,10 +152,10 @@ def look_of(model: Model, frame: tuple[int, int] | None = None) -> Look:
         frame: height and width, if flat examples are images.
     """
     space = model.space
-    shape = tuple(space.shape)
+    shape: tuple[int, ...] = tuple(space.shape)
     sides = frame if len(shape) == 1 else None
     if len(shape) in (2, 3):
-        sides = (shape[-2], shape[-1])
+        sides = (shape[len(shape) - 2], shape[len(shape) - 1])
     levels = space.levels
     if levels is not None:
         low, high, count = 0.0, float(len(levels) - 1), len(levels)

@@ -229,5 +229,5 @@ class StoredShards:
                 "train into another folder"
             ) from None
         score = facts["best_score"] if facts["best_score"] is not None else float("inf")
-        counts = facts | {"best_score": score}
+        counts: dict[str, Any] = facts | {"best_score": score}
         return TrainState(**counts, mean=run.mean, best=run.best, metrics=self.metrics)

@@ -161,5 +161,6 @@ def _assign(model: Model, weights: list[Tensor]) -> None:
 
 def _held(x: Tensor) -> Tensor:
     """The share of a tensor that this process holds: all of it, unless it is split (FSDP)."""
-    found: Tensor = x.to_local() if hasattr(x, "to_local") else x
+    share: Any = x
+    found: Tensor = share.to_local() if hasattr(x, "to_local") else x
     return found

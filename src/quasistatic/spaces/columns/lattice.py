@@ -87,7 +87,7 @@ class Lattices:
                 if self._free(at, torch.tensor([k]))[0]:
                     break
                 w += int(sign)
-            cells = self.cells(at / self.unit)
+            cells = self.cells(torch.div(at, self.unit))
             ends.append(float(cells[0 if sign > 0 else 1][0]))
         return (ends[0], ends[1]) if ends[0] < ends[1] else None
 
