@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from visit_rows import visits
 
 from quasistatic.distributions.mixtures.fitting import Batch, LearningRows, expected
 from quasistatic.distributions.mixtures.fitting.em import maximised
@@ -12,6 +11,7 @@ from quasistatic.estimators.closed_form import encoded
 from quasistatic.opened import open as open_run
 from quasistatic.scale import Local, fit_directory
 from quasistatic.scale.fitting import Drawing, refined
+from visit_rows import visits
 
 pytestmark = pytest.mark.usefixtures("float32")
 

@@ -8,12 +8,12 @@ import signal
 import numpy as np
 import polars as pl
 import pytest
-from visit_rows import visits
 
 import quasistatic as qs
 from quasistatic import cli
 from quasistatic.scale import Local, jobs, run
 from quasistatic.scale.partition import partition
+from visit_rows import visits
 
 pytestmark = pytest.mark.usefixtures("float32")
 

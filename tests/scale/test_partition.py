@@ -5,12 +5,12 @@ import pickle
 import numpy as np
 import polars as pl
 import pytest
-from visit_rows import visits
 
 import quasistatic as qs
 from quasistatic.opened import open as open_run
 from quasistatic.scale import partition
 from quasistatic.scale.settled import settled
+from visit_rows import visits
 
 pytestmark = pytest.mark.usefixtures("float32")
 

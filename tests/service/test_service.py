@@ -18,13 +18,13 @@ httpx = pytest.importorskip("httpx", reason="the service extra is not installed"
 pytest.importorskip("prometheus_client", reason="the service extra is not installed")
 
 from starlette.testclient import TestClient  # noqa: E402
-from visit_rows import visits  # noqa: E402
 
 import quasistatic as qs  # noqa: E402
 from quasistatic.scale import partition  # noqa: E402
 from quasistatic.service import Limits, create_app  # noqa: E402
 from quasistatic.service.batching import Batcher, Busy  # noqa: E402
 from quasistatic.service.subjects import ARROW  # noqa: E402
+from visit_rows import visits  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("float32")
 
