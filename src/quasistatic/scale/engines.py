@@ -222,14 +222,14 @@ class OnRay(Engine):
         self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
     ) -> Iterator[R]:
         with self.cluster() as ray:
-            import ray.data
+            from ray import data
 
-            context = ray.data.DataContext.get_current()
+            context = data.DataContext.get_current()
             context.enable_progress_bars = False
             context.print_on_execution_start = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             rows = [{"item": pickle.dumps(item)} for item in items]
-            dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            dataset = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 _Actor,
                 fn_constructor_args=(pickle.dumps(work),),
                 batch_size=1,
