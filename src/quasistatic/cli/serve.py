@@ -47,7 +47,7 @@ class Serve:
 
 
 def serve(words: Sequence[str]) -> None:
-    """Serves a run until it is told to stop."""
+    """Serves a run until a signal stops it."""
     asked = parse(Serve, "serve", words)
     try:
         from ..service import Limits

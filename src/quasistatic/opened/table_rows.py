@@ -179,17 +179,17 @@ class RowVerbs(OpenedModel):
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
         file, path = self.table.file(Path(data)), Path(out or self.result("outliers.csv"))
         detector, count = self.table.detector(level), 0
-        told = why and self.table.density.fitted_.closed_form is not None
-        told = told and path.suffix.lower() not in NUMPY
+        explained = why and self.table.density.fitted_.closed_form is not None
+        explained = explained and path.suffix.lower() not in NUMPY
 
-        stream = self._stream("outliers", file, path, PIECE, {"options": [level, told]})
+        stream = self._stream("outliers", file, path, PIECE, {"options": [level, explained]})
 
         def look(found: pl.DataFrame) -> None:
             nonlocal count
             count += int(found["outlier"].sum())
 
         style = file.style if file.cells else self.table.style
-        answer = RowOutliers(self.table, detector, told, style.decimal)
+        answer = RowOutliers(self.table, detector, explained, style.decimal)
         rows = stream.run(_as_written(file, path, PIECE), answer, look=look)
         line = (
             f"wrote {path}: {count} of {rows} rows are outliers at level {level:g}, by "

@@ -39,7 +39,7 @@ class Job:
         self.events: asyncio.Queue[Event] = asyncio.Queue(room)
         self._loop = loop
         self._stop = threading.Event()
-        self._told = 0.0
+        self._sent = 0.0
 
     @property
     def stopped(self) -> bool:
@@ -79,8 +79,8 @@ class Job:
         """
         self.check()
         now = time.monotonic()
-        if now - self._told >= PAUSE:
-            self._told = now
+        if now - self._sent >= PAUSE:
+            self._sent = now
             self.send("progress", done=min(done, total), total=total, note=note)
 
     def run(self, work: Work) -> None:

@@ -16,7 +16,7 @@ LAST = {"result", "error", "stopped"}
 """The events after which nothing comes."""
 
 PATIENCE, BEAT = 0.5, 5.0
-"""Seconds of silence after which a reader is told that the job waits, and after which an empty line
+"""Seconds of silence after which the server sends that the job waits, and after which an empty line
 is sent."""
 
 

@@ -20,7 +20,7 @@ class Count:
     """The calls of the network in a job, each for a batch of examples.
 
     Args:
-        job: that is told.
+        job: that receives the progress.
         total: calls that are expected.
         done: calls so far.
     """
