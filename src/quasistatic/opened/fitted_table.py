@@ -9,7 +9,6 @@ __all__ = [
     "FittedTable",
     "TablePlan",
     "is_empty",
-    "model_stamp",
     "unused",
 ]
 
@@ -331,12 +330,6 @@ class FittedTable:
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
-
-
-def model_stamp(folder: Path) -> list[Any]:
-    """What changes whenever the model in a run folder does, as JSON values."""
-    status = (folder / "model.safetensors").stat()
-    return [str(folder.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def is_empty(column: Column) -> bool:
