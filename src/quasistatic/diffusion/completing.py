@@ -145,6 +145,13 @@ class Completing(Chain):
                 f"the mask must have the shape of x, {tuple(array.shape)}, got "
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
+        other = (hidden != 0) & (hidden != 1)
+        if other.any():
+            place = tuple(int(k) for k in other.nonzero()[0])
+            raise ValueError(
+                f"the mask holds {hidden[place].item():g} at {place}, and it is True (or 1) where "
+                "a value is missing, and False (or 0) where it is known"
+            )
         hidden = hidden.bool().cpu()
         filled = torch.where(hidden, self.space.placeholder.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)
