@@ -245,7 +245,10 @@ def images(
 
     def estimate(x: Tensor, t: int, signal: float, noise: float) -> Tensor:
         found = [
-            model.estimate(each.to(model.blank(1).device), torch.full((len(each),), t + 1).to(model.blank(1).device))
+            model.estimate(
+                each.to(model.blank(1).device),
+                torch.full((len(each),), t + 1).to(model.blank(1).device),
+            )
             for each in x.split(model.chunk_size)
         ]
         return torch.cat(found).cpu()
@@ -254,7 +257,9 @@ def images(
 
         @torch.no_grad()
         def scheduled(count: int, make: Callable = make) -> Tensor:
-            return model.space.decode(answer(make(), estimate, x_T, count).to(model.blank(1).device)).cpu()
+            return model.space.decode(
+                answer(make(), estimate, x_T, count).to(model.blank(1).device)
+            ).cpu()
 
         add(f"diffusers {label}", scheduled)
     return rows
