@@ -241,7 +241,7 @@ def images(
         return rows
     alpha_bar = model.kernel.schedule.alpha_bar.cpu()
     betas = {"trained_betas": (1 - alpha_bar[1:] / alpha_bar[:-1]).numpy()}
-    x_T = next(iter(walk(model, draws, 2, 2))).x.cpu()
+    x_T, device = next(iter(walk(model, draws, 2, 2))).x.cpu(), model.blank(1).device
 
     def estimate(x: Tensor, t: int, signal: float, noise: float) -> Tensor:
         found = [

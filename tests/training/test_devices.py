@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import quasistatic as qs
-from quasistatic.conditions import ClassLabel
 from quasistatic._utils import files
+from quasistatic.conditions import ClassLabel
 from quasistatic.data.sources import Rows, Source
 from quasistatic.training import precision as arithmetic
 from quasistatic.training.data_loader import DataLoader, as_rows, as_source

@@ -280,13 +280,13 @@ class _Graph:
         return self.losses.clone()
 
 
-class _Reads(TorchDispatchMode):
+class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Collects the tensors that operators read and none of them made. A captured graph reads them
     where they lie, so it keeps them alive: constants and laws are kept elsewhere in caches, which
     may let go of them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: dict[int, Tensor] = {}
         self._made: set[int] = set()
 
