@@ -20,6 +20,10 @@ from .library import Library
 from .streaming import Streamed, dumps
 
 STATIC = Path(__file__).parent / "static"
+FOLLOWING, FOLLOWERS = {"train"}, 32
+"""Views that wait for a run most of the time, and how many of them may. They have threads of their
+own, so that the others find one."""
+
 TOKENS = Path(__file__).parent.parent / "reporting" / "templates" / "tokens.css"
 
 
@@ -31,7 +35,7 @@ def create_app(library: Library, token: str, pool: Pool | None = None) -> Gate:
         token: the first part of every path. Requests without it are refused.
         pool: the threads that work; by default a new one.
     """
-    site = _Site(library, pool or Pool())
+    site = _Site(library, pool or Pool(), Pool(FOLLOWERS, 0))
     inner = [
         Route("/", site.page),
         Route("/api/runs", site.runs),
@@ -50,10 +54,11 @@ class _Site:
     Args:
         library: the runs.
         pool: the threads that work.
+        followers: the threads that wait for runs.
     """
 
-    def __init__(self, library: Library, pool: Pool) -> None:
-        self.library, self.pool = library, pool
+    def __init__(self, library: Library, pool: Pool, followers: Pool) -> None:
+        self.library, self.pool, self.followers = library, pool, followers
 
     async def page(self, request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
@@ -84,7 +89,8 @@ class _Site:
             asked = await run_in_threadpool(Asked.of, body)
         except ValueError as error:
             return _json({"error": str(error)}, 400)
-        return Streamed(self.pool, partial(self._answer, name, asked))
+        pool = self.followers if name in FOLLOWING else self.pool
+        return Streamed(pool, partial(self._answer, name, asked))
 
     def _facts(self, name: str) -> dict[str, Any]:
         return self.library.open(name).facts()
