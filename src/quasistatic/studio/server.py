@@ -74,7 +74,7 @@ class _Site:
         """What a page has to know about a run."""
         name = request.query_params.get("name", "")
         try:
-            return _json(await run_in_threadpool(self._facts, name))
+            return _json(await run_in_threadpool(self.library.facts, name))
         except Exception as error:
             return _json({"error": message_of(error)}, 400)
 
@@ -91,9 +91,6 @@ class _Site:
             return _json({"error": str(error)}, 400)
         pool = self.followers if name in FOLLOWING else self.pool
         return Streamed(pool, partial(self._answer, name, asked))
-
-    def _facts(self, name: str) -> dict[str, Any]:
-        return self.library.open(name).facts()
 
     def _answer(self, view: str, asked: Asked, job: Job) -> Event:
         subject = self.library.open(asked.text("run"))

@@ -41,7 +41,7 @@ class Samples {
     this.seed = number("Seed", 0, { least: 0, most: 2147483647 });
     this.follow = check("Draw again whenever the run saves its weights", model.kind === "training");
     this.work = new Work("Draw from the newest weights");
-    this.newest = h("div");
+    this.newest = h("div", { style: { "margin-bottom": "1.25rem" } });
     this.earlier = h("div", { class: "figures" });
     this.code = h("div");
     this.shown = [];  // what was drawn, newest first
@@ -68,12 +68,12 @@ class Samples {
   again() {
     const [newest, ...earlier] = this.shown;
     if (!newest) return;
-    const drawn = ({ look, images, step }, name) => {
+    const drawn = ({ look, images, step }, small) => {
       const grid = new Grid(look, `Draws at step ${step}`);
-      if (name === "h3" && look.look === "images") grid.element.style.setProperty("--cell", "2.2rem");
-      return [h("div", {}, h(name, {}, `At step ${step}`), grid.element), () => grid.show(images)];
+      if (small) grid.element.style.setProperty("--cell", look.look === "images" ? "1.8rem" : "9rem");
+      return [h("div", {}, h("h3", {}, `At step ${step}`), grid.element), () => grid.show(images)];
     };
-    const made = [drawn(newest, "h3"), ...earlier.map((each) => drawn(each, "h3"))];
+    const made = [drawn(newest, false), ...earlier.map((each) => drawn(each, true))];
     this.newest.replaceChildren(made[0][0]);
     this.earlier.replaceChildren(...made.slice(1).map(([element]) => element));
     for (const [, paint] of made) paint();
