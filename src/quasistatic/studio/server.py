@@ -4,7 +4,6 @@ __all__ = ["LIMIT", "create_app"]
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
