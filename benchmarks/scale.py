@@ -84,8 +84,9 @@ def digest(folder: Path) -> dict[str, int]:
     return {path.name: hash(path.read_bytes()) for path in sorted(folder.glob("*.parquet"))}
 
 
-def directory(folder: Path, files: int, rows: int, on: str) -> None:
-    """Shown by 1 and 2 of the plan: one directory by several engines, with kills and damage."""
+def directory(folder: Path, files: int, rows: int, on: str, speed_up: bool) -> None:
+    """One directory by several engines; then, unless only the speed-up is wanted, with kills,
+    damage and a full disk."""
     run, source = fitted_run(folder), folder / "rows"
     if not source.exists():
         source.mkdir(parents=True)
@@ -93,10 +94,12 @@ def directory(folder: Path, files: int, rows: int, on: str) -> None:
             rows_of_visits(rows, 1 + k).write_parquet(source / f"part-{k:03}.parquet")
     engines = {
         "local": ["--on", "local"],
+        "local, 2 workers": ["--on", "local", "--workers", 2],
         "ray, 1 worker": ["--on", "ray", "--workers", 1],
         "ray, 2 workers": ["--on", "ray", "--workers", 2],
     }
-    engines = engines if on == "ray" else {"local": engines["local"]}
+    if on != "ray":
+        engines = {name: words for name, words in engines.items() if name.startswith("local")}
     found = {}
     for name, words in engines.items():
         out = folder / name.replace(", ", "-").replace(" ", "-")
@@ -113,6 +116,8 @@ def directory(folder: Path, files: int, rows: int, on: str) -> None:
             equal_to_local=found[name] == found["local"],
             load=os.getloadavg()[0],
         )
+    if speed_up:
+        return
     kills(folder, run, source, found["local"], on)
     damage(folder, run, source, found["local"])
     full_disk(folder, run, source, found["local"])
@@ -428,13 +433,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--on", choices=["ray", "local"], default="ray")
+    parser.add_argument("--speed-up", action="store_true", help="of `directory`: nothing else")
     parser.add_argument("--model", choices=list(RATES))
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.part == "directory":
-        directory(asked.folder, asked.files, asked.rows, asked.on)
+        directory(asked.folder, asked.files, asked.rows, asked.on, asked.speed_up)
     elif asked.part == "rates":
         rates(asked.folder)
     elif asked.part == "rate":

@@ -110,7 +110,8 @@ def fit_images(
         torch.manual_seed(seed)
         experiment = recipe.experiment(images)
     folder = Path(out or Path("runs") / source.resolve().stem)
-    facts, table = _plan(images, experiment, folder)
+    long = counted(steps, "step") if steps is not None else f"{minutes or MINUTES:g} minutes"
+    facts, table = _plan(images, experiment, folder, long)
     if dry_run:
         return Answer(facts, [table])
     display.table(table.title, table.header, table.rows)
@@ -229,8 +230,10 @@ def _against_law(
     return found
 
 
-def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
-    """What the images are, and which model would be fitted."""
+def _plan(
+    images: Images, experiment: Experiment, folder: Path, long: str
+) -> tuple[dict[str, Any], TextTable]:
+    """What the images are, and which model would be fitted for how long."""
     model, data = experiment.model, experiment.data
     least = 1 / (len(data.test) + 1)
     weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
@@ -240,7 +243,7 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
         rows.append(("outliers", f"need --level {math.ceil(100 * least) / 100:g} or more images"))
     names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
     rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
-    rows += [("MFLOP an image", f"{cost:,.0f}")]
+    rows += [("MFLOP an image", f"{cost:,.0f}"), ("training", f"{long} at most")]
     facts = {
         "run": str(folder),
         "images": len(images),

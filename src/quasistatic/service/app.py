@@ -1,6 +1,6 @@
 """The ASGI application of a service."""
 
-__all__ = ["create_app"]
+__all__ = ["Service", "create_app"]
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ def create_app(
         FileNotFoundError: if there is no such run.
     """
     opened = model if isinstance(model, OpenedModel) else open_run(model, device)
-    service = _Service(Subject.of(opened, device), limits or Limits())
+    service = Service(Subject.of(opened, device), limits or Limits())
     routes = [
         Route("/", service.about),
         Route("/health", service.health),
@@ -53,13 +53,15 @@ def create_app(
     return app
 
 
-class _Service:
+class Service:
     """The handlers of the requests."""
 
     def __init__(self, subject: Subject, limits: Limits) -> None:
         self.subject, self.limits = subject, limits
         self.metrics = Metrics(lambda: self.batcher.queued if self.running else 0)
         self.running = self.stopping = False
+        self.active = 0
+        """Requests that have arrived and are not answered yet."""
 
     def stop(self) -> None:
         """Says from now on that the service is about to end. Requests are still answered."""
@@ -92,7 +94,13 @@ class _Service:
     async def verb(self, request: Request) -> Response:
         """Answers a verb, and counts the request."""
         name, begun = request.path_params["verb"], time.monotonic()
-        response = await self._answer(name, request)
+        self.active += 1
+        try:
+            response = await self._answer(name, request)
+        finally:
+            self.active -= 1
+        if self.stopping:  # the client asks another service next
+            response.headers["connection"] = "close"
         known = name if name in VERBS else "other"
         self.metrics.requests.labels(known, str(response.status_code)).inc()
         self.metrics.seconds.labels(known).observe(time.monotonic() - begun)
