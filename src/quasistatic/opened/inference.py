@@ -3,7 +3,8 @@
 __all__ = ["InferenceVerbs"]
 
 import abc
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from ..sampling import (
     Times,
     UniPC,
 )
+from ..sampling.drawing_progress import DrawingProgress
 from .arrays_io import save_array, write_scores
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
@@ -204,17 +206,13 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             hidden = np.isnan(x) if mask is None else x
         if mask is not None:
             hidden, _ = self._mask(mask)
-        chain = self._times(times, path)
-        with self.run.threads():
+        chain, method = self._times(times, path), SMC(particles, repeats)
+        steps = len(self.model.times(chain))
+        evaluations = len(x) * method.sets(draws) * particles * steps
+        with self.run.threads(), self._evaluating("complete", evaluations):
             y = self._given(given, len(x))
             made = self.model.complete(
-                x,
-                hidden,
-                draws,
-                chain,
-                self._generator(rng),
-                given=y,
-                method=SMC(particles, repeats),
+                x, hidden, draws, chain, self._generator(rng), given=y, method=method
             )
         values = made.draws.cpu().numpy()
         where = save_array(out or self.result("completed.npy"), values)
@@ -231,6 +229,31 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         for name, value in evidence.items():
             facts[name] = [None if v != v else v for v in value.tolist()]
         return Answer(facts, [line], values)
+
+    @contextlib.contextmanager
+    def _evaluating(self, name: str, evaluations: int) -> Iterator[None]:
+        """Shows how many of the evaluations of the network are done within the block.
+
+        Args:
+            name: of the bar.
+            evaluations: of the network, for one example each, that the block needs.
+        """
+        done = 0
+        with (
+            self.display.progress(name) as show,
+            DrawingProgress(evaluations, evaluations, [show], False) as report,
+        ):
+
+            def count(module: object, inputs: tuple[Any, ...], output: object) -> None:
+                nonlocal done
+                done += len(inputs[0])
+                report(min(done, evaluations))
+
+            handle = self.model.network.register_forward_hook(count)
+            try:
+                yield
+            finally:
+                handle.remove()
 
     def report(self, *, evaluations: int = 100, out: Path | None = None, rng: Rng = 0) -> Answer:
         """Writes a page about the run: its score beside baselines, figures, training curves.
