@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._utils.validation import unmasked
 from ..distributions import Family
 from ..model import Model
 from .arithmetic import Arithmetic
@@ -103,7 +104,7 @@ class LayeredCodec:
     def compress(self, x: object) -> bytes:
         """The stream of raw data x (N, *shape), an array or a tensor on any device."""
         file = io.BytesIO()
-        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x), file)
+        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else unmasked(x)), file)
         return file.getvalue()
 
     def write(self, x: np.ndarray, file: BinaryIO) -> int:
@@ -116,7 +117,7 @@ class LayeredCodec:
             ValueError: if x is not of the model's data, or too large for one stream.
         """
         model, chain = self.model, self.chain
-        raw = model.space.check(x.astype(np.float64)).cpu().double()
+        raw = model.space.check(unmasked(x).astype(np.float64)).cpu().double()
         if len(x) > MOST_EXAMPLES or x.size > MOST_VALUES:
             raise ValueError(
                 f"{len(x)} examples of {model.space.dims} values are more than the "

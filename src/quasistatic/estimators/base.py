@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from .._utils import files, serialization
 from .._utils.limits import MOST_COLUMNS, too_many_columns
 from .._utils.row_errors import RowError
-from .._utils.validation import instance_of
+from .._utils.validation import instance_of, unmasked
 from ..diffusion import KNOWN, Diffusion
 from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
@@ -39,7 +39,7 @@ from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
 from .levels import FittedLevels, fit_levels, levels_of, plan_levels, seconds_of_levels
 from .stored import restored_first_format
-from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of, unmasked
+from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of
 
 FORMAT = 2
 

@@ -12,7 +12,15 @@ import polars as pl
 from .._utils.naming import nearest
 from .._utils.randomness import Rng
 from .._utils.row_errors import in_file
-from ..data.table_files import Notation, Reading, TableFile, listed, moment, open_table
+from ..data.table_files import (
+    Notation,
+    Reading,
+    TableFile,
+    listed,
+    moment,
+    open_with,
+    separator_named,
+)
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..spaces.roles import Roles
@@ -31,6 +39,10 @@ def fit_table(
     header: Literal["yes", "no"] | None = None,
     missing: Sequence[str] = (),
     encoding: str | None = None,
+    separator: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    skip: int | None = None,
+    skip_end: int = 0,
     rows: int = 1_000_000,
     steps: int | None = None,
     minutes: float | None = None,
@@ -53,6 +65,12 @@ def fit_table(
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
         encoding: of the characters of a text file, by Python's name; by default UTF-8.
+        separator: of the columns of a text file: one of , ; | or "tab" or "space"; by default the
+            lines decide.
+        decimal: the decimal mark of a text file, a point or a comma; by default the cells decide.
+        skip: how many lines at the start of a text file are no rows, as a title and notes; by
+            default the lines decide.
+        skip_end: how many of the last lines of a text file are no rows, as totals and notes.
         rows: the maximum number of rows of the file to use; a random sample if there are more.
         steps: the maximum number of gradient steps; 0 trains no network.
         minutes: the maximum training time in minutes.
@@ -71,9 +89,20 @@ def fit_table(
         raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    reading, kinds, file = _opened(
-        source, types or {}, header, missing, encoding, _listed(leave_out) + _listed(id)
+    kinds, formats = _parted(types or {})
+    reading = Reading(
+        _text_columns(kinds),
+        None if header is None else header == "yes",
+        tuple(missing),
+        encoding,
+        formats,
+        _listed(leave_out) + _listed(id),
+        separator_named(separator),
+        decimal,
+        skip,
+        skip_end,
     )
+    file = open_with(source, reading, lenient=True)
     _known_columns(kinds, file.names)
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
@@ -102,31 +131,6 @@ def fit_table(
     summary = plan.fit(folder, used, held_back).summary
     found |= {"rows": len(used), "calibration": len(held_back)}
     return Answer(found | summary.facts(), [f"wrote {folder}: {summary}"])
-
-
-def _opened(
-    source: Path,
-    types: Mapping[str, str],
-    header: Literal["yes", "no"] | None,
-    missing: Sequence[str],
-    encoding: str | None,
-    left_out: int,
-) -> tuple[Reading, dict[str, str], TableFile]:
-    """How a file is read, the types of columns that the user gives, and the file."""
-    kinds, formats = _parted(types)
-    named = None if header is None else header == "yes"
-    reading = Reading(_text_columns(kinds), named, tuple(missing), encoding, formats)
-    file = open_table(
-        source,
-        reading.types,
-        header=reading.header,
-        missing=reading.missing,
-        encoding=encoding,
-        notations=formats,
-        lenient=True,
-        left_out=left_out,
-    )
-    return reading, kinds, file
 
 
 def _surveyed(
