@@ -6,9 +6,9 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,11 @@ from .batching import Batcher, Busy
 from .limits import Limits
 from .metrics import Metrics
 from .subjects import ARROW, VERBS, Subject, Wrong
+
+T = TypeVar("T")
+
+SMALL = 2**16
+"""Bytes of a body that is read by the event loop itself."""
 
 
 def create_app(
@@ -114,8 +119,8 @@ class Service:
             if data is None:
                 return _error(f"a request has {self.limits.body:,} bytes at most", 413)
             arrow = _is_arrow(request, "content-type")
-            read = await run_in_threadpool(self._read, name, request, data, arrow)
-            key, value, rows = read
+            small = len(data) <= SMALL
+            key, value, rows = await _called(small, self._read, name, request, data, arrow)
             if rows > self.limits.rows:
                 return _error(f"a request has {self.limits.rows:,} rows at most, got {rows:,}", 413)
             found = await self.batcher.ask(key, value, rows)
@@ -129,7 +134,7 @@ class Service:
             return _error(f"the request could not be answered: {error!r}", 500)
         accepted = request.headers.get("accept", "")
         as_arrow = ARROW in accepted or (arrow and "json" not in accepted)
-        return await run_in_threadpool(self._written, found, as_arrow)
+        return await _called(small, self._written, found, as_arrow)
 
     def _read(self, name: str, request: Request, data: bytes, arrow: bool) -> tuple[Any, Any, int]:
         options = {key: _literal(value) for key, value in request.query_params.items()}
@@ -151,6 +156,12 @@ class Service:
         with pa.ipc.new_stream(sink, made.schema) as writer:
             writer.write_table(made)
         return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
+
+
+async def _called(small: bool, function: Callable[..., T], *arguments: Any) -> T:
+    """The result of a function: of little work at once, else in a thread, so that the event loop
+    stays free. Many threads with little work each would wait for one another all the time."""
+    return function(*arguments) if small else await run_in_threadpool(function, *arguments)
 
 
 async def _body(request: Request, most: int) -> bytes | None:
