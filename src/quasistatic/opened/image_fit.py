@@ -325,4 +325,5 @@ def _examples_in(minutes: float, how: Fit, experiment: Experiment, device: str) 
         device=device,
         progress=False,
     )
-    return 60 * minutes * run.speed["examples_per_second"]
+    speed: float = run.speed["examples_per_second"]
+    return 60 * minutes * speed
