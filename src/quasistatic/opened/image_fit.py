@@ -97,7 +97,8 @@ def fit_images(
         torch.manual_seed(seed)
         experiment = recipe.experiment(images)
     folder = Path(out or Path("runs") / source.resolve().stem)
-    facts, table = _plan(images, experiment, folder)
+    long = counted(steps, "step") if steps is not None else f"{minutes or MINUTES:g} minutes"
+    facts, table = _plan(images, experiment, folder, long)
     if dry_run:
         return Answer(facts, [table])
     display.table(table.title, table.header, table.rows)
@@ -184,8 +185,8 @@ def _two_stages(
     if coder is None:
         first = replace(experiment, model=stage.model, objective=stage.objective, first=None)
         coder = replace(recipe.coder, batch=batch, seed=recipe.fit.seed)
-        coder = settings_for(coder, half, steps, first, device, display)
-        coder = replace(coder, evaluations=1, patience=0)
+        coder = settings_for(coder, half, steps, first, device, display, 1)
+        coder = replace(coder, patience=0)
     if how is not None:
         return replace(recipe, coder=coder), how
     made, law = stage.second(copy.deepcopy(stage.model))
@@ -194,8 +195,10 @@ def _two_stages(
     return replace(recipe, coder=coder), how
 
 
-def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
-    """What the images are, and which model would be fitted."""
+def _plan(
+    images: Images, experiment: Experiment, folder: Path, long: str
+) -> tuple[dict[str, Any], TextTable]:
+    """What the images are, and which model would be fitted for how long."""
     model, data = experiment.model, experiment.data
     least = 1 / (len(data.test) + 1)
     weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
@@ -205,7 +208,7 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
         rows.append(("outliers", f"need --level {math.ceil(100 * least) / 100:g} or more images"))
     names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
     rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
-    rows += [("MFLOP an image", f"{cost:,.0f}")]
+    rows += [("MFLOP an image", f"{cost:,.0f}"), ("training", f"{long} at most")]
     facts = {
         "run": str(folder),
         "images": len(images),

@@ -12,6 +12,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from .._utils.validation import unmasked
 from . import clock
 from .category_values import declared_objects
 
@@ -133,9 +134,10 @@ class Frame:
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]
             source = frame.implementation.name.lower()
         else:
-            array = np.asarray(data)
+            array = np.asarray(unmasked(data))
             if array.dtype.names:
-                named = [_of_array(name, array[name]) for name in array.dtype.names]
+                whole = data if isinstance(data, np.ma.MaskedArray) else array
+                named = [_of_array(name, unmasked(whole[name])) for name in array.dtype.names]
                 source = RECORDS
             elif array.ndim == 2:
                 named = [_of_array(str(k), array[:, k]) for k in range(array.shape[1])]

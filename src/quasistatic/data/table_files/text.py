@@ -168,6 +168,7 @@ def listed(path: Path, problems: Sequence[str]) -> str:
 def _notes(columns: Sequence[Column]) -> list[str]:
     """What was decided about the cells of columns."""
     found = [each.note for each in columns if each.note]
+    written: dict[str, list[str]] = {}
     for each in columns:
         if each.is_wrong:
             continue
@@ -177,13 +178,13 @@ def _notes(columns: Sequence[Column]) -> list[str]:
                 f"and are read as numbers: {each.quoted}"
             )
         elif each.type == "number" and each.notation is not None:
-            how = "1.234,5" if each.is_comma else "1,234.5, +1, $1 or 1%"
             if isinstance(each.notation, Amount) and any(each.notation.words):
                 unit = " ".join(filter(None, each.notation.words))
                 found.append(f"{each.name}: numbers with the unit {unit}")
                 continue
-            found.append(f"{each.name}: numbers in another notation, as {how}")
-    return found
+            how = "with a decimal comma" if each.is_comma else "as 1,234.5, +1, $1 or 1%"
+            written.setdefault(how, []).append(each.name)
+    return found + [f"{', '.join(names)}: numbers {how}" for how, names in written.items()]
 
 
 def _starts(line: str, comment: str) -> bool:
