@@ -364,7 +364,7 @@ def test_a_network_fits_its_own_weights_and_no_others(network):
         ("network.detail", 10**8, "should have shape"),
         ("network.outputs", 10**9, "should have shape"),
         ("network.shape", [10**9], "should have shape"),
-        ("space.shape", [10**9], "more than 268,435,456 values"),
+        ("space.shape", [10**9], "more than [0-9,]+ values"),
         ("kernel.schedule.arguments.steps", 10**8, "from 2 to 1,000,000"),
     ],
 )
