@@ -203,17 +203,11 @@ def test_weights_of_another_width_do_not_fit(saved):
 
 
 def test_numbers_that_the_weights_do_not_earn_are_refused(tmp_path):
-    """Before an example of that size is made; and what overflows is an error of ours."""
+    """Before an example of that size is made."""
     model = continuous()
     model.save(tmp_path)
-    before = (tmp_path / "config.json").read_text()
     edit(tmp_path, lambda stored: stored["model"]["space"].update(shape=[10**8], shift=0, scale=1))
     with pytest.raises(ValueError, match=r"has more than 4,.* values, the most for a network of"):
-        qs.load(tmp_path)
-    (tmp_path / "config.json").write_text(before)
-    schedule = lambda stored: stored["model"]["kernel"]["schedule"]["arguments"]  # noqa: E731
-    edit(tmp_path, lambda stored: schedule(stored).update(first=10**30))
-    with pytest.raises(ValueError, match="linear_log_snr cannot be built from"):
         qs.load(tmp_path)
 
 
