@@ -10,7 +10,8 @@ A run is a conditional model of scikit-learn's 8x8 digits or of MNIST. On its te
 prints the bits per dimension with and without the label (for exact densities their difference is at
 most H(y) / dims), and the accuracy, the log-loss and the calibration error (ECE, 10 bins) of
 `model.classify` beside other classifiers of the same training rows, on the same test rows. The
-convolutional net is trained for at most `--seconds` CPU seconds, and less if its validation
+convolutional net is trained for at most `--seconds` seconds (of the CPU; of the wall with
+`--device cuda`), and less if its validation
 accuracy stops rising.
 """
 
@@ -19,6 +20,7 @@ import copy
 import math
 import time
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -67,8 +69,12 @@ class ConvNet(torch.nn.Module):
         )
         self.head = torch.nn.Linear(64, 10)
 
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
     def features(self, x: np.ndarray) -> torch.Tensor:
-        images = torch.as_tensor(np.asarray(x)).float()[:, None] / self.largest
+        images = torch.as_tensor(np.asarray(x), device=self.device).float()[:, None] / self.largest
         return torch.cat([self.body(some) for some in images.split(1000)])
 
     def forward(self, x: np.ndarray) -> torch.Tensor:
@@ -76,29 +82,37 @@ class ConvNet(torch.nn.Module):
 
     @torch.no_grad()
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        return self(x).double().softmax(1).numpy()
+        return self(x).double().softmax(1).cpu().numpy()
 
 
-def conv_net(x: Split, y: Split, largest: float, seconds: float) -> tuple[ConvNet, float]:
-    """A net trained for so many CPU seconds at most, and how many it took."""
+def clock(device: str) -> Callable[[], float]:
+    """Seconds: of the CPU, or of the wall where a GPU computes."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def conv_net(
+    x: Split, y: Split, largest: float, seconds: float, device: str = "cpu"
+) -> tuple[ConvNet, float]:
+    """A net trained for so many seconds at most, and how many it took."""
     torch.manual_seed(0)
-    net = ConvNet(x.train.shape[-1], largest)
-    labels, optimiser = torch.as_tensor(y.train), torch.optim.AdamW(net.parameters(), 2e-3)
-    begun, best, kept, since = time.process_time(), 0.0, copy.deepcopy(net), 0
-    while time.process_time() - begun < seconds and since < PATIENCE:
+    net, now = ConvNet(x.train.shape[-1], largest).to(device), clock(device)
+    labels = torch.as_tensor(y.train, device=device)
+    optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
+    begun, best, kept, since = now(), 0.0, copy.deepcopy(net), 0
+    while now() - begun < seconds and since < PATIENCE:
         net.train()
         for rows in torch.randperm(len(labels)).split(128):
             loss = torch.nn.functional.cross_entropy(net(x.train[rows.numpy()]), labels[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if time.process_time() - begun > seconds:
+            if now() - begun > seconds:
                 break
         right = (net.eval().predict_proba(x.valid).argmax(1) == y.valid).mean()
         since = 0 if right > best else since + 1
         if right > best:
             best, kept = right, copy.deepcopy(net)
-    return kept.eval(), time.process_time() - begun
+    return kept.eval(), now() - begun
 
 
 def judged(p: np.ndarray, y: np.ndarray) -> str:
@@ -115,7 +129,7 @@ def judged(p: np.ndarray, y: np.ndarray) -> str:
 
 def bits(model: qs.Diffusion, x: np.ndarray, y: np.ndarray, evaluations: int) -> None:
     scores = [model.score(x, evaluations, given=each, rng=0) for each in (None, y)]
-    without, given = (score.bits_per_dim for score in scores)
+    without, given = (score.bits_per_dim.cpu() for score in scores)
     gain, dims = without - given, scores[0].dims
     entropy = -sum(p * math.log2(p) for p in np.bincount(y) / len(y) if p)
     print(
@@ -135,21 +149,21 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=24)
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=100.0)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     x, y, largest = data_of(asked.data)
     rows, labels = x.test[: asked.rows], y.test[: asked.rows]
-    model = qs.load(asked.run)
+    model, now = qs.load(asked.run).to(asked.device), clock(asked.device)
     bits(model, rows, labels, asked.evaluations)
-    begun = time.process_time()
+    begun = now()
     found = model.classify(rows, asked.rounds, asked.each, rng=0)
     print(
-        f"Bayes from bounds   {judged(found.prob.numpy(), labels)}  "
-        f"({found.evaluations.double().mean():.0f} evaluations an image, "
-        f"{time.process_time() - begun:.0f} s)",
+        f"Bayes from bounds   {judged(found.prob.cpu().numpy(), labels)}  "
+        f"({found.evaluations.double().mean():.0f} evaluations an image, {now() - begun:.0f} s)",
         flush=True,
     )
-    net, seconds = conv_net(x, y, largest, asked.seconds)
+    net, seconds = conv_net(x, y, largest, asked.seconds, asked.device)
     print(f"convolutions        {judged(net.predict_proba(rows), labels)}  ({seconds:.0f} s)")
     flat, few = x.train.reshape(len(x.train), -1), slice(FEW)
     others = {

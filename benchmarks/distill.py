@@ -114,8 +114,9 @@ def images(
     long: int,
 ) -> dict[str, dict]:
     """Both models' draws against long ancestral ones."""
-    truth = teacher.sample(2 * n, long, 1)
-    drawn = walks(student, teacher, n) | {"other ancestral draws": truth[n:]}
+    truth = teacher.sample(2 * n, long, 1).cpu()
+    drawn = {name: x.cpu() for name, x in walks(student, teacher, n).items()}
+    drawn |= {"other ancestral draws": truth[n:]}
     table = {}
     for name, x in drawn.items():
         distance = kid(features(x), features(truth[:n]))
@@ -151,10 +152,12 @@ def on_digits(steps: int, n: int) -> dict[str, dict]:
     return {"draws": table, "log_p": shown(against)}
 
 
-def on_mnist(run: Path, steps: int, n: int) -> dict[str, dict]:
-    teacher = qs.load(run)
-    method = qs.MeanFlow(trajectories=768, evaluations=24, density=False)
-    student = trained(teacher, steps, method, fit={"batch": 64, "warmup": 50})
+def on_mnist(run: Path, steps: int, n: int, device: str) -> dict[str, dict]:
+    teacher = qs.load(run).to(device)
+    cpu = device == "cpu"
+    method = qs.MeanFlow(trajectories=768 if cpu else 16384, evaluations=24, density=False)
+    fit = {"batch": 64 if cpu else 512, "warmup": 50}
+    student = trained(teacher, steps, method, fit=fit, device=device)
     return {"draws": images(teacher, student, mnist_features(), n, 100)}
 
 
@@ -164,6 +167,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--run", type=Path)
+    parser.add_argument("--device", default="cpu", help="of mnist")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -172,7 +176,7 @@ def main() -> None:
     elif asked.part == "digits":
         found = on_digits(asked.steps or 2000, asked.draws)
     else:
-        found = on_mnist(asked.run, asked.steps or 300, asked.draws)
+        found = on_mnist(asked.run, asked.steps or 300, asked.draws, asked.device)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | {asked.part: found}, indent=2) + "\n")
 

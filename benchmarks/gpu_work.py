@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,11 +159,10 @@ def step(asked: argparse.Namespace) -> None:
     )
     loop = Trainer(model, objective, engine, how, as_source(model.space, x, torch.float32), None)
     started = time.perf_counter()
-    if compiled == "no":
-        with alone(asked.lock):
-            loop.begin(None)
-            loop.step(), engine.finish()
-    else:  # compiling takes the CPUs, and can go on beside others
+    # Compiling takes the CPUs, and can go on beside others.
+    quiet = alone(asked.lock) if compiled == "no" else contextlib.nullcontext()
+    with quiet, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         loop.begin(None)
         loop.step(), engine.finish()
     first = time.perf_counter() - started
@@ -177,6 +177,7 @@ def step(asked: argparse.Namespace) -> None:
         weights=sum(w.numel() for w in model.parameters()),
         batch=batch,
         computed=loop.train_step.function.name,
+        warned=[str(each.message)[:300] for each in caught],
         first_seconds=round(first, 1),
         ms=1e3 * seconds,
         images_a_second=batch / seconds,
@@ -193,8 +194,6 @@ def many(loop: Any) -> None:
 
 def profiled(work: Callable[[], object], device: str, count: int = 8) -> dict[str, Any]:
     """Launches and waits of the host a call, and the share of the time in which the GPU is busy."""
-    import warnings
-
     import torch
 
     if not device.startswith("cuda"):
@@ -239,7 +238,7 @@ def network(asked: argparse.Namespace) -> None:
     """A network alone, forward and backward: ours, or diffusers' U-Net."""
     import torch
 
-    name, precision, compiled, _ = asked.mode.split(":")
+    name, precision, compiled, graphs = asked.mode.split(":")
     if name == "diffusers":
         from diffusers import UNet2DModel
 
@@ -291,10 +290,21 @@ def network(asked: argparse.Namespace) -> None:
         if is_peer:  # a whole training step of theirs
             optimizer.step()
 
+    def captured() -> Callable[[], object]:
+        """The same as one CUDA graph."""
+        from quasistatic.training.distributed import Engine
+
+        def gradients() -> torch.Tensor:
+            work()
+            return x
+
+        return Engine(asked.device).capture(gradients)[0]
+
     started = time.perf_counter()
     work(), finish(asked.device)
     first = time.perf_counter() - started
     with alone(asked.lock):
+        work = captured() if graphs == "graphs" else work
         seconds = timed(work, asked.device, asked.seconds)
         profile = profiled(work, asked.device)
     answer(
@@ -316,20 +326,21 @@ def verbs_(asked: argparse.Namespace) -> None:
 
     model, x, _, _ = subject("binarized", asked.tiny)
     model.to(asked.device).eval()
-    few, times, evaluations = (16, 5, 2) if asked.tiny else (1024, 50, 16)
-    rows = x[: 32 if asked.tiny else 4000]
+    few, times, evaluations = (16, 5, 2) if asked.tiny else (8192, 50, 16)
+    rows = x[: 32 if asked.tiny else 8192]
     rng = torch.Generator(asked.device)
     facts: dict[str, Any] = {"chunk": model.chunk_size}
 
     def note(name: str, count: float, work: Callable[[], object], warm: object = None) -> None:
         """One call to warm up, and one that is timed."""
         try:
-            (warm or work)()  # type: ignore[operator]
-            finish(asked.device)
-            started = time.perf_counter()
-            work()
-            finish(asked.device)
-            facts[name] = count / (time.perf_counter() - started)
+            with alone(asked.lock):
+                (warm or work)()  # type: ignore[operator]
+                finish(asked.device)
+                started = time.perf_counter()
+                work()
+                finish(asked.device)
+                facts[name] = count / (time.perf_counter() - started)
         except Exception:
             facts[name] = None
             facts[f"{name}_failed"] = traceback.format_exc()[-900:]
@@ -345,12 +356,13 @@ def verbs_(asked: argparse.Namespace) -> None:
                     model.output(blank, t)
 
             note(f"network_evaluations_a_second_{batch}", 8 * batch, evaluate)
-    note(
-        "images_drawn_a_second",
-        few,
-        lambda: model.sample(few, times, rng),
-        lambda: model.sample(few, 2, rng),
-    )
+    for name, count in (("images_drawn_a_second", few), ("few_images_drawn_a_second", few // 8)):
+        note(
+            name,
+            count,
+            lambda count=count: model.sample(count, times, rng),  # type: ignore[misc]
+            lambda count=count: model.sample(count, 2, rng),  # type: ignore[misc]
+        )
     note(
         "evaluations_scored_a_second",
         len(rows) * evaluations,
@@ -364,8 +376,9 @@ def verbs_(asked: argparse.Namespace) -> None:
         return model.complete(some, mask, 4, steps, rng, method=qs.SMC(16))
 
     note("images_completed_a_second", len(some), lambda: complete(times), lambda: complete(2))
-    facts["sample_call"] = profiled(lambda: model.sample(few, times, rng), asked.device, 1)
-    facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
+    with alone(asked.lock):
+        facts["sample_call"] = profiled(lambda: model.sample(few // 8, times, rng), asked.device, 1)
+        facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
     answer(**facts)
     packed = x[: 4 if asked.tiny else 32].astype("uint8")
     streams: list[bytes] = []
@@ -411,11 +424,12 @@ def levels(asked: argparse.Namespace) -> None:
     device = torch.device(asked.device)
     found["fused kernels"] = device.type == "cuda" and kernels(device) is not None
     for name, work in {"mixture of 3": mixture, "table": table}.items():
-        if found["fused kernels"]:
-            found[f"{name}, fused, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
-        moments._working_kernels = lambda device: None
-        found[f"{name}, PyTorch, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
-        moments._working_kernels = kernels
+        with alone(asked.lock):
+            if found["fused kernels"]:
+                found[f"{name}, fused, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
+            moments._working_kernels = lambda device: None
+            found[f"{name}, PyTorch, ms"] = 1e3 * timed(work, asked.device, asked.seconds)
+            moments._working_kernels = kernels
     answer(**found)
 
 
@@ -447,46 +461,92 @@ def weights(asked: argparse.Namespace) -> None:
     answer(**found)
 
 
+def recipe_of(mode: str, how: dict[str, Any], tiny: bool) -> Any:
+    """The recipe of a name, with the settings of a GPU."""
+    from quasistatic.recipes import MNIST, RECIPES, BinarizedMNIST
+    from quasistatic.training.config import Fit
+
+    settings = Fit(steps=10, **how)
+    if mode == "binarized-mnist":
+        return BinarizedMNIST(width=8 if tiny else 52, fit=settings)
+    if mode.startswith("mnist"):
+        given = "label" if mode == "mnist-label" else None
+        start = "law" if mode == "mnist-law" else "none"
+        return MNIST(width=8 if tiny else 48, given=given, start=start, fit=settings)
+    kind = RECIPES[mode]
+    return kind(fit=settings) if mode != "latent-bark" else kind(fit=settings, coder=settings)
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "binarized-mnist": {"weight_decay": 0.05},
+    "mnist-label": {"condition_dropout": 0.25},
+    "mnist-law": {"batch": 256, "warmup": 100, "ema": 0.998},
+    "dit-mnist": {"batch": 256, "warmup": 100, "ema": 0.998, "lr": 1e-3},
+    "latent-bark": {"batch": 32, "lr": 1e-3, "ema": 0.998, "warmup": 100},
+}
+"""What differs from the settings of the recipe `mnist`."""
+
+
 def train(asked: argparse.Namespace) -> None:
     """One recipe for some minutes, and what it reaches on the test images."""
     import numpy as np
     import torch
 
     from quasistatic._utils import serialization
-    from quasistatic.recipes import MNIST, BinarizedMNIST
     from quasistatic.recipes import runs as recipes_runs
     from quasistatic.training.config import Fit
     from quasistatic.training.fitting import fit
 
     began = time.monotonic()
     tiny = asked.tiny
-    binary = asked.mode == "binarized-mnist"
     how: dict[str, Any] = {
-        "batch": 16 if tiny else 1024,
+        "batch": 1024,
         "lr": 2e-3,
-        "warmup": 5 if tiny else 300,
-        "weight_decay": 0.05 if binary else 0.01,
-        "ema": 0.9 if tiny else 0.9995,
-        "validations": 2 if tiny else 10,
-        "evaluations": 2 if tiny else 4,
+        "warmup": 300,
+        "weight_decay": 0.01,
+        "ema": 0.9995,
+        "validations": 10,
+        "evaluations": 4,
         # Eager steps in a CUDA graph, in the precision that is faster: compiling takes a minute.
-        "precision": "float32" if tiny else "auto",
+        "precision": "auto",
         "compile": "no",
         "save_every": 30.0,
-    }
-    width = 8 if tiny else 52 if binary else 48
-    kind = BinarizedMNIST if binary else MNIST
-    recipe = kind(width=width, fit=Fit(steps=10, **how))
+    } | SETTINGS.get(asked.mode, {})
+    if tiny:
+        how |= {"batch": 16, "warmup": 5, "ema": 0.9, "validations": 2, "evaluations": 2}
+        how["precision"] = "float32"
+    recipe = recipe_of(asked.mode, how, tiny)
     experiment = recipes_runs.build(recipe)
-    model, data = experiment.model, experiment.data
+    data, labels = experiment.data, experiment.given
     reserve = 12.0 if tiny else 25.0  # for the score and the figures
     minutes = max(asked.seconds - (time.monotonic() - began) - reserve, 5.0) / 60
     folder = Path(tempfile.mkdtemp()) / asked.mode
+    parts = (data.train, data.valid, labels and labels.train, labels and labels.valid)
+    if isinstance(data.train, np.ndarray):
+        sizes = (500, 40) if tiny else (len(data.train), 5000)
+        parts = tuple(x if x is None else x[: sizes[i % 2]] for i, x in enumerate(parts))
+    model, objective = experiment.model, experiment.objective
+    if experiment.first is not None:  # an autoencoder, for half of the time
+        minutes /= 2
+        first = experiment.first
+        fit(
+            first.model,
+            *parts[:2],
+            objective=first.objective,
+            run=folder / "autoencoder",
+            settings=Fit(**how),
+            minutes=minutes,
+            device=asked.device,
+            progress=False,
+        )
+        model, law = first.second(first.model.cpu())
+        print(law, flush=True)
     run = fit(
         model,
-        data.train[:500] if tiny else data.train,
-        data.valid[:40] if tiny else data.valid[:5000],
-        objective=experiment.objective,
+        *parts[:2],
+        given=parts[2],
+        valid_given=parts[3],
+        objective=objective,
         run=folder,
         about={"recipe": serialization.describe(recipe)},
         settings=Fit(**how),
@@ -495,10 +555,6 @@ def train(asked: argparse.Namespace) -> None:
         progress=False,
     )
     trained = time.monotonic() - began
-    rows = data.test[:: len(data.test) // 20] if tiny else data.test
-    rng = torch.Generator(asked.device)
-    score = model.score(rows, 2 if tiny else 32, rng=rng)
-    nats = score.nats.cpu().numpy().astype(np.float64)
     facts = {
         "steps": run.step,
         "best_step": run.best_step,
@@ -506,20 +562,30 @@ def train(asked: argparse.Namespace) -> None:
         "seconds": trained,
         "weights": sum(w.numel() for w in model.parameters()),
         "speed": run.speed,
+        "metrics": run.metrics,
+    }
+    keep(folder, Path(asked.out) / f"{asked.mode}.tar")
+    answer(**facts)
+    rng = torch.Generator(asked.device)
+    rows = data.test[:: len(data.test) // 20] if tiny else data.test
+    given = None if labels is None else labels.test[: len(rows)]
+    score = model.score(rows, 2 if tiny else 32, rng=rng, given=given)
+    nats = score.nats.cpu().numpy().astype(np.float64)
+    facts |= {
         "images": len(nats),
         "nats": float(nats.mean()),
         "stderr_over_images": float(nats.std(ddof=1) / len(nats) ** 0.5),
-        "bits_per_dim": float(-nats.mean() / 784 / np.log(2)),
-        "metrics": run.metrics,
+        "bits_per_dim": float(-nats.mean() / rows[0].size / np.log(2)),
     }
     answer(**facts)
-    keep(folder, Path(asked.out) / f"{asked.mode}.tar")
     try:
         from quasistatic.reporting import figures
 
         count, times = (9, 5) if tiny else (64, 250)
-        drawn = model.sample(count, times, rng).cpu().numpy()
-        figure = figures.image_grid(drawn, (28, 28), limits=(0, 1 if binary else 255))
+        classes = None if labels is None else np.arange(count) % 10
+        drawn = model.sample(count, times, rng, given=classes).cpu().numpy()
+        largest = 1 if asked.mode == "binarized-mnist" else 255
+        figure = figures.image_grid(drawn, drawn.shape[1:], limits=(0, largest))
         figure.savefig(Path(asked.out) / f"{asked.mode}.png", dpi=120)
     except Exception:
         facts["figure_failed"] = traceback.format_exc()[-900:]
@@ -528,10 +594,13 @@ def train(asked: argparse.Namespace) -> None:
 
 def keep(folder: Path, path: Path) -> None:
     """The run as one file, without the checkpoint that training would go on from."""
+
+    def wanted(each: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        again = each.name.endswith("autoencoder/model.safetensors")  # it is in the model's own file
+        return None if again or "checkpoint" in each.name else each
+
     with tarfile.open(path, "w") as tar:
-        for each in sorted(folder.iterdir()):
-            if each.is_file() and not each.name.startswith("checkpoint"):
-                tar.add(each, f"{folder.name}/{each.name}")
+        tar.add(folder, folder.name, filter=wanted)
 
 
 CHILDREN: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -65,13 +65,14 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=3, help="draws of each class in the picture")
     parser.add_argument("--picture", default=None)
     parser.add_argument("--seconds", type=float, default=100.0)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     x, y, largest = data_of(asked.data)
-    net, _ = conv_net(x, y, largest, asked.seconds)
-    model, labels = qs.load(asked.run), np.arange(10 * asked.n) % 10
+    net, _ = conv_net(x, y, largest, asked.seconds, asked.device)
+    model, labels = qs.load(asked.run).to(asked.device), np.arange(10 * asked.n) % 10
     with torch.no_grad():
-        test = net.features(x.test).numpy()
+        test = net.features(x.test).cpu().numpy()
     within = test - np.stack([test[y.test == k].mean(0) for k in range(10)])[y.test]
     basis = np.linalg.svd(within, full_matrices=False)[2][:DIRECTIONS].T
     usual = entropies(test, y.test, basis)
@@ -81,10 +82,11 @@ def main() -> None:
     for weight in map(float, asked.weights.split(",")):
         drawn = model.sample(
             10 * asked.n, asked.times, given=labels, guidance=qs.Guidance(weight), rng=0
-        ).numpy()
+        )
+        drawn = drawn.cpu().numpy()
         right = net.predict_proba(drawn).argmax(1) == labels
         with torch.no_grad():
-            own = entropies(net.features(drawn).numpy(), labels, basis) - usual
+            own = entropies(net.features(drawn).cpu().numpy(), labels, basis) - usual
         print(
             f"{f'w = {weight:g}':16}accuracy {right.mean():.3f} ± "
             f"{right.std() / len(right) ** 0.5:.3f}  entropy {own:+.2f} nats",

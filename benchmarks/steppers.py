@@ -209,7 +209,7 @@ def images(
 ) -> dict[str, dict]:
     """Distances of few-step draws to long ancestral ones, beside diffusers' schedulers where the
     kernel has a flow. Rows that an earlier call has kept are not computed again."""
-    truth = model.sample(2 * draws, long, 1)
+    truth = model.sample(2 * draws, long, 1).cpu()
     counts, rows = (5, 10, 20), dict(_kept().get(part, {}))
 
     def add(label: str, draw: Callable[[int], Tensor]) -> None:
@@ -234,23 +234,28 @@ def images(
 
         def drawn(count: int, stepper: Stepper = stepper, grid: Callable | None = grid) -> Tensor:
             times = count if grid is None else grid(count)(model)
-            return model.sample(draws, times, 2, stepper=stepper)
+            return model.sample(draws, times, 2, stepper=stepper).cpu()
 
         add(label, drawn)
     if not isinstance(model.kernel, qs.GaussianKernel):
         return rows
-    alpha_bar = model.kernel.schedule.alpha_bar
+    alpha_bar = model.kernel.schedule.alpha_bar.cpu()
     betas = {"trained_betas": (1 - alpha_bar[1:] / alpha_bar[:-1]).numpy()}
-    x_T = next(iter(walk(model, draws, 2, 2))).x
+    x_T, device = next(iter(walk(model, draws, 2, 2))).x.cpu(), model.blank(1).device
 
     def estimate(x: Tensor, t: int, signal: float, noise: float) -> Tensor:
-        return model.estimate(x, torch.full((len(x),), t + 1))
+        found = []
+        for each in x.split(model.chunk_size):
+            there = each.to(device)
+            found.append(model.estimate(there, torch.full((len(each),), t + 1, device=device)))
+        return torch.cat(found).cpu()
 
     for label, make in theirs(betas).items():
 
         @torch.no_grad()
         def scheduled(count: int, make: Callable = make) -> Tensor:
-            return model.space.decode(answer(make(), estimate, x_T, count))
+            x_0 = answer(make(), estimate, x_T, count)
+            return model.space.decode(x_0.to(device)).cpu()
 
         add(f"diffusers {label}", scheduled)
     return rows
@@ -347,17 +352,18 @@ def discrete() -> dict[str, dict]:
     return rows
 
 
-def parallel() -> dict[str, dict]:
+def parallel(device: str) -> dict[str, dict]:
     """Rounds, evaluations and wall time of Parallel at 94 steps, by the shipped model of digits."""
     torch.set_default_dtype(torch.float32)
     rows: dict[str, dict] = {}
     serial = Multistep(1, corrected=False)
-    for threads, n in itertools.product((1, 2), (1, 16)):
+    for threads, n in itertools.product((1, 2) if device == "cpu" else (1,), (1, 16)):
         torch.set_num_threads(threads)
-        expected, slow = _timed(n, serial)
+        expected, slow = _timed(n, serial, device)
         for window, tolerance in ((None, 1e-3), (30, 1e-3)):
-            found, fast = _timed(n, Parallel(serial, window, tolerance))
-            label = f"{n} draws, {threads} threads, window {window or 'all'}"
+            found, fast = _timed(n, Parallel(serial, window, tolerance), device)
+            where = f"{threads} threads" if device == "cpu" else device
+            label = f"{n} draws, {where}, window {window or 'all'}"
             off = float((found - expected).abs().max())
             rows[label] = {"serial": slow, "parallel": fast, "largest_difference": off}
             print(
@@ -368,9 +374,9 @@ def parallel() -> dict[str, dict]:
     return rows
 
 
-def _timed(n: int, stepper: Stepper) -> tuple[Tensor, dict[str, float]]:
+def _timed(n: int, stepper: Stepper, device: str) -> tuple[Tensor, dict[str, float]]:
     """Estimates of x_0 before rounding, and the rounds and the least seconds of three calls."""
-    model = qs.load_pretrained("digits")
+    model = qs.load_pretrained("digits").to(device)
     rounds: list[int] = []
     model.network.register_forward_hook(lambda *_: rounds.append(1))
     seconds = []
@@ -379,6 +385,7 @@ def _timed(n: int, stepper: Stepper) -> tuple[Tensor, dict[str, float]]:
         begun = time.perf_counter()
         for state in walk(model, n, EvenLogSNR(94), 0, stepper):
             x = state.x
+        x = x.cpu()
         seconds.append(time.perf_counter() - begun)
     return x, {"rounds": len(rounds), "seconds": min(seconds)}
 
@@ -501,6 +508,7 @@ def main() -> None:
     parser.add_argument("--law", choices=list(LAWS), default="ring")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--run", type=Path, help="the run of mnist, or another one of binarized")
+    parser.add_argument("--device", default="cpu", help="of digits, mnist, binarized and parallel")
     parser.add_argument("--fresh", action="store_true", help="compute kept rows again")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -515,19 +523,20 @@ def main() -> None:
     if asked.part == "discrete":
         found = {"discrete": discrete()}
     elif asked.part == "parallel":
-        found = {"parallel": parallel()}
+        found = {"parallel": _kept().get("parallel", {}) | parallel(asked.device)}
     elif asked.part == "digits":
         torch.set_default_dtype(torch.float32)
-        model = qs.load_pretrained("digits")
+        model = qs.load_pretrained("digits").to(asked.device)
         found = {"digits": images(model, digit_features(), asked.draws, 250, IMAGES_OURS, "digits")}
     elif asked.part == "mnist":
         torch.set_default_dtype(torch.float32)
         ours = {name: row for name, row in IMAGES_OURS.items() if "flow_path" not in name}
-        model = qs.load(asked.run)
+        model = qs.load(asked.run).to(asked.device)
         found = {"mnist": images(model, mnist_features(), asked.draws, 100, ours, "mnist")}
     elif asked.part == "binarized":
         torch.set_default_dtype(torch.float32)
         model = qs.load(asked.run) if asked.run else qs.load_pretrained("binarized-mnist")
+        model.to(asked.device)
         found = {
             "binarized": images(model, mnist_features(2), asked.draws, 100, BITS_OURS, "binarized")
         }

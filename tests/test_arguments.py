@@ -42,6 +42,8 @@ RIGHT = {
         **{"patch": 2},
     },
     networks.Autoencoder: {"shape": (3, 8, 8), "channels": 2, "down": 2, "width": 8, "blocks": 1},
+    networks.DiffusersAutoencoder: {"shape": (3, 8, 8), "widths": (4, 8), "groups": 2},
+    networks.DiffusersVQ: {"shape": (3, 8, 8), "widths": (4, 8), "groups": 2, "codes": 5},
     networks.FlowMapNetwork: {
         "denoiser": MLP(3, 8, 1),
         "flow_map": MLP(3, 8, 1, outputs=2, condition=networks.FlowMapNetwork.ENDS),
@@ -98,7 +100,19 @@ SHARE = (-0.1, 1.0, NAN, "0", None)
 TENSOR_OF = ("x", (1.0, "x"), ((1.0,), (1.0, 2.0)), object())
 NOT_A_PART = (None, 3, "cosine", heads.Clean)
 
+CODER: dict[str, tuple[object, ...]] = {
+    **{"shape": ((3, 7, 8), (8,), (0,)), "channels": SIZE, "blocks": SIZE, "groups": (*SIZE, 3)},
+    **{"widths": ((0,), (1.5,), (), ("1",)), "down_attention": ((2,), (-1,), (0.5,), None)},
+    **{"up_attention": ((2,), None), "activation": ("tanh", None), "scaling": (0, -1.0, NAN, "1")},
+    **{"shift": (NAN, INF, "0"), "decoder_scale": (0, -1.0, NAN, "x", (0.1, 0.2), (0.1, 0.2, 0))},
+}
+
 WRONG = {
+    networks.DiffusersAutoencoder: CODER,
+    networks.DiffusersVQ: {
+        **CODER,
+        **{"codes": SIZE, "code_width": (0, 2.5, NAN, "3"), "encoder_scale": (0, -1.0, NAN, "1")},
+    },
     networks.NoiseScaled: {"network": (3, None), "steps": SIZE, "deviation": (0, -1.0, NAN, "1")},
     networks.DiffusersDiT: {
         **{"shape": ((2, 5, 4), (2, 5, 5)), "steps": SIZE, "width": (0, 13, 2.5), "depth": SIZE},

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
         training,
     )
     from ._utils.references import cite
-    from .checkpoints import from_diffusers, from_edm, from_improved_diffusion, to_diffusers
+    from .checkpoints import (
+        from_diffusers,
+        from_edm,
+        from_improved_diffusion,
+        measure_decoder,
+        to_diffusers,
+    )
     from .coding import Codec, LayeredCodec, StreamError
     from .conditions import Condition
     from .diagnostics.anomalies import Anomalies, AnomalyDetector
@@ -202,6 +208,7 @@ __all__ = [
     "load_pretrained",
     "Mean",
     "MeanFlow",
+    "measure_decoder",
     "Method",
     "MinimumVariance",
     "Model",
@@ -270,7 +277,7 @@ _PACKAGES = (
 )
 _HOMES = {
     "._utils.references": "cite",
-    ".checkpoints": "from_diffusers from_edm from_improved_diffusion to_diffusers",
+    ".checkpoints": "from_diffusers from_edm from_improved_diffusion measure_decoder to_diffusers",
     ".coding": "Codec LayeredCodec StreamError",
     ".conditions": "Condition",
     ".diagnostics.anomalies": "Anomalies AnomalyDetector",

@@ -453,7 +453,7 @@ def test_what_a_transformer_has_that_is_not_read_is_named(transformer):
             qs.from_diffusers(folder)
     index = {"vae": ["diffusers", "AutoencoderKL"], "transformer": ["diffusers", "DiT"]}
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "DiTPipeline"} | index))
-    with pytest.raises(ValueError, match="latents of an autoencoder"):
+    with pytest.raises(FileNotFoundError, match="with a vae, and there is no folder"):
         qs.from_diffusers(folder)
 
 

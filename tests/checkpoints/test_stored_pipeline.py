@@ -56,6 +56,23 @@ def test_every_verb_serves_it(float32, tmp_path):
     assert torch.equal(again.score(x[:2], rng=0).nats, model.score(x[:2], rng=0).nats)
 
 
+def test_a_pipeline_of_latents_draws_the_same_images(float32):
+    folder = FOLDER.parent / "diffusers_latent"
+    with np.load(folder / "expected.npz") as file:
+        expected = {name: torch.from_numpy(file[name]) for name in file}
+    model = qs.from_diffusers(folder)
+    coder = model.space.autoencoder
+    with torch.no_grad():
+        mean, deviation = coder.encode(expected["x"])
+        times = expected["times"].flip(0).tolist()
+        *_, last = DDIM().walk(model, State(expected["start"], times[-1]), times)
+        images = (coder.decode(last.x)[0] / 2 + 0.5).clamp(0, 1)
+    assert (mean - 0.7 * expected["mean"]).abs().max() < 1e-5
+    assert (deviation - 0.7 * expected["deviation"]).abs().max() < 1e-5
+    assert (images - expected["drawn"]).abs().max() < 1e-4
+    assert expected["drawn"].std() > 0.01
+
+
 def test_which_folders_are_diffusers(tmp_path):
     assert is_diffusers(FOLDER)
     assert is_diffusers(FOLDER / "unet")
@@ -86,7 +103,10 @@ def test_a_file_in_place_of_a_folder_says_which_folder(tmp_path, float32):
     ("index", "says"),
     [
         ({"_class_name": "StableDiffusionPipeline", "text_encoder": ["t", "C"]}, "from a text"),
-        ({"_class_name": "LDMPipeline", "vqvae": ["diffusers", "VQModel"]}, "autoencoder"),
+        (
+            {"_class_name": "KandinskyPipeline", "movq": ["diffusers", "VQModel"]},
+            "every resolution",
+        ),
         ({"_class_name": "DanceDiffusionPipeline"}, "without a unet"),
     ],
     ids=lambda each: each if isinstance(each, str) else each["_class_name"],

@@ -11,6 +11,8 @@ from PIL import Image
 
 from quasistatic.data import image_folder
 from quasistatic.data.folders import read_image
+from quasistatic.data.image_format import ImageFormat
+from quasistatic.data.pictures import read_images
 
 
 @pytest.fixture
@@ -226,3 +228,18 @@ def test_a_photograph_of_each_orientation_is_turned_upright(turn, tmp_path):
     flipped = {2: 0, 4: 1, 5: 5, 7: 6, 3: 3, 6: 4, 8: 2}
     wanted = picture if turn == 1 else picture.transpose(Image.Transpose(flipped[turn]))
     assert np.abs(found.astype(int) - np.asarray(wanted).astype(int)).max() <= 2
+
+
+def test_one_image_file_is_a_folder_of_one(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(256, size=(2, 5, 7), dtype=np.uint8)
+    for name, image in zip(("a.png", "b.png"), pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    images = ImageFormat((5, 7), 256).read(tmp_path / "b.png", exact=True)
+    assert images.names == ("b.png",)
+    assert (images.array == pixels[1:]).all()
+    x, holes, names = ImageFormat((5, 7), 256).read_with_holes(tmp_path / "a.png")
+    assert (x == pixels[:1]).all()
+    assert not holes.any()
+    assert names == ("a.png",)
+    assert (read_images(tmp_path / "a.png").array == pixels[:1]).all()

@@ -161,6 +161,24 @@ def test_a_pipeline_of_diffusers_is_read_and_nothing_else_of_it_fetched(hub):
     assert not [each for each in fetched if "safety_checker" in each or "bin" in each]
 
 
+def test_of_a_pipeline_of_latents_the_autoencoder_is_fetched_too(hub):
+    stored = PIPELINE.parent / "diffusers_latent"
+    whole = files_of(stored) | {"feature_extractor/model.safetensors": b"large"}
+    hub.commit("user/latent", whole)
+    assert same(qs.from_diffusers("user/latent"), qs.from_diffusers(stored))
+    assert not [each for each in hub.requests if "feature_extractor" in each]
+    weights = "vqvae/diffusion_pytorch_model.safetensors"
+    variant = whole | {weights.replace(".safetensors", ".fp16.safetensors"): whole[weights]}
+    del variant[weights]
+    hub.commit("user/variant", variant)
+    assert same(qs.from_diffusers("user/variant"), qs.from_diffusers(stored))
+    del variant[weights.replace(".safetensors", ".fp16.safetensors")]
+    hub.commit("user/pickled", variant | {"vqvae/diffusion_pytorch_model.bin": b"pickle"})
+    with pytest.raises(ValueError, match=r"`AutoencoderKL\.from_pretrained"):
+        qs.from_diffusers("user/pickled")
+    assert not [each for each in hub.requests if each.endswith(".bin")]
+
+
 def test_of_a_pipeline_without_pixels_no_weights_are_fetched(hub):
     index = {
         "_class_name": "StableDiffusionPipeline",

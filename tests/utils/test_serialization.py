@@ -149,6 +149,13 @@ NETWORKS = [
     ),
     networks.Autoencoder((3, 8, 8), 2, 2, 8, 1, 1),
     networks.DiffusersDiT((2, 4, 4), 9, 3, 12, 1, 2, 4, 2, 1e-3, False, 0.1, True),
+    networks.DiffusersAutoencoder(
+        *((3, 4, 8), 2, (4, 8), 2, (1,), (0,), 2, "mish", False, 0.7, 0.1, (0.1, 0.2, 0.3)),
+        *(False, False),
+    ),
+    networks.DiffusersVQ(
+        *((4, 8), 2, (4, 8), 2, (1,), (0,), 2, "mish", False, 0.7, 0.1, 0.2, 9, 3, 0.05),
+    ),
     networks.UNet((3, 8), 4, (1, 2), 1, (0,), 2, 3, 0.1, 2, True, 1, condition=3),
     networks.DiffusersUNet(
         *((3, 4, 8), 50, (8, 12), 1, (1,), (0,), 4, 2, 2, 1e-6, True, 0, (0,), (1,), True, False),

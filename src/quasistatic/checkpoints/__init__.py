@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .._utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .decoder_scale import measure_decoder
     from .edm import from_edm
     from .folders import is_diffusers
     from .improved_diffusion import from_improved_diffusion
@@ -20,12 +21,14 @@ __all__ = [
     "from_edm",
     "from_improved_diffusion",
     "is_diffusers",
+    "measure_decoder",
     "to_diffusers",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "decoder_scale": "measure_decoder",
         "edm": "from_edm",
         "folders": "is_diffusers",
         "improved_diffusion": "from_improved_diffusion",

@@ -21,8 +21,9 @@ from ..heads.variances import Variance
 from ..hub import Repository
 from ..kernels import GaussianKernel
 from ..networks import NoiseScaled
-from ..spaces import Quantized, Space
-from .folders import DiffusersFolder, fetched
+from ..spaces import Latent, Quantized, Space
+from .autoencoders import Scales, autoencoder_of_config, latents_of_config
+from .folders import Component, DiffusersFolder, fetched
 from .schedulers import training_of_config
 from .transformers import shape_of_transformer, transformer_of_config
 from .unets import shape_of_config, unet_of_config
@@ -41,9 +42,11 @@ def from_diffusers(
     space: Space | None = None,
     variance: Variance | None = None,
     clip: bool | None = None,
+    decoder_scale: float | tuple[float, ...] | None = None,
+    encoder_scale: float | None = None,
 ) -> Diffusion:
-    """A model that diffusers trained, with all verbs: a `UNet2DModel`, or a `DiTTransformer2DModel`
-    of pixels, and a scheduler.
+    """A model that diffusers trained, with all verbs: a `UNet2DModel` or a `DiTTransformer2DModel`,
+    and a scheduler; of pixels, or of the latents of an `AutoencoderKL` or a `VQModel`.
 
     The diffusers library is not needed. Of the scheduler the facts about the training are read: the
     noise, what the network predicts, the variance. Its sampler is not; see
@@ -53,6 +56,11 @@ def from_diffusers(
     the class to every verb, as `model.score(x, given=3)`. Such a network was trained with a class
     for every image, or with a number of its own for none. A transformer knows p(x) too: without a
     class it is given its number for none.
+
+    A model of latents has the space `Latent`. The decoder returns an image and no distribution:
+    :meth:`sample` draws that image, as diffusers does, and :meth:`score` refuses. With
+    `decoder_scale`, a value has a law about what the decoder returns, and every verb answers in the
+    units of the images. :func:`quasistatic.measure_decoder` finds that scale from images.
 
     A network that EDM's preconditioning trained (`EDMEulerScheduler`) sees the noise scale: its
     model has the head `Preconditioned`.
@@ -65,11 +73,18 @@ def from_diffusers(
         size: height and width of the images; None for those of the network's configuration.
         space: what the raw data are; by default bytes, as images have them:
             `Quantized((3, 32, 32), 256, spread=256/255)`, or `(32, 32)` where there is one channel.
+            For a model of latents, the space of the images that are encoded.
         variance: of the reverse step, `FixedLarge()` for example; None for the scheduler's. Where
             that says none it is `FixedSmall()`.
         clip: whether estimates of x_0 are limited to the range of the data, as in DDPM: draws,
             scores and codes then belong to the limited model. None for what the scheduler does. A
             model that is to be trained further by the objective `Simple` needs False.
+        decoder_scale: of the law of a value about the output of the autoencoder's decoder, in units
+            in which images reach from -1 to 1: one number, or one for each channel. For levels it
+            is that of a discretised logistic, for real numbers a standard deviation. None where it
+            is not known.
+        encoder_scale: the standard deviation of latents about the output of a `VQModel`'s encoder,
+            in the units of the chain's latents. None for none: images then cannot be encoded.
 
     Returns:
         The model in evaluation mode, with weights in the default type.
@@ -78,18 +93,24 @@ def from_diffusers(
         TypeError: if `source` is no path, or `variance` no variance.
         FileNotFoundError: if a file is missing: which; or there is no such repository, or the hub
             cannot be reached and its cache has no copy.
-        ValueError: if the pipeline has no law of pixels, the scheduler is no forward process of
-            this library, a part of the network is not supported, the weights are a pickle (how to
-            convert them) or do not fit (which).
+        ValueError: if the pipeline has no law of images alone, the scheduler is no forward process
+            of this library, a part of the network is not supported, the weights are a pickle (how
+            to convert them) or do not fit (which).
     """
     if variance is not None:
         instance_of("variance", variance, Variance, "FixedLarge()")
     repository = Repository.parse(source, revision)
     folder = as_path("source", source)
     stored = DiffusersFolder(_existing(folder) if repository is None else fetched(repository))
-    config, scheduler = stored.network, stored.scheduler
+    scales = Scales(decoder_scale, encoder_scale)
+    part, coder = stored.network, stored.autoencoder
+    config, scheduler = part.config, stored.scheduler
     parts = NETWORKS[config["_class_name"]]
+    if coder is None:
+        _require_no_scales(stored.path, scales)
     with naming(stored.path):
+        if coder is not None:
+            size = latents_of_config(coder.config, size)
         shape, outputs = parts.shape(config, size)
         training = training_of_config(scheduler, outputs, variance)
     of_noise = training.deviation is not None
@@ -98,14 +119,42 @@ def from_diffusers(
         return parts.network(config, training.schedule.steps, size, of_noise)
 
     with _uncollected():
-        network = _with_weights(stored, build, shape)
+        network = _with_weights(stored.path, part, build, shape)
+        whole = _space(stored.path, coder, shape, space, scales)
     if training.deviation is not None:
         network = NoiseScaled(network, training.schedule.steps, training.deviation)
         network.start_at(training.schedule.log_snr[1:])
     clips = training.clip is not None if clip is None else clip
     head: Head = Clipped(training.head, training.clip or 1.0) if clips else training.head
-    space = space or Quantized(shape, 256, BYTE_SPREAD)
-    return _unchecked(space, GaussianKernel(training.schedule), head, network).eval()
+    return _unchecked(whole, GaussianKernel(training.schedule), head, network).eval()
+
+
+def _space(
+    folder: Path,
+    coder: Component | None,
+    shape: tuple[int, ...],
+    raw: Space | None,
+    scales: Scales,
+) -> Space:
+    """The space of a model whose x_0 has a shape: of pixels, or of the latents of an
+    autoencoder."""
+    if coder is None:
+        return raw or Quantized(shape, 256, BYTE_SPREAD)
+
+    def build() -> nn.Module:
+        return autoencoder_of_config(coder.config, shape, scales)
+
+    made: Any = _with_weights(folder, coder, build, shape)
+    return Latent(made, raw or Quantized(made.shape, 256, BYTE_SPREAD))
+
+
+def _require_no_scales(folder: Path, scales: Scales) -> None:
+    """ValueError if scales of an autoencoder are given for a model of pixels."""
+    if scales != Scales():
+        raise ValueError(
+            f"{folder} is a model of pixels, without an autoencoder: leave out decoder_scale and "
+            "encoder_scale"
+        )
 
 
 @dataclass(frozen=True)
@@ -124,27 +173,27 @@ class _Network:
 NETWORKS = {
     "UNet2DModel": _Network(shape_of_config, unet_of_config),
     "DiTTransformer2DModel": _Network(shape_of_transformer, transformer_of_config),
+    "Transformer2DModel": _Network(shape_of_transformer, transformer_of_config),
 }
 """The networks that are read, by diffusers' names."""
 
 
 def _with_weights(
-    stored: DiffusersFolder, build: Callable[[], nn.Module], shape: tuple[int, ...]
+    folder: Path, part: Component, build: Callable[[], nn.Module], shape: tuple[int, ...]
 ) -> nn.Module:
     """The network with its weights, which are compared with it before they take memory."""
-    tensors, made = stored.tensors(), []
+    tensors, made = part.tensors(), []
 
     def built() -> nn.Module:
         made.append(build())
         return made[0]
 
-    with naming(stored.path):
+    with naming(folder):
         try:
             require_weights(built, tensors, shape)
         except Misfit as error:
             raise ValueError(
-                f"the weights of the {stored.network_folder.name} do not fit its config.json: "
-                f"{error}"
+                f"the weights of the {part.path.name} do not fit its config.json: {error}"
             ) from None
     made[0].load_state_dict(tensors, assign=True)
     return made[0]

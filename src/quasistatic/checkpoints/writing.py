@@ -15,7 +15,7 @@ from ..diffusion import Diffusion
 from ..heads import Clipped
 from ..heads.estimates import EstimateHead
 from ..kernels import GaussianKernel
-from ..spaces import Dequantized, Quantized
+from ..spaces import Dequantized, Latent, Quantized
 from .folders import CONFIG, INDEX, SCHEDULER, WEIGHTS
 from .schedulers import HEADS, config_of_training
 from .unet_mapping import as_diffusers_unet
@@ -65,6 +65,11 @@ def to_diffusers(model: Diffusion, folder: str | Path) -> Path:
             f"diffusers' pipelines of images have Gaussian noise, got {type(model.kernel).__name__}"
         )
     space = model.space
+    if isinstance(space, Latent):
+        raise ValueError(
+            "to_diffusers writes models of pixels, and this one is of the latents of an "
+            "autoencoder: share it by save_pretrained or push_to_hub"
+        )
     # Cells of either spread round to the same bytes in diffusers.
     if not (
         isinstance(space, Quantized | Dequantized)

@@ -30,7 +30,8 @@ class Convert:
     code when it is read, and is refused with the way to convert it."""
 
     source: Path = option(
-        "A folder that diffusers saved, of a UNet2DModel and a scheduler.",
+        "A folder that diffusers saved, of a UNet2DModel or a DiTTransformer2DModel, a scheduler "
+        "and perhaps an autoencoder.",
         "required",
         "FOLDER",
         positional=True,
@@ -43,20 +44,48 @@ class Convert:
         "those of the network's configuration",
         "INT [INT]",
     )
+    decoder_data: Path | None = option(
+        "Images, as a .npy file: the scale of the autoencoder's decoder is measured on them, so "
+        "that images have a density. For a model of latents.",
+        "none; the run then only samples",
+        "FILE",
+    )
+    decoder_scale: float | None = option(
+        "That scale itself, in units in which images reach from -1 to 1.",
+        "none",
+        "FLOAT",
+        within=shared.POSITIVE,
+    )
+    encoder_scale: float | None = option(
+        "The standard deviation of latents about the output of a VQModel's encoder.",
+        "none",
+        "FLOAT",
+        within=shared.POSITIVE,
+    )
     json: bool = shared.json()
 
 
 def convert(words: Sequence[str]) -> None:
     """Converts a model that diffusers saved to a run folder."""
     asked = parse(Convert, "convert", words)
-    from ..checkpoints import from_diffusers
+    from ..checkpoints import from_diffusers, measure_decoder
+    from ..opened.arrays_io import load_array
     from ..reporting.answer import Answer
     from ..reporting.console import Display
 
+    if asked.decoder_data is not None and asked.decoder_scale is not None:
+        raise ValueError("give --decoder-data or --decoder-scale: both set the same scale")
     out = asked.out or Path("runs") / asked.source.resolve().name
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds a model already: give another folder by --out")
-    model = from_diffusers(asked.source, size=asked.size)
+    model = from_diffusers(
+        asked.source,
+        size=asked.size,
+        decoder_scale=asked.decoder_scale,
+        encoder_scale=asked.encoder_scale,
+    )
+    if asked.decoder_data is not None:
+        model = measure_decoder(model, load_array(asked.decoder_data))
     model.save(out)
     facts = {"run": str(out), "model": model.describe()}
     Display(asked.json).show(Answer(facts, [f"wrote {out}:", repr(model)]))

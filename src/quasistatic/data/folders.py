@@ -1,6 +1,6 @@
 """A user's own folder of images as one array."""
 
-__all__ = ["holed_folder", "image_files", "image_folder", "read_image"]
+__all__ = ["holed_folder", "image_files", "image_folder", "is_image_file", "read_image"]
 
 import io
 from collections.abc import Sequence
@@ -78,13 +78,21 @@ def image_folder(
     return images
 
 
+def is_image_file(path: str | Path) -> bool:
+    """Whether a path is a file of one image, by its suffix."""
+    return Path(path).is_file() and Path(path).suffix.lower() in SUFFIXES
+
+
 def image_files(path: str | Path) -> list[Path]:
-    """The images of a folder by their suffix, in the order of their names.
+    """The images of a folder by their suffix, in the order of their names; or the one image of a
+    file.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no image in it.
     """
     folder = Path(path)
+    if is_image_file(folder):
+        return [folder]
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     # Hidden files are no pictures: macOS leaves ._0.png beside 0.png on other systems' disks.

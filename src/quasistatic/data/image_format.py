@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folders import holed_folder, image_files
+from .folders import holed_folder, image_files, is_image_file
 from .numpy_files import read_numpy
 from .pictures import Images, channels_first, read_images, write_images
 
@@ -36,10 +36,10 @@ class ImageFormat:
         return "RGB" if len(self.shape) == 3 else "L"
 
     def read(self, path: str | Path, exact: bool = False) -> Images:
-        """The images of a folder or of a .npy file.
+        """The images of a folder, of one image file or of a .npy file.
 
         Args:
-            path: a folder of image files, or an array file.
+            path: a folder of image files, one of them, or an array file.
             exact: whether files must have the right size and mode already, so that nothing is lost.
 
         Raises:
@@ -47,7 +47,7 @@ class ImageFormat:
             ValueError: if the images do not have the model's shape: what they have.
         """
         path = Path(path)
-        if path.is_dir():
+        if path.is_dir() or is_image_file(path):
             bits = self.pillow_mode == "1"
             size, mode = (None, None) if exact else (self.size, "1" if bits else self.mode)
             images = read_images(path, size, mode)
@@ -76,7 +76,7 @@ class ImageFormat:
         """
         path = Path(path)
         names: tuple[str, ...] = ()
-        if path.is_dir():
+        if path.is_dir() or is_image_file(path):
             x, holes = holed_folder(path, self.pillow_mode)
             names = tuple(file.name for file in image_files(path))
         else:

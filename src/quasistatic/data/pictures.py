@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from .._utils import files
-from .folders import image_files, image_folder
+from .folders import image_files, image_folder, is_image_file
 from .numpy_files import read_numpy
 
 AT_ONCE = 1024
@@ -97,7 +97,7 @@ def read_images(
         ValueError: if a file is damaged, sizes or modes are mixed, or an array holds no images.
     """
     path = Path(path)
-    if path.is_dir() or not path.suffix:
+    if path.is_dir() or not path.suffix or is_image_file(path):
         return _folder(path, size, mode)
     if size is not None or mode is not None:
         raise ValueError(

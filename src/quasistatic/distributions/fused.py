@@ -131,46 +131,58 @@ def mixture_moments(
 
 @triton.jit
 def _table_kernel(
-    values, logits, slope, precision, pivot, log_Z, moments,
-    L: tl.constexpr, L_PADDED: tl.constexpr,
+    values, logits, slope, precision, pivot, log_Z, moments, count,
+    L: tl.constexpr, L_PADDED: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """One scalar: L logits in registers."""
-    row = tl.program_id(0).to(tl.int64)
+    """Some scalars: their logits as a tile (ROWS, L) of registers."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     level = tl.arange(0, L_PADDED)
-    real = level < L
-    d = tl.load(values + level, mask=real, other=0.0) - tl.load(pivot + row)
+    held, real = row < count, (level < L)[None, :]
+    value = tl.load(values + level, mask=level < L, other=0.0)
+    d = value[None, :] - tl.load(pivot + row, mask=held, other=0.0)[:, None]
     d = tl.where(real, d, 0.0)
-    tilt = (tl.load(slope + row) - 0.5 * tl.load(precision + row) * d) * d
-    log_joint = tl.load(logits + row * L + level, mask=real, other=float("-inf")) + tilt
-    largest = tl.max(log_joint, 0)
-    weight = tl.exp(log_joint - largest)
-    whole = tl.sum(weight, 0)
-    tl.store(log_Z + row, tl.log(whole) + largest)
-    shift, _, second, third, fourth = _moments(weight / whole, d, 0)
-    tl.store(moments + row * 4, shift)
-    tl.store(moments + row * 4 + 1, second)
-    tl.store(moments + row * 4 + 2, third)
-    tl.store(moments + row * 4 + 3, fourth)
+    linear = tl.load(slope + row, mask=held, other=0.0)[:, None]
+    tilt = (linear - 0.5 * tl.load(precision + row, mask=held, other=0.0)[:, None] * d) * d
+    place = (row * L)[:, None] + level[None, :]
+    logit = tl.load(logits + place, mask=held[:, None] & real, other=0.0)
+    log_joint = tl.where(real, logit + tilt, float("-inf"))
+    largest = tl.max(log_joint, 1)
+    weight = tl.exp(log_joint - largest[:, None])
+    whole = tl.sum(weight, 1)
+    tl.store(log_Z + row, tl.log(whole) + largest, mask=held)
+    probs = weight / whole[:, None]
+    shift = tl.sum(probs * d, 1)
+    centred = d - shift[:, None]
+    square = probs * centred * centred
+    tl.store(moments + row * 4, shift, mask=held)
+    tl.store(moments + row * 4 + 1, tl.sum(square, 1), mask=held)
+    tl.store(moments + row * 4 + 2, tl.sum(square * centred, 1), mask=held)
+    tl.store(moments + row * 4 + 3, tl.sum(square * centred * centred, 1), mask=held)
 
 
 @triton.jit
 def _table_gradient_kernel(
-    values, logits, slope, precision, pivot, log_Z, moments, upstream, by_logits,
-    L: tl.constexpr, L_PADDED: tl.constexpr,
+    values, logits, slope, precision, pivot, log_Z, moments, upstream, by_logits, count,
+    L: tl.constexpr, L_PADDED: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """One scalar: the gradient for its L logits."""
-    row = tl.program_id(0).to(tl.int64)
+    """Some scalars: the gradients for their logits."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     level = tl.arange(0, L_PADDED)
-    real = level < L
-    d = tl.load(values + level, mask=real, other=0.0) - tl.load(pivot + row)
-    tilt = (tl.load(slope + row) - 0.5 * tl.load(precision + row) * d) * d
-    log_joint = tl.load(logits + row * L + level, mask=real, other=float("-inf")) + tilt
-    probs = tl.exp(log_joint - tl.load(log_Z + row))
-    centred = d - tl.load(moments + row * 4)
-    whole, first = tl.load(upstream + row * 3), tl.load(upstream + row * 3 + 1)
-    second, variance = tl.load(upstream + row * 3 + 2), tl.load(moments + row * 4 + 1)
+    held = row < count
+    place, real = (row * L)[:, None] + level[None, :], held[:, None] & (level < L)[None, :]
+    value = tl.load(values + level, mask=level < L, other=0.0)
+    d = value[None, :] - tl.load(pivot + row, mask=held, other=0.0)[:, None]
+    linear = tl.load(slope + row, mask=held, other=0.0)[:, None]
+    tilt = (linear - 0.5 * tl.load(precision + row, mask=held, other=0.0)[:, None] * d) * d
+    log_joint = tl.load(logits + place, mask=real, other=float("-inf")) + tilt
+    probs = tl.exp(log_joint - tl.load(log_Z + row, mask=held, other=0.0)[:, None])
+    centred = d - tl.load(moments + row * 4, mask=held, other=0.0)[:, None]
+    variance = tl.load(moments + row * 4 + 1, mask=held, other=0.0)[:, None]
+    whole = tl.load(upstream + row * 3, mask=held, other=0.0)[:, None]
+    first = tl.load(upstream + row * 3 + 1, mask=held, other=0.0)[:, None]
+    second = tl.load(upstream + row * 3 + 2, mask=held, other=0.0)[:, None]
     pull = (second * centred + first) * centred + whole - second * variance
-    tl.store(by_logits + row * L + level, probs * pull, mask=real)
+    tl.store(by_logits + place, probs * pull, mask=real)
 
 
 def table_moments(
@@ -180,9 +192,11 @@ def table_moments(
     log_Z, moments = logits.new_empty(len(logits)), logits.new_empty(len(logits), 4)
     inputs = (values, logits, slope, precision, pivot)
     if len(logits):
-        _table_kernel[(len(logits),)](
-            *(each.contiguous() for each in inputs), log_Z, moments, **_sizes(L=len(values))
-        )
+        rows = _rows(len(values))
+        _table_kernel[(triton.cdiv(len(logits), rows),)](
+            *(each.contiguous() for each in inputs), log_Z, moments, len(logits),
+            **_sizes(L=len(values)), ROWS=rows,
+        )  # fmt: skip
     return log_Z, moments
 
 
@@ -200,10 +214,17 @@ def table_gradient(
     by_logits = torch.empty_like(logits, memory_format=torch.contiguous_format)
     inputs = (values, logits, slope, precision, pivot, log_Z, moments, upstream)
     if len(logits):
-        _table_gradient_kernel[(len(logits),)](
-            *(each.contiguous() for each in inputs), by_logits, **_sizes(L=len(values))
-        )
+        rows = _rows(len(values))
+        _table_gradient_kernel[(triton.cdiv(len(logits), rows),)](
+            *(each.contiguous() for each in inputs), by_logits, len(logits),
+            **_sizes(L=len(values)), ROWS=rows,
+        )  # fmt: skip
     return by_logits
+
+
+def _rows(levels: int) -> int:
+    """Scalars that a program processes together: enough to keep all threads of a warp busy."""
+    return int(max(1, 32 * PER_THREAD // triton.next_power_of_2(levels)))
 
 
 def _sizes(**sizes: int) -> dict[str, Any]:

@@ -7,8 +7,10 @@ __all__ = [
     "MLP",
     "RBF",
     "ClosedFormDenoiser",
+    "DiffusersAutoencoder",
     "DiffusersDiT",
     "DiffusersUNet",
+    "DiffusersVQ",
     "FlowMapNetwork",
     "Multiscale",
     "NoiseScaled",
@@ -21,6 +23,7 @@ __all__ = [
 
 from .autoencoder import Autoencoder
 from .closed_form import ClosedFormDenoiser, ResidualDenoiser
+from .diffusers_autoencoder import DiffusersAutoencoder, DiffusersVQ
 from .diffusers_dit import DiffusersDiT
 from .diffusers_unet import DiffusersUNet
 from .dit import DiT

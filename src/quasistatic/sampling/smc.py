@@ -82,6 +82,12 @@ class SMC(PosteriorMethod):
         if not 0 <= self.pull < math.inf:
             raise ValueError(f"pull must be 0 or more, got {self.pull}")
 
+    def sets(self, draws: int) -> int:
+        """How many independent sets of particles so many draws of an example take."""
+        if self.repeats is not None:
+            return self.repeats
+        return max(REPEATS, math.ceil(2 * draws / self.particles))
+
     def __call__(
         self,
         model: Model,
@@ -92,9 +98,7 @@ class SMC(PosteriorMethod):
         rng: Rng,
         together: int,
     ) -> Drawn:
-        source, repeats = as_generator(rng), self.repeats
-        if repeats is None:
-            repeats = max(REPEATS, math.ceil(2 * draws / self.particles))
+        source, repeats = as_generator(rng), self.sets(draws)
         found = replace(self, repeats=repeats).run(model, factor, examples, times, source, together)
         chosen = found.choose(draws, source)
         return Drawn(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._utils.constants import constant
 from .._utils.randomness import normal, uniform
 from .._utils.validation import instance_of
 from ..distributions import Family, FiniteSupport, Gaussian, LogisticMixture, Support, total
@@ -31,7 +32,10 @@ class Latent(OnContinuum):
 
     Args:
         autoencoder: an :class:`.Autoencoder`, or a module with the same `shape`, `latent_shape`,
-            `encode` and `decode`. Its weights are saved with the model.
+            `encode` and `decode`. Its weights are saved with the model. A `decode` that returns
+            None for the scale makes raw data without noise, which have no density: `sample` serves
+            such a model, and `score` refuses. An `encode` that returns None for the deviation is
+            refused likewise where raw data are encoded.
         raw: the space of the raw data, `Quantized`, `Binary` or `Continuous`. The decoder is then
             a discretised logistic for each level (SKCK17 Eq. 2) or bit, or a normal distribution
             for each real number. None for whole numbers from 0 to 255.
@@ -127,23 +131,43 @@ class Latent(OnContinuum):
         return Encoded(found.x_0.to(x_0), found.terms)
 
     def encoder(self, raw: Tensor) -> Gaussian:
-        """q(z | raw) for checked raw data (B, *shape), with a gradient in the weights."""
+        """q(z | raw) for checked raw data (B, *shape), with a gradient in the weights.
+
+        Raises:
+            ValueError: if the encoder states no standard deviation.
+        """
         x = self.raw.encode(raw.to(self._like))
         mean, deviation = self.autoencoder.encode(x)
+        if deviation is None:
+            raise ValueError(
+                f"the encoder of {type(self.autoencoder).__name__} returns one point and no "
+                "distribution of latents, so that the bound of log p(raw) is infinitely low: give "
+                "a standard deviation about that point, as from_diffusers(folder, "
+                "encoder_scale=0.1, decoder_scale=0.05)"
+            )
         return Gaussian(mean, deviation**2)
 
     def decoder(self, x_0: Tensor) -> Family:
-        """p(raw | z) for latents (B, *state), a law of the x_0 of the space `raw`, (B, *shape)."""
-        location, log_scale = self.autoencoder.decode(x_0.to(self._like))
+        """p(raw | z) for latents (B, *state), a law of the x_0 of the space `raw`, (B, *shape).
+
+        Raises:
+            ValueError: if the decoder states no scale.
+        """
+        location, log_scale = self._stated(x_0)
+        return self.law(location, log_scale)
+
+    def law(self, location: Tensor, log_scale: Tensor) -> Family:
+        """The law of the x_0 of the space `raw` with a location and the logarithm of a scale, each
+        of shape (B, *shape)."""
         if self.raw.levels is None:
             return Gaussian(location, (2 * log_scale).exp())
         one = torch.zeros_like(location)[..., None]
-        levels = self.raw.levels.to(location)
+        levels = constant(tuple(self.raw.levels.tolist()), location)
         return LogisticMixture(one, location[..., None], log_scale[..., None], levels)
 
     def normal_decoder(self, x_0: Tensor) -> Gaussian:
         """A normal law with about the moments of :meth:`decoder`, in closed form."""
-        location, log_scale = self.autoencoder.decode(x_0.to(self._like))
+        location, log_scale = self._stated(x_0)
         width = 1.0 if self.raw.levels is None else math.pi / 3**0.5
         return Gaussian(location, (2 * log_scale).exp() * width**2)
 
@@ -172,9 +196,25 @@ class Latent(OnContinuum):
         standard = Gaussian(torch.zeros_like(q.loc), torch.ones_like(q.loc))
         return -total(self.log_decoder(p, raw)), total(q.kl(standard))
 
+    def _stated(self, x_0: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder states, with a scale."""
+        location, log_scale = self.autoencoder.decode(x_0.to(self._like))
+        if log_scale is None:
+            raise ValueError(
+                f"the decoder of {type(self.autoencoder).__name__} returns an image and no "
+                "distribution, so that raw data have no density under this model, which can only "
+                "sample: measure the scale of its errors by measure_decoder(model, images), or "
+                "give it, as from_diffusers(folder, decoder_scale=0.05); at the command line: "
+                "quasistatic convert FOLDER -o RUN --decoder-data images.npy"
+            )
+        return location, log_scale
+
     @torch.no_grad()
     def draw_raw(self, x_0: Tensor, rng: torch.Generator | None = None) -> Tensor:
         location, log_scale = self.autoencoder.decode(x_0.to(self._like))
+        if log_scale is None:  # without noise
+            made: Tensor = self.raw.decode(location)
+            return made.to(x_0.dtype)
         if self.raw.levels is None:
             noise = normal(location.shape, rng, location)
         else:  # the cell of a draw of a logistic

@@ -66,9 +66,9 @@ class _Autocast(nn.Module):
         super().__init__()
         self.network, self.dtype = network, dtype
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, *code: Tensor) -> Tensor:
         with torch.autocast(x.device.type, self.dtype):
-            output: Tensor = self.network(x, time)
+            output: Tensor = self.network(x, time, *code)
         return output.to(x.dtype)
 
 
