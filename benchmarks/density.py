@@ -211,7 +211,7 @@ def spline(task: Task) -> tuple[Density, str]:
 
 
 def ours(task: Task) -> tuple[Density, str]:
-    """Without atoms: a probability of repeated values does not compare with the peers' densities."""
+    """Without atoms: probabilities of repeated values do not compare with densities."""
     numeric = dict.fromkeys(map(str, range(task.both.shape[1])), "numeric")
     density = qs.DiffusionDensity(types=numeric).fit(task.both)
     space, summary = type(density.model_.space).__name__, density.summary_

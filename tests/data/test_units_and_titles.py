@@ -13,6 +13,7 @@ from quasistatic.data.table_files import (
     sources,
     write_table,
 )
+from quasistatic.opened.total_row import total_row
 
 ROWS = 40
 
@@ -195,3 +196,83 @@ def test_pieces_are_the_file_whatever_its_blocks(rows, tmp_path, monkeypatch):
         pieces = list(open_table(tmp_path / name).pieces(rows))
         assert [len(piece) for piece in pieces[:-1]] == [rows] * (len(pieces) - 1)
         assert pl.concat(pieces).equals(made)
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (["5.5%" if k % 2 else f"0.{k + 10}" for k in range(ROWS)], 'row 2 "5.5%"'),
+        ([f"{'$' if k % 2 else '€'}{k}.50" for k in range(ROWS)], "cells are no numbers"),
+        ([f"{k}.5" if k % 9 else f"{k}.5%" for k in range(ROWS)], 'row 1 "0.5%"'),
+    ],
+)
+def test_numbers_with_different_signs_are_not_mixed(cells, says, tmp_path):
+    text = "id;x\n" + "".join(f"{k + 0.5};{cell}\n" for k, cell in enumerate(cells))
+    with pytest.raises(ValueError, match=says):
+        opened(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("cells", "part"),
+    [
+        (["yes", "no", "1", "0"] * 10, "several spellings of yes and no"),
+        (["True", "FALSE", "true", "false"] * 10, "several spellings of yes and no"),
+        (
+            [
+                f"2024-01-{k % 28 + 1:02}" if k % 4 else f"{k % 28 + 1:02}.01.2024"
+                for k in range(40)
+            ],
+            "several notations",
+        ),
+        (
+            [f"<0.{k + 1}" if k % 3 == 0 else f"{k}.5" for k in range(40)],
+            "26 of 40 cells are numbers",
+        ),
+    ],
+)
+def test_what_is_read_as_names_although_it_is_nearly_something_else_is_said(cells, part, tmp_path):
+    file = opened(tmp_path, "id;x\n" + "".join(f"{k + 0.5};{c}\n" for k, c in enumerate(cells)))
+    assert rows_of(file)["x"].to_list() == cells
+    assert any(part in note for note in file.remarks)
+
+
+def test_a_minus_after_the_number_is_one(tmp_path):
+    text = "id;x\n" + "".join(f"x{k};{k}.5-\n" for k in range(ROWS))
+    assert rows_of(opened(tmp_path, text))["x"].to_list() == [-k - 0.5 for k in range(ROWS)]
+
+
+def test_days_in_eight_digits_are_days(tmp_path):
+    text = "id,day\n" + "".join(f"{k}.5,202401{k % 28 + 1:02}\n" for k in range(ROWS))
+    file = opened(tmp_path, text)
+    frame = rows_of(file)
+    assert frame["day"][3].isoformat() == "2024-01-04"
+    write_table(tmp_path / "again.csv", [frame], file.style)
+    assert (tmp_path / "again.csv").read_text() == text
+    assert rows_of(opened(tmp_path, text, types={"day": pl.Float64()}))["day"][3] == 20240104
+
+
+def test_single_quotes_enclose_cells_where_they_do(tmp_path):
+    text = "a,b\n" + "".join(f"'x, {k}',{k}.5\n" for k in range(ROWS))
+    assert rows_of(opened(tmp_path, text)).row(3) == ("x, 3", 3.5)
+    own = "a,b\n" + "".join(f"it's {k},{k}.5\n" for k in range(ROWS))
+    assert rows_of(opened(tmp_path, own)).row(3) == ("it's 3", 3.5)
+
+
+def test_names_that_recur_several_times_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"3 columns of one name, 'a'[\s\S]*2 columns of one name"):
+        opened(tmp_path, "a,b,a,b,a\n" + "1,2,3,4,5\n" * 9)
+
+
+def test_a_second_row_of_names_is_named(tmp_path):
+    text = "size,weight\ncm,kg\n" + "".join(f"{k}.5,{k}\n" for k in range(ROWS))
+    with pytest.raises(ValueError, match="row 1 seems to be a second row of names or units"):
+        opened(tmp_path, text)
+
+
+def test_a_row_of_totals_is_found():
+    frame = pl.DataFrame({"n": [*"abcdef", "Total"], "x": [1, 2, 3, 4, 5, 6, 21]})
+    assert total_row(frame) == ["x"]
+    assert total_row(frame[:-1]) is None
+    assert total_row(frame.with_columns(n=pl.lit("a"))) is None  # one sum may be chance
+    both = frame.with_columns(n=pl.lit("a"), y=pl.Series([0.5, 1.5, 0, 0, 0, 0, 2.0]))
+    assert total_row(both) == ["x", "y"]

@@ -147,6 +147,13 @@ class Completing(Chain):
                 f"the mask must have the shape of x, {tuple(array.shape)}, got "
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
+        other = (hidden != 0) & (hidden != 1)
+        if other.any():
+            place = tuple(int(k) for k in other.nonzero()[0])
+            raise ValueError(
+                f"the mask holds {hidden[place].item():g} at {place}, and it is True (or 1) where "
+                "a value is missing, and False (or 0) where it is known"
+            )
         hidden = hidden.bool().cpu()
         if isinstance(x, np.ma.MaskedArray):
             hidden = hidden | torch.from_numpy(np.ma.getmaskarray(x))

@@ -134,6 +134,8 @@ class Score:
             of the estimate. NaN for one example.
         """
         values = self.nats if values is None else values
+        if len(values) < 2:
+            return math.nan
         return float(values.double().std() / len(values) ** 0.5)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:

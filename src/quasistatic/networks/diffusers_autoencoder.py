@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._utils.constants import constant
+from .._utils.printing import ShortRepr
 from .._utils.validation import number_within, whole_number, whole_numbers
 from .diffusers_blocks import ACTIVATIONS, Blocks, Level, Middle, NormActivation, Sampler
 from .image_layout import Grid
@@ -90,7 +91,7 @@ class _Decoder(nn.Module):
         return found
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Coder(nn.Module, abc.ABC):
     """What both autoencoders share. The arguments are those of :class:`DiffusersAutoencoder`."""
 
@@ -106,6 +107,9 @@ class _Coder(nn.Module, abc.ABC):
     scaling: float = 0.18215
     shift: float = 0.0
     decoder_scale: Any = None
+
+    def __repr__(self) -> str:
+        return ShortRepr.__repr__(self)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -207,7 +211,7 @@ class _Coder(nn.Module, abc.ABC):
         return location, scale.log().expand_as(location)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DiffusersAutoencoder(_Coder):
     """`AutoencoderKL` of the diffusers library: the same function, and the same names of its
     weights. :func:`quasistatic.from_diffusers` builds it and loads the weights; for a new model
@@ -278,7 +282,7 @@ class DiffusersAutoencoder(_Coder):
         return self._decoded(latents)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DiffusersVQ(_Coder):
     """`VQModel` of the diffusers library: the same function, and the same names of its weights.
     :func:`quasistatic.from_diffusers` builds it and loads the weights.

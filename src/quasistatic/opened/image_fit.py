@@ -185,8 +185,8 @@ def _two_stages(
     if coder is None:
         first = replace(experiment, model=stage.model, objective=stage.objective, first=None)
         coder = replace(recipe.coder, batch=batch, seed=recipe.fit.seed)
-        coder = settings_for(coder, half, steps, first, device, display)
-        coder = replace(coder, evaluations=1, patience=0)
+        coder = settings_for(coder, half, steps, first, device, display, 1)
+        coder = replace(coder, patience=0)
     if how is not None:
         return replace(recipe, coder=coder), how
     made, law = stage.second(copy.deepcopy(stage.model))

@@ -246,19 +246,24 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             facts[name] = [None if v != v else v for v in value.tolist()]
         return Answer(facts, [line], values)
 
-    def report(self, *, evaluations: int = 100, out: Path | None = None, rng: Rng = 0) -> Answer:
+    def report(
+        self, *, evaluations: int | None = None, out: Path | None = None, rng: Rng = 0
+    ) -> Answer:
         """Writes a page about the run: its score beside baselines, figures, training curves.
 
         Args:
-            evaluations: network evaluations for each test row.
+            evaluations: network evaluations for each test row; by default 100, and 25 for a user's
+                own images and signals.
             out: where to write; by default `report.html` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         made = self.sections(evaluations=evaluations, rng=rng)
         return self.page(out, made, [self.folder.name])
 
-    def sections(self, *, evaluations: int = 100, rng: Rng = 0) -> list[Section]:
+    def sections(self, *, evaluations: int | None = None, rng: Rng = 0) -> list[Section]:
         generator = self._generator(rng)
+        if evaluations is None:
+            evaluations = 100 if self.run.recipe is None else self.run.recipe.evaluations
         with self.run.threads():
             score = self.model.score(self.run.experiment.data.test, evaluations, rng=generator)
             return sections(self.run, assess(self.run, score), generator)

@@ -26,6 +26,13 @@ BATCH, VALIDATIONS = 32, 10
 LOOKS = 512
 """The total number of network evaluations of each scoring of the validation examples."""
 
+OF_EVALUATION = 1 / 3
+"""The cost of a validation evaluation, in units of a training evaluation."""
+
+OF_TIME = 0.25
+"""The share of the time that these scorings may take; where they would take more, there are fewer
+of them, and then fewer evaluations in each."""
+
 
 def against_law(
     model: Diffusion,
@@ -65,13 +72,20 @@ def settings_for(
     experiment: Experiment,
     device: str,
     display: Display,
+    looks: int | None = None,
 ) -> Fit:
-    """The settings for a number of steps, or for as many steps as fit into the minutes."""
-    valid = len(experiment.data.valid)
-    looks = min(64, max(2, -(-LOOKS // valid)))
+    """The settings for a number of steps, or for as many steps as fit into the minutes; with so
+    many evaluations of each validation example, if `looks` says how many."""
+    valid, times = len(experiment.data.valid), VALIDATIONS
+    if looks is None:
+        looks = min(64, max(2, -(-LOOKS // valid)))
     if steps is None or minutes is not None:
         minutes = minutes or MINUTES
-        steps = min(_steps_in(minutes, how, experiment, device, looks * valid), steps or 10**9)
+        batch = min(how.batch, len(experiment.data.train))
+        examples = _examples_in(minutes, how, experiment, device)
+        times, looks = _affordable(examples, valid, looks)
+        left = examples - times * looks * valid * OF_EVALUATION
+        steps = min(max(1, int(left / batch)), steps or 10**9)
         display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
         if steps < 100:
             display.say("these are very few steps: give more --minutes, or a smaller --size")
@@ -80,16 +94,24 @@ def settings_for(
         steps=steps,
         warmup=min(100, steps // 10),
         ema=max(0.0, 1 - 10 / steps),  # the running mean covers about the last tenth
-        validations=min(VALIDATIONS, steps),
+        validations=min(times, steps),
         # A model that starts at a law is good at once, and better again when the rate has fallen.
         patience=3 if experiment.law is None else VALIDATIONS // 2,
         evaluations=looks,
     )
 
 
-def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, looks: int) -> int:
-    """The number of steps that fit into some minutes, from the speed of a few steps of a copy of
-    the model. One validation evaluation costs about a third of a training evaluation."""
+def _affordable(examples: float, valid: int, looks: int) -> tuple[int, int]:
+    """How often the validation examples are scored, and by how many evaluations each, where so many
+    examples could be trained on in the whole time."""
+    most = OF_TIME * examples / (OF_EVALUATION * valid)  # evaluations of each in the whole run
+    times = min(VALIDATIONS, max(1, int(most / looks)))
+    return times, min(looks, max(1, int(most / times)))
+
+
+def _examples_in(minutes: float, how: Fit, experiment: Experiment, device: str) -> float:
+    """The number of examples that can be trained on in some minutes, from the speed of a few steps
+    of a copy of the model."""
     probe = replace(how, steps=6, validations=0)
     run = fit(
         copy.deepcopy(experiment.model),
@@ -99,6 +121,5 @@ def _steps_in(minutes: float, how: Fit, experiment: Experiment, device: str, loo
         device=device,
         progress=False,
     )
-    seconds = 1 / run.speed["examples_per_second"]
-    batch = min(how.batch, len(experiment.data.train))
-    return max(1, int((60 * minutes / seconds - VALIDATIONS * looks / 3) / batch))
+    speed: float = run.speed["examples_per_second"]
+    return 60 * minutes * speed

@@ -27,6 +27,7 @@ from ..spaces.roles import Roles
 from .column_survey import HEADER, survey_columns
 from .fitted_table import TablePlan
 from .model import seed_of
+from .total_row import total_row
 
 
 def fit_table(
@@ -142,6 +143,12 @@ def _surveyed(
     problems = [each for each in file.problems if not _is_left_out(each, roles)]
     used = file.chosen(len(frame), seed)  # the rows of the frame are these rows of the file
     problems += [str(in_file(each, lambda k: int(used[k]) + 1)) for each in wrong]
+    sums = total_row(frame) if len(frame) == file.rows and file.cells else None
+    if sums:
+        problems.append(
+            f"row {file.rows:,}, the last, holds the sums of the rows above "
+            f"({', '.join(sums[:4])}): leave it out (fit --skip-end 1)"
+        )
     columns = survey_columns(frame, described, roles, file.cells)
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
     shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
@@ -156,9 +163,11 @@ def _parted(types: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Notatio
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
-    """Columns that the user declares categorical. They are read as text, even if they look like
-    numbers."""
-    return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
+    """The types in which the cells of declared columns are read: classes as text, even if they look
+    like numbers, and numbers as numbers, even if they look like days."""
+    numbers = dict.fromkeys(("numeric", "integer", "standardized", "quantiles"), pl.Float64())
+    kinds = {"categorical": pl.String(), **numbers}
+    return {name: kinds[kind] for name, kind in types.items() if kind in kinds}
 
 
 def _known_columns(types: Mapping[str, str], names: Sequence[str]) -> None:

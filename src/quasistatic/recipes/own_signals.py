@@ -56,6 +56,10 @@ class OwnSignals(Recipe):
     def reaches(self) -> str:
         return "a higher likelihood than independent normal samples"
 
+    @property
+    def evaluations(self) -> int:
+        return 25
+
     def read(self) -> np.ndarray:
         """Reads the signals, float32 (N, L).
 
@@ -150,7 +154,7 @@ def _baselines(data: Split[Some]) -> dict[str, np.ndarray]:
 _PICTURES = (
     (
         "Signals that were held back, and signals drawn from the model",
-        lambda m, x, rng: figures.signal_draws(m.sample(6, times=100, rng=rng), x[:6]),
+        lambda m, x, rng: figures.signal_draws(m.sample(6, times=50, rng=rng), x[:6]),
     ),
     (
         "The second half of held-back signals, completed from the first half",
@@ -158,6 +162,6 @@ _PICTURES = (
     ),
     (
         "Bits of the bound by time step",
-        lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=min(64, len(x))),
+        lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=32, points=50),
     ),
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._utils.validation import unmasked
 from . import clock
+from .category_values import declared_objects
 
 DECLARED = "Categorical:"
 """What the type of a column starts with if it lists the classes, as JSON."""
@@ -160,6 +161,9 @@ def _of_frame(series: Any) -> Series:
     if kind.is_temporal():
         return _of_times(series)
     if isinstance(kind, nw.Enum | nw.Categorical):
+        found = declared_objects(series)
+        if found is not None:
+            return Series(series.name, DECLARED + json.dumps(found[0]), names=found[1])
         return _of_objects(series.name, _declared(series), series.to_list())
     return _of_objects(series.name, _type_name(series), series.to_list())
 

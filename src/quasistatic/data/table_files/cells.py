@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from .notation import Amount, Moment, Notation
+from .notation import MONEY, Amount, Moment, Notation
 from .number_forms import COMMA, GROUPED, PLAIN
 
 
@@ -70,10 +70,17 @@ class Column:
     def fits(self, known: pl.Expr) -> pl.Expr:
         """Which trimmed cells are values of the column's type."""
         if self.type == "number":
-            bare = self.notation.bare(known) if isinstance(self.notation, Amount) else known
-            if self.is_comma:
-                return bare.str.contains(COMMA)
-            return bare.str.contains(PLAIN) | bare.str.contains(GROUPED)
+            amount = self.notation if isinstance(self.notation, Amount) else Amount()
+            bare = amount.bare(known)
+            right = bare.str.contains(COMMA)
+            if not self.is_comma:
+                right = bare.str.contains(PLAIN) | bare.str.contains(GROUPED)
+            # 5 % is not 5, and $5 is not €5; a number without a currency has that of the column.
+            same = bare.str.contains("%", literal=True) == (amount.sign == "%")
+            if amount.sign:
+                other = MONEY.replace(amount.sign, "")
+                same &= ~bare.str.contains(other)
+            return right & same
         if self.type == "bit":
             return known.is_in(["true", "false"])
         if self.notation is not None:

@@ -56,6 +56,7 @@ class Dialect:
         skip: how many lines at the start hold no rows.
         gaps: whether spaces stand between separators and quotes.
         escapes: whether a backslash stands before a quote within quotes.
+        quote: what encloses cells.
     """
 
     separator: str = ","
@@ -65,6 +66,7 @@ class Dialect:
     skip: int = 0
     gaps: bool = False
     escapes: bool = False
+    quote: str = '"'
 
     def __str__(self) -> str:
         found = f"columns are separated by {NAMES[self.separator]}"
@@ -78,7 +80,7 @@ class Dialect:
     def is_plain(self) -> bool:
         """Whether polars reads such a file as it is."""
         utf_8 = self.encoding in ("utf-8", "utf-8-sig")
-        odd = self.returns or self.gaps or self.escapes
+        odd = self.returns or self.gaps or self.escapes or self.quote != '"'
         return self.separator != SPACES and utf_8 and not odd
 
     @property
@@ -125,7 +127,8 @@ class Dialect:
         rows = [line for line in lines[first:] if line.strip() and not _starts(line, comment)]
         returns = "\r" in text and "\n" not in text
         gaps, escapes = _quoting(rows, found)
-        return cls(found, comment, chosen, returns, first, gaps, escapes)
+        quote = "'" if _are_single(rows, found) else '"'
+        return cls(found, comment, chosen, returns, first, gaps, escapes, quote)
 
     def rows(self, lines: Sequence[str] | Iterator[str]) -> Iterator[list[str]]:
         """The rows of cells of some lines, comments and all."""
@@ -133,6 +136,7 @@ class Dialect:
             return csv.reader(
                 lines,
                 delimiter=self.separator,
+                quotechar=self.quote,
                 skipinitialspace=self.gaps,
                 doublequote=not self.escapes,
                 escapechar="\\" if self.escapes else None,
@@ -154,17 +158,28 @@ def _quoting(lines: Sequence[str], separator: str) -> tuple[bool, bool]:
 def _are_escaped(lines: Sequence[str], separator: str) -> bool:
     """Whether lines are rows of one width if a backslash stands before a quote within quotes, and
     no row takes more lines than it does otherwise."""
-    plain = _widths(lines, separator, True)
-    escaped = _widths(lines, separator, False)
+    plain, escaped = _widths(lines, separator), _widths(lines, separator, False)
     same = len(escaped) == len(plain)
     return len(set(escaped)) == 1 and (same or len(set(plain)) > 1)
 
 
-def _widths(lines: Sequence[str], separator: str, doubled: bool) -> list[int]:
+def _are_single(lines: Sequence[str], separator: str) -> bool:
+    """Whether single quotes enclose cells with separators: with them all rows have one width."""
+    if separator == SPACES or not any(f"{separator}'" in f"{separator}{line}" for line in lines):
+        return False
+    single = set(_widths(lines, separator, quote="'"))
+    return len(single) == 1 and set(_widths(lines, separator)) != single
+
+
+def _widths(
+    lines: Sequence[str], separator: str, doubled: bool = True, quote: str = '"'
+) -> list[int]:
     """The widths of rows, where quotes within quotes are doubled or escaped."""
     ended = (f"{line}\n" for line in lines)
     escape = None if doubled else "\\"
-    rows = csv.reader(ended, delimiter=separator, doublequote=doubled, escapechar=escape)
+    rows = csv.reader(
+        ended, delimiter=separator, doublequote=doubled, escapechar=escape, quotechar=quote
+    )
     return [len(row) for row in rows if row]
 
 

@@ -12,9 +12,19 @@ import polars as pl
 from .cells import Column, trimmed
 from .decimal_marks import grouped, with_commas
 from .notation import Amount, Moment, Notation
-from .number_forms import CODE, PLAIN, THOUSANDS, amount_of, is_number, unit_of, without_unit
+from .number_forms import (
+    CODE,
+    COMMA,
+    GROUPED,
+    PLAIN,
+    THOUSANDS,
+    amount_of,
+    is_number,
+    unit_of,
+    without_unit,
+)
 from .sources import TextRows
-from .times import find_times
+from .times import find_times, looks_like_time
 
 MOSTLY, HALF = 0.9, 0.5
 """The share of values of a type from which on the other cells of a column are taken for mistakes:
@@ -25,6 +35,15 @@ FEW_WORDS, FEW_VALUES = 5, 20
 
 SHOWN = 5
 """How many odd cells of a column an error quotes."""
+
+YES_OR_NO = frozenset(
+    """yes no y n true false t f 1 0 ja nein j oui non si sí on off""".split()  # noqa: SIM905
+)
+"""Words for yes and no."""
+
+DAY = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
+LEAST_DAYS = 20
+"""A day in eight digits, and the least number of them that are no plain numbers."""
 
 SAMPLE = 2000
 """Known cells of a column by which its notation is chosen."""
@@ -40,6 +59,7 @@ class _Seen:
     codes: int
     points: int
     grouped: int
+    days: int
 
     @property
     def is_plain(self) -> bool:
@@ -82,6 +102,8 @@ def examine(
         for name, each in seen.items()
         if each.is_plain and not _is_text(types.get(name)) and name not in notations
     }
+    for name in [name for name in first if name not in types and _are_days(seen[name])]:
+        del first[name]
     rest = [name for name in names if name not in first]
     cells = _first_cells(head, rest, missing)
     guesses = {n: _guess(n, cells[n], types.get(n), notations.get(n)) for n in rest}
@@ -95,6 +117,11 @@ def examine(
             if seen[name].may_be_grouped and name not in types:
                 found[name] = grouped(found[name], seen[name].grouped)
     return [found[name] for name in names]
+
+
+def _are_days(seen: _Seen) -> bool:
+    """Whether whole numbers are days, as 20240131."""
+    return seen.known >= LEAST_DAYS and seen.days == seen.known
 
 
 def _may_be_plain(head: pl.DataFrame) -> list[str]:
@@ -122,6 +149,7 @@ def _count(text: TextRows, names: Sequence[str]) -> dict[str, _Seen]:
         cells.str.contains(r"^[+-]?0\d").sum(),
         cells.str.contains(".", literal=True).sum(),
         cells.str.contains(THOUSANDS).sum(),
+        cells.str.contains(DAY).sum(),
         columns=names,
     )
     if not counts[0]:
@@ -190,6 +218,12 @@ def _guess(name: str, cells: Sequence[str], kind: Any, notation: Notation | None
         type_ = named.get(notation.kind) or str(getattr(notation, "type", "date"))
         return replace(column, type=type_, notation=notation)
     numbers = [cell for cell in cells if is_number(cell)]
+    if kind is None and len(cells) >= LEAST_DAYS and all(re.match(DAY, c) for c in cells):
+        note = f"{name}: whole numbers are read as days, %Y%m%d (--types {name}=integer as numbers)"
+        return replace(column, type="date", notation=Moment("date", "%Y%m%d"), note=note)
+    several = _several_spellings(name, cells)
+    if several:
+        return replace(column, note=several)
     if cells and len(numbers) >= HALF * len(cells):
         return replace(column, type="number", notation=amount_of(numbers))
     units = unit_of(cells)
@@ -207,10 +241,33 @@ def _guess(name: str, cells: Sequence[str], kind: Any, notation: Notation | None
         return replace(column, type=type_, notation=times[0], note=_other_reading(name, times))
     if cells and all(cell in ("true", "false") for cell in cells):
         return replace(column, type="bit")
+    mixed = _several_times(name, cells)
+    if mixed:
+        return replace(column, note=mixed)
     words = any(len("".join(unit).strip()) > 1 for unit, _ in units)
     if words and len(numbers) + sum(count for _, count in units) >= MOSTLY * len(cells):
         return replace(column, note=_several_units(name, units))
     return column
+
+
+def _several_spellings(name: str, cells: Sequence[str]) -> str:
+    """A note on several words for yes and no."""
+    different = sorted(set(cells))[:9]
+    if 2 < len(different) < 9 and all(cell.casefold() in YES_OR_NO for cell in different):
+        shown = ", ".join(different)
+        return f"{name}: {shown} are several spellings of yes and no: each is a class of its own"
+    return ""
+
+
+def _several_times(name: str, cells: Sequence[str]) -> str:
+    """A note on dates and times in several notations."""
+    times = sum(map(looks_like_time, cells))
+    if cells and times >= MOSTLY * len(cells):
+        return (
+            f"{name}: the cells look like dates or times in several notations, so they are read as "
+            "names: write them in one, or name it (--types COLUMN=%d.%m.%Y)"
+        ).replace("COLUMN", name)
+    return ""
 
 
 Units = Sequence[tuple[tuple[str, str], int]]
@@ -269,10 +326,33 @@ def _decided(text: TextRows, column: Column, missing: Sequence[str], kind: Any) 
         or not _has_few(text, column.name, FEW_WORDS, odd)
         or _has_few(text, column.name, FEW_VALUES)
     ):
+        if column.type == "number" and not _has_few(text, column.name, FEW_VALUES):
+            return _half_numbers(text, column, named, missing, odd)
         return named
     if column.type == "bit":
         return named
     return replace(column, odd=_rows(text, column.name, odd), others=others)
+
+
+def _half_numbers(
+    text: TextRows, column: Column, named: Column, missing: Sequence[str], odd: pl.Expr
+) -> Column:
+    """A column of numbers and many other texts: wrong if those are numbers in another notation, as
+    5% beside 5; else one of names, and it is said."""
+    known = trimmed(pl.col(column.name), missing)
+    numbers = pl.any_horizontal(known.str.contains(form) for form in (PLAIN, GROUPED, COMMA))
+    [[count]] = text.totals((odd & numbers).sum(), columns=[column.name])
+    others = column.known - column.values
+    rows = _rows(text, column.name, odd)
+    if count == others:
+        return replace(column, odd=rows, others=others)
+    shown = ", ".join(f'row {row:,} "{cell}"' for row, cell in rows[:3])
+    note = (
+        f"{column.name}: {column.values:,} of {column.known:,} cells are numbers, and the others "
+        f"are many different texts ({shown}): it is read as names (--types {column.name}=numeric "
+        "names the others and refuses them)"
+    )
+    return replace(named, note=note)
 
 
 def _has_few(text: TextRows, name: str, most: int, chosen: pl.Expr | None = None) -> bool:

@@ -79,7 +79,10 @@ class Layout:
             if times > 1
         ]
         if problems:
-            cells = [_unused(c, cells[:k]) for k, c in enumerate(cells)]
+            made: list[str] = []
+            for cell in cells:
+                made.append(_unused(cell, made))
+            cells = made
         return cls(tuple(cells), True, tuple(notes), tuple(problems), extra, short)
 
 

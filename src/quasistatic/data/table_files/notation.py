@@ -78,6 +78,12 @@ class Amount(Notation):
         before, after = (each if re.search(r"[^\W\d_]|°", each) else "" for each in found)
         return before, after
 
+    @property
+    def sign(self) -> str:
+        """The sign of the currency, or the percent sign; empty if there is none."""
+        found = re.search(rf"{MONEY}|%", self.before + self.after)
+        return found[0] if found else ""
+
     def bare(self, cell: pl.Expr) -> pl.Expr:
         """Trimmed cells without the words of the unit."""
         before, after = self.words
@@ -91,10 +97,10 @@ class Amount(Notation):
 
     def read(self, cell: pl.Expr) -> pl.Expr:
         cell = self.bare(cell)
-        negative = cell.str.starts_with("(")
+        negative = cell.str.starts_with("(") | cell.str.contains(r"[-−]$")
         marks = rf"{MONEY}|[%\s'’()]"
         plain = cell.str.replace_all(marks, "").str.strip_chars_start("+")
-        plain = plain.str.replace("−", "-", literal=True)
+        plain = plain.str.replace(r"[-−]$", "").str.replace("−", "-", literal=True)
         if self.decimal == ",":
             plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         else:

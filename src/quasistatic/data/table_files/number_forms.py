@@ -32,12 +32,13 @@ def _number_form(group: str, point: str) -> str:
     number = rf"({grouped}({point}\d*)?|\d+({point}\d*)?{EXPONENT}|{point}\d+)"
     unit = rf"\s?({MONEY}|{PERCENT})?"
     signed = rf"{SIGN}?{MONEY}?\s?{SIGN}?{number}{unit}"
-    return rf"^({signed}|\({MONEY}?\s?{number}{unit}\))$"
+    after = rf"{MONEY}?\s?{number}{unit}[\-−]"
+    return rf"^({signed}|{after}|\({MONEY}?\s?{number}{unit}\))$"
 
 
 GROUPED, COMMA = _number_form(",", r"\."), _number_form(r"\.", ",")
 """Numbers with separated thousands, a unit or a minus of typographers or accountants, which write
-(5) for -5: with a decimal point, and with a decimal comma. `PLAIN` has none of these."""
+(5) or 5- for -5: with a decimal point, and with a decimal comma. `PLAIN` has none of these."""
 
 CODE = r"^[+-]?0\d+$"
 """A whole number that begins with a zero, as 007: it is a name."""
@@ -132,7 +133,7 @@ def amount_of(
             continue
         sign = re.sub(r"[+\-−(]", "", cell[: number.start()])
         before[sign] += 1
-        after[re.sub(rf"^{EXPONENT}|\)", "", cell[number.end() :])] += 1
+        after[re.sub(rf"^{EXPONENT}|[)\-−]", "", cell[number.end() :])] += 1
         found = re.search(rf"\d([{group}{GAPS}])\d{{3}}", number[0])
         grouping[found[1] if found else ""] += 1
         whole, _, fraction = number[0].partition(decimal)

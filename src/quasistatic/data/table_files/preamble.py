@@ -19,7 +19,7 @@ def first_row(lines: Sequence[str], comment: str, separators: Sequence[str]) -> 
     """How many lines at the start of a file hold no rows.
 
     A title has fewer cells than the rows have. It is passed over if the first full row below it
-    holds names for columns of numbers, or if it is shorter by two cells or more.
+    holds names for columns of numbers, or if it is one cell and the rows have three or more.
 
     Args:
         lines: the first lines of the file.
@@ -60,7 +60,7 @@ def _below(lines: Sequence[str], kept: Sequence[int], separator: str) -> tuple[f
     if not 0 < first <= MOST or width < 2 or share < MOSTLY or len(below) < 2:
         return 0.0, 0
     short = all(len(_cells(row)) < max(width - 1, 2) for row in rows[:first])
-    narrow = all(len(row) < width - 1 for row in rows[:first])
+    narrow = all(len(_cells(row)) < 2 and len(row) < width - 1 for row in rows[:first])
     if (short and names_numbers(rows[first], rows[first + 1 :])) or narrow:
         return share, starts[first]
     return 0.0, 0

@@ -133,6 +133,12 @@ def _of_rows(path: Path, structure: Structure, layout: Layout, skip: int) -> lis
 def _of_cells(columns: Sequence[Column]) -> list[str]:
     """The problems with cells of another type than their columns."""
     found = []
+    first = [each for each in columns if each.is_wrong and each.others == 1 and each.odd[0][0] == 1]
+    if len(first) > 1:
+        names = ", ".join(each.name for each in first[:4])
+        found.append(
+            f"row 1 seems to be a second row of names or units ({names}): delete that line"
+        )
     for column in columns:
         if column.is_wrong:
             word = column.odd[0][1]

@@ -10,7 +10,7 @@ from ...diffusion import Diffusion
 from ...sampling import SMC
 from .style import BLUE, GREY, ORANGE, PALE, as_numpy, new_figure, tidy
 
-DRAWS, TIMES, PARTICLES = 4, 50, 16
+DRAWS, TIMES, PARTICLES = 4, 25, 16
 """Completions of each signal, and the time steps and particles of the posterior."""
 
 
@@ -48,7 +48,7 @@ def signal_completions(
     """
     x = np.asarray(data, dtype=np.float32)
     hidden = np.broadcast_to(np.arange(x.shape[1]) >= x.shape[1] // 2, x.shape)
-    made = model.complete(x, hidden, DRAWS, TIMES, rng, method=SMC(PARTICLES))
+    made = model.complete(x, hidden, DRAWS, TIMES, rng, method=SMC(PARTICLES, repeats=1))
     draws = as_numpy(made.draws)
     figure = new_figure("signal_completions", 9.0, 0.9 + 1.2 * len(x), "Completions")
     axes = figure.subplots(len(x), 1, sharex=True, squeeze=False)[:, 0]
