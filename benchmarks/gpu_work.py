@@ -376,8 +376,9 @@ def verbs_(asked: argparse.Namespace) -> None:
         return model.complete(some, mask, 4, steps, rng, method=qs.SMC(16))
 
     note("images_completed_a_second", len(some), lambda: complete(times), lambda: complete(2))
-    facts["sample_call"] = profiled(lambda: model.sample(few // 8, times, rng), asked.device, 1)
-    facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
+    with alone(asked.lock):
+        facts["sample_call"] = profiled(lambda: model.sample(few // 8, times, rng), asked.device, 1)
+        facts["score_call"] = profiled(lambda: model.score(rows, 4, rng=rng), asked.device, 1)
     answer(**facts)
     packed = x[: 4 if asked.tiny else 32].astype("uint8")
     streams: list[bytes] = []

@@ -196,19 +196,30 @@ def coverage(examples: int, particles: int | None, repeats: int | None, together
         place, found = placed(model, method, count, rng)
         places.append(place)
         ancestors.append(found.ancestors.double())
-        print(f"{first + count} digits, {time.process_time() - cpu:.0f} s of CPU time", flush=True)
+        told = inside(torch.cat(places))
+        sofar = "  ".join(
+            f"{level:.0%} {mean:.4f} +- {se:.4f}" for level, (mean, se) in told.items()
+        )
+        print(f"{first + count} digits, {time.process_time() - cpu:.0f} s CPU: {sofar}", flush=True)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    told = {}
-    for level in LEVELS:
-        inside = ((torch.cat(places) - 0.5).abs() < level / 2).double().mean(1)
-        told[level] = [inside.mean().item(), (inside.std() / examples**0.5).item()]
-        print(f"central {level:.0%}: {told[level][0]:.3f} +- {told[level][1]:.3f}")
+    for level, (mean, error) in told.items():
+        print(f"central {level:.0%}: {mean:.4f} +- {error:.4f}")
     sets = f"{found.repeats} sets of {method.particles} particles"
     print(f"{examples} digits, {CHAIN} steps, {sets}: {wall:.0f} s, {cpu:.0f} s of CPU time")
     print(f"ancestors: {torch.cat(ancestors).mean():.1f} on average")
     one = {"examples": examples, "seconds": wall, "cpu_seconds": cpu, "inside": told}
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     return kept.get("coverage", {}) | {sets: one}
+
+
+def inside(places: Tensor) -> dict[float, tuple[float, float]]:
+    """Of each level: the share of places (examples, values) in its central interval, and the
+    standard error of the share over examples."""
+    told = {}
+    for level in LEVELS:
+        each = ((places - 0.5).abs() < level / 2).double().mean(1)
+        told[level] = (each.mean().item(), (each.std() / len(each) ** 0.5).item())
+    return told
 
 
 def placed(

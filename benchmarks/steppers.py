@@ -241,20 +241,21 @@ def images(
         return rows
     alpha_bar = model.kernel.schedule.alpha_bar.cpu()
     betas = {"trained_betas": (1 - alpha_bar[1:] / alpha_bar[:-1]).numpy()}
-    x_T = next(iter(walk(model, draws, 2, 2))).x.cpu()
+    x_T, device = next(iter(walk(model, draws, 2, 2))).x.cpu(), model.blank(1).device
 
     def estimate(x: Tensor, t: int, signal: float, noise: float) -> Tensor:
-        found = [
-            model.estimate(each.to(model.blank(1).device), torch.full((len(each),), t + 1).to(model.blank(1).device))
-            for each in x.split(model.chunk_size)
-        ]
+        found = []
+        for each in x.split(model.chunk_size):
+            there = each.to(device)
+            found.append(model.estimate(there, torch.full((len(each),), t + 1, device=device)))
         return torch.cat(found).cpu()
 
     for label, make in theirs(betas).items():
 
         @torch.no_grad()
         def scheduled(count: int, make: Callable = make) -> Tensor:
-            return model.space.decode(answer(make(), estimate, x_T, count).to(model.blank(1).device)).cpu()
+            x_0 = answer(make(), estimate, x_T, count)
+            return model.space.decode(x_0.to(device)).cpu()
 
         add(f"diffusers {label}", scheduled)
     return rows

@@ -2,6 +2,11 @@
 
     .venv/bin/python benchmarks/studio.py --seconds 60
 
+    .venv/bin/python benchmarks/studio.py --start
+
+The second one measures only how long a start takes: from the command to a view that can be used, in
+Chromium with the extra `browser`.
+
 A studio of its own is started, with the pretrained digits and a small table. For each view ten
 readers ask again and again for some seconds. Each answer must end with a result. The memory is
 that of the server's process, before and after each view and at its peak.
@@ -11,6 +16,7 @@ import argparse
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -108,19 +114,58 @@ def requests(table: Path, rows: bytes) -> list[tuple[str, str, dict[str, Any]]]:
     return found + [(f"{v}, table", v, {"run": str(table), **b}) for v, b in tables.items()]
 
 
+def start(words: list[str], folder: str) -> tuple[subprocess.Popen[str], str, float]:
+    """A studio that has just been started, its address, and the time before."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quasistatic", "studio", *words, "--no-browser"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().split()[-1], began
+
+
+def starts(times: int = 5) -> dict[str, Any]:
+    """Seconds from the command to the form of the first view in Chromium, and to its first answer:
+    the least of some starts, as other programs of this machine can only add to them."""
+    from playwright.sync_api import sync_playwright
+
+    found: dict[str, list[float]] = {"usable": [], "answered": [], "cpu": []}
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        chromium = playwright.chromium.launch(
+            executable_path=os.environ.get("QUASISTATIC_CHROMIUM") or shutil.which("chromium"),
+            args=["--no-sandbox"],
+        )
+        for _ in range(times):
+            page = chromium.new_page()
+            process, address, began = start(["digits"], folder)
+            page.goto(address, wait_until="commit")
+            page.get_by_role("button", name="Draw", exact=True).wait_for()
+            found["usable"].append(time.monotonic() - began)
+            found["cpu"].append(cpu_seconds(process))
+            page.locator("details.snippet").first.wait_for(timeout=120_000)
+            found["answered"].append(time.monotonic() - began)
+            page.close()
+            process.terminate()
+            process.wait(20)
+        chromium.close()
+    return {f"{name}_seconds": round(min(each), 2) for name, each in found.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The studio under ten concurrent requests.")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each view (default: 60)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--start", action="store_true", help="measure only the start")
+    asked = parser.parse_args()
+    if asked.start:
+        print("from the command, in Chromium:", starts(), f"load {os.getloadavg()[0]:.1f}")
+        return
+    seconds = asked.seconds
     with tempfile.TemporaryDirectory() as folder:
         table, rows = small_table(Path(folder))
-        words = [sys.executable, "-m", "quasistatic", "studio", "digits", str(table)]
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [*words, "--no-browser"], stdout=subprocess.PIPE, text=True, cwd=folder
-        )
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1]
+        process, address, began = start(["digits", str(table)], folder)
         with urllib.request.urlopen(f"{address}api/run?name=digits") as answer:
             answer.read()
         first, cpu = time.monotonic() - began, cpu_seconds(process)

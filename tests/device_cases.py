@@ -20,6 +20,7 @@ from quasistatic.diagnostics.progressive import (
     interpolate,
 )
 from quasistatic.networks import DiffusersUNet
+from quasistatic.recipes.latent import chain_of_latents, latent_start
 from quasistatic.sampling import DDIM, Ancestral, Clip, DPMSolver, EvenLogSNR, Heun, UniPC
 from quasistatic.sampling.timesteps import analytic_variance, measure_costs
 from quasistatic.spaces.columns import CategoryColumn, NumericColumn
@@ -104,6 +105,20 @@ def _spectral(space: qs.Space, network: type = qs.networks.UNet) -> Case:
     return Case(qs.spectral_model(space, law, steps=STEPS, width=8, network=network), x)
 
 
+def _latent(second: bool) -> Case:
+    """An autoencoder of small pictures, or the chain of its latents."""
+    r = np.random.default_rng(0)
+    x = (r.integers(2, 14, (24, 1, 1)) + r.normal(0, 1, (24, 8, 8)).cumsum(1)).clip(0, 15)
+    images = torch.from_numpy(x.astype(np.uint8))
+    raw = qs.Quantized((8, 8), 16, 2.0)
+    sizes = {"channels": 2, "down": 4, "width": 8, "blocks": 1}
+    first = latent_start(raw, images, **sizes)
+    if not second:
+        return Case(first, images.numpy(), objective=qs.Evidence())
+    model = chain_of_latents(first, images, steps=STEPS, width=8)[0]
+    return Case(model, images.numpy())
+
+
 def _network(network: nn.Module, condition: Condition | None = None) -> Case:
     """A network of pictures with 8 levels, and with labels if it has a condition."""
     x = np.random.default_rng(0).integers(0, 8, (24, 1, 8, 8)).astype(np.uint8)
@@ -124,6 +139,8 @@ def _dit(codes: int = 0) -> nn.Module:
 CASES: dict[str, Callable[[], Case]] = {
     "spectral dequantized": partial(_spectral, qs.Dequantized((8, 8), 16)),
     "spectral levels": partial(_spectral, qs.Quantized((8, 8), 16, 2.0), qs.networks.DiT),
+    "autoencoder": partial(_latent, False),
+    "latents": partial(_latent, True),
     "network of diffusers": lambda: _network(_unet()),
     "labels": lambda: _network(_dit(ClassLabel(3).width), ClassLabel(3)),
     "bits levels": partial(_bits, qs.Levels()),

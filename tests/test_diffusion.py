@@ -131,6 +131,47 @@ def test_weights_that_are_nan_are_refused(tmp_path):
 
 
 @every_model
+def test_weights_that_are_nan_draw_nothing(make):
+    """They would give NaN, and for bits and levels zeros. The error names the tensor."""
+    model = make()
+    x = data(model, 2)
+    name, weight = next(iter(model.network.named_parameters()))
+    with torch.no_grad():
+        weight.view(-1)[0] = torch.nan
+    for draw in (
+        lambda: model.sample(2, rng=0),
+        lambda: model.complete(x, torch.ones(x.shape), rng=0, method=qs.Guided("constant")),
+        lambda: model.complete(x, torch.ones(x.shape), rng=0, method=SMC(4)),
+        lambda: model.compress(x),
+    ):
+        with pytest.raises(ValueError, match=rf"hold NaN, network\.{re.escape(name)} first"):
+            draw()
+
+
+@every_model
+def test_what_numpy_masks_is_missing(make):
+    """The value beneath the mask is in no answer: holes are refused where there may be none, and
+    are filled by `impute` and `complete`."""
+    model = make()
+    x = data(model, 3).numpy()
+    hidden = np.zeros(x.shape, bool)
+    hidden[1].flat[2] = True
+    masked = np.ma.array(np.where(hidden, 7, x), mask=hidden)
+    where = str(tuple(int(k) for k in np.argwhere(hidden)[0]))
+    for use in (model.score, model.compress, lambda x: qs.fit(model, x, steps=1)):
+        with pytest.raises(
+            ValueError, match=r"holds (nan at " + re.escape(where) + "|NaN in 1 of)"
+        ):
+            use(masked)
+    holes = model.impute(np.where(hidden, np.nan, x), 3, rng=0, method=SMC(4)).draws
+    assert torch.equal(model.impute(masked, 3, rng=0, method=SMC(4)).draws, holes)
+    nothing = np.zeros(x.shape, bool)
+    assert torch.equal(model.complete(masked, nothing, 3, rng=0, method=SMC(4)).draws, holes)
+    whole = np.ma.array(x, mask=nothing)
+    assert torch.equal(model.score(whole, rng=0).nats, model.score(x, rng=0).nats)
+
+
+@every_model
 def test_a_score_that_is_nan_is_an_error(make):
     """Of whatever method, and the first such example is named."""
     model = make()

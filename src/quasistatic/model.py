@@ -336,6 +336,23 @@ class Model(nn.Module):
             )
         return grid
 
+    def require_known_weights(self) -> None:
+        """Refuses weights that are NaN: draws would be NaN, or values of no law.
+
+        Raises:
+            ValueError: which tensor holds one.
+        """
+        weights = {k: each for k, each in self.state_dict().items() if each.is_floating_point()}
+        if not weights:
+            return
+        unknown = torch.stack([each.isnan().any() for each in weights.values()])
+        if unknown.any():
+            name = list(weights)[int(unknown.nonzero()[0])]
+            raise ValueError(
+                f"{int(unknown.sum())} of {len(weights)} tensors of the model hold NaN, {name} "
+                "first: the training diverged; train again, or load a copy"
+            )
+
     def with_network(self, network: nn.Module) -> "Model":
         """The same chain with another network for the same function, for example compiled or in
         another precision. It is not checked. The other parts are shared."""

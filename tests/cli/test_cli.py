@@ -489,3 +489,14 @@ def test_compress_takes_the_run_s_test_data(run, say, tmp_path, monkeypatch):
     told = say("compress", run, "--times", 3, "--no-verify")
     assert told["out"] == "test.npy.qs"
     assert told["net_bits_per_dim"] <= told["bits_per_dim"]
+
+
+@pytest.mark.parametrize("verb", ["score", "outliers", "impute"])
+@pytest.mark.parametrize("words", [["FILE"], ["--data", "FILE"], ["--data=FILE"]])
+def test_the_data_of_a_command_have_a_position_or_a_name(verb, words):
+    from quasistatic.cli import verbs
+    from quasistatic.cli.arguments import given, parse, with_data
+
+    command = getattr(verbs, verb.capitalize())
+    asked = given(parse(command, verb, with_data(command, ["RUN", *words, "--device", "cpu"])))
+    assert (str(asked["run"]), asked["data"]) == ("RUN", "FILE")

@@ -15,7 +15,7 @@ from quasistatic.data.file_kinds import are_images
 from quasistatic.data.folders import holed_folder
 from quasistatic.data.pictures import read_images, write_images
 from quasistatic.networks import DiT, Padded, UNet
-from quasistatic.opened import image_fit
+from quasistatic.opened import network_fit
 from quasistatic.recipes.image import megaflops, pictorial
 from quasistatic.recipes.runs import open_run
 
@@ -41,7 +41,7 @@ def save(folder, images, name="slope{:03}.png"):
 
 @pytest.fixture(autouse=True)
 def few_looks(monkeypatch):
-    monkeypatch.setattr(image_fit, "LOOKS", 64)
+    monkeypatch.setattr(network_fit, "LOOKS", 64)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def fitted(tmp_path_factory):
     torch.set_default_dtype(torch.float32)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(image_fit, "LOOKS", 64)
+            patch.setattr(network_fit, "LOOKS", 64)
             cli.main(["fit", str(data), "-o", str(folder / "run"), "--steps", "25", "--json"])
     finally:
         torch.set_default_dtype(before)

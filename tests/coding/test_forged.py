@@ -231,6 +231,18 @@ def test_the_end_of_a_layered_stream_is_read():
     assert shorter.t == 0
 
 
+@pytest.mark.parametrize("version", [1, 3])
+def test_no_bit_of_the_end_of_a_layered_stream_may_differ(version):
+    """Nor its first byte, by which it would be the head of a layer that is cut short."""
+    data = golden("layers", version)
+    size = stream._OLD_END.size if version < 3 else stream._END.size
+    for bit in range(8 * (size + 4)):
+        altered = bytearray(data)
+        altered[-1 - bit // 8] ^= 1 << bit % 8
+        with pytest.raises(qs.StreamError, match="end"):
+            read(bytes(altered))
+
+
 def test_blocks_that_were_moved_are_refused():
     x = written()
     codec = qs.Codec(model(), 6, block=20, workers=1, verify=False)

@@ -191,7 +191,7 @@ def test_all_problems_of_a_file_are_named_at_once(tmp_path):
         open_table(tmp_path / "x.csv")
     said = str(caught.value)
     for part in (
-        "two columns of one name, 'a'",
+        "2 columns of one name, 'a'",
         "line 6 of",
         "line 10 of",
         'row 20 "x"',
@@ -213,9 +213,9 @@ def test_the_first_twenty_wrong_rows_are_named_and_how_many_more(tmp_path):
 
 @pytest.mark.parametrize("chunk", [64, 1000, 1 << 20])
 def test_rows_are_counted_as_the_reader_of_python_counts_them(chunk, tmp_path, monkeypatch):
-    from quasistatic.data.table_files import structure
+    from quasistatic.data.table_files import records
 
-    monkeypatch.setattr(structure, "CHUNK", chunk)
+    monkeypatch.setattr(records, "CHUNK", chunk)
     rng = np.random.default_rng(chunk)
     cells = ["1", '"a,b"', '"x\ny"', '"say ""hi"""', "", "é"]
     for _ in range(20):

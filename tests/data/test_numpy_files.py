@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from quasistatic.data.file_kinds import may_be_signals, signal_types
+from quasistatic.data.file_kinds import may_be_signals
 from quasistatic.data.numpy_files import read_numpy
-from quasistatic.opened import IMAGES, TABLE, fit, kind_of_data
+from quasistatic.opened import ARRAYS, IMAGES, TABLE, fit, kind_of_data
 
 X = np.arange(24, dtype="f8").reshape(6, 4)
 
@@ -112,23 +112,13 @@ def test_rows_that_may_be_signals_are_asked_for(tmp_path):
         if ambiguous:
             with pytest.raises(ValueError, match="Say --as signals or --as table"):
                 kind_of_data(path)
-        assert kind_of_data(path, "signals") == kind_of_data(path, "table") == TABLE
+        assert kind_of_data(path, "table") == TABLE
+        assert kind_of_data(path, "signals") == ARRAYS
         assert kind_of_data(path, "images") == IMAGES
 
 
-def test_samples_of_signals_are_real_numbers_on_linear_scales(tmp_path):
-    """A table infers its columns, and finds whole numbers, classes and quantiles."""
-    rng = np.random.default_rng(0)
-    walk = np.exp(np.cumsum(rng.normal(size=(80, 6)), 1)).round()
-    walk[:, 0] = rng.integers(0, 2, 80)
-    np.save(tmp_path / "x.npy", walk)
-    kinds = {}
-    for wanted in ("table", "signals"):
-        columns = fit(tmp_path / "x.npy", wanted, steps=0, dry_run=True).facts["columns"]
-        kinds[wanted] = [row[1] for row in columns]
-    assert kinds["table"] == ["binary", *["integer"] * 5]
-    assert kinds["signals"] == ["numeric"] * 6
-    assert signal_types(tmp_path / "x.npy") == {f"x{k}": "standardized" for k in range(6)}
+def test_signals_are_refused_where_they_are_none(tmp_path):
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(80, 6)), 1)
     np.save(tmp_path / "x.npy", walk[None])
     with pytest.raises(
         ValueError, match=r"holds one of shape \(1, 80, 6\): reshape it, or use --as"
@@ -137,3 +127,10 @@ def test_samples_of_signals_are_real_numbers_on_linear_scales(tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"signals are the rows of an array .* use --as table"):
         fit(tmp_path / "x.csv", "signals")
+    np.save(tmp_path / "x.npy", walk[:9])
+    with pytest.raises(ValueError, match="holds 9 signals"):
+        fit(tmp_path / "x.npy", "signals")
+    walk[6, 2] = np.nan
+    np.save(tmp_path / "x.npy", walk)
+    with pytest.raises(ValueError, match=r"1 signals have samples .* first row 7, sample 3"):
+        fit(tmp_path / "x.npy", "signals")

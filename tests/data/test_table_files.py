@@ -104,7 +104,7 @@ def test_some_rows_are_drawn_in_their_order(tmp_path):
         ("a,b\n1,2\n3\n", "line 3 of .* has 1 values, and line 1 2"),
         ("a,b\n1,2\n3,4,5\n", "line 3 of .* has 3 values, and line 1 2"),
         ("a,b\n1,2\n\n3,4\n", "line 3 of .* has 0 values, and line 1 2"),
-        ("a,a\n1,2\n", "two columns of one name, 'a'"),
+        ("a,a\n1,2\n", "2 columns of one name, 'a'"),
         ("", "is empty"),
         ("a,b\n", "is empty"),
     ],

@@ -24,8 +24,8 @@ from quasistatic.distributions import fused
 many = {"K": 3, "L": 256, "K_PADDED": 4, "L_PADDED": 256, "LEARN": True, "ROWS": 1}
 few = {"L": 2, "L_PADDED": 2, "ROWS": fused._rows(2)}
 tables = fused._table_kernel, fused._table_gradient_kernel
-cases = [(fused._mixture_kernel, many)] + [(each, sizes) for each in tables for sizes in (many, few)]
-for kernel, sizes in cases:
+cases = [(each, sizes) for each in tables for sizes in (many, few)]
+for kernel, sizes in [(fused._mixture_kernel, many), *cases]:
     given = {name: sizes[name] for name in kernel.arg_names if name in sizes}
     kinds = {name: "constexpr" if name in given else "*fp32" for name in kernel.arg_names}
     kinds |= {"count": "i32"} if "count" in kinds else {}

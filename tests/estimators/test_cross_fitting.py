@@ -50,6 +50,23 @@ def test_each_row_is_scored_by_a_law_of_the_other_parts():
     assert detector.calibration_ == pytest.approx(exact, abs=0.15)
 
 
+def test_a_value_that_one_part_alone_holds_is_not_impossible():
+    """The law of the four parts without it excludes it: the score is the log of the mean p of the
+    five laws. For other rows it is the mean of log p, and a value beyond all is impossible."""
+    rng = np.random.default_rng(0)
+    table = rows(100, 0).assign(count=rng.integers(0, 4, 100))
+    table.loc[17, "count"] = 4
+    detector = qs.DiffusionOutliers().fit(table)
+    new = rows(3, 1).assign(count=[1, 4, 40])
+    each = []
+    for fold in detector._folds:
+        part = fold.law.table.read_with_unknowns(detector._named(new)).numpy()
+        each.append(detector._fold_scores(fold, part))
+    assert np.isinf(each).sum(0).tolist() == [0, 1, FOLDS]
+    exact = [np.mean(each, 0)[0], np.log(np.exp(each).mean(0)[1]), -np.inf]
+    assert detector.score_samples(new) == pytest.approx(exact, abs=1e-5)
+
+
 def test_p_values_of_new_rows_are_uniform_and_decisions_agree():
     found = []
     for seed in range(8):

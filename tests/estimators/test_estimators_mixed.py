@@ -86,6 +86,9 @@ def test_small_whole_numbers_alone_are_levels(monkeypatch):
         assert isinstance(plan.fitted_, levels.FittedLevels)
         assert [column.kind for column in plan.table_.columns] == ["integer", "integer"]
         assert type(plan.sample(3)) is type(rows)
+    # A level that only another column has seen is possible; one that no column has is not.
+    new = pd.DataFrame({"a": [4, 5], "b": [0, 0]})
+    assert np.isfinite(plan.score_samples(new.to_numpy())).tolist() == [True, False]
     typed = qs.DiffusionDensity(types={"a": "integer"}).fit(digits)
     assert not isinstance(typed.fitted_, levels.FittedLevels)
 

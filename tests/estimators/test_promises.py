@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 import quasistatic as qs
 from quasistatic.distributions.mixtures.fitting import stacking
 from quasistatic.estimators import closed_form, levels, network_completion
+from quasistatic.spaces.frames import Frame
 
 
 @pytest.fixture(autouse=True)
@@ -206,6 +207,13 @@ def test_masked_values_are_holes():
     assert np.array_equal(ours.score_samples(masked), its.score_samples(holed))
     filled = qs.DiffusionImputer.of(ours).transform(masked)
     assert np.abs(filled).max() < 10
+    records = np.ma.array([(a, 1.5 * b) for a, b in x], dtype=[("a", float), ("b", float)])
+    records["b"][:10] = np.ma.masked
+    assert np.isnan(Frame.of(records).columns[1].numbers).sum() == 10
+    labels = np.ma.array(np.arange(80) % 2, mask=np.arange(80) == 7)
+    for model in (qs.DiffusionClassifier(), qs.DiffusionRegressor()):
+        with pytest.raises(ValueError, match=r"1 of 80 .* are missing, the first in row 7"):
+            model.fit(x, labels)
 
 
 def test_a_score_that_is_no_number_is_an_error(monkeypatch):

@@ -1,6 +1,7 @@
 """K against distributions whose log-density is known."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -356,3 +357,14 @@ def test_data_are_checked_at_the_door(raw, says):
     model = Model(Continuous(3), KERNELS["gaussian"], Clean(), Silent())
     with pytest.raises(ValueError, match=says):
         bound(model, raw)
+
+
+def test_one_example_has_no_error_over_examples():
+    """It is NaN, without a warning, and is not printed."""
+    model = Model(Continuous(3), KERNELS["gaussian"], Clean(), Silent())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score = bound(model, torch.zeros(1, 3), 4, rng=0)
+        assert math.isnan(score.stderr())
+        assert "±" not in repr(score)
+        assert "nan" not in repr(score)

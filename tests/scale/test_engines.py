@@ -1,14 +1,17 @@
 """Ray and Dask give the answers of this machine."""
 
+import os
 import shutil
+import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from quasistatic.scale import BlockRows, Local, OnRay, partition, run
+from quasistatic.scale import BlockRows, Local, OnRay, engines, partition, run
 from quasistatic.scale.engines import READERS
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -18,10 +21,17 @@ pytestmark = pytest.mark.usefixtures("float32")
 def cluster():
     ray = pytest.importorskip("ray", reason="the scale extra is not installed")
     pytest.importorskip("pyarrow", reason="the scale extra is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    with pytest.MonkeyPatch.context() as patch:  # workers import Deadly from this file
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        _started(ray)
     yield ray
     ray.shutdown()
+
+
+def _started(ray):
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def read(folder) -> pl.DataFrame:
@@ -55,6 +65,32 @@ def test_rounds_on_ray_give_results_in_order(cluster):
     with OnRay(workers=2).rounds() as each:
         assert each(str, [3, 1, 2]) == ["3", "1", "2"]
         assert each(abs, [-3, 1]) == [3, 1]
+
+
+class Deadly:
+    """Ends its process by a signal: always on the item "b", and on "c" the first time."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, item):
+        mark = self.folder / item
+        if item == "b" or (item == "c" and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item.upper()
+
+
+@pytest.mark.timeout(600)  # three actors are started anew
+def test_an_actor_that_dies_is_replaced_and_what_kills_it_is_left_out(
+    cluster, tmp_path, monkeypatch
+):
+    """Ray Data alone would send what kills its worker again for ever."""
+    monkeypatch.setattr(engines, "RETRIES", 1)
+    items, names = ["a", "b", "c", "d"], lambda item, why: f"{item}: {why}"
+    found = sorted(OnRay(workers=1).map(Deadly(tmp_path), items, names), key=str.upper)
+    assert [found[0], *found[2:]] == ["A", "C", "D"]
+    assert found[1].startswith("b: its worker was killed again")
 
 
 def test_actors_leave_a_cpu_for_reading(cluster):

@@ -204,6 +204,37 @@ def test_a_stopping_service_answers_what_has_arrived(table_run):
         process.stdout.close()
 
 
+def test_no_request_is_lost_when_a_busy_service_stops(table_run):
+    """Forty connections send while the service is told to stop: each gets its answer, also those
+    that are read late, and a connection that comes later is refused."""
+    line = [sys.executable, "-m", "quasistatic", "serve", str(table_run), "--port", "0"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    begun = threading.Barrier(41)
+
+    def ask(k):
+        with httpx.Client(timeout=60) as session:
+            session.get(f"{url}/health")  # the connection is open
+            begun.wait(60)
+            body = {"n": 1500 + k, "options": {"seed": k}}
+            return session.post(f"{url}/sample", json=body)
+
+    try:
+        url = process.stdout.readline().split()[2].rstrip(";")
+        with ThreadPoolExecutor(40) as pool:
+            found = [pool.submit(ask, k) for k in range(40)]
+            begun.wait(60)
+            process.send_signal(signal.SIGTERM)
+            answers = [each.result() for each in found]
+        assert [len(each.json()["rows"]) for each in answers] == [1500 + k for k in range(40)]
+        assert any(each.headers.get("connection") == "close" for each in answers)
+        assert process.wait(60) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/health")
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
 def wait_until(met):
     for _ in range(500):
         if met():

@@ -33,6 +33,17 @@ def pandas_columns():
     found["ordered"] = pd.Series(pd.Categorical(WORDS, ["cat", "ant", "bee", "dog"], ordered=True))
     found["category of numbers"] = pd.Series(pd.Categorical(WHOLE))
     found["category of reals"] = pd.Series(pd.Categorical([w / 4 for w in WHOLE]))
+    days = pd.to_datetime(["2024-01-05", "2024-02-06", "2024-03-07"])
+    codes = [w % 3 for w in WHOLE]
+    for name, categories in {
+        "category of dates": days,
+        "category of dates with a zone": days.tz_localize("Europe/Berlin"),
+        "category of durations": pd.to_timedelta([1, 2, 5], "h"),
+        "category of months": pd.period_range("2024-01", periods=3, freq="M"),
+        "category of intervals": pd.IntervalIndex.from_breaks([0.0, 1.0, 2.5, 5.0]),
+    }.items():
+        made = pd.Categorical.from_codes(codes, categories=categories, ordered=True)
+        found[name] = pd.Series(made)
     for unit in ("s", "ms", "us", "ns"):
         found[f"days {unit}"] = pd.Series(TIMES.astype(f"datetime64[{unit}]"))
         found[f"minutes {unit}"] = pd.Series(MINUTES.astype(f"datetime64[{unit}]"))

@@ -273,6 +273,94 @@ def test_the_curves_of_a_training(reader):
     reader.keep("train")
 
 
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """A real training in a thread that waits for its reader: after its first checkpoint, and after
+    a second one. The studio that shows it, its folder, and the two gates."""
+    import torch
+    import uvicorn
+
+    import quasistatic as qs
+    from quasistatic.recipes.newest import newest_step
+
+    folder = tmp_path_factory.mktemp("training") / "run"
+    gates, steps = [threading.Event(), threading.Event()], []
+
+    def wait(progress):
+        saved = newest_step(folder)
+        if progress.step < 400 and saved is not None and saved not in steps and len(steps) < 2:
+            steps.append(saved)
+            assert gates[len(steps) - 1].wait(200), "nobody looked"
+
+    def train():
+        images = qs.data.split(qs.data.digits()).train[:256].reshape(-1, 1, 8, 8)
+        model = qs.Diffusion(
+            qs.Quantized((1, 8, 8), 17),
+            qs.GaussianKernel(qs.schedules.linear_log_snr(20, 7, -7)),
+            qs.Velocity(),
+            qs.networks.MLP((1, 8, 8), width=32),
+        )
+        how = {"steps": 400, "batch": 64, "validations": 400, "save_every": 0.0}
+        qs.fit(model, images, images[:32], run=folder, callbacks=[wait], progress=False, **how)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    learner = threading.Thread(target=train)
+    learner.start()
+    while learner.is_alive() and newest_step(folder) is None:
+        time.sleep(0.05)
+    studio = Studio.of([folder])
+    app = create_app(studio.library, studio.token)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [studio.listening]})
+    thread.start()
+    yield studio.address, str(folder), gates, steps
+    for gate in gates:
+        gate.set()
+    learner.join(100)
+    server.should_exit = True
+    thread.join(20)
+    torch.set_default_dtype(before)
+
+
+def test_draws_of_a_run_while_it_trains(browser, training):
+    """Draws of the first checkpoint come by themselves, then those of the second one; when the run
+    is done, it is opened with all its views."""
+    source, run, gates, steps = training
+    desk, phone = (Reader(browser, source, each) for each in WIDTHS)
+    page = desk.open(run, "train")
+    page.get_by_role("heading", name=f"At step {steps[0]}").wait_for()
+    assert (
+        page.get_by_role("list", name=f"Draws at step {steps[0]}").locator("canvas").count() == 16
+    )
+    assert page.get_by_role("link").all_inner_texts()[-1] == "Train"
+    gates[0].set()
+    until = time.monotonic() + 60
+    while len(steps) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    page.get_by_role("heading", name=f"At step {steps[1]}").wait_for()
+    page.get_by_role("heading", name=f"At step {steps[0]}").wait_for()  # the earlier ones stay
+    page.locator("details.snippet summary").first.click()
+    assert "open_newest(" in page.locator("details.snippet").first.inner_text()
+    desk.keep("training")
+    other = phone.open(run, "train")  # on demand, with settings of its own
+    other.get_by_role("heading", name=f"At step {steps[1]}").wait_for()
+    phone.fill("Draws", "5")
+    phone.press("Draw from the newest weights")
+    draws = other.get_by_role("list", name=f"Draws at step {steps[1]}").locator("canvas")
+    draws.nth(5).wait_for(state="detached")
+    assert draws.count() == 5
+    phone.keep("training")
+    gates[1].set()
+    page.get_by_text("The run is done").wait_for()
+    page.get_by_role("heading", name="At step 400").wait_for()
+    other.goto("about:blank")
+    phone.open(run, "sample")
+    phone.answered()
+    desk.done()
+    phone.done()
+
+
 def test_a_table_as_a_form_as_rows_and_as_a_file(reader, address):
     _, run, file = address
     page = reader.open(run, "complete")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -338,3 +340,26 @@ def test_the_gate_lets_other_protocols_of_the_server_pass():
 
 def test_the_address_of_the_tests_is_one_of_this_machine():
     assert HOME.startswith("http://127.0.0.1/")
+
+
+def test_the_kept_facts_of_shipped_models_are_those_of_the_models():
+    """`python -m quasistatic.studio.shipped` writes them anew."""
+    import json
+
+    from quasistatic.recipes.locations import WEIGHTS, pretrained
+    from quasistatic.studio.shipped import shipped_facts
+    from quasistatic.studio.subjects import opened
+
+    for name in pretrained():
+        facts = json.loads(json.dumps(opened(name, WEIGHTS / name).facts()))
+        assert shipped_facts(name, WEIGHTS / name) == facts
+
+
+def test_the_page_of_a_shipped_model_needs_no_pytorch():
+    code = """
+import sys
+from quasistatic.studio import Library
+print(Library(["digits"]).facts("digits")["views"][0], "torch" in sys.modules)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.split() == ["sample", "False"], found.stderr

@@ -69,15 +69,20 @@ def test_minutes_set_the_number_of_steps_and_a_resumed_run_keeps_it(tmp_path):
         qs.fit(chain(), rows(50), minutes=1.0, steps=3)
 
 
-@pytest.mark.parametrize("lost", ["folder", "config.json"])
+@pytest.mark.parametrize("lost", ["folder", "config.json", "contents"])
 def test_a_folder_that_goes_away_is_written_again_and_that_is_said(tmp_path, lost):
-    folder = tmp_path / "run"
+    folder, config = tmp_path / "run", tmp_path / "run" / "config.json"
+    remove = {
+        "folder": lambda: shutil.rmtree(folder),
+        "config.json": config.unlink,
+        "contents": lambda: config.write_text(""),
+    }
 
     def lose(now: Progress) -> None:
-        if now.latest.get("step") == 4 and (folder / "config.json").exists():
-            shutil.rmtree(folder) if lost == "folder" else (folder / "config.json").unlink()
+        if now.latest.get("step") == 4 and config.exists():
+            remove[lost]()
 
-    with pytest.warns(UserWarning, match="removed while the run was training"):
+    with pytest.warns(UserWarning, match="(removed|damaged) while the run was training"):
         qs.fit(chain(), rows(50), run=folder, callbacks=[lose], **HOW)
     model = qs.load(folder)
     assert model.score(rows(5), 2, rng=0).nats.isfinite().all()

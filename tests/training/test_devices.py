@@ -9,6 +9,7 @@ from torch import nn
 
 import quasistatic as qs
 from quasistatic._utils import files
+from quasistatic.conditions import ClassLabel
 from quasistatic.data.sources import Rows, Source
 from quasistatic.training import precision as arithmetic
 from quasistatic.training.data_loader import DataLoader, as_rows, as_source
@@ -280,6 +281,21 @@ def test_only_the_network_computes_in_bf16_and_only_in_training(float32):
     assert {w.dtype for w in run.mean} == {w.dtype for w in model.parameters()} == {torch.float32}
     assert model.network is network
     assert list(model.state_dict()) == ["network.linear.weight", "network.linear.bias"]
+
+
+def test_bf16_trains_a_model_with_a_condition(float32):
+    """Its network takes a third argument."""
+    x, y = torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 3
+    model = qs.Diffusion(
+        qs.Continuous(2),
+        qs.GaussianKernel(qs.schedules.linear(20)),
+        qs.Velocity(qs.FixedLarge()),
+        qs.networks.MLP(2, 16, 1, condition=3),
+        condition=ClassLabel(3),
+    )
+    qs.fit(model, x, given=y, steps=3, precision="bf16", progress=False)
+    of_class = [model.given(k).estimate(torch.zeros(1, 2), torch.tensor([9])) for k in (0, 1)]
+    assert not torch.equal(*of_class)
 
 
 def test_bf16_trains_nearly_what_float32_trains(float32):

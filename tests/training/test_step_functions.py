@@ -1,13 +1,18 @@
 """A step compiled as one graph, or captured and replayed, is the step as it is written."""
 
+import gc
+
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 import quasistatic as qs
-from device_cases import build
+from device_cases import CASES, build
+from quasistatic._utils import constants
+from quasistatic._utils.buffers import same_buffers
 from quasistatic.training.distributed import Engine
 from quasistatic.training.precision import ComputeMode
-from quasistatic.training.step_functions import Captured, Compiled, Eager, StepFunction
+from quasistatic.training.step_functions import Captured, Compiled, Eager, StepFunction, _Reads
 
 COMPILED = ComputeMode("float32", "yes")
 
@@ -142,6 +147,46 @@ def test_a_captured_step_is_the_step(name):
             function(rows, rng.manual_seed(seed))
         sums.append([w.grad.clone() for w in function.weights if w.grad is not None])
     assert_same(tuple(sums[0]), tuple(sums[1]), 1e-12)
+
+
+class Reading(Replaying):
+    """Remembers the memory that a captured step reads, without keeping it."""
+
+    def capture(self, work):
+        with _Reads() as reads:
+            found = super().capture(work)
+        self.read = [StorageWeakRef(each.untyped_storage()) for each in reads.found.values()]
+        return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_memory_that_a_captured_step_reads_is_kept(name):
+    """Also when the caches of constants and of laws in closed form are filled anew."""
+    case, engine = build(name), Reading()
+    engine.case = case
+    raw = case.model.space.check(case.x).to(case.model.blank(1))
+    inner = Eager(case.model, case.objective, ComputeMode(), len(raw))
+    captured = Captured(inner, engine)
+    captured(raw, torch.Generator().manual_seed(3))
+    for buffer in case.model.buffers():
+        buffer.copy_(buffer.clone())
+    constants._KEPT.clear()
+    inner(raw, torch.Generator().manual_seed(3))
+    gc.collect()
+    assert engine.read
+    assert not any(each.expired() for each in engine.read)
+
+
+def test_buffers_that_a_step_writes_are_as_they_were_after_a_capture():
+    """A normalization by batches counts them; a capture is none."""
+    network = torch.nn.BatchNorm1d(3)
+    with same_buffers(network):
+        network(torch.randn(5, 3))
+    assert network.num_batches_tracked == 0
+    version = network.running_mean._version
+    with same_buffers(network):
+        network.eval()(torch.randn(5, 3))
+    assert network.running_mean._version == version
 
 
 def test_a_step_that_cannot_be_captured_is_computed_without(monkeypatch):

@@ -1,6 +1,7 @@
 """Writes files whole or not at all: into a temporary file, which is then renamed."""
 
 __all__ = [
+    "load_facts",
     "load_tensors",
     "save_tensors",
     "sha256_of",
@@ -137,6 +138,24 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is damaged or no safetensors file ({error}): delete it, and train again or "
             "restore a copy"
         ) from None
+
+
+def load_facts(path: str | Path) -> dict[str, Any]:
+    """The facts of a safetensors file, without its tensors and without a check of its digest.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
+    return facts if isinstance(facts, dict) else {}
 
 
 def _in_order(data: bytes) -> bytes:

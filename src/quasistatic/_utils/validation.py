@@ -7,6 +7,7 @@ __all__ = [
     "nearest",
     "number_within",
     "numbers_of",
+    "unmasked",
     "whole_number",
     "whole_numbers",
 ]
@@ -63,7 +64,7 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
     """A tensor of any shape and dtype.
 
     Args:
-        x: an array.
+        x: an array. The masked values of a masked array of NumPy become NaN.
         name: what an error message calls x.
 
     Raises:
@@ -72,7 +73,7 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
     if isinstance(x, Tensor):
         return x
     try:
-        array = np.asarray(x)
+        array = np.asarray(unmasked(x))
         # torch shares the memory of an array where it can. It warns about read-only arrays and
         # refuses negative strides and a foreign byte order, so those are copied.
         shared = (
@@ -85,6 +86,18 @@ def as_tensor(x: object, name: str = "x") -> Tensor:
         raise TypeError(
             f"{name} must be an array of numbers, got {type(x).__name__}: {error}"
         ) from None
+
+
+def unmasked(x: Any) -> Any:
+    """A masked array of NumPy as an array whose masked values are missing: NaN in numbers, which
+    are float64 then unless they were floats, and None in objects. Anything else as it is."""
+    if not isinstance(x, np.ma.MaskedArray) or x.dtype.names:
+        return x
+    if not np.ma.is_masked(x):
+        return np.ma.getdata(x)
+    if x.dtype.kind in "iub":
+        x = x.astype(np.float64)
+    return np.ma.filled(x, np.nan) if x.dtype.kind in "fc" else np.ma.filled(x.astype(object), None)
 
 
 def whole_number(name: str, value: Any, least: int = 1, most: int | None = None) -> int:

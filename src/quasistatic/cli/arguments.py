@@ -5,7 +5,17 @@ the default, the range and the kinds of model that have it. Everything else is d
 declaration: the parser, the help page, the check of the range and the list of known options.
 """
 
-__all__ = ["EVERY", "Kinds", "Option", "Range", "given", "known_options", "option", "parse"]
+__all__ = [
+    "EVERY",
+    "Kinds",
+    "Option",
+    "Range",
+    "given",
+    "known_options",
+    "option",
+    "parse",
+    "with_data",
+]
 
 import dataclasses
 import itertools
@@ -175,6 +185,22 @@ def parse(command: type[T], name: str, words: Sequence[str]) -> T:
         if each.within is not None:
             each.within.check(field.replace("_", "-"), getattr(asked, field))
     return asked
+
+
+def with_data(command: Any, words: Sequence[str]) -> list[str]:
+    """The words of a command on a run and data, with the data where the command declares them:
+    `RUN DATA` and `RUN --data DATA` are the same for each of these commands."""
+    declared, found = _options(command).get("data"), list(words)
+    if declared is None or "run" not in _options(command):
+        return found
+    named = [k for k, word in enumerate(found) if word == "--data" or word.startswith("--data=")]
+    if declared.positional and len(named) == 1:
+        value = found[named[0]].partition("=")[2]
+        found[named[0] : named[0] + 1] = [value] if value else []
+    elif not declared.positional and not named and len(found) > 1:
+        run_and_data = not any(word.startswith("-") for word in found[:2])
+        found[1:1] = ["--data"] if run_and_data else []
+    return found
 
 
 def _check_choices(command: Any, words: Sequence[str]) -> None:

@@ -77,9 +77,10 @@ def report_command(words: Words) -> None:
 def _parsed(name: str, words: Words) -> tuple[bool, dict[str, Any]]:
     """Whether `--json` was given, and the other options that were, by the verb's own names."""
     from . import verbs
-    from .arguments import given, parse
+    from .arguments import given, parse, with_data
 
-    asked = given(parse(getattr(verbs, name.capitalize()), name, words))
+    command = getattr(verbs, name.capitalize())
+    asked = given(parse(command, name, with_data(command, words)))
     script = asked.pop("json", False)
     if "seed" in asked:
         asked["rng"] = asked.pop("seed")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._utils.validation import unmasked
 from ..model import Model
 from .blocks import Block, decode, encode
 from .chain import Chain
@@ -114,7 +115,7 @@ class Codec:
             ValueError: if it has another shape, or values that the space does not have.
         """
         file = io.BytesIO()
-        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x), file)
+        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else unmasked(x)), file)
         return file.getvalue()
 
     def decompress(self, stream: bytes, anyway: bool = False) -> np.ndarray:
@@ -150,9 +151,17 @@ class Codec:
             TypeError: if x is no array of numbers.
             ValueError: if it has another shape, or values that the space does not have.
         """
-        x = self._checked(x)
+        x = self._checked(unmasked(x))
+        self.model.require_known_weights()
         self.model.given_each(None, len(x))
         chain = self.chain.scan(x)
+        if chain.values.holes and not self.model.space.holes:
+            where = tuple(map(int, np.unravel_index(chain.values.holes[0], x.shape[1:])))
+            raise ValueError(
+                f"x holds NaN in {len(chain.values.holes)} of {self.model.space.dims} columns, "
+                f"first in column {where}, and the model allows for no missing values: remove such "
+                "rows, or fill them"
+            )
         header = header_of(self.model, chain, x, self.together, self._block_of(x), "examples")
         start = header.pack()
         report = CompressionReport(self.model.space.dims, raw=x.nbytes)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._utils.validation import unmasked
 from ..distributions import Family
 from ..model import Model
 from .arithmetic import Arithmetic
@@ -25,7 +26,15 @@ from .layer_indices import LONGEST, group_slices, pack_indices, receive, unpack_
 from .portability import Native, Portable
 from .relative_entropy_coding import SharedCandidates
 from .stack import Stack
-from .stream import CutShort, Header, StreamError, read_blocks, read_header, write_blocks
+from .stream import (
+    CutShort,
+    Header,
+    StreamError,
+    pack_end,
+    read_blocks,
+    read_header,
+    write_blocks,
+)
 
 MOST = LONGEST - 3
 """Bits that one group may need, so that there are enough candidates."""
@@ -103,7 +112,7 @@ class LayeredCodec:
     def compress(self, x: object) -> bytes:
         """The stream of raw data x (N, *shape), an array or a tensor on any device."""
         file = io.BytesIO()
-        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x), file)
+        self.write(np.asarray(x.detach().cpu() if isinstance(x, Tensor) else unmasked(x)), file)
         return file.getvalue()
 
     def write(self, x: np.ndarray, file: BinaryIO) -> int:
@@ -116,7 +125,7 @@ class LayeredCodec:
             ValueError: if x is not of the model's data, or too large for one stream.
         """
         model, chain = self.model, self.chain
-        raw = model.space.check(x.astype(np.float64)).cpu().double()
+        raw = model.space.check(unmasked(x).astype(np.float64)).cpu().double()
         if len(x) > MOST_EXAMPLES or x.size > MOST_VALUES:
             raise ValueError(
                 f"{len(x)} examples of {model.space.dims} values are more than the "
@@ -219,11 +228,7 @@ class LayeredCodec:
             if (last := _next_layer(layers, n)) is None:
                 return
             array = _exactly(steps, last, x_t, header)
-            try:
-                if next(layers, None) is not None:
-                    raise StreamError("there are layers after the last one")
-            except CutShort:
-                pass  # the values are complete, and their checksum is right
+            _check_end(file, layers, header, len(times))
             yield Refinement(file.tell(), 0, array)
 
 
@@ -277,6 +282,25 @@ class _Steps:
 
     def _times(self, k: int) -> tuple[int, int]:
         return self.chain.times[k - 1], self.chain.times[k]
+
+
+def _check_end(file: BinaryIO, layers: Iterator[Block], header: Header, count: int) -> None:
+    """Reads the end after `count` layers. It may be cut short: the values are complete, and their
+    checksum is right. What is there of it must be right.
+
+    Raises:
+        StreamError: if something else is there.
+    """
+    begun = file.tell() if file.seekable() else None
+    try:
+        if next(layers, None) is not None:
+            raise StreamError("there are layers after the last one")
+    except CutShort:
+        if begun is None:
+            return
+        file.seek(begun)
+        if not pack_end(header, count).startswith(file.read()):
+            raise StreamError("the end of the stream is damaged") from None
 
 
 def _next_layer(layers: Iterator[Block], n: int) -> Block | None:

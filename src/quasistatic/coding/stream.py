@@ -5,6 +5,7 @@ __all__ = [
     "Header",
     "StreamError",
     "pack_block",
+    "pack_end",
     "read_block",
     "read_blocks",
     "read_header",
@@ -71,8 +72,16 @@ def write_blocks(file: BinaryIO, header: Header, blocks: Iterable[Block]) -> int
     for block in blocks:
         total += file.write(pack_block(header, count, block))
         count += 1
-    end = _END.pack(0, count, bytes.fromhex(header.identity))
-    return total + file.write(end + _CRC.pack(zlib.crc32(end)))
+    return total + file.write(pack_end(header, count))
+
+
+def pack_end(header: Header, count: int) -> bytes:
+    """The bytes of the end of a stream of `count` blocks."""
+    if header.version < WITH_IDENTITY:
+        end = _OLD_END.pack(0, count)
+    else:
+        end = _END.pack(0, count, bytes.fromhex(header.identity))
+    return end + _CRC.pack(zlib.crc32(end))
 
 
 def read_blocks(file: BinaryIO, header: Header) -> Iterator[Block]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .._utils.naming import nearest
-from .._utils.validation import whole_number
+from .._utils.validation import unmasked, whole_number
 from .condition import Condition
 
 TEXT = "UO"
@@ -67,7 +67,7 @@ class ClassLabel(Condition):
             TypeError: if y is neither numbers nor names.
             ValueError: if a class was not trained, with its place.
         """
-        array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+        array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else unmasked(y))
         if array.ndim > 1:
             raise ValueError(
                 f"labels must be one number or have shape (examples,), got {array.shape}: pass the "

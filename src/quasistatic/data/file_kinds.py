@@ -1,6 +1,6 @@
 """Which kind of data a path holds, by the headers of its files alone."""
 
-__all__ = ["are_images", "may_be_signals", "signal_types"]
+__all__ = ["are_images", "may_be_signals"]
 
 import zipfile
 from pathlib import Path
@@ -43,33 +43,6 @@ def may_be_signals(path: str | Path) -> bool:
     centred = rows - rows.mean(1, keepdims=True) if len(rows) else rows
     scale = (centred**2).sum()
     return bool(scale > 0 and (centred[:, 1:] * centred[:, :-1]).sum() > SMOOTH * scale)
-
-
-def signal_types(path: str | Path) -> dict[str, str]:
-    """The types of the columns of a table that holds signals, by name: each sample is a real number
-    on a scale of its own.
-
-    Args:
-        path: a .npy or .npz file of an array (N, L).
-
-    Raises:
-        ValueError: if it is another file, or the array has not two axes.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".npy", ".npz"):
-        raise ValueError(
-            f"signals are the rows of an array (N, L) in a .npy or .npz file, got {path}: use "
-            "--as table"
-        )
-    from .numpy_files import read_numpy
-
-    shape = read_numpy(path).shape
-    if len(shape) != 2:
-        raise ValueError(
-            f"signals are the rows of an array (N, L), and {path} holds one of shape {shape}: "
-            "reshape it, or use --as images"
-        )
-    return {f"x{k}": "standardized" for k in range(shape[1])}
 
 
 def _npy_axes(path: Path) -> int:

@@ -27,6 +27,9 @@ class IntervalCoverage:
         level: the nominal coverage.
         each: the share of intervals of single examples that contain the example's own K.
         mean: the share of intervals of the mean over the examples that contain the mean K.
+        mean_above: the share of intervals of the mean that lie above the mean K. Half of the misses
+            if the errors are symmetric; more where an estimate without the rare large terms is both
+            too high and reported as too certain.
         each_ratio: the reported standard error of an example's value over the true one, each as
             root mean square over the examples.
         mean_ratio: the same for the mean over the examples.
@@ -38,6 +41,7 @@ class IntervalCoverage:
     level: float
     each: float
     mean: float
+    mean_above: float
     each_ratio: float
     mean_ratio: float
     evaluations: int
@@ -47,8 +51,8 @@ class IntervalCoverage:
     def __repr__(self) -> str:
         return (
             f"intervals of {self.level:.0%} hold the value of an example in {self.each:.1%}, the "
-            f"mean of {self.examples} in {self.mean:.1%} of {self.repeats} repeats, "
-            f"{self.evaluations} evaluations each\n"
+            f"mean of {self.examples} in {self.mean:.1%} of {self.repeats} repeats "
+            f"({self.mean_above:.1%} lie above it), {self.evaluations} evaluations each\n"
             f"  reported over true standard error: {self.each_ratio:.2f} of an example, "
             f"{self.mean_ratio:.2f} of the mean"
         )
@@ -109,6 +113,7 @@ def interval_coverage(
         level,
         held.double().mean().item(),
         sum(low <= whole <= high for low, high in ends) / repeats,
+        sum(low > whole for low, _ in ends) / repeats,
         (noise.square().mean() / nats.var(0).mean()).sqrt().item(),
         (told_mean / true_mean).item(),
         evaluations,

@@ -5,6 +5,7 @@ __all__ = ["Completing"]
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +74,8 @@ class Completing(Chain):
 
         Args:
             x: raw data with shape (N, *). What it holds where a value is missing is ignored.
-            mask: True where a value is missing, with the shape of x.
+            mask: True where a value is missing, with the shape of x. What a masked array of NumPy
+                masks is missing, too.
             draws: how many to return for each example.
             times: the chain, see :meth:`Model.times`; by default all T steps.
             rng: a seed, a generator or None.
@@ -145,6 +147,15 @@ class Completing(Chain):
                 f"the mask must have the shape of x, {tuple(array.shape)}, got "
                 f"{tuple(hidden.shape)}: True where a value is missing"
             )
+        other = (hidden != 0) & (hidden != 1)
+        if other.any():
+            place = tuple(int(k) for k in other.nonzero()[0])
+            raise ValueError(
+                f"the mask holds {hidden[place].item():g} at {place}, and it is True (or 1) where "
+                "a value is missing, and False (or 0) where it is known"
+            )
         hidden = hidden.bool().cpu()
+        if isinstance(x, np.ma.MaskedArray):
+            hidden = hidden | torch.from_numpy(np.ma.getmaskarray(x))
         filled = torch.where(hidden, self.space.placeholder.to(array.dtype), array.cpu())
         return ~hidden, self.space.check(filled)

@@ -166,5 +166,6 @@ def _require_known_network(folder: Path, description: dict[str, Any]) -> None:
         raise ValueError(
             f"the network in {folder} is of the class {name}, which is not one of quasistatic's: "
             f"pass an instance of it, as load(folder, network={instance:.200}), or make the class "
-            f"known before, as register({name}) does for a dataclass"
+            f"known before, as register({name}) does for a dataclass. Commands and the studio open "
+            "only networks that quasistatic has"
         )

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from .._utils import files, serialization
 from .._utils.limits import MOST_COLUMNS, too_many_columns
 from .._utils.row_errors import RowError
-from .._utils.validation import instance_of
+from .._utils.validation import instance_of, unmasked
 from ..diffusion import KNOWN, Diffusion
 from ..recipes.locations import naming_damage
 from ..spaces import Space, Table
@@ -37,9 +37,16 @@ from .column_costs import columns_given_others
 from .earlier_atoms import FittedAtoms
 from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
-from .levels import FittedLevels, fit_levels, levels_of, plan_levels, seconds_of_levels
+from .levels import (
+    FittedLevels,
+    fit_levels,
+    levels_of,
+    plan_levels,
+    seconds_of_levels,
+    table_of_levels,
+)
 from .stored import restored_first_format
-from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of, unmasked
+from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of
 
 FORMAT = 2
 
@@ -338,7 +345,7 @@ class TableEstimator(BaseEstimator):
             count = levels_of(varying) if np.isfinite(rows).all() and varying.size else None
             if count is not None:
                 names = [name for name, column in numbers.items() if len(np.unique(column)) > 1]
-                return Table.infer(frame, dict.fromkeys(names, "integer")), count
+                return table_of_levels(frame, names, count), count
         return table_of(frame, self.types, self.space, holes=self.holes == "model"), None
 
     def _plan(self) -> FitPlan:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from .._utils import files
+from .._utils.validation import unmasked
 from ..distributions.mixtures import Mixture, SharedDraws
 from ..distributions.mixtures.fitting import completed_for_learning, stacked
 from ..spaces import Table
@@ -145,7 +146,7 @@ def require_known(y: Any, what: str) -> None:
     Raises:
         ValueError: if one is missing: which, and what to do.
     """
-    array = np.asarray(y, dtype=object) if hasattr(y, "isna") else np.asarray(y)
+    array = np.asarray(y, dtype=object) if hasattr(y, "isna") else np.asarray(unmasked(y))
     if array.dtype.kind not in "fO" or array.ndim > 2:
         return
     missing = np.array([_is_missing(each) for each in array.ravel()], bool)

@@ -1,9 +1,16 @@
 """Rows of small whole numbers: a network's prior over the levels of each value."""
 
-__all__ = ["FittedLevels", "fit_levels", "levels_of", "plan_levels", "seconds_of_levels"]
+__all__ = [
+    "FittedLevels",
+    "fit_levels",
+    "levels_of",
+    "plan_levels",
+    "seconds_of_levels",
+    "table_of_levels",
+]
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +26,8 @@ from ..likelihood.row_noise import bound_by_row
 from ..networks import MLP
 from ..sampling import SMC
 from ..spaces import Quantized, Table
+from ..spaces.columns import IntegerColumn
+from ..spaces.frames import Frame
 from ..training.config import Fit
 from .fitted import FitPlan, FitSummary, Fitted
 from .network_completion import completed_by_row
@@ -118,6 +127,19 @@ def levels_of(rows: np.ndarray) -> int | None:
     whole = (rows == np.round(rows)).all() and rows.min() >= 0
     count = int(rows.max()) + 1 if whole and rows.max() < MOST_LEVELS else 0
     return count if count >= 2 else None
+
+
+def table_of_levels(frame: Frame, names: Iterable[str], count: int) -> Table:
+    """The table of whole numbers below `count`. Each of the columns `names` has the range of all of
+    them, as the network gives every level of every column a probability."""
+    table = Table.infer(frame, dict.fromkeys(names, "integer"))
+    columns = (
+        replace(column, low=0, high=count - 1, shares=())
+        if isinstance(column, IntegerColumn)
+        else column
+        for column in table.columns
+    )
+    return replace(table, columns=tuple(columns))
 
 
 def plan_levels(plan: FitPlan, count: int) -> str:

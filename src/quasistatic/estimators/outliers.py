@@ -205,7 +205,8 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """log p of the observed values of each row, with shape (N,), in nats; lower is less likely.
         An impossible row has minus infinity (:meth:`DiffusionDensity.score_samples`). Calibrated
-        across parts, it is the mean of log p under the five laws."""
+        across parts, it is the mean of log p under the five laws, or the log of their mean p for a
+        row that is impossible under some of them: they have not seen its rarest value."""
         check_is_fitted(self)
         return self._scores(X, self._rows(X))
 
@@ -218,7 +219,10 @@ class DiffusionOutliers(OutlierMixin, TableEstimator):
             self._fold_scores(fold, fold.law.table.read_with_unknowns(frame).numpy())
             for fold in self._folds
         ]
-        return np.asarray(np.round(np.mean(each, 0), DIGITS))
+        mean = np.mean(each, 0)
+        some = np.isinf(mean) & np.isfinite(each).any(0)
+        mean[some] = np.logaddexp.reduce(np.stack(each)[:, some], 0) - math.log(len(each))
+        return np.asarray(np.round(mean, DIGITS))
 
     def _fold_scores(self, fold: "_Fold", x: np.ndarray) -> np.ndarray:
         """log p of rows (N, C), as the table of a part reads them, under its law."""

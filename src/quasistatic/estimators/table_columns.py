@@ -7,7 +7,6 @@ __all__ = [
     "numeric_values",
     "table_of",
     "types_of",
-    "unmasked",
 ]
 
 from collections.abc import Mapping, Sequence
@@ -32,15 +31,6 @@ from ..spaces.columns import (
 from ..spaces.frames import ARRAY, Frame
 from ..spaces.inference import clocked, infer_column, powered, standardized
 from ..spaces.yeo_johnson import YeoJohnson
-
-
-def unmasked(X: Any) -> Any:
-    """A masked NumPy array as one whose masked values are missing; anything else as it is."""
-    if not isinstance(X, np.ma.MaskedArray):
-        return X
-    if X.dtype.kind in "iufb":
-        return np.ma.filled(X.astype(np.float64), np.nan)
-    return np.ma.filled(X.astype(object), None)
 
 
 def is_frame(X: Any) -> bool:

@@ -4,9 +4,11 @@ its terms, its standard error and its cost."""
 __all__ = ["BoundScore", "ContinuousScore", "FlowScore", "ImportanceScore", "Score"]
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +60,33 @@ class Score:
                 "and at values far from those of the training"
             )
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the score holds of each example, by names that :meth:`with_arrays` reads."""
+        found = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Tensor):
+                found[each.name] = value.cpu().numpy()
+            elif isinstance(value, dict):
+                found |= {f"{each.name}.{k}": v.cpu().numpy() for k, v in value.items()}
+        return found
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The score of other examples, estimated in the same way.
+
+        Args:
+            arrays: what :meth:`arrays` gives of their scores, joined along the first axis.
+        """
+        made: dict[str, Any] = {}
+        for name, array in arrays.items():
+            field_name, _, key = name.partition(".")
+            value = torch.as_tensor(array, device=self.null.device)
+            if key:
+                made.setdefault(field_name, {})[key] = value
+            else:
+                made[field_name] = value
+        return replace(self, **made)
+
     @property
     def nats(self) -> Tensor:
         """log p(x), with shape (N,), in nats an example; higher is better."""
@@ -105,6 +134,8 @@ class Score:
             of the estimate. NaN for one example.
         """
         values = self.nats if values is None else values
+        if len(values) < 2:
+            return math.nan
         return float(values.double().std() / len(values) ** 0.5)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:

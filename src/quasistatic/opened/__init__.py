@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._utils.json_files import read_json
 from ..checkpoints.folders import is_diffusers
-from ..data.file_kinds import are_images, may_be_signals, signal_types
+from ..data.file_kinds import are_images, may_be_signals
 from ..recipes.locations import locate
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _named(home: str) -> Any:
     return getattr(import_module(f".{module}", __name__), name)
 
 
-ARRAYS = Kind("arrays", "arrays:ArrayModel")
+ARRAYS = Kind("arrays", "arrays:ArrayModel", "signal_fit:fit_signals")
 IMAGES = Kind("images", "images:ImageModel", "image_fit:fit_images")
 TABLE = Kind("a table", "table:TableModel", "table_fit:fit_table")
 
@@ -107,8 +107,7 @@ def kind_of_data(path: str | Path, wanted: str | None = None) -> Kind:
 
     Args:
         path: the file or the folder.
-        wanted: "table", "images" or "signals", if the user said it. Signals are a table with a
-            column for each sample, all of them real numbers.
+        wanted: "table", "images" or "signals", if the user said it.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -118,7 +117,7 @@ def kind_of_data(path: str | Path, wanted: str | None = None) -> Kind:
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     if wanted is not None:
-        return IMAGES if wanted == "images" else TABLE
+        return {"images": IMAGES, "signals": ARRAYS}.get(wanted, TABLE)
     if may_be_signals(path):
         raise ValueError(
             f"{path} holds rows of many numbers, and neighbours in a row are alike: signals, or "
@@ -128,15 +127,16 @@ def kind_of_data(path: str | Path, wanted: str | None = None) -> Kind:
 
 
 def fit(data: str | Path, as_: str | None = None, **options: Any) -> "Answer":
-    """Fits a model to a table in a file, or to images in a folder or an array.
+    """Fits a model to a table in a file, to images in a folder or an array, or to signals in an
+    array.
 
     Args:
         data: a CSV, TSV, NPY, NPZ or Parquet file, or a folder of images.
-        as_: "table", "images" or "signals", where a NumPy array could be several of them. The
-            samples of signals are real numbers, also where they are whole or few, and each has a
-            linear scale. Columns of a table have the types that their values show.
-        options: those of :func:`~quasistatic.opened.table_fit.fit_table` or
-            :func:`~quasistatic.opened.image_fit.fit_images`.
+        as_: "table", "images" or "signals", where a NumPy array could be several of them. Signals
+            are the rows of an array (N, L); their model is one of arrays of shape (L,).
+        options: those of :func:`~quasistatic.opened.table_fit.fit_table`,
+            :func:`~quasistatic.opened.image_fit.fit_images` or
+            :func:`~quasistatic.opened.signal_fit.fit_signals`.
 
     Returns:
         An answer whose facts name the run folder, to be opened by :func:`open`.
@@ -145,10 +145,7 @@ def fit(data: str | Path, as_: str | None = None, **options: Any) -> "Answer":
         FileNotFoundError: if there is no such file or folder.
         ValueError: if the data are damaged or an option is out of range.
     """
-    kind = kind_of_data(data, as_)
-    if as_ == "signals":
-        options["types"] = signal_types(data) | dict(options.get("types") or {})
-    return kind.fit(data, **options)
+    return kind_of_data(data, as_).fit(data, **options)
 
 
 def open(

@@ -9,13 +9,12 @@ __all__ = [
     "FittedTable",
     "TablePlan",
     "is_empty",
-    "model_stamp",
     "unused",
 ]
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ import polars as pl
 from .._utils import files
 from .._utils.json_files import read_json
 from .._utils.naming import nearest
-from ..data.table_files import FileRows, Reading, Style, TableFile, open_table, write_table
+from ..data.table_files import FileRows, Reading, Style, TableFile, open_with, write_table
 from ..diffusion import Diffusion, read_config
 from ..estimators import DiffusionDensity, DiffusionOutliers
 from ..recipes.locations import naming_damage
@@ -35,6 +34,9 @@ from . import TABLE_FILE
 
 HELD_BACK = "calibration.parquet"
 """The file of the calibration rows, which were not used for fitting. Outliers need them."""
+
+KEPT = ("separator", "decimal", "skip", "skip_end")
+"""Choices of a reading that are stored by their names."""
 
 MOST_PLACES = 7
 """Columns whose numbers need at least this many decimals are written in full."""
@@ -165,6 +167,7 @@ class FittedTable:
                 missing=words,
                 encoding=about.get("encoding"),
                 notations=style.notations,
+                **{name: about[name] for name in KEPT if name in about},
             )
             identity, left_out = (
                 tuple(map(str, about.get(name, ()))) for name in ("identity", "left_out")
@@ -190,6 +193,7 @@ class FittedTable:
         write_table(self.folder / HELD_BACK, [held_back])
         kept: dict[str, Any] = {"places": self.places, "header": self.reading.header}
         kept |= {"missing": list(self.reading.missing), "encoding": self.reading.encoding}
+        kept |= {name: getattr(self.reading, name) for name in KEPT}
         kept |= {"style": self.style.facts()}
         kept |= {"identity": list(self.roles.identity), "left_out": list(self.roles.left_out)}
         about = json.dumps(kept, indent=2)
@@ -255,16 +259,9 @@ class FittedTable:
         Raises:
             ValueError: if a fitted column is missing, or the file is damaged: where.
         """
-        own = self.reading
-        file = open_table(
-            data,
-            self.types,
-            header=own.header,
-            missing=own.missing,
-            encoding=own.encoding,
-            notations=own.notations,
-            left_out=len(self.roles.carried),
-        )
+        notations = dict(self.style.notations)
+        own = replace(self.reading, types=self.types, left_out=len(self.roles.carried))
+        file = open_with(data, replace(own, notations=notations))
         absent = [name for name in self.types if name not in file.names]
         if absent:
             near = "; ".join(f"{name!r}: {nearest(name, file.names)}" for name in absent[:20])
@@ -333,12 +330,6 @@ class FittedTable:
             span = np.iinfo(str(kind).lower())
             column = column.clip(span.min, span.max)
         return column.cast(kind)
-
-
-def model_stamp(folder: Path) -> list[Any]:
-    """What changes whenever the model in a run folder does, as JSON values."""
-    status = (folder / "model.safetensors").stat()
-    return [str(folder.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def is_empty(column: Column) -> bool:

@@ -3,36 +3,29 @@
 __all__ = ["fit_images"]
 
 import copy
-import json
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from .._utils import files, serialization
 from .._utils.naming import counted
 from .._utils.randomness import Rng
 from ..data.pictures import Images
-from ..diffusion import Diffusion, read_config
+from ..diffusion import Diffusion
 from ..recipes.experiments.experiment import Experiment
 from ..recipes.image import megaflops
 from ..recipes.latent import LatentStage
-from ..recipes.locations import naming_damage, result_path
 from ..recipes.own_images import DOWN, OwnImages
 from ..recipes.runs import TrainedRun, train
-from ..recipes.spectral import Weighed, weighed
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..training.checkpoints import FIRST_STAGE
 from ..training.config import Fit
-from ..training.fitting import fit
 from .model import seed_of
-
-MINUTES = 10.0
-"""Default training time in minutes, if no number of steps is given."""
+from .network_fit import BATCH, MINUTES, against_law, begun, settings_for
 
 LARGEST = 96
 """The longest shorter side of images that are modelled by their pixels by default."""
@@ -42,19 +35,6 @@ VALUES = 2**19
 
 LEVEL = 0.05
 """The level of `outliers` by default."""
-
-BATCH, VALIDATIONS = 32, 10
-"""The number of images in each step, and how often the validation images are scored in a run."""
-
-LOOKS = 512
-"""The total number of network evaluations of each scoring of the validation images."""
-
-OF_EVALUATION = 1 / 3
-"""The cost of a validation evaluation, in units of a training evaluation."""
-
-OF_TIME = 0.25
-"""The share of the time that these scorings may take; where they would take more, there are fewer
-of them, and then fewer evaluations in each."""
 
 
 def fit_images(
@@ -117,11 +97,12 @@ def fit_images(
         torch.manual_seed(seed)
         experiment = recipe.experiment(images)
     folder = Path(out or Path("runs") / source.resolve().stem)
-    facts, table = _plan(images, experiment, folder)
+    long = counted(steps, "step") if steps is not None else f"{minutes or MINUTES:g} minutes"
+    facts, table = _plan(images, experiment, folder, long)
     if dry_run:
         return Answer(facts, [table])
     display.table(table.title, table.header, table.rows)
-    how = _begun(folder) if steps is None else None
+    how = begun(folder) if steps is None else None
     if how is not None:
         display.say(f"resumes the run in {folder}, of {how.steps} steps")
     stage = experiment.first
@@ -130,7 +111,7 @@ def fit_images(
             recipe,
             stage,
             how,
-            _begun(folder / FIRST_STAGE),
+            begun(folder / FIRST_STAGE),
             minutes,
             steps,
             experiment,
@@ -138,7 +119,7 @@ def fit_images(
             display,
         )
         experiment = replace(experiment, first=replace(stage, fit=recipe.coder))
-    how = how or _settings(recipe.fit, minutes, steps, experiment, device, display)
+    how = how or settings_for(recipe.fit, minutes, steps, experiment, device, display)
     recipe = replace(recipe, fit=how, sha256=images.sha256())
     began = time.process_time()
     with display.progress("fit") as show:
@@ -151,7 +132,7 @@ def fit_images(
     )
     facts |= {"steps": run.step, "best_step": run.best_step, "valid_bits_per_dim": best}
     if stage is not None:
-        found = _against_law(Diffusion.load(folder), experiment, (0.0, took), folder, how)
+        found = against_law(Diffusion.load(folder), experiment, (0.0, took), folder, how)
         records = TrainedRun(folder / FIRST_STAGE, stage.model, None).metrics
         coder = min(record["valid_bits_per_dim"] for record in records)
         facts |= {"autoencoder_bits_per_dim": coder}
@@ -162,7 +143,7 @@ def fit_images(
         return Answer(facts, [line])
     else:
         times = (experiment.law.seconds, took)
-        found = _against_law(experiment.model, experiment, times, folder, how)
+        found = against_law(experiment.model, experiment, times, folder, how)
         if not found.kept:
             line = (
                 f"wrote {folder}: the spectral law without a network; {found.law:.4f} bits per "
@@ -204,40 +185,20 @@ def _two_stages(
     if coder is None:
         first = replace(experiment, model=stage.model, objective=stage.objective, first=None)
         coder = replace(recipe.coder, batch=batch, seed=recipe.fit.seed)
-        coder = _settings(coder, half, steps, first, device, display, 1)
+        coder = settings_for(coder, half, steps, first, device, display, 1)
         coder = replace(coder, patience=0)
     if how is not None:
         return replace(recipe, coder=coder), how
     made, law = stage.second(copy.deepcopy(stage.model))
     second = replace(experiment, model=made, law=law, first=None)
-    how = _settings(replace(recipe.fit, batch=batch), half, steps, second, device, display)
+    how = settings_for(replace(recipe.fit, batch=batch), half, steps, second, device, display)
     return replace(recipe, coder=coder), how
 
 
-def _against_law(
-    model: Diffusion,
-    experiment: Experiment,
-    seconds: tuple[float, float],
-    folder: Path,
-    how: Fit,
-) -> Weighed:
-    """Weighs the trained network against the law, on the validation images, once; the weights of
-    one that does not win are set to zero in the folder too."""
-    path = result_path(folder, "law.json")
-    if path.is_file():
-        with naming_damage(path, "delete it, and it is measured again"):
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            return Weighed(**stored | {"seconds": tuple(stored["seconds"])})
-    found = weighed(model, experiment.data.valid, how.evaluations, seconds=seconds)
-    if not found.kept:
-        weights = folder / "model.safetensors"
-        files.save_tensors(weights, model.state_dict(), files.load_tensors(weights)[1])
-    files.write_text(path, json.dumps(asdict(found), indent=2) + "\n")
-    return found
-
-
-def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], TextTable]:
-    """What the images are, and which model would be fitted."""
+def _plan(
+    images: Images, experiment: Experiment, folder: Path, long: str
+) -> tuple[dict[str, Any], TextTable]:
+    """What the images are, and which model would be fitted for how long."""
     model, data = experiment.model, experiment.data
     least = 1 / (len(data.test) + 1)
     weights, cost = sum(w.numel() for w in model.parameters()), megaflops(model)
@@ -247,7 +208,7 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
         rows.append(("outliers", f"need --level {math.ceil(100 * least) / 100:g} or more images"))
     names = [type(each).__name__ for each in (model.space, model.kernel, model.head, model.network)]
     rows += [("model", ", ".join(names)), ("parameters", f"{weights:,}")]
-    rows += [("MFLOP an image", f"{cost:,.0f}")]
+    rows += [("MFLOP an image", f"{cost:,.0f}"), ("training", f"{long} at most")]
     facts = {
         "run": str(folder),
         "images": len(images),
@@ -258,72 +219,3 @@ def _plan(images: Images, experiment: Experiment, folder: Path) -> tuple[dict[st
         "mflop": cost,
     }
     return facts, TextTable(f"{images.path}: {images}", ("", ""), rows)
-
-
-def _begun(folder: Path) -> Fit | None:
-    """The settings of the run in a folder, with its number of steps; None if there is no run."""
-    if not (folder / "config.json").is_file():
-        return None
-    stored = read_config(folder).get("fit", {})
-    found = serialization.build(stored, {"Fit": Fit}) if stored else None
-    return found if isinstance(found, Fit) else None
-
-
-def _settings(
-    how: Fit,
-    minutes: float | None,
-    steps: int | None,
-    experiment: Experiment,
-    device: str,
-    display: Display,
-    looks: int | None = None,
-) -> Fit:
-    """The settings for a number of steps, or for as many steps as fit into the minutes; with so
-    many evaluations of each validation image, if `looks` says how many."""
-    valid, times = len(experiment.data.valid), VALIDATIONS
-    if looks is None:
-        looks = min(64, max(2, -(-LOOKS // valid)))
-    if steps is None or minutes is not None:
-        minutes = minutes or MINUTES
-        batch = min(how.batch, len(experiment.data.train))
-        examples = _examples_in(minutes, how, experiment, device)
-        times, looks = _affordable(examples, valid, looks)
-        left = examples - times * looks * valid * OF_EVALUATION
-        steps = min(max(1, int(left / batch)), steps or 10**9)
-        display.say(f"{minutes:g} min allow about {counted(steps, 'step')} of {how.batch} images")
-        if steps < 100:
-            display.say("these are very few steps: give more --minutes, or a smaller --size")
-    return replace(
-        how,
-        steps=steps,
-        warmup=min(100, steps // 10),
-        ema=max(0.0, 1 - 10 / steps),  # the running mean covers about the last tenth
-        validations=min(times, steps),
-        # A model that starts at a law is good at once, and better again when the rate has fallen.
-        patience=3 if experiment.law is None else VALIDATIONS // 2,
-        evaluations=looks,
-    )
-
-
-def _affordable(examples: float, valid: int, looks: int) -> tuple[int, int]:
-    """How often the validation images are scored, and by how many evaluations each, where so many
-    examples could be trained on in the whole time."""
-    most = OF_TIME * examples / (OF_EVALUATION * valid)  # evaluations of each in the whole run
-    times = min(VALIDATIONS, max(1, int(most / looks)))
-    return times, min(looks, max(1, int(most / times)))
-
-
-def _examples_in(minutes: float, how: Fit, experiment: Experiment, device: str) -> float:
-    """The number of examples that can be trained on in some minutes, from the speed of a few steps
-    of a copy of the model."""
-    probe = replace(how, steps=6, validations=0)
-    run = fit(
-        copy.deepcopy(experiment.model),
-        experiment.data.train,
-        objective=experiment.objective,
-        settings=probe,
-        device=device,
-        progress=False,
-    )
-    speed: float = run.speed["examples_per_second"]
-    return 60 * minutes * speed

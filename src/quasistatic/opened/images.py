@@ -3,32 +3,38 @@
 __all__ = ["ImageModel"]
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
 from .._utils import files
 from .._utils.randomness import Rng
 from ..data.image_format import ImageFormat
-from ..diagnostics.anomalies import AnomalyDetector
+from ..diagnostics.anomalies import Anomalies, AnomalyDetector
 from ..distributions import FiniteSupport
 from ..reporting.answer import Answer
 from ..sampling import SMC
-from ..training.train_state import Progress
 from .arrays_io import load_array, save_array, write_csv
 from .coding import CodingVerbs
 from .diagnostics import DiagnosticVerbs
 from .distilling import DistillVerb
+from .example_stream import ExampleStream, stamp
 from .inference import InferenceVerbs
 from .trained import Data, as_path
 
 TOGETHER = 8
 """The number of images that are completed at once."""
+
+JUDGED = 256
+"""Images that `outliers` judges at once: a stopped run repeats so many at most."""
+
+PER_IMAGE = ("scores", "p_values", "bands", "band_p_values", "costs")
+"""What is known of each image that was judged."""
 
 DRAWS = 4
 """Network evaluations in each log-SNR band for the score of an anomaly. All images see the same
@@ -91,14 +97,22 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
         """
         x, holes, names = self.format.read_with_holes(data)
         fill = _FILLS[by]
+        path = Path(out or self.result("imputed"))
         with self.run.threads():
+            source = self._generator(rng)
+            count = fill.draws or draws
+            options = [by, count, particles, times, source.initial_seed(), stamp(holes)]
+            stream = self._stream("impute", path, TOGETHER, x[_holed(holes)], options)
             method = SMC(particles, fill.draws)
-            filled = self._filled(fill, fill.draws or draws, x, holes, times, rng, method)
-        path = self.format.write(Path(out or self.result("imputed")), filled, names)
-        rows, count = int(holes.reshape(len(x), -1).any(1).sum()), int(holes.sum())
+            filled = self._filled(
+                stream, fill, fill.draws or draws, x, holes, times, source, method
+            )
+        path = self.format.write(path, filled, names)
+        stream.finish()
+        rows, missing = len(_holed(holes)), int(holes.sum())
         about = fill.about.format(draws)
-        line = f"wrote {path}: {count} values of {rows} of {len(x)} images filled, by {about}"
-        return Answer({"imputed": str(path), "filled": count, "rows": rows}, [line], filled)
+        line = f"wrote {path}: {missing} values of {rows} of {len(x)} images filled, by {about}"
+        return Answer({"imputed": str(path), "filled": missing, "rows": rows}, [line], filled)
 
     def outliers(self, data: Data, *, level: float = 0.05, out: Path | None = None) -> Answer:
         """Finds images that are unlike the training images. On average at most a share of `level`
@@ -116,15 +130,18 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
         if not 0 < level < 1:
             raise ValueError(f"--level is a share between 0 and 1, got {level}")
         x, names = self.read(data)
+        path = Path(out or self.result("outliers.csv"))
         with self.run.threads():
-            found = self.detector().score(np.asarray(x))
+            detector = self.detector()
+            stream = self._stream("outliers", path, JUDGED, x, [detector.seed, detector.draws])
+            found = _judged(stream, detector, x)
         few = level < found.least_level
         strange = found.p_values <= (0.0 if few else level)
         columns = (found.scores.tolist(), found.p_values.tolist(), strange.tolist())
         columns_of = zip(names, *columns, strict=True)
         rows = [(name, repr(score), repr(p), str(int(odd))) for name, score, p, odd in columns_of]
-        path = Path(out or self.result("outliers.csv"))
         write_csv(path, ("file", "excess", "p_value", "outlier"), rows)
+        stream.finish()
         line = (
             f"wrote {path}: {int(strange.sum())} of {len(x)} images are outliers at level "
             f"{level:g}, calibrated on {found.calibrated_on} held-back images; `excess`, in nats, "
@@ -144,29 +161,27 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
 
     def _filled(
         self,
+        stream: ExampleStream,
         fill: "_Fill",
         draws: int,
         x: np.ndarray,
         holes: np.ndarray,
         times: int,
-        rng: Rng,
+        rng: torch.Generator,
         method: SMC,
     ) -> np.ndarray:
         """Images (N, *) with their missing pixels filled, a few images at a time."""
-        generator = self._generator(rng)
-        rows = np.flatnonzero(holes.reshape(len(x), -1).any(1))
-        filled, began = x.copy(), time.monotonic()
-        with self.display.progress("impute") as show:
-            for start in range(0, len(rows), TOGETHER):
-                some = rows[start : start + TOGETHER]
-                made = self.model.complete(
-                    x[some], holes[some], draws, times, generator, method=method
-                )
-                found = fill.merged(made.draws.cpu().double().numpy()).round()
-                filled[some] = np.where(holes[some], found, x[some]).astype(np.uint8)
-                done = start + len(some)
-                left = (time.monotonic() - began) / done * (len(rows) - done)
-                show(Progress(done, len(rows), {}, left))
+        rows = _holed(holes)
+
+        def completed(piece: slice) -> dict[str, np.ndarray]:
+            some = rows[piece]
+            made = self.model.complete(x[some], holes[some], draws, times, rng, method=method)
+            found = fill.merged(made.draws.cpu().double().numpy()).round()
+            return {"filled": np.where(holes[some], found, x[some]).astype(np.uint8)}
+
+        filled = x.copy()
+        if len(rows):
+            filled[rows] = stream.run(completed, rng)["filled"]
         return filled
 
     def detector(self) -> AnomalyDetector:
@@ -197,6 +212,26 @@ class ImageModel(InferenceVerbs, CodingVerbs, DiagnosticVerbs, DistillVerb):
     def _mask(self, mask: Data) -> tuple[np.ndarray, tuple[str, ...]]:
         x = load_array(mask)
         return x, ()
+
+
+def _holed(holes: np.ndarray) -> np.ndarray:
+    """The images with missing pixels."""
+    return np.flatnonzero(holes.reshape(len(holes), -1).any(1))
+
+
+def _judged(stream: ExampleStream, detector: AnomalyDetector, x: np.ndarray) -> Anomalies:
+    """The scores of images, some at a time; each depends on its image alone."""
+    last: Anomalies | None = None
+
+    def judged(piece: slice) -> dict[str, np.ndarray]:
+        nonlocal last
+        last = detector.score(np.asarray(x[piece]))
+        return {name: getattr(last, name).cpu().numpy() for name in PER_IMAGE}
+
+    found = stream.run(judged)
+    assert last is not None  # the last piece is never one that was kept
+    joined: dict[str, Any] = {name: torch.from_numpy(found[name]) for name in PER_IMAGE}
+    return replace(last, **joined)
 
 
 @dataclass(frozen=True)

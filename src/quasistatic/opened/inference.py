@@ -3,12 +3,13 @@
 __all__ = ["InferenceVerbs"]
 
 import abc
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from .._utils.randomness import Rng
 from ..likelihood import Flow, FlowMapDensity, Importance, Score
@@ -26,10 +27,16 @@ from ..sampling import (
     Times,
     UniPC,
 )
-from ..sampling.drawing_progress import DrawingProgress
 from .arrays_io import save_array, write_scores
+from .example_stream import ExampleStream, stamp
 from .run_report import assess, sections
 from .trained import Data, TrainedModel
+
+TOGETHER = 64
+"""Examples that are completed together: a stopped run repeats so many at most."""
+
+EVIDENCE = ("log_evidence", "evidence_stderr", "effective")
+"""What is known of the posterior of each example besides its draws."""
 
 _UNITS = {"nats": "nats", "bits": "bits", "bits_per_dim": "bits per dimension"}
 
@@ -146,9 +153,9 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             }[method]
         with self.run.threads():
             y = self._given(given, len(x), data is None)
-            score = self.model.score(
-                x, times=chain, rng=self._generator(rng), given=y, stderr=stderr, **budget
-            )
+            budget |= {"times": chain, "stderr": stderr}
+            stream = self._stream("score", out, self.model.chunk_size, x, [repr(budget), *given])
+            score = self._scored(stream, x, y, budget, self._generator(rng))
         shown: list[object] = [
             f"{score.about}; {score.spent / len(x):.4g} network evaluations an example"
         ]
@@ -160,6 +167,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             facts = _means(score, shown)
         if out is not None:
             where = write_scores(out, names, score.nats.cpu().numpy())
+            stream.finish()
             shown.append(f"wrote {where}: the score of each example, in nats")
         return Answer(facts, shown, score)
 
@@ -206,75 +214,94 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             hidden = np.isnan(x) if mask is None else x
         if mask is not None:
             hidden, _ = self._mask(mask)
-        chain, method = self._times(times, path), SMC(particles, repeats)
-        steps = len(self.model.times(chain))
-        evaluations = len(x) * method.sets(draws) * particles * steps
-        with self.run.threads(), self._evaluating("complete", evaluations):
-            y = self._given(given, len(x))
-            made = self.model.complete(
-                x, hidden, draws, chain, self._generator(rng), given=y, method=method
-            )
-        values = made.draws.cpu().numpy()
-        where = save_array(out or self.result("completed.npy"), values)
-        evidence = {
-            name: getattr(made, name) for name in ("log_evidence", "evidence_stderr", "effective")
-        }
+        chain = self._times(times, path)
+        with self.run.threads():
+            y, source = self._given(given, len(x)), self._generator(rng)
+
+            def completed(piece: slice) -> dict[str, np.ndarray]:
+                some = _some(y, piece, len(x))
+                method = SMC(particles, repeats)
+                made = self.model.complete(
+                    x[piece], hidden[piece], draws, chain, source, given=some, method=method
+                )
+                return {name: getattr(made, name).cpu().numpy() for name in ("draws", *EVIDENCE)}
+
+            target = Path(out or self.result("completed.npy"))
+            options = [draws, particles, repeats, repr(chain), *given, source.initial_seed()]
+            plan = [*options, stamp(np.asarray(hidden))]
+            stream = self._stream("complete", target, TOGETHER, x, plan)
+            made = stream.run(completed, source)
+        values = made["draws"]
+        where = save_array(target, values)
+        stream.finish()
+        evidence = {name: made[name] for name in EVIDENCE}
         line = (
             f"wrote {where}: {values.shape}, draws of {len(x)} examples; mean log-evidence of the "
-            f"known values: {made.log_evidence.mean().item():.2f} nats, each +- "
-            f"{made.evidence_stderr.mean().item():.2f}; smallest effective sample size "
-            f"{made.effective.min().item():.2f} of the particles"
+            f"known values: {evidence['log_evidence'].mean():.2f} nats, each +- "
+            f"{evidence['evidence_stderr'].mean():.2f}; smallest effective sample size "
+            f"{evidence['effective'].min():.2f} of the particles"
         )
         facts: dict[str, Any] = {"completed": str(where), "shape": list(values.shape)}
         for name, value in evidence.items():
             facts[name] = [None if v != v else v for v in value.tolist()]
         return Answer(facts, [line], values)
 
-    @contextlib.contextmanager
-    def _evaluating(self, name: str, evaluations: int) -> Iterator[None]:
-        """Shows how many of the evaluations of the network are done within the block.
-
-        Args:
-            name: of the bar.
-            evaluations: of the network, for one example each, that the block needs.
-        """
-        done = 0
-        with (
-            self.display.progress(name) as show,
-            DrawingProgress(evaluations, evaluations, [show], False) as report,
-        ):
-
-            def count(module: object, inputs: tuple[Any, ...], output: object) -> None:
-                nonlocal done
-                done += len(inputs[0])
-                report(min(done, evaluations))
-
-            handle = self.model.network.register_forward_hook(count)
-            try:
-                yield
-            finally:
-                handle.remove()
-
-    def report(self, *, evaluations: int = 100, out: Path | None = None, rng: Rng = 0) -> Answer:
+    def report(
+        self, *, evaluations: int | None = None, out: Path | None = None, rng: Rng = 0
+    ) -> Answer:
         """Writes a page about the run: its score beside baselines, figures, training curves.
 
         Args:
-            evaluations: network evaluations for each test row.
+            evaluations: network evaluations for each test row; by default 100, and 25 for a user's
+                own images and signals.
             out: where to write; by default `report.html` in the run's folder.
             rng: a seed, a generator, or None for a random seed.
         """
         made = self.sections(evaluations=evaluations, rng=rng)
         return self.page(out, made, [self.folder.name])
 
-    def sections(self, *, evaluations: int = 100, rng: Rng = 0) -> list[Section]:
+    def sections(self, *, evaluations: int | None = None, rng: Rng = 0) -> list[Section]:
         generator = self._generator(rng)
+        if evaluations is None:
+            evaluations = 100 if self.run.recipe is None else self.run.recipe.evaluations
         with self.run.threads():
             score = self.model.score(self.run.experiment.data.test, evaluations, rng=generator)
             return sections(self.run, assess(self.run, score), generator)
 
+    def _scored(
+        self,
+        stream: ExampleStream,
+        x: np.ndarray,
+        y: Any,
+        budget: dict[str, Any],
+        rng: torch.Generator,
+    ) -> Score:
+        """The score of examples, in pieces. A budget of a standard error is one of all examples,
+        which are scored together."""
+        stream = replace(stream, plan={**stream.plan, "seed": rng.initial_seed()})
+        if budget["stderr"] is not None:
+            stream = replace(stream, rows=max(len(x), 1))
+        last: Score | None = None
+
+        def scored(piece: slice) -> dict[str, np.ndarray]:
+            nonlocal last
+            some = _some(y, piece, len(x))
+            last = self.model.score(x[piece], rng=rng, given=some, **budget)
+            return last.arrays()
+
+        found = stream.run(scored, rng)
+        assert last is not None  # the last piece is never one that was kept
+        return last.with_arrays(found)
+
     @abc.abstractmethod
     def _mask(self, mask: Data) -> tuple[np.ndarray, tuple[str, ...]]:
         """The mask in a file, or the array itself."""
+
+
+def _some(y: Any, piece: slice, count: int) -> Any:
+    """The values of a condition of some examples; one value holds for all."""
+    several = isinstance(y, np.ndarray | torch.Tensor | list | tuple) and len(y) == count
+    return y[piece] if several and count > 1 else y
 
 
 def _means(score: Score, shown: list[object]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What every opened model is."""
 
-__all__ = ["OpenedModel", "placed", "seed_of"]
+__all__ = ["OpenedModel", "model_stamp", "placed", "seed_of"]
 
 import abc
 from pathlib import Path
@@ -61,6 +61,12 @@ class OpenedModel(abc.ABC):
             out or self.result("report.html"), "quasistatic: " + ", ".join(names), sections
         )
         return Answer({"report": str(path)}, [f"wrote {path}"])
+
+
+def model_stamp(folder: Path) -> list[Any]:
+    """What changes whenever the model in a run folder does, as JSON values."""
+    status = (folder / "model.safetensors").stat()
+    return [str(folder.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def placed(model: Diffusion, device: torch.device | str | None) -> Diffusion:

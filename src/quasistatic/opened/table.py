@@ -16,9 +16,9 @@ from ..reporting.answer import Answer
 from ..reporting.console import Display
 from ..reporting.html import Section
 from .coding import coding_answer
-from .fitted_table import PIECE, FittedTable, model_stamp
+from .fitted_table import PIECE, FittedTable
 from .given import columns_given
-from .model import placed, seed_of
+from .model import model_stamp, placed, seed_of
 from .row_stream import RowStream
 from .table_coding import compress_table, decompress_table
 from .table_report import table_sections

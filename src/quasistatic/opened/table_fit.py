@@ -12,13 +12,22 @@ import polars as pl
 from .._utils.naming import nearest
 from .._utils.randomness import Rng
 from .._utils.row_errors import in_file
-from ..data.table_files import Notation, Reading, TableFile, listed, moment, open_table
+from ..data.table_files import (
+    Notation,
+    Reading,
+    TableFile,
+    listed,
+    moment,
+    open_with,
+    separator_named,
+)
 from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..spaces.roles import Roles
 from .column_survey import HEADER, survey_columns
 from .fitted_table import TablePlan
 from .model import seed_of
+from .total_row import total_row
 
 
 def fit_table(
@@ -31,6 +40,10 @@ def fit_table(
     header: Literal["yes", "no"] | None = None,
     missing: Sequence[str] = (),
     encoding: str | None = None,
+    separator: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    skip: int | None = None,
+    skip_end: int = 0,
     rows: int = 1_000_000,
     steps: int | None = None,
     minutes: float | None = None,
@@ -53,6 +66,12 @@ def fit_table(
         header: whether the first row of a text file holds names; by default the rows decide.
         missing: more words for a missing value in a text file.
         encoding: of the characters of a text file, by Python's name; by default UTF-8.
+        separator: of the columns of a text file: one of , ; | or "tab" or "space"; by default the
+            lines decide.
+        decimal: the decimal mark of a text file, a point or a comma; by default the cells decide.
+        skip: how many lines at the start of a text file are no rows, as a title and notes; by
+            default the lines decide.
+        skip_end: how many of the last lines of a text file are no rows, as totals and notes.
         rows: the maximum number of rows of the file to use; a random sample if there are more.
         steps: the maximum number of gradient steps; 0 trains no network.
         minutes: the maximum training time in minutes.
@@ -71,9 +90,20 @@ def fit_table(
         raise ValueError(f"--rows is the maximum number of rows to use, 1 or more, got {rows}")
     source, seed = Path(data), seed_of(rng)
     folder = Path(out or Path("runs") / source.stem)
-    reading, kinds, file = _opened(
-        source, types or {}, header, missing, encoding, _listed(leave_out) + _listed(id)
+    kinds, formats = _parted(types or {})
+    reading = Reading(
+        _text_columns(kinds),
+        None if header is None else header == "yes",
+        tuple(missing),
+        encoding,
+        formats,
+        _listed(leave_out) + _listed(id),
+        separator_named(separator),
+        decimal,
+        skip,
+        skip_end,
     )
+    file = open_with(source, reading, lenient=True)
     _known_columns(kinds, file.names)
     frame = file.drawn(rows, seed)
     left = _expanded(leave_out, frame.columns)
@@ -104,31 +134,6 @@ def fit_table(
     return Answer(found | summary.facts(), [f"wrote {folder}: {summary}"])
 
 
-def _opened(
-    source: Path,
-    types: Mapping[str, str],
-    header: Literal["yes", "no"] | None,
-    missing: Sequence[str],
-    encoding: str | None,
-    left_out: int,
-) -> tuple[Reading, dict[str, str], TableFile]:
-    """How a file is read, the types of columns that the user gives, and the file."""
-    kinds, formats = _parted(types)
-    named = None if header is None else header == "yes"
-    reading = Reading(_text_columns(kinds), named, tuple(missing), encoding, formats)
-    file = open_table(
-        source,
-        reading.types,
-        header=reading.header,
-        missing=reading.missing,
-        encoding=encoding,
-        notations=formats,
-        lenient=True,
-        left_out=left_out,
-    )
-    return reading, kinds, file
-
-
 def _surveyed(
     source: Path, file: TableFile, frame: pl.DataFrame, plan: TablePlan, roles: Roles, seed: int
 ) -> tuple[TextTable, list[Any], list[str]]:
@@ -138,6 +143,12 @@ def _surveyed(
     problems = [each for each in file.problems if not _is_left_out(each, roles)]
     used = file.chosen(len(frame), seed)  # the rows of the frame are these rows of the file
     problems += [str(in_file(each, lambda k: int(used[k]) + 1)) for each in wrong]
+    sums = total_row(frame) if len(frame) == file.rows and file.cells else None
+    if sums:
+        problems.append(
+            f"row {file.rows:,}, the last, holds the sums of the rows above "
+            f"({', '.join(sums[:4])}): leave it out (fit --skip-end 1)"
+        )
     columns = survey_columns(frame, described, roles, file.cells)
     chosen = "" if len(frame) == file.rows else f", {len(frame)} of them used"
     shown = [row[: len(HEADER) if any(each[-1] for each in columns) else -1] for row in columns]
@@ -152,9 +163,11 @@ def _parted(types: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Notatio
 
 
 def _text_columns(types: Mapping[str, str]) -> dict[str, Any]:
-    """Columns that the user declares categorical. They are read as text, even if they look like
-    numbers."""
-    return {name: pl.String() for name, kind in types.items() if kind == "categorical"}
+    """The types in which the cells of declared columns are read: classes as text, even if they look
+    like numbers, and numbers as numbers, even if they look like days."""
+    numbers = dict.fromkeys(("numeric", "integer", "standardized", "quantiles"), pl.Float64())
+    kinds = {"categorical": pl.String(), **numbers}
+    return {name: kinds[kind] for name, kind in types.items() if kind in kinds}
 
 
 def _known_columns(types: Mapping[str, str], names: Sequence[str]) -> None:

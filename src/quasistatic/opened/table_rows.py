@@ -16,9 +16,9 @@ from .._utils.randomness import Rng
 from ..data.table_files import FileRows, TableFile, is_text
 from ..estimators import DiffusionImputer
 from ..reporting.answer import Answer, TextTable
-from .fitted_table import PIECE, FittedTable, is_empty, model_stamp
+from .fitted_table import PIECE, FittedTable, is_empty
 from .imputation import Imputation
-from .model import OpenedModel, seed_of
+from .model import OpenedModel, model_stamp, seed_of
 from .row_answers import RowOutliers, RowScores
 from .row_stream import RowStream
 

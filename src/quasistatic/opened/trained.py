@@ -15,8 +15,9 @@ from torch import Tensor
 from .._utils.randomness import Rng, as_generator
 from ..recipes.runs import TrainedRun, open_run
 from ..reporting.console import Display
+from .example_stream import ExampleStream, stamp
 from .given import read_given
-from .model import OpenedModel, placed
+from .model import OpenedModel, model_stamp, placed
 
 Data = str | Path | np.ndarray | Tensor
 """A file, a folder of images, or an array."""
@@ -70,6 +71,26 @@ class TrainedModel(OpenedModel, abc.ABC):
         whole = self.run.experiment.data
         x = {"valid": whole.valid, "test": whole.test}[part]
         return np.asarray(x), tuple(map(str, range(len(x))))
+
+    def _stream(
+        self, verb: str, target: Path | None, rows: int, x: np.ndarray, options: Sequence[Any]
+    ) -> ExampleStream:
+        """The examples x that a verb answers, so many at a time.
+
+        Args:
+            verb: its name.
+            target: the file that is written; None keeps nothing of a run that is stopped.
+            rows: examples of a piece.
+            x: the examples.
+            options: what else the answers depend on, as JSON values.
+        """
+        plan: dict[str, Any] = {}
+        if target is not None and len(x) > rows:
+            weights = self.folder / "model.safetensors"
+            stored = model_stamp(self.folder) if weights.is_file() else [str(self.folder)]
+            plan = {"model": stored, "options": list(options), "data": stamp(np.asarray(x))}
+        where = None if target is None else Path(target)
+        return ExampleStream(verb, where, max(rows, 1), len(x), plan, self.display)
 
     def _times(self, times: int | None, path: int | None) -> int | Tensor | None:
         """The time steps to visit: evenly spread ones, or a saved path of that length."""

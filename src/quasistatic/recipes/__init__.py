@@ -19,6 +19,7 @@ __all__ = [
     "LatentBark",
     "MNIST",
     "OwnImages",
+    "OwnSignals",
     "Recipe",
     "SwissRoll",
     "SwissRollModern",
@@ -43,6 +44,7 @@ from .swiss_roll import SwissRoll, SwissRollModern
 if TYPE_CHECKING:
     from .experiments.experiment import Experiment
     from .own_images import OwnImages
+    from .own_signals import OwnSignals
 
 RECIPES: dict[str, type[Recipe]] = {
     "swiss-roll": SwissRoll,
@@ -65,5 +67,10 @@ RECIPES: dict[str, type[Recipe]] = {
 for DDPM."""
 
 __getattr__ = lazy_names(
-    __name__, {"experiments.experiment": "Experiment", "own_images": "OwnImages"}
+    __name__,
+    {
+        "experiments.experiment": "Experiment",
+        "own_images": "OwnImages",
+        "own_signals": "OwnSignals",
+    },
 )

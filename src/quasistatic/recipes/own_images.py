@@ -46,6 +46,10 @@ FOR_START, FOR_LATENTS = 64, 1024
 """Training images whose patches give the first autoencoder, and to whose latents a law is fitted,
 at most."""
 
+SHOWN, TIMES = 16, 50
+"""Images in the figures of a page, and the time steps of the chains that draw them. A page takes
+about 3000 evaluations of the network, whatever the number of images."""
+
 FOR_SHARE = 1 << 14
 """Training images from which the share of white of each pixel is computed."""
 
@@ -89,6 +93,10 @@ class OwnImages(Recipe):
     @property
     def reaches(self) -> str:
         return "fewer bits than the same images as PNG files"
+
+    @property
+    def evaluations(self) -> int:
+        return 25
 
     @property
     def reading(self) -> tuple[int | tuple[int, int] | None, str | None]:
@@ -193,19 +201,19 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
     shape, limits = images.array.shape[1:], (0, images.levels - 1)
     return (
         (
-            "Images sampled from the model",
+            f"Images sampled from the model in {TIMES} steps",
             lambda m, x, rng: figures.image_grid(
-                m.sample(36, times=100, rng=rng), shape, limits=limits, beside=x[:36]
+                m.sample(SHOWN, times=TIMES, rng=rng), shape, limits=limits, beside=x[:SHOWN]
             ),
         ),
         (
             "Held-out images completed from their left half",
             lambda m, x, rng: figures.completion_panel(
-                m, x[:4], rng, shape=shape, method=SMC(16), times=50
+                m, x[:3], rng, shape=shape, method=SMC(16, repeats=1), times=TIMES // 2
             ),
         ),
         (
             "Bits of the bound by time step",
-            lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=min(64, len(x))),
+            lambda m, x, rng: figures.bits_by_time(m, x, rng, examples=SHOWN, points=50),
         ),
     )

@@ -46,6 +46,11 @@ class Recipe(abc.ABC):
         return None, None
 
     @property
+    def evaluations(self) -> int:
+        """Network evaluations of each test row for a page."""
+        return 100
+
+    @property
     def frame(self) -> tuple[int, int] | None:
         """Height and width of the image that a flat example is; None if examples are no flat
         images."""

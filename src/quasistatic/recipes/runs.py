@@ -27,9 +27,14 @@ from .experiments.experiment import Experiment
 from .latent import LatentStage
 from .locations import locate, naming_damage, result_path
 from .own_images import OwnImages
+from .own_signals import OwnSignals
 from .recipe import Recipe
 
-KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {"OwnImages": OwnImages, "Fit": Fit}
+KNOWN = {kind.__name__: kind for kind in RECIPES.values()} | {
+    "OwnImages": OwnImages,
+    "OwnSignals": OwnSignals,
+    "Fit": Fit,
+}
 """The classes that a run's stored recipe may name."""
 
 

@@ -117,6 +117,7 @@ def posterior(
     instance_of("method", method, PosteriorMethod, "SMC(particles=256)")
     if together is not None and together < 1:
         raise ValueError(f"together must be 1 or more, got {together}")
+    model.require_known_weights()
     source = as_generator(rng)
     examples = max(1, model.given_rows) if factor.examples is None else factor.examples
     model = model.given_each(None, examples)

@@ -120,8 +120,9 @@ def sample(
 
     Raises:
         TypeError: if the stepper cannot serve the model: which can.
-        ValueError: if n < 1, or the times make no chain.
+        ValueError: if n < 1, or the times make no chain, or weights or a draw are not finite.
     """
+    model.require_known_weights()
     drawn: list[Tensor] = []
     batches = batched_walks(model, n, times, rng, stepper)
     steps = len(resolve_times(model, times, _checked(stepper)))
@@ -132,6 +133,11 @@ def sample(
             for step, state in enumerate(batch.states):
                 x_0 = state.x
                 report(done + min(step, steps - 1))
+            if not x_0.isfinite().all():
+                raise ValueError(
+                    "a draw is NaN or infinite: the network's output is not finite; look at the "
+                    "weights, or take more steps if the stepper is not ancestral"
+                )
             drawn.append(model.space.draw_raw(x_0, batch.for_raw))
             report(done + steps)
     return torch.cat(drawn)

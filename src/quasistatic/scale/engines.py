@@ -28,6 +28,12 @@ READERS = 1
 """CPUs of a cluster that actors leave for reading. Without one, Ray Data waits for ever
 (ray-project/ray#44687)."""
 
+RETRIES = 2
+"""How often an item is tried again whose actor died. Ray itself would start actors and send the
+item to them for ever."""
+
+KILLED = "its worker was killed again and again: it may need more memory"
+"""What is said of a part whose worker died at each trial."""
 
 Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
@@ -125,7 +131,7 @@ def _isolated(work: Callable[[T], R], item: T, lost: Callable[[T, str], R]) -> R
         with _pool(work, 1) as pool, contextlib.suppress(BrokenProcessPool):
             found: R = pool.submit(_call, item).result()
             return found
-    return lost(item, "its worker was killed again and again: it may need more memory")
+    return lost(item, KILLED)
 
 
 _WORK: list[Any] = []
@@ -213,7 +219,9 @@ class OnRay(Engine):
         workers = workers if items is None else max(1, min(workers, items))
         free = total - READERS if total > READERS else total / 2
         share = min(1.0, free / workers)
-        found: dict[str, Any] = {"compute": ActorPoolStrategy(size=workers), "num_cpus": share}
+        # An actor has one task at a time, so that one that dies takes no other part with it.
+        compute = ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1)
+        found: dict[str, Any] = {"compute": compute, "num_cpus": share}
         if self.gpus:
             found["num_gpus"] = self.gpus
         return found
@@ -228,16 +236,20 @@ class OnRay(Engine):
             context.enable_progress_bars = False
             context.print_on_execution_start = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
-            rows = [{"item": pickle.dumps(item)} for item in items]
+            rows = [{"index": i, "item": pickle.dumps(item)} for i, item in enumerate(items)]
+            trials = ray.remote(num_cpus=0)(_Trials).remote(1 + RETRIES)
             dataset = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 _Actor,
-                fn_constructor_args=(pickle.dumps(work),),
+                fn_constructor_args=(pickle.dumps(work), trials),
                 batch_size=1,
                 batch_format="numpy",
                 **self.pool(ray, len(items)),
             )
             for row in dataset.iter_rows():
-                yield pickle.loads(row["result"])
+                if row["result"]:
+                    yield pickle.loads(row["result"])
+                else:
+                    yield lost(items[int(row["index"])], KILLED)
 
     @contextlib.contextmanager
     def rounds(self) -> Iterator[Mapper]:
@@ -258,16 +270,42 @@ def _apply(function: bytes, item: Any) -> Any:
     return pickle.loads(function)(item)
 
 
-class _Actor:
-    """A worker of Ray Data, which has the work once."""
+class _Trials:
+    """Counts how often each item was begun: an actor of Ray that outlives the workers."""
 
-    def __init__(self, work: bytes) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.counts: dict[int, int] = {}
+
+    def begin(self, index: int) -> bool:
+        """Whether an item may be tried, `most` times in all; it counts as tried."""
+        self.counts[index] = self.counts.get(index, 0) + 1
+        return self.counts[index] <= self.most
+
+
+class _Actor:
+    """A worker of Ray Data, which has the work once.
+
+    Args:
+        work: the pickled function.
+        trials: the handle of :class:`_Trials`.
+    """
+
+    def __init__(self, work: bytes, trials: Any) -> None:
         torch.set_num_threads(1)  # the actors of a machine share its cores
-        self.work = pickle.loads(work)
+        self.work, self.trials = pickle.loads(work), trials
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        found = [pickle.dumps(self.work(pickle.loads(item))) for item in batch["item"]]
-        return {"result": found}
+        each = zip(batch["index"], batch["item"], strict=True)
+        return {"index": batch["index"], "result": [self._result(i, item) for i, item in each]}
+
+    def _result(self, index: Any, item: bytes) -> bytes:
+        """The pickled result of an item; nothing if it has killed its worker too often."""
+        import ray
+
+        if not ray.get(self.trials.begin.remote(int(index))):
+            return b""
+        return pickle.dumps(self.work(pickle.loads(item)))
 
 
 def _import_ray() -> Any:

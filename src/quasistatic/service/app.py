@@ -1,14 +1,14 @@
 """The ASGI application of a service."""
 
-__all__ = ["create_app"]
+__all__ = ["Service", "create_app"]
 
 import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,11 @@ from .batching import Batcher, Busy
 from .limits import Limits
 from .metrics import Metrics
 from .subjects import ARROW, VERBS, Subject, Wrong
+
+T = TypeVar("T")
+
+SMALL = 2**16
+"""Bytes of a body that is read by the event loop itself."""
 
 
 def create_app(
@@ -41,7 +46,7 @@ def create_app(
         FileNotFoundError: if there is no such run.
     """
     opened = model if isinstance(model, OpenedModel) else open_run(model, device)
-    service = _Service(Subject.of(opened, device), limits or Limits())
+    service = Service(Subject.of(opened, device), limits or Limits())
     routes = [
         Route("/", service.about),
         Route("/health", service.health),
@@ -53,13 +58,15 @@ def create_app(
     return app
 
 
-class _Service:
+class Service:
     """The handlers of the requests."""
 
     def __init__(self, subject: Subject, limits: Limits) -> None:
         self.subject, self.limits = subject, limits
         self.metrics = Metrics(lambda: self.batcher.queued if self.running else 0)
         self.running = self.stopping = False
+        self.active = 0
+        """Requests that have arrived and are not answered yet."""
 
     def stop(self) -> None:
         """Says from now on that the service is about to end. Requests are still answered."""
@@ -92,7 +99,13 @@ class _Service:
     async def verb(self, request: Request) -> Response:
         """Answers a verb, and counts the request."""
         name, begun = request.path_params["verb"], time.monotonic()
-        response = await self._answer(name, request)
+        self.active += 1
+        try:
+            response = await self._answer(name, request)
+        finally:
+            self.active -= 1
+        if self.stopping:  # the client asks another service next
+            response.headers["connection"] = "close"
         known = name if name in VERBS else "other"
         self.metrics.requests.labels(known, str(response.status_code)).inc()
         self.metrics.seconds.labels(known).observe(time.monotonic() - begun)
@@ -106,8 +119,8 @@ class _Service:
             if data is None:
                 return _error(f"a request has {self.limits.body:,} bytes at most", 413)
             arrow = _is_arrow(request, "content-type")
-            read = await run_in_threadpool(self._read, name, request, data, arrow)
-            key, value, rows = read
+            small = len(data) <= SMALL
+            key, value, rows = await _called(small, self._read, name, request, data, arrow)
             if rows > self.limits.rows:
                 return _error(f"a request has {self.limits.rows:,} rows at most, got {rows:,}", 413)
             found = await self.batcher.ask(key, value, rows)
@@ -121,7 +134,7 @@ class _Service:
             return _error(f"the request could not be answered: {error!r}", 500)
         accepted = request.headers.get("accept", "")
         as_arrow = ARROW in accepted or (arrow and "json" not in accepted)
-        return await run_in_threadpool(self._written, found, as_arrow)
+        return await _called(small, self._written, found, as_arrow)
 
     def _read(self, name: str, request: Request, data: bytes, arrow: bool) -> tuple[Any, Any, int]:
         options = {key: _literal(value) for key, value in request.query_params.items()}
@@ -143,6 +156,12 @@ class _Service:
         with pa.ipc.new_stream(sink, made.schema) as writer:
             writer.write_table(made)
         return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
+
+
+async def _called(small: bool, function: Callable[..., T], *arguments: Any) -> T:
+    """The result of a function: of little work at once, else in a thread, so that the event loop
+    stays free. Many threads with little work each would wait for one another all the time."""
+    return function(*arguments) if small else await run_in_threadpool(function, *arguments)
 
 
 async def _body(request: Request, most: int) -> bytes | None:

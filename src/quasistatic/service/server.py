@@ -2,9 +2,11 @@
 
 __all__ = ["serve"]
 
+import asyncio
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -12,12 +14,16 @@ from types import FrameType
 import uvicorn
 
 from ..opened.model import OpenedModel
-from .app import create_app
+from .app import Service, create_app
 from .limits import Limits
 
 GRACE = 1.0
-"""Seconds after the signal to stop in which requests are still read, so that none is lost on its
-way. Meanwhile `/health` has status 503."""
+"""Seconds after the signal to stop in which connections are still accepted, so that none is lost on
+its way. Meanwhile `/health` has status 503."""
+
+QUIET, TICK = 20, 0.05
+"""How often in a row the event loop has to find no request at work before connections are closed,
+and the seconds between. Each time it also reads what has arrived."""
 
 
 def serve(
@@ -28,8 +34,9 @@ def serve(
     device: str | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves a run until SIGTERM or SIGINT. Requests that arrive until a second later are answered,
-    and new connections are refused then. A second signal ends the service at once.
+    """Serves a run until SIGTERM or SIGINT. New connections are refused from a second later on.
+    Requests on the connections that were accepted are answered, the last one on each with
+    `Connection: close`, and the service then ends. A second signal ends it at once.
 
     Args:
         model: see :func:`create_app`.
@@ -54,7 +61,7 @@ def serve(
     )
     if ready is not None:
         ready(f"http://{host}:{listening.getsockname()[1]}")
-    server = _Server(config, lambda: app.state.service.stop())
+    server = _Server(config, app.state.service, limits.seconds)
     before = {each: signal.signal(each, _nothing) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         with listening:
@@ -65,26 +72,40 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that reads requests for some time after the signal to stop.
+    """A server that answers what it has accepted after the signal to stop.
 
     Args:
         config: of the server.
-        stopping: is called at the signal.
+        service: is told to stop, and knows how many requests are at work.
+        seconds: after which open connections are closed in any case.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, seconds: float) -> None:
         super().__init__(config)
-        self._stopping, self._asked = stopping, False
+        self._service, self._seconds, self._asked = service, seconds, False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._asked:
             super().handle_exit(sig, frame)
             return
         self._asked = True
-        self._stopping()
+        self._service.stop()
         timer = threading.Timer(GRACE, super().handle_exit, (signal.SIGTERM, None))
         timer.daemon = True
         timer.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuses new connections, and waits until those that are open are quiet: uvicorn itself
+        would close a connection whose request has arrived and was not read yet."""
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        ends, quiet = time.monotonic() + self._seconds, 0
+        while quiet < QUIET and time.monotonic() < ends and not self.force_exit:
+            quiet = 0 if self._service.active else quiet + 1
+            await asyncio.sleep(TICK)
+        await super().shutdown(sockets)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

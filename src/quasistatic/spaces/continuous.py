@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._utils.constants import constant
-from .._utils.validation import as_array, numbers_of
+from .._utils.validation import as_array, numbers_of, unmasked
 from ..distributions import Family, RealSupport
 from .space import OnContinuum
 
@@ -58,7 +58,7 @@ class Continuous(OnContinuum):
         Returns:
             A space with the shape of an example. A constant value keeps scale 1.
         """
-        array = np.asarray(raw, dtype=np.float64)
+        array = np.asarray(unmasked(raw), dtype=np.float64)
         checked = as_array(array, array.shape[1:]).numpy()
         axis = 0 if each else None
         shift, scale = checked.mean(axis), checked.std(axis)

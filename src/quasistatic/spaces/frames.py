@@ -12,7 +12,9 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from .._utils.validation import unmasked
 from . import clock
+from .category_values import declared_objects
 
 DECLARED = "Categorical:"
 """What the type of a column starts with if it lists the classes, as JSON."""
@@ -132,9 +134,10 @@ class Frame:
             named = [_of_frame(frame.get_column(name)) for name in frame.columns]
             source = frame.implementation.name.lower()
         else:
-            array = np.asarray(data)
+            array = np.asarray(unmasked(data))
             if array.dtype.names:
-                named = [_of_array(name, array[name]) for name in array.dtype.names]
+                whole = data if isinstance(data, np.ma.MaskedArray) else array
+                named = [_of_array(name, unmasked(whole[name])) for name in array.dtype.names]
                 source = RECORDS
             elif array.ndim == 2:
                 named = [_of_array(str(k), array[:, k]) for k in range(array.shape[1])]
@@ -158,6 +161,9 @@ def _of_frame(series: Any) -> Series:
     if kind.is_temporal():
         return _of_times(series)
     if isinstance(kind, nw.Enum | nw.Categorical):
+        found = declared_objects(series)
+        if found is not None:
+            return Series(series.name, DECLARED + json.dumps(found[0]), names=found[1])
         return _of_objects(series.name, _declared(series), series.to_list())
     return _of_objects(series.name, _type_name(series), series.to_list())
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._utils.constants import constant
 from .._utils.randomness import normal, uniform
 from .._utils.validation import instance_of
 from ..distributions import Family, FiniteSupport, Gaussian, LogisticMixture, Support, total
@@ -161,7 +162,7 @@ class Latent(OnContinuum):
         if self.raw.levels is None:
             return Gaussian(location, (2 * log_scale).exp())
         one = torch.zeros_like(location)[..., None]
-        levels = self.raw.levels.to(location)
+        levels = constant(tuple(self.raw.levels.tolist()), location)
         return LogisticMixture(one, location[..., None], log_scale[..., None], levels)
 
     def normal_decoder(self, x_0: Tensor) -> Gaussian:

@@ -12,6 +12,7 @@ import narwhals as nw
 import numpy as np
 
 from . import clock
+from .category_values import categories_of
 from .frames import ARRAY, DECIMAL, DECLARED, NATIVE, RECORDS
 
 
@@ -125,7 +126,10 @@ def _categories(source: str, name: str, values: list[Any], dtype: str) -> Any:
     declared = json.loads(dtype.removeprefix(DECLARED))
     if source == "pandas":
         pd = importlib.import_module("pandas")  # only where the table is one of pandas
-        made = pd.Categorical(values, declared["classes"], declared["ordered"])
+        place = {text: k for k, text in enumerate(declared["classes"])}
+        codes = [place.get(value, -1) for value in values]
+        kind = pd.CategoricalDtype(categories_of(declared), declared["ordered"])
+        made = pd.Categorical.from_codes(codes, dtype=kind)
         return nw.from_native(pd.Series(made, name=name), series_only=True)
     series: Any = nw.new_series(name, values, backend=source)  # type: ignore[arg-type]
     if not all(isinstance(each, str) for each in declared["classes"]):

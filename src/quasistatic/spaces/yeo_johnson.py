@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._utils.validation import as_array, numbers_of
+from .._utils.validation import as_array, numbers_of, unmasked
 from ..distributions import Family, RealSupport
 from ..kernels import Kernel
 from .continuous import Continuous
@@ -71,7 +71,7 @@ class YeoJohnson(Space):
         Returns:
             A space with the shape of a row. Constant columns have power 1.
         """
-        array = np.asarray(raw, dtype=np.float64)
+        array = np.asarray(unmasked(raw), dtype=np.float64)
         from sklearn.preprocessing import PowerTransformer  # it takes long to import
 
         before = Continuous.standardize(array)

@@ -13,10 +13,14 @@ from pathlib import Path
 
 from ..data.published import OFFLINE
 from .library import Library, found_runs
+from .shipped import shipped_facts
 
 HOST = "127.0.0.1"
 PORT, TRIES = 8765, 50
 """The first port that is tried, and how many."""
+
+LATER = 2.0
+"""Seconds after which PyTorch is loaded, if no page has needed it by then."""
 
 MISSING = (
     "the studio needs the packages starlette and uvicorn: `pip install 'quasistatic[studio]'` "
@@ -88,7 +92,7 @@ class Studio:
         )
         say(f"The studio is at {self.address}")
         say("Only this machine can open it. Press Ctrl+C to end it.")
-        threading.Thread(target=self._warm_up, daemon=True).start()
+        self._warm_up()
         if browser and has_display():
             threading.Thread(target=webbrowser.open, args=(self.address,), daemon=True).start()
         elif browser:
@@ -96,9 +100,17 @@ class Studio:
         server.run(sockets=[self.listening])
 
     def _warm_up(self) -> None:
-        """Loads PyTorch and the first run while the browser starts."""
+        """Starts to load PyTorch and the first run. Where the page can be shown without them, they
+        begin later, so that they do not slow it down."""
+        first = self.library.names[0]
+        known = shipped_facts(first, self.library.folders[first]) is not None
+        timer = threading.Timer(LATER if known else 0.0, self._open, [first])
+        timer.daemon = True
+        timer.start()
+
+    def _open(self, name: str) -> None:
         try:
-            self.library.open(self.library.names[0])
+            self.library.open(name)
         except (ValueError, OSError, TypeError, RuntimeError):
             return  # the page shows the message when it asks for the run
 

@@ -5,9 +5,10 @@ __all__ = ["Library", "found_runs"]
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..recipes.locations import locate, pretrained
+from .shipped import shipped_facts
 
 if TYPE_CHECKING:
     from .subjects import Subject
@@ -42,6 +43,16 @@ class Library:
     def names(self) -> list[str]:
         """The words that name the runs, in the order given."""
         return list(self.folders)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What a page has to know about a run. For a pretrained model this does not load PyTorch.
+
+        Raises:
+            ValueError: if there is no such run, or it is damaged.
+            OSError: if a file is missing.
+        """
+        known = shipped_facts(name, self.folders[name]) if name in self.folders else None
+        return self.open(name).facts() if known is None else known
 
     def open(self, name: str) -> "Subject":
         """The run of that name, opened once; again if its weights have changed.

@@ -4,7 +4,6 @@ __all__ = ["LIMIT", "create_app"]
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +19,10 @@ from .library import Library
 from .streaming import Streamed, dumps
 
 STATIC = Path(__file__).parent / "static"
+FOLLOWING, FOLLOWERS = {"train"}, 32
+"""Views that wait for a run most of the time, and how many of them may. They have threads of their
+own, so that the others find one."""
+
 TOKENS = Path(__file__).parent.parent / "reporting" / "templates" / "tokens.css"
 
 
@@ -31,7 +34,7 @@ def create_app(library: Library, token: str, pool: Pool | None = None) -> Gate:
         token: the first part of every path. Requests without it are refused.
         pool: the threads that work; by default a new one.
     """
-    site = _Site(library, pool or Pool())
+    site = _Site(library, pool or Pool(), Pool(FOLLOWERS, 0))
     inner = [
         Route("/", site.page),
         Route("/api/runs", site.runs),
@@ -50,10 +53,11 @@ class _Site:
     Args:
         library: the runs.
         pool: the threads that work.
+        followers: the threads that wait for runs.
     """
 
-    def __init__(self, library: Library, pool: Pool) -> None:
-        self.library, self.pool = library, pool
+    def __init__(self, library: Library, pool: Pool, followers: Pool) -> None:
+        self.library, self.pool, self.followers = library, pool, followers
 
     async def page(self, request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
@@ -69,7 +73,7 @@ class _Site:
         """What a page has to know about a run."""
         name = request.query_params.get("name", "")
         try:
-            return _json(await run_in_threadpool(self._facts, name))
+            return _json(await run_in_threadpool(self.library.facts, name))
         except Exception as error:
             return _json({"error": message_of(error)}, 400)
 
@@ -84,10 +88,8 @@ class _Site:
             asked = await run_in_threadpool(Asked.of, body)
         except ValueError as error:
             return _json({"error": str(error)}, 400)
-        return Streamed(self.pool, partial(self._answer, name, asked))
-
-    def _facts(self, name: str) -> dict[str, Any]:
-        return self.library.open(name).facts()
+        pool = self.followers if name in FOLLOWING else self.pool
+        return Streamed(pool, partial(self._answer, name, asked))
 
     def _answer(self, view: str, asked: Asked, job: Job) -> Event:
         subject = self.library.open(asked.text("run"))

@@ -1,7 +1,7 @@
 """What the studio shows: a trained model, a fitted table, or a run that is still training. Each
 names its views."""
 
-__all__ = ["Subject", "Table", "Trained", "Unfinished", "opened"]
+__all__ = ["Subject", "Table", "Trained", "Unfinished", "frame_of", "opened"]
 
 import abc
 from collections.abc import Callable
@@ -88,6 +88,7 @@ class Trained(Subject):
         "chain": "chain:walk_both_ways",
         "compress": "compress:shrink",
         "train": "train:follow",
+        "peek": "train:peek",
     }
 
     def __init__(
@@ -95,7 +96,7 @@ class Trained(Subject):
     ) -> None:
         super().__init__(word, folder)
         self.model, self.recipe = model, recipe
-        self.look = look_of(model, _frame(recipe))
+        self.look = look_of(model, frame_of(recipe))
         self.detectors: dict[int, AnomalyDetector] = {}
         """Calibrated detectors of anomalies, by their number of ordinary examples."""
 
@@ -161,10 +162,11 @@ class Table(Subject):
 
 
 class Unfinished(Subject):
-    """A run that is still training, or was stopped. Only its curves are shown."""
+    """A run that is still training, or was stopped: its curves, and draws from its newest
+    weights."""
 
     kind = "training"
-    views: ClassVar[dict[str, str]] = {"train": "train:follow"}
+    views: ClassVar[dict[str, str]] = {"train": "train:follow", "peek": "train:peek"}
 
 
 def opened(word: str, folder: Path) -> Subject:
@@ -186,7 +188,7 @@ def opened(word: str, folder: Path) -> Subject:
         return Trained(word, folder, Diffusion.load(folder), stored.get("recipe"))
 
 
-def _frame(recipe: dict[str, Any] | None) -> tuple[int, int] | None:
+def frame_of(recipe: dict[str, Any] | None) -> tuple[int, int] | None:
     """Height and width of the images that flat examples are, by the recipe. Recipes of a user's own
     images have no flat examples, and are not built: that would load much."""
     kinds = {kind.__name__: kind for kind in RECIPES.values()}

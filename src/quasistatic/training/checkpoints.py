@@ -116,15 +116,20 @@ class Folder:
             ValueError: if the folder holds another run by now.
         """
         target = self.path / "config.json"
-        if not target.exists():
-            gone = target if self.path.exists() else self.path
+        try:
+            stored = json.loads(target.read_text(encoding="utf-8")) if target.exists() else None
+            gone = None if target.exists() else "removed"
+        except (ValueError, RecursionError):
+            stored, gone = None, "damaged"
+        if gone is not None:
+            what = target if self.path.exists() else self.path
             warnings.warn(
-                f"{gone} was removed while the run was training: it is written again, with all "
+                f"{what} was {gone} while the run was training: it is written again, with all "
                 "that the run knows",
                 stacklevel=2,
             )
             files.write_text(target, self._config_text)
-        elif json.loads(target.read_text()) != json.loads(self._config_text):
+        elif stored != json.loads(self._config_text):
             raise ValueError(
                 f"{target} was changed while the run was training, to that of another run: this "
                 "run is not saved there; train into another folder"

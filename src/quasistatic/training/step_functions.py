@@ -11,7 +11,10 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from .._utils.buffers import same_buffers
 from .._utils.randomness import Player, Recorder
 from ..model import Model
 from .distributed import Engine
@@ -99,14 +102,14 @@ class StepFunction(abc.ABC):
             TypeError: if the objective draws in a way of its own, by `torch.randn` for example,
                 and not by the functions of `quasistatic._utils.randomness`.
         """
-        state, buffers = rng.get_state(), [each.clone() for each in self.model.buffers()]
-        recorder = Recorder(rng)
+        state, recorder = rng.get_state(), Recorder(rng)
         try:
-            with torch.random.fork_rng([raw.device] if raw.is_cuda else []):
+            with (
+                same_buffers(self.model),
+                torch.random.fork_rng([raw.device] if raw.is_cuda else []),
+            ):
                 self.losses(raw, recorder, code)
         finally:
-            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-                buffer.copy_(before)
             rng.set_state(state)
         return recorder
 
@@ -238,9 +241,12 @@ class _Graph:
         engine: Engine,
         code: Tensor | None = None,
     ) -> None:
-        buffers = [each.clone() for each in function.model.buffers()]
-        function.prepare(raw, rng, code)
+        with same_buffers(function.model):
+            function.prepare(raw, rng, code)
         self.recorder, self.weights = function.record(raw, rng, code), function.weights
+        with _Reads() as reads:  # the first time filled the caches
+            function.record(raw, rng, code)
+        self.reads = reads.found
         self.code = None if code is None else code.clone()
         recorder, state = self.recorder, rng.get_state()
         self.raw, self.draws = raw.clone(), [draw.clone() for draw in recorder.redraw(rng)]
@@ -253,10 +259,12 @@ class _Graph:
             torch.autograd.backward(losses.sum() / function.size)
             return losses.detach()
 
-        self.replay, self.losses = engine.capture(work)
+        versions = [each._version for each in function.model.buffers()]
+        with same_buffers(function.model):
+            self.replay, self.losses = engine.capture(work)
         self.gradients = [weight.grad for weight in self.weights]
-        for buffer, before in zip(function.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
+        pairs = zip(function.model.buffers(), versions, strict=True)
+        self.written = [each for each, version in pairs if each._version != version]
 
     def __call__(self, raw: Tensor, rng: torch.Generator, code: Tensor | None = None) -> Tensor:
         self.raw.copy_(raw)
@@ -266,9 +274,42 @@ class _Graph:
         # What an earlier part of the batch left may lie in the memory that a replay writes to.
         before = [None if each.grad is None else each.grad.clone() for each in self.weights]
         self.replay()
+        torch.autograd.graph.increment_version(self.written)  # which PyTorch does not see
         for weight, a, b in zip(self.weights, before, self.gradients, strict=True):
             weight.grad = b if a is None else a if b is None else a + b
         return self.losses.clone()
+
+
+class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Collects the tensors that operators read and none of them made. A captured graph reads them
+    where they lie, so it keeps them alive: constants and laws are kept elsewhere in caches, which
+    may let go of them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: dict[int, Tensor] = {}
+        self._made: set[int] = set()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is torch.ops.aten.lift_fresh.default:  # a number that Python code has made
+            self._made |= {_place(each) for each in _tensors(args)}
+        for each in _tensors(args, kwargs):
+            if _place(each) not in self._made:
+                self.found.setdefault(_place(each), each)
+        result = function(*args, **(kwargs or {}))
+        self._made |= {_place(each) for each in _tensors(result)} - self.found.keys()
+        return result
+
+
+def _tensors(*tree: Any) -> list[Tensor]:
+    return [each for each in tree_leaves(tree) if isinstance(each, Tensor)]
+
+
+def _place(x: Tensor) -> int:
+    """Where the memory of a tensor begins."""
+    return x.untyped_storage().data_ptr()
 
 
 def _own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -9,6 +9,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from .._utils.buffers import same_buffers
 from ..model import Model
 from .data_loader import DataLoader, Part
 from .distributed import Engine
@@ -122,14 +123,12 @@ class TrainStep:
         )
 
     def _trial(self, function: StepFunction, step: int) -> Callable[[], None]:
-        parts, buffers = self.data.take(step), list(self.model.buffers())
+        parts = self.data.take(step)
 
         def trial() -> None:
-            before = [buffer.clone() for buffer in buffers]
-            self._add_up(function, parts)
+            with same_buffers(self.model):
+                self._add_up(function, parts)
             self._clear()
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
             self.engine.finish()
 
         return trial

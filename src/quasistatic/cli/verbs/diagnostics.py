@@ -109,7 +109,7 @@ class Report:
     )
     evaluations: int | None = option(
         "Network evaluations for each test row.",
-        100,
+        "100; 25 for own images and signals",
         "INT",
         only=RUNS,
         within=ONE_OR_MORE,

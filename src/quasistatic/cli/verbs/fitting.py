@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ...opened import IMAGES, TABLE
+from ...opened import ARRAYS, IMAGES, TABLE
 from ..arguments import Kinds, Range, option
 from . import shared
 from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE
@@ -14,13 +14,14 @@ from .shared import ONE_OR_MORE, ONLY_IMAGES, ONLY_TABLES, POSITIVE
 
 @dataclass
 class Fit:
-    """Fit a model to a table in a file, or to images in a folder or an array.
+    """Fit a model to a table in a file, to images in a folder or an array, or to signals.
 
     Tables are CSV, TSV, NPY, NPZ or Parquet files; images are a folder of image files, or a .npy or
-    .npz file of bytes with three or four axes. Some of the data are held back to calibrate
-    `quasistatic outliers`. For images, the same command resumes a fit that was stopped."""
+    .npz file of bytes with three or four axes; signals are the rows of a .npy or .npz file. Some of
+    the data are held back to calibrate `quasistatic outliers`. For images and signals, the same
+    command resumes a fit that was stopped."""
 
-    kinds: ClassVar[Kinds] = (IMAGES, TABLE)
+    kinds: ClassVar[Kinds] = (ARRAYS, IMAGES, TABLE)
 
     data: Path = option(
         "A table file, a folder of images, or an array.", "required", "DATA", positional=True
@@ -69,6 +70,29 @@ class Fit:
         "NAME",
         only=ONLY_TABLES,
     )
+    separator: str | None = option(
+        "What separates the columns of a text file: `,`, `;`, `|`, tab or space.",
+        "by the lines",
+        "MARK",
+        only=ONLY_TABLES,
+    )
+    decimal: Literal[".", ","] | None = option(
+        "Decimal mark of a text file.", "by the cells", ".|,", only=ONLY_TABLES
+    )
+    skip: int | None = option(
+        "How many lines at the start of a text file are no rows, as a title and notes.",
+        "by the lines",
+        "INT",
+        only=ONLY_TABLES,
+        within=Range(0),
+    )
+    skip_end: int | None = option(
+        "How many of the last lines of a text file are no rows, as totals and notes.",
+        0,
+        "INT",
+        only=ONLY_TABLES,
+        within=Range(0),
+    )
     rows: int | None = option(
         "Maximum number of rows to use, a random sample.",
         1_000_000,
@@ -91,13 +115,13 @@ class Fit:
     )
     minutes: float | None = option(
         "Maximum training time, in minutes.",
-        "10 for images; no limit for a table",
+        "10 for images and signals; no limit for a table",
         "FLOAT",
         within=POSITIVE,
     )
     steps: int | None = option(
         "Number of gradient steps. For a table, 0 trains no network.",
-        "3000 at most for a table; as many as fit into the minutes for images",
+        "3000 at most for a table; as many as fit into the minutes for images and signals",
         "INT",
         within=Range(0),
     )

@@ -1,7 +1,8 @@
 """Tables in files, read and written piece by piece: CSV, TSV, NPY, NPZ and Parquet."""
 
 from .notation import Amount, Length, Moment, Notation, Style, moment
-from .reading import Reading, open_table
+from .options import Reading, separator_named
+from .reading import open_table, open_with
 from .table_file import FileRows, TableFile
 from .text import listed
 from .writing import is_text, write_table
@@ -19,5 +20,7 @@ __all__ = [
     "listed",
     "moment",
     "open_table",
+    "open_with",
+    "separator_named",
     "write_table",
 ]

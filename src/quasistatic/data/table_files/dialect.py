@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from .preamble import first_row
+
 SAMPLE = 1 << 18
 """Bytes of a file by which its dialect is chosen."""
+
+MOSTLY = 0.9
+"""The share of rows of one width from which on a separator is sure."""
 
 LINES = 1000
 """Lines of those that are looked at."""
@@ -48,36 +53,64 @@ class Dialect:
         comment: what a line starts with that holds no row; empty if there are none.
         encoding: of the characters, by Python's name.
         returns: whether lines end in a carriage return alone.
+        skip: how many lines at the start hold no rows.
+        gaps: whether spaces stand between separators and quotes.
+        escapes: whether a backslash stands before a quote within quotes.
+        quote: what encloses cells.
     """
 
     separator: str = ","
     comment: str = ""
     encoding: str = "utf-8"
     returns: bool = False
+    skip: int = 0
+    gaps: bool = False
+    escapes: bool = False
+    quote: str = '"'
 
     def __str__(self) -> str:
         found = f"columns are separated by {NAMES[self.separator]}"
         if self.comment:
             found += f", lines that start with {self.comment} are comments"
+        if self.escapes:
+            found += ", a backslash stands before a quote within quotes"
         return found + f", characters are encoded in {self.encoding.upper()}"
 
     @property
     def is_plain(self) -> bool:
         """Whether polars reads such a file as it is."""
         utf_8 = self.encoding in ("utf-8", "utf-8-sig")
-        return self.separator != SPACES and utf_8 and not self.returns
+        odd = self.returns or self.gaps or self.escapes or self.quote != '"'
+        return self.separator != SPACES and utf_8 and not odd
+
+    @property
+    def plain(self) -> "Dialect":
+        """The dialect of such a file that was written again in UTF-8, with commas."""
+        return Dialect(",", self.comment, skip=self.skip)
 
     @classmethod
-    def of(cls, path: Path, encoding: str | None = None) -> Self:
+    def of(
+        cls,
+        path: Path,
+        encoding: str | None = None,
+        separator: str | None = None,
+        skip: int | None = None,
+    ) -> Self:
         """Finds the dialect of a file by its first lines.
 
         Args:
             path: the file.
             encoding: of its characters; None reads UTF-8, or what a mark at its start names.
+            separator: of its columns; None finds it.
+            skip: how many lines at its start hold no rows; None finds them.
 
         Raises:
-            ValueError: if there is no such encoding.
+            ValueError: if there is no such encoding, or no such separator.
         """
+        if separator is not None and separator not in NAMES:
+            raise ValueError(
+                f"--separator {separator!r} is not known: it is one of , ; | a tab and a space"
+            )
         with path.open("rb") as file:
             sample = file.read(SAMPLE)
         marked = next((name for mark, name in MARKS if sample.startswith(mark)), "utf-8")
@@ -85,19 +118,69 @@ class Dialect:
         if chosen == "utf-8" and marked == "utf-8-sig":
             chosen = marked
         text = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
-        lines = text.splitlines()[: LINES + 1]
+        lines = re.split(r"\r\n|\n|\r", text)[: LINES + 1]
+        lines = lines if lines[-1] else lines[:-1]
         if len(sample) == SAMPLE or len(lines) > LINES:
             lines = lines[:-1]  # it may be cut off
         comment = _comment(lines)
-        rows = [line for line in lines if line.strip() and not _starts(line, comment)]
-        return cls(_separator(rows), comment, chosen, "\r" in text and "\n" not in text)
+        found, first = _parted(lines, comment, separator, skip)
+        rows = [line for line in lines[first:] if line.strip() and not _starts(line, comment)]
+        returns = "\r" in text and "\n" not in text
+        gaps, escapes = _quoting(rows, found)
+        quote = "'" if _are_single(rows, found) else '"'
+        return cls(found, comment, chosen, returns, first, gaps, escapes, quote)
 
     def rows(self, lines: Sequence[str] | Iterator[str]) -> Iterator[list[str]]:
         """The rows of cells of some lines, comments and all."""
         if self.separator != SPACES:
-            return csv.reader(lines, delimiter=self.separator)
+            return csv.reader(
+                lines,
+                delimiter=self.separator,
+                quotechar=self.quote,
+                skipinitialspace=self.gaps,
+                doublequote=not self.escapes,
+                escapechar="\\" if self.escapes else None,
+            )
         stripped = (re.sub(r"[\t ]+", " ", line.strip()) for line in lines)
         return csv.reader(stripped, delimiter=" ", skipinitialspace=True)
+
+
+def _quoting(lines: Sequence[str], separator: str) -> tuple[bool, bool]:
+    """Whether spaces stand between separators and quotes, and whether a backslash stands before a
+    quote within quotes."""
+    if separator == SPACES:
+        return False, False
+    parted = re.escape(separator)
+    gaps = any(re.search(rf'{parted} +"[^"]*"(\s*{parted}|\s*$)', line) for line in lines)
+    return gaps, any('\\"' in line for line in lines) and _are_escaped(lines, separator)
+
+
+def _are_escaped(lines: Sequence[str], separator: str) -> bool:
+    """Whether lines are rows of one width if a backslash stands before a quote within quotes, and
+    no row takes more lines than it does otherwise."""
+    plain, escaped = _widths(lines, separator), _widths(lines, separator, False)
+    same = len(escaped) == len(plain)
+    return len(set(escaped)) == 1 and (same or len(set(plain)) > 1)
+
+
+def _are_single(lines: Sequence[str], separator: str) -> bool:
+    """Whether single quotes enclose cells with separators: with them all rows have one width."""
+    if separator == SPACES or not any(f"{separator}'" in f"{separator}{line}" for line in lines):
+        return False
+    single = set(_widths(lines, separator, quote="'"))
+    return len(single) == 1 and set(_widths(lines, separator)) != single
+
+
+def _widths(
+    lines: Sequence[str], separator: str, doubled: bool = True, quote: str = '"'
+) -> list[int]:
+    """The widths of rows, where quotes within quotes are doubled or escaped."""
+    ended = (f"{line}\n" for line in lines)
+    escape = None if doubled else "\\"
+    rows = csv.reader(
+        ended, delimiter=separator, doublequote=doubled, escapechar=escape, quotechar=quote
+    )
+    return [len(row) for row in rows if row]
 
 
 def _known(encoding: str) -> str:
@@ -127,9 +210,26 @@ def _comment(lines: Sequence[str]) -> str:
     return ""
 
 
-def _separator(lines: Sequence[str]) -> str:
-    """The separator by which most rows have one width, that of the first; if there is none, runs of
-    spaces where most of the cells that they part are numbers."""
+def _parted(
+    lines: Sequence[str], comment: str, separator: str | None, skip: int | None
+) -> tuple[str, int]:
+    """The separator of the columns, and how many lines at the start hold no rows; each as it is
+    given, or as it is found."""
+
+    def rows(first: int) -> list[str]:
+        return [line for line in lines[first:] if line.strip() and not _starts(line, comment)]
+
+    found, share = (separator, 1.0) if separator else _separator(rows(skip or 0))
+    if skip is not None or found == SPACES:
+        return found, skip or 0
+    # Where one separator parts nearly all lines from the first on, no other one is tried.
+    first = first_row(lines, comment, found if share >= MOSTLY else SEPARATORS)
+    return (separator or _separator(rows(first))[0]), first
+
+
+def _separator(lines: Sequence[str]) -> tuple[str, float]:
+    """The separator by which most rows have one width, that of the first, and their share; if there
+    is none, runs of spaces where most of the cells that they part are numbers."""
     best, found = 0.5, ""
     for separator in SEPARATORS:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
@@ -142,9 +242,12 @@ def _separator(lines: Sequence[str]) -> str:
         share = count / len(widths) if abs(width - widths[0]) <= 1 < width else 0.0
         if share > best + 1e-9:
             best, found = share, separator
-    if best < 0.9 and _are_spaced(lines):
-        return SPACES
-    return found or max(SEPARATORS, key=lambda each: ((lines or [""])[0].count(each), each == ","))
+    if best < MOSTLY and _are_spaced(lines):
+        return SPACES, 1.0
+    if found:
+        return found, best
+    first = (lines or [""])[0]
+    return max(SEPARATORS, key=lambda each: (first.count(each), each == ",")), 0.0
 
 
 def _are_spaced(lines: Sequence[str]) -> bool:

@@ -1,15 +1,14 @@
 """Whether the first row of a text file holds the names of its columns."""
 
-__all__ = ["Header"]
+__all__ = ["Header", "names_numbers"]
 
 import itertools
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from .cells import COMMA, GROUPED, PLAIN
 from .missing import MISSING
+from .number_forms import is_number
 from .times import looks_like_time
 
 MOSTLY = 0.9
@@ -55,17 +54,13 @@ class Header:
             return cls(given)
         if known and set(known) <= set(cells):
             return cls(True)
-        rows = [row[:COLUMNS] for row in sample if row][:ROWS]
         cells = cells[:COLUMNS]
-        columns = [
-            [cell.strip() for cell in column if cell.strip() not in MISSING]
-            for column in itertools.zip_longest(*rows, fillvalue="")
-        ][: len(cells)]
+        columns = _columns(sample)[: len(cells)]
         shown = ",".join(cells[:4]) + (",..." if len(cells) > 4 else "")
         if all(cell in MISSING for cell in cells):
             return cls(False, "the first row has no names: the columns are named x0, x1, ...")
         if not columns:
-            return cls(any(not _is_number(cell) for cell in cells))
+            return cls(any(not is_number(cell) for cell in cells))
         votes = [_vote(cell, column) for cell, column in zip(cells, columns, strict=False)]
         if "name" in votes:
             return cls(True)
@@ -81,11 +76,26 @@ class Header:
         return cls(True)
 
 
+def names_numbers(head: Sequence[str], sample: Sequence[Sequence[str]]) -> bool:
+    """Whether a row has names for columns of numbers or times below it."""
+    pairs = zip([cell.strip() for cell in head], _columns(sample), strict=False)
+    return any(_vote(cell, column) == "name" for cell, column in pairs)
+
+
+def _columns(sample: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The known cells of the columns of some rows."""
+    rows = [row[:COLUMNS] for row in sample if row][:ROWS]
+    return [
+        [cell.strip() for cell in column if cell.strip() not in MISSING]
+        for column in itertools.zip_longest(*rows, fillvalue="")
+    ]
+
+
 def _vote(cell: str, column: Sequence[str]) -> str:
     """What the first cell of a column looks like: "name", "value", "recurs", or "" if unknown."""
     if cell in MISSING:
         return ""
-    for is_one in (_is_number, looks_like_time):
+    for is_one in (is_number, looks_like_time):
         below = sum(map(is_one, column))
         if column and below >= MOSTLY * len(column):
             return "value" if is_one(cell) else "name"
@@ -99,7 +109,7 @@ def _are_counted(cells: Sequence[str], columns: Sequence[Sequence[str]]) -> bool
     if not digits or not columns:
         return False
     others = [cell for k, cell in enumerate(cells) if k not in digits and cell]
-    if any(_is_number(cell) or looks_like_time(cell) for cell in others):
+    if any(is_number(cell) or looks_like_time(cell) for cell in others):
         return False
     numbers = [int(cells[k]) for k in digits]
     below = [cell for k in digits if k < len(columns) for cell in columns[k]]
@@ -112,7 +122,3 @@ def _are_counted(cells: Sequence[str], columns: Sequence[Sequence[str]]) -> bool
         return False
     saved_index = not cells[0] and len(columns[0]) > 0
     return saved_index or any("." in cell for cell in below) or numbers[0] == 0
-
-
-def _is_number(cell: str) -> bool:
-    return any(re.match(form, cell) for form in (PLAIN, GROUPED, COMMA))

@@ -1,13 +1,27 @@
 """How a column of a text file writes its values: as numbers with units, dates, times, durations."""
 
-__all__ = ["Amount", "Length", "Moment", "Notation", "Quotes", "Style", "moment", "notation_of"]
+__all__ = [
+    "MONEY",
+    "Amount",
+    "Length",
+    "Moment",
+    "Notation",
+    "Quotes",
+    "Style",
+    "moment",
+    "notation_of",
+]
 
 import abc
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import polars as pl
+
+MONEY = r"[$€£¥₹₩₽₺₪฿₫₴₦]"
+"""Signs of currencies."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,8 @@ class Notation(abc.ABC):
 
 @dataclass(frozen=True)
 class Amount(Notation):
-    """Numbers with separated thousands, a decimal comma, a currency or a percent sign, a plus sign.
-    A percentage is read as the number before the sign.
+    """Numbers with separated thousands, a decimal comma, a unit, a currency or a percent sign, a
+    plus sign. A percentage is read as the number before the sign.
 
     Args:
         decimal: the decimal mark.
@@ -44,6 +58,7 @@ class Amount(Notation):
         before, after: what stands before and after each number.
         places: how many decimals all numbers are written with; None for as many as they need.
         plus: whether positive numbers have a sign.
+        indian: whether hundreds are separated above the thousands, as in 1,23,456.
     """
 
     kind: ClassVar[str] = "amount"
@@ -54,15 +69,38 @@ class Amount(Notation):
     after: str = ""
     places: int | None = None
     plus: bool = False
+    indian: bool = False
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The words before and after each number, without spaces and signs of currencies."""
+        found = (re.sub(rf"{MONEY}|%", "", each).strip() for each in (self.before, self.after))
+        before, after = (each if re.search(r"[^\W\d_]|°", each) else "" for each in found)
+        return before, after
+
+    @property
+    def sign(self) -> str:
+        """The sign of the currency, or the percent sign; empty if there is none."""
+        found = re.search(rf"{MONEY}|%", self.before + self.after)
+        return found[0] if found else ""
+
+    def bare(self, cell: pl.Expr) -> pl.Expr:
+        """Trimmed cells without the words of the unit."""
+        before, after = self.words
+        if before:
+            cell = cell.str.replace(before, "", literal=True).str.replace(r"^([+\-−]?)\s+", "$1")
+        return cell.str.strip_suffix(after).str.strip_chars_end() if after else cell
 
     def __str__(self) -> str:
         [example] = self.write(pl.Series([1234.5 if self.places is None else 1234.0])).to_list()
         return f"written as {example}"
 
     def read(self, cell: pl.Expr) -> pl.Expr:
-        negative = cell.str.starts_with("(")
-        plain = cell.str.replace_all(r"[$€£¥%\s'’()]", "").str.strip_chars_start("+")
-        plain = plain.str.replace("−", "-", literal=True)
+        cell = self.bare(cell)
+        negative = cell.str.starts_with("(") | cell.str.contains(r"[-−]$")
+        marks = rf"{MONEY}|[%\s'’()]"
+        plain = cell.str.replace_all(marks, "").str.strip_chars_start("+")
+        plain = plain.str.replace(r"[-−]$", "").str.replace("−", "-", literal=True)
         if self.decimal == ",":
             plain = plain.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         else:
@@ -78,12 +116,22 @@ class Amount(Notation):
         def text(value: float) -> str:
             body = format(value, form) if form else repr(value)
             body = body.removesuffix(".0") if self.places is None else body
+            body = _indian(body) if self.indian else body
             body = body.translate(marks) if self.thousands else body.replace(".", self.decimal)
             sign, body = (body[0], body[1:]) if body[0] in "+-" else ("", body)
             return f"{sign}{self.before}{body}{self.after}"
 
         each = [None if v is None else text(v) for v in values.to_list()]
         return pl.Series(values.name, each, dtype=pl.String)
+
+
+def _indian(number: str) -> str:
+    """A number with separated thousands in the notation of India, as 12,34,567."""
+    whole, point, fraction = number.partition(".")
+    digits = whole.replace(",", "")
+    if len(digits.lstrip("+-")) <= 3:
+        return number
+    return re.sub(r"(?<=\d)(?=(\d\d)+$)", ",", digits[:-3]) + f",{digits[-3:]}{point}{fraction}"
 
 
 @dataclass(frozen=True)

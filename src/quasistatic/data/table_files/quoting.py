@@ -23,6 +23,8 @@ MOSTLY = 0.9
 def first_lines(path: Path, dialect: Dialect) -> tuple[list[str], str]:
     """The first lines of a text file that hold rows, and how they end."""
     with path.open(newline="", encoding=dialect.encoding, errors="replace") as file:
+        for _ in range(dialect.skip):
+            file.readline()
         lines = [file.readline(LONGEST) for _ in range(LINES)]
     ends = sum(line.endswith("\r\n") for line in lines)
     full = [line.rstrip("\r\n") for line in lines if line.strip()]

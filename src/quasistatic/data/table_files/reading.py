@@ -1,9 +1,8 @@
 """Opening a table: the ending of the file's name chooses the reader."""
 
-__all__ = ["Reading", "open_table"]
+__all__ = ["open_table", "open_with"]
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,10 @@ import polars as pl
 from ..numpy_files import read_numpy
 from .bounds import check_columns, check_first_line
 from .notation import Notation
+from .options import Reading
+from .sources import ParquetRows
 from .table_file import ArrayFile, ScannedFile, TableFile, first_line
 from .text import listed, read_text
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a text file is to be read.
-
-    Args:
-        types: polars types of columns that the file is known to have: text stays text even where it
-            looks like a number, and in a column of numbers each cell must be one.
-        header: whether the first row holds names; None decides by the rows.
-        missing: more words for a missing value.
-        encoding: of the characters, by Python's name; None reads UTF-8.
-        notations: of columns that are known to have them.
-        left_out: how many columns of the file are not modelled.
-    """
-
-    types: Mapping[str, Any] = field(default_factory=dict)
-    header: bool | None = None
-    missing: tuple[str, ...] = ()
-    encoding: str | None = None
-    notations: Mapping[str, Notation] = field(default_factory=dict)
-    left_out: int = 0
 
 
 def open_table(
@@ -70,32 +49,39 @@ def open_table(
         ValueError: if the ending is not known, the file is damaged, or it holds no table: where.
             All problems of a text file are named together.
     """
+    reading = Reading(types or {}, header, tuple(missing), encoding, notations or {}, left_out)
+    return open_with(path, reading, lenient)
+
+
+def open_with(path: str | Path, reading: Reading, lenient: bool = False) -> TableFile:
+    """Opens the table in a file.
+
+    Args:
+        path: a .csv, .tsv, .txt, .dat, .npy, .npz or .parquet file.
+        reading: how a text file is to be read.
+        lenient: whether a text file with problems is opened all the same, see :func:`open_table`.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`open_table`.
+    """
     path = Path(path)
     if path.suffix.lower() not in READERS:
         raise ValueError(f"{path} has no ending that is known: use {', '.join(READERS)}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    reading = Reading(types or {}, header, tuple(missing), encoding, notations or {}, left_out)
     found = READERS[path.suffix.lower()](path, reading)
     if found.problems and not lenient:
         raise ValueError(listed(path, found.problems))
     if not found.rows or not found.names:
         raise ValueError(f"{path} is empty: a table has rows and columns")
-    check_columns(path, len(found.names), left_out)
+    check_columns(path, len(found.names), reading.left_out)
     return found
 
 
 def _read_text(path: Path, reading: Reading) -> TableFile:
     check_first_line(path, reading.left_out)
     try:
-        return read_text(
-            path,
-            reading.types,
-            reading.header,
-            reading.missing,
-            reading.encoding,
-            reading.notations,
-        )
+        return read_text(path, reading)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path} cannot be read: {first_line(error)}") from None
 
@@ -110,11 +96,10 @@ def _read_numpy(path: Path, reading: Reading) -> TableFile:
 def _read_parquet(path: Path, reading: Reading) -> TableFile:
     try:
         frame = pl.scan_parquet(path)
-        return ScannedFile(
-            path, frame.select(pl.len()).collect().item(), frame, frame.collect_schema()
-        )
+        rows, schema = frame.select(pl.len()).collect().item(), dict(frame.collect_schema())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path} is no Parquet file: {first_line(error)}") from None
+    return ScannedFile(path, rows, ParquetRows(path, rows), schema)
 
 
 READERS: dict[str, Callable[[Path, Reading], TableFile]] = {

@@ -2,24 +2,18 @@
 
 __all__ = ["Structure", "survey"]
 
-import codecs
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-CHUNK = 1 << 23
-"""Bytes that are in memory together."""
-
-LONGEST = 1 << 27
-"""The longest row, in bytes; a quote that nobody closes makes the rest of a file one row."""
+from .records import QUOTE, UnclosedQuoteError, records
 
 SHOWN = 20
 """How many wrong rows are listed."""
 
-NEWLINE, RETURN, QUOTE = 10, 13, 34
+NEWLINE, RETURN = 10, 13
 
 
 @dataclass
@@ -30,11 +24,31 @@ class Structure:
         rows: how many rows there are, names included.
         wrong: the line and the width of the first rows that have another width.
         count: how many rows have another width.
+        last: the line of the last row of a right width.
+        loose: whether cells hold quotes that do not enclose them, as 5" does.
     """
 
     rows: int = 0
     wrong: list[tuple[int, int]] = field(default_factory=list)
     count: int = 0
+    last: int = 0
+    loose: bool = False
+
+    @property
+    def after(self) -> list[tuple[int, int]]:
+        """The line and the width of the rows after the last one of a right width, as of notes;
+        none if other rows are wrong too."""
+        behind = all(line > self.last for line, _ in self.wrong)
+        return self.wrong if behind and self.count == len(self.wrong) and self.last else []
+
+    def without_last(self, rows: int) -> "Structure":
+        """The structure without the last rows."""
+        after = self.after
+        wide = [k for k, (_, width) in enumerate(after) if width]
+        kept = after[: wide[-rows - 1] + 1 if len(wide) > rows else 0] if rows else after
+        if not after:
+            return replace(self, rows=self.rows - rows)
+        return replace(self, rows=self.rows - rows, wrong=list(kept), count=len(kept))
 
     def add_wrong(self, line: int, width: int) -> None:
         """Counts a row of another width."""
@@ -43,7 +57,7 @@ class Structure:
             self.wrong.append((line, width))
 
 
-def survey(path: Path, separator: str, comment: str, widths: set[int]) -> Structure:
+def survey(path: Path, separator: str, comment: str, widths: set[int], skip: int = 0) -> Structure:
     """Counts the rows of a file in UTF-8, and finds those of other widths. polars would take a row
     that is too short for one with missing values.
 
@@ -52,36 +66,39 @@ def survey(path: Path, separator: str, comment: str, widths: set[int]) -> Struct
         separator: of its columns, one byte.
         comment: what lines that hold no row start with; else empty.
         widths: how many cells a row may have.
+        skip: how many lines at its start hold no rows.
 
     Raises:
         ValueError: if a byte is no UTF-8: its line.
     """
     found = Structure()
     try:
-        quoted = _fast(path, separator, comment, widths, found)
-    except _Unclosed:
-        quoted = True
-        found.count = 1
-    if quoted and found.count:
+        quoted = _fast(path, separator, comment, widths, found, skip)
+    except UnclosedQuoteError:
+        quoted = found.loose = True
+    if found.loose or (quoted and found.count):
         # A quote within a cell that does not start with one is no quote: look at each cell.
-        return _slow(path, separator, comment, widths)
+        slow = _slow(path, separator, comment, widths, skip)
+        slow.loose = found.loose
+        return slow
     return found
 
 
-class _Unclosed(Exception):
-    """A quote is never closed."""
-
-
-def _fast(path: Path, separator: str, comment: str, widths: set[int], found: Structure) -> bool:
+def _fast(
+    path: Path, separator: str, comment: str, widths: set[int], found: Structure, skip: int
+) -> bool:
     """Fills `found` by positions of bytes; returns whether the file has quotes."""
-    quoted, line, blank = False, 1, 0
-    for data in _records(path):
+    quoted, line, blank = False, 1 + skip, 0
+    for data in records(path, skip):
         quoted = quoted or b'"' in data
         a = np.frombuffer(data, np.uint8)
         newlines, seps = np.flatnonzero(a == NEWLINE), np.flatnonzero(a == ord(separator))
         ends = newlines
         if quoted:
             quotes = np.flatnonzero(a == QUOTE)
+            if not _enclose(a, quotes, ord(separator)):
+                found.loose = True
+                return True
             ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
             seps = seps[np.searchsorted(quotes, seps) % 2 == 0]
         starts = np.concatenate([[0], ends[:-1] + 1])
@@ -104,12 +121,25 @@ def _fast(path: Path, separator: str, comment: str, widths: set[int], found: Str
         after = gaps[gaps > last]
         blank = blank or (int(lines[after[0]]) if len(after) else 0)
         found.rows += len(full)
-        odd = full[~np.isin(cells[full], list(widths))]
+        right = np.isin(cells[full], list(widths))
+        odd = full[~right]
+        if right.any():
+            found.last = int(lines[full[right][-1]])
         found.count += max(0, len(odd) - SHOWN)
         for k in odd[:SHOWN]:
             found.add_wrong(int(lines[k]), int(cells[k]))
         line += len(newlines)
     return quoted
+
+
+def _enclose(a: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
+    """Whether quotes enclose whole cells: one that opens follows a separator or a line's end, or
+    the quote that it repeats; one that closes is followed by them."""
+    opens, closes = quotes[::2], quotes[1::2]
+    before = np.where(opens > 0, a[np.maximum(opens - 1, 0)], NEWLINE)
+    after = a[np.minimum(closes + 1, len(a) - 1)]
+    outside = np.array([separator, NEWLINE, RETURN, QUOTE], dtype=np.uint8)
+    return bool(np.isin(before, outside).all() and np.isin(after, outside).all())
 
 
 def _is_row(a: np.ndarray, starts: np.ndarray, comment: str) -> np.ndarray:
@@ -122,71 +152,16 @@ def _is_row(a: np.ndarray, starts: np.ndarray, comment: str) -> np.ndarray:
     return ~same
 
 
-def _records(path: Path) -> Iterator[bytes]:
-    """Whole rows of a file, some megabytes at a time; each ends in a newline.
-
-    Raises:
-        ValueError: if a byte is no UTF-8.
-        _Unclosed: if a row is longer than `LONGEST`.
-    """
-    left, line = b"", 1
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
-        if file.read(3) != codecs.BOM_UTF8:
-            file.seek(0)
-        while chunk := file.read(CHUNK):
-            if not chunk.isascii() or decoder.getstate()[0]:
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError as error:
-                    raise _no_utf_8(path, chunk, error, line) from None
-            line += chunk.count(b"\n")
-            data = left + chunk
-            end = _last_end(data)
-            if end < 0 and len(data) > LONGEST:
-                raise _Unclosed
-            left = data[end + 1 :]
-            if end >= 0:
-                yield data[: end + 1]
-    if decoder.getstate()[0]:
-        raise ValueError(f"{path} is no text table in UTF-8, as line {line} shows: it is cut off")
-    if left:
-        if left.count(b'"') % 2:
-            raise _Unclosed
-        yield left if left.endswith(b"\n") else left + b"\n"
-
-
-def _last_end(data: bytes) -> int:
-    """The position of the last newline that is not within quotes; -1 if there is none."""
-    end = data.rfind(b"\n")
-    if b'"' not in data:
-        return end
-    quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == QUOTE)
-    while end >= 0 and int(np.searchsorted(quotes, end)) % 2:
-        end = data.rfind(b"\n", 0, end)
-    return end
-
-
-def _no_utf_8(path: Path, chunk: bytes, error: UnicodeDecodeError, line: int) -> ValueError:
-    at = min(error.start, len(chunk) - 1)
-    row = line + chunk[:at].count(b"\n")
-    byte = error.object[error.start]
-    before = chunk[max(0, at - 12) : at].split(b"\n")[-1].decode("utf-8", "replace")
-    return ValueError(
-        f"{path} is no text table in UTF-8, as line {row} shows: the byte 0x{byte:02X} after "
-        f"{before!r} is none; name the encoding (fit --encoding cp1252 for Western Windows, "
-        "latin-1, utf-16), or save the file as UTF-8"
-    )
-
-
-def _slow(path: Path, separator: str, comment: str, widths: set[int]) -> Structure:
+def _slow(path: Path, separator: str, comment: str, widths: set[int], skip: int) -> Structure:
     """The same by Python's reader of CSV, which knows quotes within cells."""
-    found, blank, start = Structure(), 0, 1
+    found, blank, start = Structure(), 0, 1 + skip
     with path.open(newline="", encoding="utf-8-sig") as file:
+        for _ in range(skip):
+            file.readline()
         rows = csv.reader(file, delimiter=separator)
         try:
             for row in rows:
-                line, start = start, rows.line_num + 1
+                line, start = start, rows.line_num + skip + 1
                 if comment and row and row[0].startswith(comment):
                     continue
                 if not row and 1 not in widths:
@@ -197,7 +172,10 @@ def _slow(path: Path, separator: str, comment: str, widths: set[int]) -> Structu
                     blank = 0
                 found.rows += 1
                 if row and len(row) not in widths:
-                    found.add_wrong(rows.line_num, len(row))
+                    found.add_wrong(rows.line_num + skip, len(row))
+                else:
+                    found.last = rows.line_num + skip
         except csv.Error as error:
-            raise ValueError(f"{path} is no text table: line {rows.line_num}: {error}") from None
+            at = rows.line_num + skip
+            raise ValueError(f"{path} is no text table: line {at}: {error}") from None
     return found

@@ -13,6 +13,7 @@ import polars as pl
 
 from .cells import Column
 from .notation import Style
+from .sources import RowSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +124,12 @@ class TableFile(abc.ABC):
 class ScannedFile(TableFile):
     """A file that polars reads."""
 
-    frame: pl.LazyFrame
+    source: RowSource = field(repr=False)
     schema: Mapping[str, Any] = field(repr=False)
     notes: tuple[str, ...] = ()
     written: Style = Style()
     found: str = ""
-    text: pl.LazyFrame | None = field(default=None, repr=False)
-    kept: Any = field(default=None, repr=False)  # a temporary file that the frames read
+    text: RowSource | None = field(default=None, repr=False)
     wrong: tuple[str, ...] = ()
     columns: tuple[Column, ...] = field(default=(), repr=False)
 
@@ -158,25 +158,17 @@ class ScannedFile(TableFile):
         return self.found
 
     def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
-        for piece in self._batches(self.frame, rows):
+        for piece in self._pieces(self.source, rows):
             yield piece.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
     def texts(self, rows: int) -> Iterator[pl.DataFrame] | None:
-        return None if self.text is None else self._batches(self.text, rows)
+        return None if self.text is None else self._pieces(self.text, rows)
 
-    def _batches(self, frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
-        """A frame in pieces of so many rows; the last one may have fewer."""
-        left: pl.DataFrame | None = None
+    def _pieces(self, source: RowSource, rows: int) -> Iterator[pl.DataFrame]:
         try:
-            for batch in frame.collect_batches(chunk_size=rows, maintain_order=True):
-                left = batch if left is None else pl.concat([left, batch])
-                while len(left) >= rows:
-                    yield left[:rows]
-                    left = left[rows:]
+            yield from source.pieces(rows)
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"{self.path} cannot be read: {first_line(error)}") from None
-        if left is not None and len(left):
-            yield left
 
 
 @dataclass(frozen=True, eq=False)

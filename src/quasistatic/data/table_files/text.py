@@ -3,22 +3,23 @@
 __all__ = ["listed", "read_text"]
 
 import csv
-import itertools
 import tempfile
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import polars as pl
 
-from .cells import Column, examine
-from .dialect import LINES, Dialect
-from .header import Header
+from .cells import Column
+from .dialect import Dialect
+from .examine import examine
+from .layout import Layout
 from .missing import MISSING
-from .notation import Notation, Style
+from .notation import Amount, Style
+from .options import Reading
 from .quoting import first_lines, quotes_of
+from .sources import TextRows
 from .structure import Structure, survey
 from .table_file import ScannedFile
 
@@ -26,162 +27,118 @@ LISTED = 20
 """How many problems of a file are listed."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The names of the columns.
-
-    Args:
-        names: of the columns.
-        header: whether the first row holds them.
-        notes: what was decided about them.
-        extra: whether the last column has no name; it is dropped if it has no values.
-        is_short: whether the first row has a name fewer than there are columns.
-    """
-
-    names: tuple[str, ...]
-    header: bool
-    notes: tuple[str, ...]
-    extra: bool = False
-    is_short: bool = False
-
-
-def read_text(
-    path: Path,
-    types: Mapping[str, Any],
-    header: bool | None,
-    missing: Sequence[str],
-    encoding: str | None,
-    notations: Mapping[str, Notation],
-) -> ScannedFile:
+def read_text(path: Path, reading: Reading) -> ScannedFile:
     """Opens a text table; see :func:`open_table`. What is wrong with cells, rows and names is
     listed in its problems.
 
     Raises:
         ValueError: if it is no text table at all.
     """
-    dialect = Dialect.of(path, encoding)
-    source, plain = path, dialect
-    kept: IO[bytes] | None = None
-    if not dialect.is_plain:
-        kept = _in_utf_8(path, dialect)
-        source, plain = Path(kept.name), Dialect(",", dialect.comment)
-    problems: list[str] = []
-    layout = _layout(path, source, plain, header, tuple(types), problems)
-    if layout.is_short:
-        kept = _in_utf_8(path, dialect, layout.names)
-        source, plain = Path(kept.name), Dialect(",", dialect.comment)
-    words = [*MISSING, *missing]
-    structure = survey(source, plain.separator, plain.comment, {len(layout.names)})
-    problems += _of_rows(path, structure, len(layout.names))
-    rows = structure.rows - layout.header
-    scanned = _scan(source, plain, layout, words, rows, bool(problems))
-    columns = examine(scanned, words, types, notations) if rows > 0 else []
-    problems += _of_cells(path, columns)
+    dialect = Dialect.of(path, reading.encoding, reading.separator, reading.skip)
+    layout, structure, text = _rows_of(path, dialect, reading)
+    problems = [*layout.problems, *_of_rows(path, structure, layout, dialect.skip)]
+    words = [*MISSING, *reading.missing]
+    columns: list[Column] = []
+    if text.rows > 0:
+        known = replace(text, missing=tuple(words))
+        semicolons = dialect.separator == ";"
+        columns = examine(
+            known, words, reading.types, reading.notations, reading.decimal, semicolons
+        )
+    problems += _of_cells(columns)
     empty = [c.name for c in columns if layout.extra and c.name == layout.names[-1] and not c.known]
     columns = [each for each in columns if each.name not in empty]
-    frame = scanned.select(each.read(words) for each in columns)
-    own = {each.name: each.notation for each in columns if each.notation is not None}
-    commas = [each for each in columns if each.is_comma]
-    lines, line_end = first_lines(path, dialect)
-    style = Style(
-        "\t" if path.suffix.lower() == ".tsv" else dialect.separator,
-        "," if commas else ".",
-        dialect.encoding,
-        layout.header,
-        own,
-        quotes_of(lines, dialect, [each.name for each in columns], layout.header),
-        line_end,
-    )
-    found = f"{dialect}" + (", numbers have a decimal comma" if commas else "")
     dropped = ["the last column has no name and no values: it is dropped"] if empty else []
-    notes = (*layout.notes, *dropped, *_notes(columns))
-    text = _scan(source, plain, layout, (), rows, bool(problems)).select(c.name for c in columns)
+    read = replace(text, missing=tuple(words), read=tuple(each.read(words) for each in columns))
+    shown = replace(text, read=tuple(pl.col(each.name) for each in columns))
+    has_commas = any(each.is_comma for each in columns)
     return ScannedFile(
         path,
-        max(rows, 0),
-        frame,
-        frame.collect_schema(),
-        notes,
-        style,
-        found,
-        text,
-        kept,
+        max(text.rows, 0),
+        read,
+        read.schema,
+        (*layout.notes, *dropped, *_notes(columns)),
+        _style(path, dialect, layout, columns),
+        f"{dialect}" + (", numbers have a decimal comma" if has_commas else ""),
+        shown,
         tuple(problems),
         tuple(columns),
     )
 
 
-def _layout(
-    path: Path,
-    source: Path,
-    dialect: Dialect,
-    given: bool | None,
-    known: Collection[str],
-    problems: list[str],
-) -> _Layout:
-    """The names of the columns, by the first rows."""
-    with source.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = (
-            line for line in file if not dialect.comment or not line.startswith(dialect.comment)
-        )
-        try:
-            rows = list(itertools.islice(dialect.rows(lines), LINES + 1))
-        except csv.Error as error:
-            raise ValueError(f"{path} is no text table: {error}") from None
-    if not rows or not rows[0]:
-        raise ValueError(f"{path} is empty: a table has rows and columns")
-    head, sample = rows[0], rows[1:]
-    widths = Counter(len(row) for row in sample if row)
-    width = widths.most_common(1)[0][0] if widths else len(head)
-    notes = []
-    if width == len(head) + 1 and given is not False:
-        # R writes no name for the names of the rows, other programs a separator after the last.
-        last = {row[-1].strip() for row in sample if len(row) == width}
-        head = [*head, ""] if last == {""} else ["", *head]
-    found = Header.of(head, sample, given, known)
-    if found.note:
-        notes.append(found.note)
-    cells = [cell.strip() for cell in head]
-    if not found.is_there:
-        return _Layout(tuple(f"x{k}" for k in range(len(cells))), False, tuple(notes))
-    extra = len(cells) > 1 and not cells[-1]
-    if extra:
-        cells[-1] = _unused("last", cells)
-    if len(cells) > 1 and not cells[0]:
-        cells[0] = _unused("index", cells)  # an index that pandas or R saved
-    for k, cell in enumerate(cells):
-        cells[k] = cell or _unused(f"x{k}", cells)
-    for name, times in Counter(cells).items():
-        if times > 1:
-            problems.append(f"{path} has two columns of one name, {name!r}: rename one")
-    if problems:
-        cells = [_unused(c, cells[:k]) for k, c in enumerate(cells)]
-    return _Layout(tuple(cells), True, tuple(notes), extra, len(cells) > len(rows[0]))
+def _rows_of(path: Path, dialect: Dialect, reading: Reading) -> tuple[Layout, Structure, TextRows]:
+    """The names, the structure and the rows of a text file. A file that polars does not read as it
+    is becomes a temporary one that it reads."""
+    source, plain = path, dialect
+    kept: IO[bytes] | None = None
+    if not dialect.is_plain:
+        kept = _in_utf_8(path, dialect)
+        source, plain = Path(kept.name), dialect.plain
+    layout = Layout.of(path, source, plain, reading.header, tuple(reading.types))
+    if layout.is_short:
+        kept = _in_utf_8(path, dialect, layout.names)
+        source, plain = Path(kept.name), dialect.plain
+    widths = {len(layout.names)}
+    structure = survey(source, plain.separator, plain.comment, widths, plain.skip)
+    if structure.loose:  # polars reads quotes within cells in another way
+        kept = _in_utf_8(path, dialect, layout.names if layout.is_short else ())
+        source, plain = Path(kept.name), dialect.plain
+    structure = structure.without_last(reading.skip_end)
+    text = TextRows(
+        source,
+        plain.separator,
+        plain.comment,
+        layout.names,
+        plain.skip,
+        layout.header,
+        structure.rows - layout.header,
+        ragged=bool(structure.count or reading.skip_end),
+        owner=kept,
+    )
+    return layout, structure, text
 
 
-def _unused(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
+def _style(path: Path, dialect: Dialect, layout: Layout, columns: Sequence[Column]) -> Style:
+    """How the file is written."""
+    lines, line_end = first_lines(path, dialect)
+    return Style(
+        "\t" if path.suffix.lower() == ".tsv" else dialect.separator,
+        "," if any(each.is_comma for each in columns) else ".",
+        dialect.encoding,
+        layout.header,
+        {each.name: each.notation for each in columns if each.notation is not None},
+        quotes_of(lines, dialect, [each.name for each in columns], layout.header),
+        line_end,
+    )
 
 
-def _of_rows(path: Path, structure: Structure, width: int) -> list[str]:
+def _of_rows(path: Path, structure: Structure, layout: Layout, skip: int) -> list[str]:
     """The problems with the widths of rows."""
     if not structure.count:
         return []
     wrong = [
-        f"line {line} of {path} has {found} values, and line 1 {width}"
+        f"line {line} of {path} has {found} values, and line {1 + skip} {len(layout.names)}"
         for line, found in structure.wrong
     ]
+    if structure.after:
+        rows = sum(width > 0 for _, width in structure.after)
+        wrong[-1] += f": the file ends with lines that are no rows (fit --skip-end {rows})"
+        return wrong
     more = structure.count - len(wrong)
     rule = "each row has one for each column, empty where it is missing"
     wrong[-1] += f" ({more:,} more such rows): {rule}" if more else f": {rule}"
     return wrong
 
 
-def _of_cells(path: Path, columns: Sequence[Column]) -> list[str]:
+def _of_cells(columns: Sequence[Column]) -> list[str]:
     """The problems with cells of another type than their columns."""
     found = []
+    first = [each for each in columns if each.is_wrong and each.others == 1 and each.odd[0][0] == 1]
+    if len(first) > 1:
+        names = ", ".join(each.name for each in first[:4])
+        found.append(
+            f"row 1 seems to be a second row of names or units ({names}): delete that line"
+        )
     for column in columns:
         if column.is_wrong:
             word = column.odd[0][1]
@@ -211,6 +168,7 @@ def listed(path: Path, problems: Sequence[str]) -> str:
 def _notes(columns: Sequence[Column]) -> list[str]:
     """What was decided about the cells of columns."""
     found = [each.note for each in columns if each.note]
+    written: dict[str, list[str]] = {}
     for each in columns:
         if each.is_wrong:
             continue
@@ -220,35 +178,17 @@ def _notes(columns: Sequence[Column]) -> list[str]:
                 f"and are read as numbers: {each.quoted}"
             )
         elif each.type == "number" and each.notation is not None:
-            how = "1.234,5" if each.is_comma else "1,234.5, +1, $1 or 1%"
-            found.append(f"{each.name}: numbers in another notation, as {how}")
-    return found
+            if isinstance(each.notation, Amount) and any(each.notation.words):
+                unit = " ".join(filter(None, each.notation.words))
+                found.append(f"{each.name}: numbers with the unit {unit}")
+                continue
+            how = "with a decimal comma" if each.is_comma else "as 1,234.5, +1, $1 or 1%"
+            written.setdefault(how, []).append(each.name)
+    return found + [f"{', '.join(names)}: numbers {how}" for how, names in written.items()]
 
 
 def _starts(line: str, comment: str) -> bool:
     return bool(comment) and line.startswith(comment)
-
-
-def _scan(
-    source: Path,
-    dialect: Dialect,
-    layout: _Layout,
-    missing: Sequence[str],
-    rows: int,
-    ragged: bool,
-) -> pl.LazyFrame:
-    """The file as columns of text; a word for a missing value is null."""
-    return pl.scan_csv(
-        source,
-        separator=dialect.separator,
-        has_header=False,
-        skip_rows=0,
-        skip_rows_after_header=0,
-        schema=dict.fromkeys(layout.names, pl.String()),
-        null_values=list(missing),
-        comment_prefix=dialect.comment or None,
-        truncate_ragged_lines=ragged,
-    ).slice(int(layout.header), max(rows, 0))
 
 
 def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[bytes]:
@@ -263,13 +203,16 @@ def _in_utf_8(path: Path, dialect: Dialect, names: Sequence[str] = ()) -> IO[byt
         ValueError: if a byte is none of the encoding: its line.
     """
     made = tempfile.NamedTemporaryFile(suffix=".csv")  # noqa: SIM115
-    number = 0
+    number = dialect.skip
     try:
         with (
             path.open(newline="", encoding=dialect.encoding) as file,
             open(made.name, "w", newline="", encoding="utf-8") as out,
         ):
             writer = csv.writer(out, lineterminator="\n")
+            for _ in range(dialect.skip):
+                file.readline()
+                out.write("\n")
             if names:
                 first = next(line for line in file if not _starts(line, dialect.comment))
                 writer.writerow(names if first.strip() else [])

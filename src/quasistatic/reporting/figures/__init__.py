@@ -21,6 +21,8 @@ __all__ = [
     "rate_distortion",
     "schedule_comparison",
     "score_histogram",
+    "signal_completions",
+    "signal_draws",
     "training_curve",
 ]
 
@@ -31,4 +33,5 @@ from .images import completion_from_draws, completion_panel, image_grid, posteri
 from .marginals import marginals
 from .progressive import generation_panel, interpolation_panel, layered_stream, rate_distortion
 from .schedules import schedule_comparison
+from .signals import signal_completions, signal_draws
 from .trajectories import bit_trajectories, plane_trajectories

@@ -9,10 +9,16 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from torch import Tensor
 
 from ...spaces import Table
+from ...spaces.clock import PREFIX, Clock
 from .style import BLUE, GREY, INK, ORANGE, PALE, as_numpy, new_figure, tidy
+
+LETTERS, SLANTED, TICKS = 24, 6, 4
+"""Letters of class names that fit below a panel side by side, classes whose names are slanted and
+not upright, and ticks of an axis of numbers."""
 
 MOST = 15
 """At most this many columns are drawn. The last panel is about all columns."""
@@ -64,9 +70,10 @@ def _marginal(ax: Axes, column: Any, sides: list[np.ndarray]) -> None:
         ):
             share = [(side == value).mean() for value in values]
             ax.bar(at + shift, share, width=0.4, color=colour, label=name)
-        ax.set_xticks(at, [_short(v) for v in column.values(values)])
-        if max(len(_short(v)) for v in column.values(values)) > 4:
-            ax.tick_params(axis="x", rotation=25)
+        shown = column.values(values)
+        if str(column.dtype).startswith(PREFIX):
+            shown = [Clock.of(column.dtype).text(value) for value in values]
+        _name_bars(ax, at, [_short(value) for value in shown])
     else:
         # The range is that of the data, whatever the draws are. Without the outer thousandths: one
         # far value would compress all others into one bin.
@@ -75,6 +82,39 @@ def _marginal(ax: Axes, column: Any, sides: list[np.ndarray]) -> None:
         for side, name, colour in zip(sides, names, (BLUE, ORANGE), strict=True):
             shares = np.full(len(side), 1 / len(side))
             ax.hist(side, bins, weights=shares, color=colour, alpha=0.5, label=name)
+        _mark_numbers(ax, column)
+
+
+def _name_bars(ax: Axes, at: np.ndarray, names: list[str]) -> None:
+    """The names of classes below their bars, slanted or upright where they are long or many."""
+    room = LETTERS // max(len(names), 1)
+    if max(map(len, names)) <= room:
+        ax.set_xticks(at, names)
+    elif len(names) <= SLANTED:
+        ax.set_xticks(at, names, rotation=30, ha="right", rotation_mode="anchor")
+    else:
+        ax.set_xticks(at, names, rotation=90, fontsize=7)
+
+
+def _mark_numbers(ax: Axes, column: Any) -> None:
+    """A few ticks that do not touch; those of dates and times are dates and times."""
+    if column.dtype.startswith(PREFIX):
+        clock = Clock.of(column.dtype)
+        low, high = ax.get_xlim()
+        ends = [low + share * (high - low) for share in (0.15, 0.5, 0.85)]
+        texts = [clock.text(end).replace(" ", "\n") for end in ends]
+        ax.set_xticks(ends, texts)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=TICKS))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
+
+
+def _compact(value: float) -> str:
+    """A number on an axis: 1500 as 1.5k, 2000000 as 2M."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= unit:
+            return f"{value / (1e3 if name == 'k' else unit):.4g}{name}"
+    return f"{value:.4g}"
 
 
 def _short(value: object) -> str:

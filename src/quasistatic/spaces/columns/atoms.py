@@ -234,7 +234,7 @@ class AtomColumn(CompoundColumn):
             of = self.shares[len(self.atoms) :]
             labels = zip(self.lattices.labels, of, strict=True)
             shown = [f"{label} ({_percent(p)})" for label, p in labels if p >= LEAST_SHOWN]
-            found.append(f"lattice{'s' if len(shown) > 1 else ''} {', '.join(shown)}")
+            found.append(f"multiples of {', '.join(shown)}")
         return f"{'; '.join(found)}; continuous{self._ends}"
 
     @property

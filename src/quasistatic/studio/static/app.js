@@ -26,6 +26,11 @@ function address(run, view) {
   return `#${new URLSearchParams({ run, view })}`;
 }
 
+// The end of a long path, which is what tells one run from another.
+function short(run) {
+  return run.length > 26 && /[\\/]/.test(run) ? `…/${run.split(/[\\/]/).filter(Boolean).slice(-2).join("/")}` : run;
+}
+
 async function about(run) {
   if (!facts.has(run)) facts.set(run, await ask(`run?name=${encodeURIComponent(run)}`));
   return facts.get(run);
@@ -80,7 +85,7 @@ async function begin() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAgain);
   try {
     const { runs } = await ask("runs");
-    chooser.replaceChildren(...runs.map((each) => h("option", { value: each }, each)));
+    chooser.replaceChildren(...runs.map((each) => h("option", { value: each }, short(each))));
   } catch (error) {
     main.replaceChildren(h("div", { class: "error", role: "alert" }, error.message));
     return;

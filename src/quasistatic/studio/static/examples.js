@@ -66,7 +66,7 @@ export class Examples {
     this.work.buttons.replaceChildren(...others);
     this.note = h("p", { class: "hint" });
     const hint = model.look === "images" ? "A picture, or a .npy file" : `A .npy file of shape (${model.shape.join(", ")})`;
-    this.element = h("div", { class: "field" }, h("h2", {}, "Example"), this.grid.element, this.work.element,
+    this.element = h("div", { class: "field examples" }, h("h2", {}, "Example"), this.grid.element, this.work.element,
       dropArea("Choose a file", `${hint}, or drop it here`, model.look === "images" ? "image/*,.npy" : ".npy", false, (files) => this.file(files)),
       this.invert, this.note);
   }
