@@ -451,6 +451,11 @@ def test_mistakes_in_completing_are_named():
         ValueError, match=r"the mask must have the shape of x, \(2, 4\), got \(2, 3\)"
     ):
         model.complete(x, torch.ones(2, 3))
+    for wrong in (0.5, 2.0, -1.0, float("nan")):
+        mask = torch.zeros(2, 4)
+        mask[1, 2] = wrong
+        with pytest.raises(ValueError, match=r"the mask holds .* at \(1, 2\), and it is True"):
+            model.complete(x, mask)
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))
     with pytest.raises(ValueError, match="particles must be 1 or more, got 0"):
