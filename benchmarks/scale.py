@@ -3,6 +3,7 @@
     python benchmarks/scale.py rates       # rows a second and core of each verb and model
     python benchmarks/scale.py directory   # 40 files of 50,000 rows, with kills and damage
     python benchmarks/scale.py directory --rows 2000
+    python benchmarks/scale.py growth      # W workers, simulated from what `directory` measured
     python benchmarks/scale.py serve       # 200 clients for 60 seconds on loopback
     python benchmarks/scale.py fit         # EM over partitions against EM in memory
 
@@ -236,6 +237,39 @@ def full_disk(folder: Path, run: Path, source: Path, expected: dict[str, int]) -
         subprocess.run(["umount", out], check=False)
 
 
+def growth(folder: Path) -> None:
+    """How a job would grow with workers that have a core each: a simulation with the CPU seconds of
+    each part, which `directory` measured, and those of a start, which are measured here."""
+    stored = json.loads((folder / "local" / "manifest.json").read_text())
+    parts = [record["seconds"] for record in stored["done"]]
+    code = "import sys; from quasistatic.scale import partition; partition(sys.argv[1], 'score')"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    line = [sys.executable, "-c", code, str(folder / "run")]
+    subprocess.run(line, env=ENVIRONMENT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    jobs = {
+        "as measured": parts,
+        "a hundred times as many parts": parts * 100,
+        "one part ten times as long, last": [*parts[:-1], 10 * parts[-1]],
+        "one part ten times as long, first": [10 * parts[-1], *parts[:-1]],
+    }
+    told(parts=len(parts), seconds_of_parts=round(sum(parts), 1), start_seconds=round(start, 2))
+    for name, seconds in jobs.items():
+        alone = start + sum(seconds)
+        speed_up = {w: round(alone / makespan(seconds, w, start), 1) for w in (2, 4, 8, 16, 40, 64)}
+        told(job=name, seconds_alone=round(alone, 1), speed_up_of_workers=speed_up)
+
+
+def makespan(seconds: list[float], workers: int, start: float) -> float:
+    """Seconds until the last part is finished: each worker takes the next part when it is free."""
+    free = [start] * workers
+    for part in seconds:
+        first = min(range(workers), key=free.__getitem__)
+        free[first] += part
+    return max(free)
+
+
 RATES = {
     "table": [
         ("score", {}, 40_000),
@@ -459,7 +493,7 @@ def cpu_seconds(process: subprocess.Popen) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["rates", "rate", "directory", "serve", "fit"])
+    parser.add_argument("part", choices=["rates", "rate", "directory", "growth", "serve", "fit"])
     parser.add_argument("--folder", type=Path, default=Path("build/scale"))
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--rows", type=int, default=50_000)
@@ -472,6 +506,8 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.part == "directory":
         directory(asked.folder, asked.files, asked.rows, asked.on, asked.speed_up)
+    elif asked.part == "growth":
+        growth(asked.folder)
     elif asked.part == "rates":
         rates(asked.folder)
     elif asked.part == "rate":

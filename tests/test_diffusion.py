@@ -202,6 +202,15 @@ def test_weights_of_another_width_do_not_fit(saved):
         qs.load(saved)
 
 
+def test_numbers_that_the_weights_do_not_earn_are_refused(tmp_path):
+    """Before an example of that size is made."""
+    model = continuous()
+    model.save(tmp_path)
+    edit(tmp_path, lambda stored: stored["model"]["space"].update(shape=[10**8], shift=0, scale=1))
+    with pytest.raises(ValueError, match=r"has more than 4,.* values, the most for a network of"):
+        qs.load(tmp_path)
+
+
 def test_a_description_that_lacks_a_part_is_named(saved):
     edit(saved, lambda stored: stored["model"].pop("kernel"))
     with pytest.raises(ValueError, match="the description of a model lacks kernel"):

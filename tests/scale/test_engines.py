@@ -83,14 +83,16 @@ class Deadly:
 
 @pytest.mark.timeout(600)  # three actors are started anew
 def test_an_actor_that_dies_is_replaced_and_what_kills_it_is_left_out(
-    cluster, tmp_path, monkeypatch
+    cluster, tmp_path, monkeypatch, capsys
 ):
-    """Ray Data alone would send what kills its worker again for ever."""
+    """Ray Data alone would send what kills its worker again for ever, and writes about it where the
+    answer of a command is printed."""
     monkeypatch.setattr(engines, "RETRIES", 1)
     items, names = ["a", "b", "c", "d"], lambda item, why: f"{item}: {why}"
     found = sorted(OnRay(workers=1).map(Deadly(tmp_path), items, names), key=str.upper)
     assert [found[0], *found[2:]] == ["A", "C", "D"]
     assert found[1].startswith("b: its worker was killed again")
+    assert capsys.readouterr().out == ""
 
 
 def test_actors_leave_a_cpu_for_reading(cluster):

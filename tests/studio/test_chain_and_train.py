@@ -129,7 +129,7 @@ def test_the_curves_of_a_run_that_trains_come_as_they_are_written(tmp_path):
         facts = client.get("/api/run", params={"name": str(folder)}).json()
         events = asking(client, str(folder))("train")
     thread.join()
-    assert facts["views"] == ["train"]
+    assert facts["views"] == ["train", "peek"]
     assert [event["records"] for event in events if event["event"] == "records"] == [
         [{"step": 10, "bits_per_dim": 3.0}],
         [{"step": 20, "bits_per_dim": 2.0}],
@@ -161,5 +161,50 @@ def test_a_run_that_is_done_is_opened_again(tmp_path, plane):
         first = client.get("/api/run", params={"name": str(folder)}).json()
         (folder / "model.safetensors").write_bytes(Path(run, "model.safetensors").read_bytes())
         second = client.get("/api/run", params={"name": str(folder)}).json()
-    assert first["views"] == ["train"]
+    assert first["views"] == ["train", "peek"]
     assert "sample" in second["views"]
+
+
+def test_draws_of_a_checkpoint_are_those_of_its_mean_weights(tmp_path):
+    """While a run trains, the studio draws from its checkpoint; when it is done, from its result.
+    The code beside the draws gives the same."""
+    from quasistatic.recipes.newest import open_newest
+
+    folder, seen = tmp_path / "run", []
+    x = qs.data.heartbeat(256, seed=0)
+    torch.manual_seed(0)
+    kernel = qs.BinomialKernel(qs.schedules.erase_evenly(10), mean=0.2)
+    model = qs.Diffusion(qs.Binary(20), kernel, qs.Clean(), qs.networks.MLP(20, width=8))
+
+    def look(progress):
+        if not (folder / "checkpoint.safetensors").exists() or seen:
+            return
+        newest = open_newest(folder)
+        with client_of(folder) as client:
+            found = result(asking(client, str(folder))("peek", n=3, seed=5))
+        seen.append((newest, found))
+
+    state = qs.fit(model, x, steps=60, save_every=0.0, run=folder, callbacks=[look], progress=False)
+    newest, found = seen[0]
+    assert (found["step"], found["done"], newest.done) == (newest.step, False, False)
+    assert newest.step < 60
+    names = {}
+    exec(found["snippet"]["python"], names)  # the run is done by now: other weights, same code
+    assert names["newest"].step == 60
+    expected = newest.model.sample(3, 10, rng=5)
+    assert found["images"]["values"] == expected.double().tolist()
+    after = open_newest(folder)
+    assert (after.step, after.done) == (60, True)
+    for mine, kept in zip(after.model.parameters(), state.mean, strict=True):
+        torch.testing.assert_close(mine, kept, rtol=0, atol=0)
+
+
+def test_what_cannot_be_drawn_from_is_said(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"format": 1, "model": {}}')
+    with client_of(folder) as client:
+        assert "has no checkpoint yet" in asking(client, str(folder))("peek")[-1]["message"]
+    (folder / "checkpoint-000000010").mkdir()
+    with client_of(folder) as client:
+        assert "is in shards" in asking(client, str(folder))("peek")[-1]["message"]

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -204,7 +205,9 @@ class OnRay(Engine):
                     f"no Ray cluster could be used at {self.address or 'this machine'}: {error}"
                 ) from None
         try:
-            yield ray
+            # Ray prints on standard output that a worker died, where the answer of a command is.
+            with contextlib.redirect_stdout(sys.stderr):
+                yield ray
         finally:
             if begun:
                 ray.shutdown()
