@@ -12,7 +12,8 @@ image of each step.
 
 The best models at each compute, those that no other one of the same kind beats at less, are the
 frontier. Its slope, the change of the bits for ten times the compute, is fitted by least squares
-over these points. The table is printed; `--out` names the JSON file, and `--figures`
+over these points, and its error is that of the fit alone: each model is trained once. The table is
+printed; `--out` names the JSON file, and `--figures`
 the folder of the figure.
 """
 
@@ -192,7 +193,8 @@ def drawn(points: list[dict[str, Any]], slopes: dict[str, Any], title: str, path
             axes.plot(x, y, ".-", color=colour, alpha=0.5)
         fitted = slopes[kind]
         if fitted["slope"] is not None:
-            ends = np.log10([min(p["flops"] for p in own), max(p["flops"] for p in own)])
+            best = [point["flops"] for point in frontier(own)]
+            ends = np.log10([best[0], best[-1]])
             y = fitted["at"][1] + fitted["slope"] * (ends - fitted["at"][0])
             label = f"{kind}: {fitted['slope']:+.3f} for ten times the compute"
             axes.plot(10**ends, y, "--", color=colour, label=label)

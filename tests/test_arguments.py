@@ -10,6 +10,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -378,7 +379,7 @@ def test_a_network_fits_its_own_weights_and_no_others(network):
         ("network.detail", 10**8, "should have shape"),
         ("network.outputs", 10**9, "should have shape"),
         ("network.shape", [10**9], "should have shape"),
-        ("space.shape", [10**9], "more than 268,435,456 values"),
+        ("space.shape", [10**9], "more than [0-9,]+ values"),
         ("kernel.schedule.arguments.steps", 10**8, "from 2 to 1,000,000"),
     ],
 )
@@ -431,3 +432,27 @@ def test_a_posterior_needs_a_factor_and_a_number_of_draws():
     for name in ("steps", "batch", "evaluations"):
         with pytest.raises(ValueError, match=f"{name} must be a finite number"):
             qs.Fit(**{name: INF})
+
+
+def test_numbers_that_nothing_holds_are_named():
+    """Each was once an error of PyTorch's or NumPy's."""
+    model = qs.Diffusion(spaces.Continuous(3), GAUSSIAN, qs.Velocity(), MLP(3, 8, 1))
+    x = torch.zeros(2, 3)
+    made = model.complete(x, x > 0, 2, 3, rng=0, method=qs.SMC(2))
+    wrong = {
+        "width must be a whole number": lambda: MLP(3, 10**30),
+        "q must be from 0 to 1": lambda: made.quantile(1.5),
+        "q must be from 0 to 1, got nan": lambda: made.quantile(NAN),
+        "valid must be a number in": lambda: qs.data.split(np.zeros((20, 2)), INF),
+        "f cannot be built from .* division by zero": lambda: serialization.build(
+            {"is": "f", "n": 0}, {"f": lambda n: 1 / n}
+        ),
+        r"x must have shape \(examples, 3\), got \(\)": lambda: model.compress(1.5),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert MLP(np.array(3), 8, 1).shape == spaces.Binary(torch.tensor(3)).shape == (3,)
+    table = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    scores = [qs.DiffusionDensity().fit(x).score_samples(x) for x in (table, table.detach())]
+    assert np.array_equal(*scores)

@@ -202,6 +202,15 @@ def test_weights_of_another_width_do_not_fit(saved):
         qs.load(saved)
 
 
+def test_numbers_that_the_weights_do_not_earn_are_refused(tmp_path):
+    """Before an example of that size is made."""
+    model = continuous()
+    model.save(tmp_path)
+    edit(tmp_path, lambda stored: stored["model"]["space"].update(shape=[10**8], shift=0, scale=1))
+    with pytest.raises(ValueError, match=r"has more than 4,.* values, the most for a network of"):
+        qs.load(tmp_path)
+
+
 def test_a_description_that_lacks_a_part_is_named(saved):
     edit(saved, lambda stored: stored["model"].pop("kernel"))
     with pytest.raises(ValueError, match="the description of a model lacks kernel"):
@@ -442,6 +451,11 @@ def test_mistakes_in_completing_are_named():
         ValueError, match=r"the mask must have the shape of x, \(2, 4\), got \(2, 3\)"
     ):
         model.complete(x, torch.ones(2, 3))
+    for wrong in (0.5, 2.0, -1.0, float("nan")):
+        mask = torch.zeros(2, 4)
+        mask[1, 2] = wrong
+        with pytest.raises(ValueError, match=r"the mask holds .* at \(1, 2\), and it is True"):
+            model.complete(x, mask)
     with pytest.raises(ValueError, match=r"must have the shape of x, \(2, 4\), got \(1, 4\)"):
         model.complete(x, torch.ones(1, 4))
     with pytest.raises(ValueError, match="particles must be 1 or more, got 0"):

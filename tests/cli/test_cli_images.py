@@ -376,6 +376,15 @@ def test_a_folder_is_compressed_and_comes_back_with_its_names(layers, fitted, sa
     assert np.array_equal(image_folder(tmp_path / "numbered"), x)
 
 
+def test_one_image_file_is_compressed_and_comes_back_with_its_name(fitted, say, tmp_path):
+    x = slopes(4, 5)
+    file = save(tmp_path / "some", x, "odd name {}.bmp") / "odd name 2.bmp"
+    say("compress", fitted[0], file, "-o", tmp_path / "one.qs", "--times", 5, "--workers", 1)
+    say("decompress", fitted[0], tmp_path / "one.qs", "-o", tmp_path / "back")
+    assert np.array_equal(image_folder(tmp_path / "back"), x[2:3])
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["odd name 2.png"]
+
+
 def test_a_run_knows_when_its_images_have_changed(say, refused, tmp_path):
     data = save(tmp_path / "slopes", slopes(12))
     say("fit", data, "-o", tmp_path / "run", "--steps", 2)

@@ -2,13 +2,16 @@
 
 import base64
 import io
+import itertools
 import os
 import re
 from html.parser import HTMLParser
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, imread
 
@@ -22,7 +25,7 @@ from quasistatic.model import Model
 from quasistatic.reporting import figures
 from quasistatic.reporting import html as report
 from quasistatic.sampling import SMC
-from quasistatic.spaces import Binary, Continuous, Quantized
+from quasistatic.spaces import Binary, Continuous, Quantized, Table
 
 VOID = {"meta", "img", "br", "hr", "link"}
 
@@ -481,3 +484,32 @@ def test_a_trained_network_draws_too(tmp_path):
     section = report.Section("S", figures=[(figure.get_suptitle(), figure) for figure in made])
     page = Reader(report.write_page(tmp_path / "p.html", "T", [section]).read_text())
     assert [image["alt"] for image in page.images] == [figure.get_suptitle() for figure in made]
+
+
+def test_axes_of_dates_show_dates_and_few_ticks():
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "day": np.datetime64("2020-01-01") + rng.integers(0, 900, 300),
+            "month": np.datetime64("2020-01-01") + 31 * rng.integers(0, 5, 300),
+            "income": (1e6 * rng.normal(size=300)).round(2),
+            "town": [f"a long name {k % 9}" for k in range(300)],
+        }
+    )
+    table = Table.infer(frame)
+    rows = torch.as_tensor(table.read(frame))
+    figure = figures.marginals(table, rows, rows)
+    figure.canvas.draw()
+    ticks = [[each.get_text() for each in ax.get_xticklabels()] for ax in figure.axes]
+    assert all(text.startswith("202") and text.count("-") == 2 for text in ticks[0])
+    assert len(ticks[0]) == 3
+    assert ticks[1][0] == "2020-01-01"
+    assert any(text.endswith("M") for text in ticks[2])
+    assert len(ticks[2]) <= 7
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for ax in figure.axes[:4]:
+        boxes = [each.get_window_extent(renderer) for each in ax.get_xticklabels()]
+        boxes = [box for box in boxes if box.width]
+        upright = all(each.get_rotation() in (0, 90) for each in ax.get_xticklabels())
+        if upright:
+            assert all(a.x1 <= b.x0 + 1 for a, b in itertools.pairwise(boxes))

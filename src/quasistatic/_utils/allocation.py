@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-MOST_VALUES = 2**28
-"""The largest number of values of an example that a model from a file may have."""
+MOST_VALUES, FREE_VALUES, VALUES_PER_WEIGHT = 2**28, 2**22, 2**8
+"""The largest number of values of an example that a model from a file may have: so many in any
+case, so many for free, and so many more for each of its weights."""
 
 
 class Misfit(ValueError):
@@ -31,10 +32,16 @@ def require_weights(
         state: the shape of x_0 by the same description.
 
     Raises:
-        Misfit: if the names or shapes differ, or an example is larger than MOST_VALUES.
+        Misfit: if the names or shapes differ, or an example is larger than the number of weights
+            allows.
     """
-    if math.prod(state) > MOST_VALUES:
-        raise Misfit(f"an example of shape {state} has more than {MOST_VALUES:,} values")
+    count_weights = sum(each.numel() for each in weights.values())
+    most = min(MOST_VALUES, FREE_VALUES + VALUES_PER_WEIGHT * count_weights)
+    if math.prod(state) > most:
+        raise Misfit(
+            f"an example of shape {state} has more than {most:,} values, the most for a network of "
+            f"{count_weights:,} weights"
+        )
     parts = 0
 
     def count(*_: object) -> None:

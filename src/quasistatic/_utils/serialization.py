@@ -83,5 +83,5 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
     try:
         return known[name](**arguments)
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:
         raise ValueError(f"{name} cannot be built from {arguments}: {error}") from None

@@ -120,7 +120,7 @@ def whole_number(name: str, value: Any, least: int = 1, most: int | None = None)
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be a whole number {limits}, got {value!r}") from None
-    if number < least or (most is not None and number > most):
+    if number < least or number > (2**63 - 1 if most is None else most):
         raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
     return number
 
@@ -132,7 +132,8 @@ def whole_numbers(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
         TypeError: if one of them is not a whole number.
         ValueError: if one is smaller than `least`.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    several = isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
+    if isinstance(values, str) or not several:
         values = (values,)
     return tuple(whole_number(name, value, least) for value in values)
 

@@ -248,7 +248,7 @@ class Codec:
                 f"x must be an array of numbers of at most 64 bits, got {x.dtype}: Table.read "
                 "makes one of a data frame"
             )
-        self.model.space.check(x[:1])
+        self.model.space.check(x[:1] if x.ndim else x)
         return x
 
     def _block_of(self, x: np.ndarray) -> int:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import sklearn.datasets
 
+from .._utils.validation import number_within
 from .sources import Source
 
 _Train = TypeVar("_Train", bound=np.ndarray | Source)
@@ -38,8 +39,10 @@ def split(x: np.ndarray, valid: float = 0.1, test: float = 0.2, seed: int = 0) -
         seed: of the random order.
 
     Raises:
-        ValueError: if a part would be empty.
+        ValueError: if a share is not from 0 to 1, or a part would be empty.
     """
+    for name, share in (("valid", valid), ("test", test)):
+        number_within(name, share, 0, 1)
     order = np.random.default_rng(seed).permutation(len(x))
     first, second = round(test * len(x)), round((test + valid) * len(x))
     if not 0 < first < second < len(x):

@@ -362,7 +362,7 @@ class TableEstimator(BaseEstimator):
 
     def _frame(self, X: Any, reset: bool = False) -> Frame:
         """A table as named columns; what scikit-learn checks is checked."""
-        X = unmasked(X)
+        X = X.detach().cpu() if isinstance(X, torch.Tensor) else unmasked(X)
         if not is_frame(X):
             return Frame.of(self._checked_array(X, reset))
         if not reset:

@@ -21,6 +21,7 @@ from ..coding import (
     decompress_array,
     header_in,
 )
+from ..data.folders import is_image_file
 from ..diffusion import Diffusion
 from ..reporting.answer import Answer
 from .arrays_io import load_array
@@ -48,7 +49,8 @@ class CodingVerbs(TrainedModel, abc.ABC):
         """Compresses examples without loss, to about as many bits as the model's bound says.
 
         Args:
-            file: a .npy file, a folder of images, or an array; by default the run's test rows.
+            file: a .npy file, a folder of images, one image file, or an array; by default the run's
+                test rows.
             out: where to write; by default the file's name with .qs. The names of a folder's files
                 are kept in a second file beside it.
             times: evenly spread time steps of the chain, 50 by default.
@@ -152,7 +154,7 @@ class CodingVerbs(TrainedModel, abc.ABC):
         if file is None:
             return np.asarray(self.run.experiment.data.test), ()
         source = as_path(file)
-        if source is None or not source.is_dir():
+        if source is None or not (source.is_dir() or is_image_file(source)):
             return load_array(file), ()
         return self.read(source, exact=True)
 

@@ -72,6 +72,13 @@ class RowVerbs(OpenedModel):
         shown: list[object] = []
         if out is not None:
             shown.append(f"wrote {out}: the score of each row, in nats")
+        return self._score_answer(shown, moments, costs if by_column else None)
+
+    def _score_answer(
+        self, shown: list[object], moments: "_Moments", costs: "_Moments | None"
+    ) -> Answer:
+        """The means of scores and of the costs of columns, for a reader and as JSON values."""
+        names = list(self.table.types)
         if moments.infinite[0]:
             shown.append(
                 f"{counted(int(moments.infinite[0]), 'row')} with probability 0: they hold a value "
@@ -86,7 +93,7 @@ class RowVerbs(OpenedModel):
         shown += [self.table.about, TextTable(f"{count} rows", ("unit", "mean", "s.e."), units)]
         facts: dict[str, Any] = {"nats": mean, "stderr": error}
         facts |= {"bits_per_dim": -mean / per_dim, "rows": count}
-        if by_column:
+        if costs is not None:
             each = [
                 (name, f"{costs.finite_mean[k]:.4f}", f"{int(costs.infinite[k])}")
                 for k, name in enumerate(names)

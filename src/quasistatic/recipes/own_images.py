@@ -48,7 +48,7 @@ at most."""
 
 SHOWN, TIMES = 16, 50
 """Images in the figures of a page, and the time steps of the chains that draw them. A page takes
-about 3000 evaluations of the network, whatever the number of images."""
+about 2500 evaluations of the network, whatever the number of images."""
 
 FOR_SHARE = 1 << 14
 """Training images from which the share of white of each pixel is computed."""
@@ -209,7 +209,7 @@ def _pictures(images: Images) -> tuple[tuple[str, Picture], ...]:
         (
             "Held-out images completed from their left half",
             lambda m, x, rng: figures.completion_panel(
-                m, x[:3], rng, shape=shape, method=SMC(16, repeats=1), times=TIMES // 2
+                m, x[:3], rng, shape=shape, method=SMC(8, repeats=1), draws=8, times=TIMES // 3
             ),
         ),
         (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._utils.randomness import Rng, as_generator
-from .._utils.validation import instance_of, whole_number
+from .._utils.validation import as_tensor, instance_of, whole_number
 from ..model import Model
 from .factors import Factor, about_x_0
 from .method import PosteriorMethod
@@ -61,8 +61,13 @@ class Posterior:
 
         Returns:
             (N, *) for one number, (len(q), N, *) for several.
+
+        Raises:
+            ValueError: if q is not from 0 to 1.
         """
-        at = torch.as_tensor(q, dtype=self.draws.dtype, device=self.draws.device)
+        at = as_tensor(q, "q").to(self.draws)
+        if not ((at >= 0) & (at <= 1)).all():
+            raise ValueError(f"q must be from 0 to 1, got {q!r}: 0.5 for the median")
         return torch.quantile(self.draws, at, dim=1)
 
     def evidence_interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ class Compress:
 
     run: Path = shared.folder()
     file: str | None = option(
-        "A .npy file, a folder of images, or a table file.",
+        "A .npy file, a folder of images, one image file, or a table file.",
         "the run's test rows",
         "[DATA]",
         positional=True,

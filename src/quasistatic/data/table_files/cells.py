@@ -76,11 +76,11 @@ class Column:
             if not self.is_comma:
                 right = bare.str.contains(PLAIN) | bare.str.contains(GROUPED)
             # 5 % is not 5, and $5 is not €5; a number without a currency has that of the column.
-            same = bare.str.contains("%", literal=True) == (amount.sign == "%")
+            if amount.sign == "%":
+                return right & bare.str.contains("%", literal=True)
             if amount.sign:
-                other = MONEY.replace(amount.sign, "")
-                same &= ~bare.str.contains(other)
-            return right & same
+                return right & ~bare.str.contains(MONEY.replace(amount.sign, "") + "|%")
+            return right
         if self.type == "bit":
             return known.is_in(["true", "false"])
         if self.notation is not None:

@@ -141,7 +141,10 @@ def amount_of(
         long += len(re.sub(r"\D", "", whole)) > 3
         indian += bool(re.search(INDIAN, number[0]))
     thousands = max((g for g in grouping if g), key=lambda g: grouping[g], default="")
-    own = tuple(each.most_common(1)[0][0] if each else "" for each in (before, after))
+    own = [each.most_common(1)[0][0] if each else "" for each in (before, after)]
+    percent = max(("%", " %"), key=lambda sign: after[sign])
+    if after[percent] > len(cells) / 10:
+        own[1] = percent
     return Amount(
         decimal,
         thousands if 2 * grouping[thousands] >= long else "",

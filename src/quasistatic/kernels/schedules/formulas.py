@@ -138,7 +138,7 @@ def linear_log_snr(steps: int, first: float = 7.0, last: float = -7.0) -> Schedu
         number_within(name, value, -math.inf)
     if not first > last:
         raise ValueError(f"log-SNR must fall: first = {first:g} is not above last = {last:g}")
-    log_snr = first + (last - first) * (t - 1) / (steps - 1)
+    log_snr = float(first) + float(last - first) * (t - 1) / (steps - 1)
     arguments = {"steps": steps, "first": first, "last": last}
     return _from_log_snr("linear_log_snr", arguments, log_snr)
 
