@@ -149,6 +149,14 @@ def test_weights_that_are_nan_draw_nothing(make):
 
 
 @every_model
+def test_examples_of_another_width_are_named_by_completion(make):
+    x = torch.zeros(3, 9)
+    for use in (make().impute, lambda x: make().complete(x, torch.ones(x.shape))):
+        with pytest.raises(ValueError, match=r"x must have shape \(examples, .*\), got \(3, 9\)"):
+            use(x)
+
+
+@every_model
 def test_what_numpy_masks_is_missing(make):
     """The value beneath the mask is in no answer: holes are refused where there may be none, and
     are filled by `impute` and `complete`."""

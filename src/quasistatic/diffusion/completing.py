@@ -154,6 +154,8 @@ class Completing(Chain):
                 f"the mask holds {hidden[place].item():g} at {place}, and it is True (or 1) where "
                 "a value is missing, and False (or 0) where it is known"
             )
+        if tuple(array.shape[1:]) != tuple(self.space.shape):
+            self.space.check(array.nan_to_num() if array.is_floating_point() else array)
         hidden = hidden.bool().cpu()
         if isinstance(x, np.ma.MaskedArray):
             hidden = hidden | torch.from_numpy(np.ma.getmaskarray(x))
