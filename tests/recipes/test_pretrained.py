@@ -80,13 +80,15 @@ def test_commands_take_a_name_and_leave_the_library_as_it_was(tmp_path, monkeypa
     cli.main(["sample", "digits", "--n", "3", "--times", "5"])
     drawn = np.load(tmp_path / "digits-samples.npy")
     np.save("x.npy", drawn)
-    cli.main(["complete", "digits", "--data", "x.npy", "--mask", "x.npy", "--times", "5"])
+    np.save("mask.npy", drawn > 8)
+    cli.main(["complete", "digits", "--data", "x.npy", "--mask", "mask.npy", "--times", "5"])
     capsys.readouterr()
     cli.main(["score", "digits", "--data", "x.npy", "--evaluations", "2", "--json"])
     assert json.loads(capsys.readouterr().out)["examples"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "digits-completed.npy",
         "digits-samples.npy",
+        "mask.npy",
         "x.npy",
     ]
     assert {path: path.stat().st_mtime_ns for path in WEIGHTS.rglob("*")} == before
