@@ -209,3 +209,17 @@ def test_a_terminal_of_another_encoding_shows_what_it_can():
     assert error == b""
     assert "log-SNR at T, nats" in said.decode("ascii")
     assert "-10.12" in said.decode("ascii")  # a minus sign that is not in ASCII becomes one that is
+
+
+def test_a_warning_is_a_message_without_a_place_in_the_source(tmp_path):
+    rows = "".join(f"{k % 7},{k % 5 / 2}\n" for k in range(30))
+    (tmp_path / "t.csv").write_text("a,b\n" + rows)
+    run = tmp_path / "run"
+    cli.main(["fit", str(tmp_path / "t.csv"), "-o", str(run), "--steps", "0"])
+    words = [sys.executable, "-m", "quasistatic", "report", str(run)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0
+    assert "quasistatic report: " in done.stderr
+    assert "calibration rows" in done.stderr
+    assert "UserWarning" not in done.stderr
+    assert ".py" not in done.stderr

@@ -2,9 +2,11 @@
 
 __all__ = ["COMMANDS", "main"]
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 Words = Sequence[str]
@@ -96,7 +98,8 @@ def _run(words: list[str]) -> None:
             from .._utils.naming import nearest
 
             raise ValueError(f"there is no command {name!r}: {nearest(name, COMMANDS)}")
-        COMMANDS[name][1](rest)
+        with _plain_warnings(name):
+            COMMANDS[name][1](rest)
     except KeyboardInterrupt:
         _say(name, "stopped; the same command resumes it")
         raise SystemExit(130) from None
@@ -113,6 +116,29 @@ def _run(words: list[str]) -> None:
             raise
         _say(name, f"the table cannot be processed: {str(error).splitlines()[0]}")
         raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def _plain_warnings(name: str) -> Iterator[None]:
+    """Prints the library's warnings as messages of a command, without a place in its source."""
+    before = warnings.formatwarning
+
+    def formatted(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if category is UserWarning and f"{os.sep}quasistatic{os.sep}" in filename:
+            return f"quasistatic {name}: {message}\n"
+        return before(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _say(name: str, text: str) -> None:
