@@ -115,3 +115,11 @@ def test_a_device_that_is_not_there_is_an_error_that_lists_which_are():
         find_device("cuda:97")
     with pytest.raises(ValueError, match="there is no device 'gpu'"):
         qs.fit(chain(), rows(9), steps=1, device="gpu")
+
+
+def test_the_summary_of_a_progress():
+    """Slow work has a speed too."""
+    slow = Progress(3, 10, {"bits_per_dim": 1.2345678, "step": 3.0}, 75.2, 0.6134)
+    assert slow.summary == "bits/dim 1.235  0.61/s  1:15 left"
+    assert Progress(3, 10, {}, 3723.0, 1234.5).summary == "1,234/s  1:02:03 left"
+    assert Progress(0, 10, {}, None).summary == ""

@@ -1,6 +1,6 @@
 """Short text for objects with many parameters, as `print` shows them."""
 
-__all__ = ["ShortRepr", "shortened"]
+__all__ = ["ShortRepr", "clock", "shortened"]
 
 import dataclasses
 from typing import Any
@@ -49,3 +49,10 @@ def _is_default(value: object, default: object) -> bool:
     if isinstance(value, Tensor) or default is dataclasses.MISSING:
         return False
     return bool(value == default)
+
+
+def clock(seconds: float) -> str:
+    """A duration as on a clock, 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours}:{minutes_left:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .._utils.printing import clock
 from .answer import Answer, TextTable
 
 if TYPE_CHECKING:
@@ -78,16 +79,7 @@ class Display:
             task = bar.add_task(name, total=None, latest="")
 
             def show(now: "Progress") -> None:
-                left = "" if now.seconds_left is None else f"{_clock(now.seconds_left)} left"
-                figures = [
-                    f"{label} {now.latest[key]:.4g}"
-                    for key, label in _SHOWN.items()
-                    if key in now.latest
-                ]
-                if now.examples_per_second is not None:
-                    figures.append(f"{now.examples_per_second:,.0f}/s")
-                latest = "  ".join([*figures, left])
-                bar.update(task, completed=now.step, total=now.steps, latest=latest)
+                bar.update(task, completed=now.step, total=now.steps, latest=now.summary)
 
             yield show
 
@@ -116,19 +108,11 @@ class Display:
                 nonlocal done
                 done = min(done + count, total)
                 seconds = max(time.monotonic() - begun, 1e-9)
-                left = _clock(seconds * (total - done) / done) if done else "?"
+                left = clock(seconds * (total - done) / done) if done else "?"
                 latest = f"{done / seconds:,.{places}f} {unit}/s  {left} left"
                 bar.update(task, completed=done, latest=latest)
 
             yield advance
-
-
-_SHOWN = {
-    "bits_per_dim": "bits/dim",
-    "squared_error": "error",
-    "hybrid_loss": "loss",
-    "valid_bits_per_dim": "held-out",
-}
 
 
 def _finite(value: object) -> object:
@@ -138,13 +122,6 @@ def _finite(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _finite(each) for key, each in value.items()}
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-    )
 
 
 def _text(cell: object) -> str:

@@ -22,14 +22,6 @@ from .train_state import Progress
 Callback: TypeAlias = Callable[[Progress], None]
 """A function that is called with how far a run is."""
 
-SHOWN = {
-    "bits_per_dim": "bits/dim",
-    "squared_error": "error",
-    "hybrid_loss": "loss",
-    "valid_bits_per_dim": "held-out",
-}
-"""The metrics that a progress bar shows, with their labels."""
-
 
 def interactive() -> bool:
     """Whether a person sees the output: a terminal or a notebook."""
@@ -69,15 +61,7 @@ class ProgressBar:
         self._bar.stop()
 
     def __call__(self, now: Progress) -> None:
-        figures = [
-            f"{label} {now.latest[key]:.4g}" for key, label in SHOWN.items() if key in now.latest
-        ]
-        if now.examples_per_second is not None:
-            figures.append(f"{now.examples_per_second:,.0f}/s")
-        if now.seconds_left is not None:
-            figures.append(f"{_clock(now.seconds_left)} left")
-        latest = "  ".join(figures)
-        self._bar.update(self._task, completed=now.step, total=now.steps, latest=latest)
+        self._bar.update(self._task, completed=now.step, total=now.steps, latest=now.summary)
 
 
 class CSV:
@@ -139,10 +123,3 @@ class TensorBoard:
         if now.examples_per_second is not None:
             self._writer.add_scalar("examples_per_second", now.examples_per_second, now.step)
         self._writer.flush()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-    )

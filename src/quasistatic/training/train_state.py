@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._utils.printing import clock
 from ..model import Model
 
 
@@ -30,6 +31,29 @@ class Progress:
     latest: dict[str, float]
     seconds_left: float | None
     examples_per_second: float | None = None
+
+    @property
+    def summary(self) -> str:
+        """The latest figures, the speed and the time that is left, for a progress bar."""
+        figures = [
+            f"{label} {self.latest[key]:.4g}"
+            for key, label in _LABELS.items()
+            if key in self.latest
+        ]
+        if (speed := self.examples_per_second) is not None:
+            figures.append(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s")
+        if self.seconds_left is not None:
+            figures.append(f"{clock(self.seconds_left)} left")
+        return "  ".join(figures)
+
+
+_LABELS = {
+    "bits_per_dim": "bits/dim",
+    "squared_error": "error",
+    "hybrid_loss": "loss",
+    "valid_bits_per_dim": "held-out",
+}
+"""Figures of a summary, and what they are called there."""
 
 
 @dataclass(repr=False)
