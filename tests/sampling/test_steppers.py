@@ -709,6 +709,7 @@ def test_a_tolerance_that_float32_cannot_reach_is_refused(stepper, float32):
         (lambda: Multistep(1, corrected=False, again=True), "give corrected=True as well"),
         (lambda: Parallel(UniPC(2)), "give one without correction"),
         (lambda: Parallel(window=0), "a window has 1 or more times"),
+        (lambda: Parallel(DDIM(), window=0), "a window has 1 or more times"),
         (lambda: Adaptive(0.0), "a tolerance is positive"),
     ],
 )
@@ -743,3 +744,16 @@ def test_a_certificate_says_order_error_and_cost():
     heun = certify(Heun(), law=LAWS["gaussian"], kernel=FINE, counts=(20,) * 3, n=50)
     assert len(heun.rmse) == 3
     assert pinwheel().mixture.mean.shape == (60, 2)
+
+
+def test_parallel_takes_ddim_by_either_name():
+    """And refuses what does not follow the flow."""
+    model, _ = counted(LAWS["mixture"], GaussianKernel(schedules.linear(1000)))
+    grid = EvenLogSNR(20)
+    expected = model.sample(8, grid, 0, stepper=DDIM())
+    for serial in (DDIM(), Multistep(1, corrected=False)):
+        found = model.sample(8, grid, 0, stepper=Parallel(serial, tolerance=1e-8))
+        assert (found - expected).abs().max() < 1e-6
+    for other in (Ancestral(), Kept(0.5), Adaptive(0.1)):
+        with pytest.raises(TypeError, match="give DDIM"):
+            Parallel(other)

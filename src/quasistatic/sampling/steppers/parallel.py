@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..._utils.eval_mode import evaluating
 from ...model import Model
+from .kept import Kept
 from .limits import Limits
 from .multistep import Multistep
 from .stepper import Estimate, State, Stepper
@@ -24,27 +25,28 @@ class Parallel(Stepper):
     takes more evaluations in all, and less time where they run in parallel.
 
     Args:
-        stepper: without correction, by default of order 1 (DDIM).
+        stepper: of the flow, without correction: `DDIM()` (the default) or `DPMSolver(order)`.
         window: how many times are evaluated at once; None takes all.
         tolerance: the largest change of a value of x, in units of x, that counts as none.
 
     Raises:
+        TypeError: if the stepper does not follow the flow.
         ValueError: if the stepper corrects or draws noise, or a number is not positive.
     """
 
-    stepper: Multistep = field(default_factory=lambda: Multistep(1, corrected=False))
+    stepper: Multistep | Kept = field(default_factory=lambda: Multistep(1, corrected=False))
     window: int | None = None
     tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.stepper.corrected:
+        if self._flow.corrected:
             raise ValueError(
-                f"{self.stepper} corrects a step by the next estimate, which a sweep has not made "
+                f"{self._flow} corrects a step by the next estimate, which a sweep has not made "
                 "yet: give one without correction, such as DPMSolver(2)"
             )
-        if self.stepper.eta:
+        if self._flow.eta:
             raise ValueError(
-                f"{self.stepper} draws noise in each step, which a sweep would draw anew: give "
+                f"{self._flow} draws noise in each step, which a sweep would draw anew: give "
                 "one with eta = 0"
             )
         if self.window is not None and self.window < 1:
@@ -52,8 +54,20 @@ class Parallel(Stepper):
         if not self.tolerance > 0:
             raise ValueError(f"a tolerance is positive, got {self.tolerance}")
 
+    @property
+    def _flow(self) -> Multistep:
+        """The stepper as a case of Multistep."""
+        if isinstance(self.stepper, Kept) and self.stepper.eta == 0:
+            return Multistep(1, corrected=False, limits=self.stepper.limits)
+        if isinstance(self.stepper, Multistep):
+            return self.stepper
+        raise TypeError(
+            f"sweeps follow the probability flow, and {self.stepper} does not: give DDIM() or "
+            "DPMSolver(2)"
+        )
+
     def require(self, model: Model, times: Tensor) -> None:
-        self.stepper.require(model, times)
+        self._flow.require(model, times)
         least = 10 * torch.finfo(model.blank(1).dtype).eps
         if self.tolerance < least:
             raise ValueError(
@@ -62,10 +76,10 @@ class Parallel(Stepper):
             )
 
     def times(self, model: Model, count: int | None) -> Tensor:
-        return self.stepper.times(model, count)
+        return self._flow.times(model, count)
 
     def step(self, model: Model, state: State, s: int, rng: torch.Generator | None) -> State:
-        return self.stepper.step(model, state, s, rng)
+        return self._flow.step(model, state, s, rng)
 
     @torch.no_grad()
     def walk(
@@ -86,16 +100,16 @@ class Parallel(Stepper):
         with evaluating(model):
             while first < last:
                 stop = min(first + window, last)
-                fresh = together(model, points[first:stop], down[first:stop], self.stepper.limits)
+                fresh = together(model, points[first:stop], down[first:stop], self._flow.limits)
                 estimates[first:stop] = fresh
                 moved, x = [], points[first]
                 for k in range(first, stop):
                     seen = tuple(
                         each
-                        for each in estimates[max(0, k + 1 - self.stepper.order) : k + 1][::-1]
+                        for each in estimates[max(0, k + 1 - self._flow.order) : k + 1][::-1]
                         if each is not None
                     )
-                    x = self.stepper.move(model, x, down[k], down[k + 1], seen)
+                    x = self._flow.move(model, x, down[k], down[k + 1], seen)
                     moved.append(float((x - points[k + 1]).abs().max()))
                     points[k + 1] = x
                 # A point whose predecessors have settled is settled itself.
