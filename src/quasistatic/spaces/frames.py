@@ -165,6 +165,8 @@ def _of_frame(series: Any) -> Series:
         if found is not None:
             return Series(series.name, DECLARED + json.dumps(found[0]), names=found[1])
         return _of_objects(series.name, _declared(series), series.to_list())
+    if series.null_count() == len(series):  # no cell has to be looked at
+        return Series(series.name, _type_name(series), numbers=np.full(len(series), np.nan))
     return _of_objects(series.name, _type_name(series), series.to_list())
 
 
