@@ -49,9 +49,10 @@ def measure_decoder(model: Diffusion, images: object, *, rng: Rng = 0) -> Diffus
             "fit(..., objective=Evidence())"
         )
     raw = space.check(images, "images").to(next(model.parameters()).device)
-    scale = measured_scale(space, raw, as_generator(rng))
+    first, *others = measured_scale(space, raw, as_generator(rng))
+    scale = (first, *others) if others else first
     with torch.device("meta"):  # no memory for weights that are shared
-        made = dataclasses.replace(coder, decoder_scale=scale if len(scale) > 1 else scale[0])
+        made = dataclasses.replace(coder, decoder_scale=scale)
     made.load_state_dict(coder.state_dict(), assign=True)
     known = dataclasses.replace(space, autoencoder=made.train(coder.training))
     parts = known, model.kernel, model.head, model.network, model.condition
