@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..networks import DiffusersAutoencoder, DiffusersVQ
+from .unets import require_blocks
 
 DOWN = {"DownEncoderBlock2D": False, "AttnDownEncoderBlock2D": True}
 UP = {"UpDecoderBlock2D": False, "AttnUpDecoderBlock2D": True}
@@ -152,17 +153,7 @@ def _levels(blocks: Any, kinds: Mapping[str, bool]) -> tuple[int, ...]:
 
 def _require_supported(c: Mapping[str, Any], kind: str) -> None:
     """ValueError if a configuration has a part that is not supported."""
-    for key, known in (("down_block_types", DOWN), ("up_block_types", UP)):
-        unknown = [each for each in c[key] if each not in known]
-        if unknown:
-            raise ValueError(
-                f"the {kind} has a {unknown[0]}, and from_diffusers knows {', '.join(known)}"
-            )
-        if len(c[key]) != len(c["block_out_channels"]):
-            raise ValueError(
-                f"the configuration has {len(c[key])} {key} for "
-                f"{len(c['block_out_channels'])} block_out_channels: it is damaged"
-            )
+    require_blocks(c, kind, DOWN, UP)
     for key, value in ONLY.items():
         if c.get(key, value) != value:
             raise ValueError(f"the {kind} has {key}={c[key]!r}, and from_diffusers knows {value!r}")

@@ -1,8 +1,8 @@
 """`UNet2DModel`'s configuration as a network of this library, and back."""
 
-__all__ = ["config_of_unet", "shape_of_config", "unet_of_config"]
+__all__ = ["config_of_unet", "shape_of_config", "unet_of_config", "require_blocks"]
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..networks import DiffusersUNet
@@ -208,19 +208,35 @@ def _whole(config: Mapping[str, Any]) -> dict[str, Any]:
     return DEFAULTS | {key: value for key, value in config.items() if key in DEFAULTS}
 
 
-def _require_supported(c: Mapping[str, Any]) -> None:
-    """ValueError if a configuration has a part that is not supported."""
-    for key, known in (("down_block_types", DOWN), ("up_block_types", UP)):
+def require_blocks(
+    c: Mapping[str, Any], kind: str, downs: Collection[str], ups: Collection[str]
+) -> None:
+    """Checks the blocks of a network of diffusers.
+
+    Args:
+        c: its configuration.
+        kind: of the network, for the message.
+        downs, ups: the names of the blocks that are known.
+
+    Raises:
+        ValueError: if a block is not known, or there are not as many as channels.
+    """
+    for key, known in (("down_block_types", downs), ("up_block_types", ups)):
         unknown = [each for each in c[key] if each not in known]
         if unknown:
             raise ValueError(
-                f"the network has a {unknown[0]}, and from_diffusers knows {', '.join(known)}"
+                f"the {kind} has a {unknown[0]}, and from_diffusers knows {', '.join(known)}"
             )
         if len(c[key]) != len(c["block_out_channels"]):
             raise ValueError(
                 f"the configuration has {len(c[key])} {key} for "
                 f"{len(c['block_out_channels'])} block_out_channels: it is damaged"
             )
+
+
+def _require_supported(c: Mapping[str, Any]) -> None:
+    """ValueError if a configuration has a part that is not supported."""
+    require_blocks(c, "network", DOWN, UP)
     if c["class_embed_type"] is not None:
         raise ValueError(
             f"the network has class_embed_type={c['class_embed_type']!r}, and from_diffusers knows "

@@ -25,7 +25,7 @@ from ..reporting.console import Display
 from ..training.checkpoints import FIRST_STAGE
 from ..training.config import Fit
 from .model import seed_of
-from .network_fit import BATCH, MINUTES, against_law, begun, settings_for
+from .network_fit import BATCH, MINUTES, against_law, begun, require_positive, settings_for
 
 LARGEST = 96
 """The longest shorter side of images that are modelled by their pixels by default."""
@@ -74,9 +74,7 @@ def fit_images(
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
-    for name, value in (("minutes", minutes), ("steps", steps)):
-        if value is not None and not value > 0:
-            raise ValueError(f"--{name} must be positive, got {value}")
+    require_positive(minutes, steps)
     if latent and pixels:
         raise ValueError("--latent and --pixels are two ways to model images: give one of them")
     source, seed, display = Path(data), seed_of(rng), display or Display(quiet=True)

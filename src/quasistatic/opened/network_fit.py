@@ -1,6 +1,6 @@
 """Training a network that corrects a law: for how long, and whether it is kept."""
 
-__all__ = ["BATCH", "MINUTES", "against_law", "begun", "settings_for"]
+__all__ = ["BATCH", "MINUTES", "against_law", "begun", "require_positive", "settings_for"]
 
 import copy
 import json
@@ -63,6 +63,13 @@ def begun(folder: Path) -> Fit | None:
     stored = read_config(folder).get("fit", {})
     found = serialization.build(stored, {"Fit": Fit}) if stored else None
     return found if isinstance(found, Fit) else None
+
+
+def require_positive(minutes: float | None, steps: int | None) -> None:
+    """Raises ValueError if the limit of a training is not positive."""
+    for name, value in (("minutes", minutes), ("steps", steps)):
+        if value is not None and not value > 0:
+            raise ValueError(f"--{name} must be positive, got {value}")
 
 
 def settings_for(

@@ -19,7 +19,7 @@ from ..reporting.answer import Answer, TextTable
 from ..reporting.console import Display
 from ..training.config import Fit
 from .model import seed_of
-from .network_fit import BATCH, against_law, begun, settings_for
+from .network_fit import BATCH, against_law, begun, require_positive, settings_for
 
 
 def fit_signals(
@@ -48,9 +48,7 @@ def fit_signals(
         rng: a seed, a generator, or None for a random seed.
         display: where progress is shown; None shows nothing.
     """
-    for name, value in (("minutes", minutes), ("steps", steps)):
-        if value is not None and not value > 0:
-            raise ValueError(f"--{name} must be positive, got {value}")
+    require_positive(minutes, steps)
     source, seed, display = Path(data), seed_of(rng), display or Display(quiet=True)
     signals = read_signals(source)
     recipe = OwnSignals(

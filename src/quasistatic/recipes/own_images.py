@@ -20,7 +20,7 @@ from ..training.evidence import Evidence
 from .experiments.experiment import Experiment, Picture
 from .image import SPREAD, pictorial
 from .latent import LatentStage, chain_of_latents, latent_start
-from .recipe import Recipe
+from .recipe import Recipe, require_calibration
 from .spectral import NETWORKS, SpectralChoice, spectral_law, spectral_model
 
 FEWEST = 10
@@ -84,11 +84,7 @@ class OwnImages(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.held_back < 1:
-            raise ValueError(
-                f"--calibration is a share of the images, from 0 to less than 1, got "
-                f"{self.held_back}"
-            )
+        require_calibration(self.held_back, "images")
 
     @property
     def reaches(self) -> str:

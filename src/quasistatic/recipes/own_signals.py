@@ -14,7 +14,7 @@ from ..reporting import figures
 from ..spaces import Continuous
 from ..training.config import Fit
 from .experiments.experiment import Experiment
-from .recipe import Recipe
+from .recipe import Recipe, require_calibration
 from .spectral import spectral_law, spectral_model
 
 FEWEST = 20
@@ -46,11 +46,7 @@ class OwnSignals(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.held_back < 1:
-            raise ValueError(
-                f"--calibration is a share of the signals, from 0 to less than 1, got "
-                f"{self.held_back}"
-            )
+        require_calibration(self.held_back, "signals")
 
     @property
     def reaches(self) -> str:

@@ -1,6 +1,6 @@
 """A recipe: the settings of an experiment, without the heavy parts that it builds."""
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "require_calibration"]
 
 import abc
 from dataclasses import dataclass, field
@@ -64,3 +64,19 @@ class Recipe(abc.ABC):
     @abc.abstractmethod
     def build(self) -> "Experiment":
         """The model, the data and the figures, with weights from torch's global generator."""
+
+
+def require_calibration(held_back: float, examples: str) -> None:
+    """Checks the share of a user's own examples that is held back.
+
+    Args:
+        held_back: the share.
+        examples: what they are called, for the message.
+
+    Raises:
+        ValueError: if it is no share.
+    """
+    if not 0 <= held_back < 1:
+        raise ValueError(
+            f"--calibration is a share of the {examples}, from 0 to less than 1, got {held_back}"
+        )

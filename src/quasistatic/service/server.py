@@ -76,7 +76,7 @@ class _Server(uvicorn.Server):
 
     Args:
         config: of the server.
-        service: is told to stop, and knows how many requests are at work.
+        service: stops, and counts the requests that it has not answered yet.
         seconds: after which open connections are closed in any case.
     """
 
