@@ -22,7 +22,7 @@ from .job_files import parts_of, sizes_of, sources_of, suffix_of
 from .manifest import Manifest, Part, Plan, Record
 from .partition import Partition, partition
 from .places import Place, is_remote
-from .table_verbs import TableVerb
+from .table_verb import TableVerb
 from .tasks import Task
 
 
