@@ -64,7 +64,7 @@ class Particles:
         proportion to their weights; the mean weight is kept."""
         log_weight = self.log_weight.reshape(-1, group)
         poor = effective(log_weight) < threshold * group
-        # Streams of rows go on by the same steps in every batch, also where no row needs them.
+        # Streams of rows take the same steps in every batch, also where no row needs them.
         if not poor.any() and not isinstance(rng, Streams):
             return self
         chosen = _systematic(log_weight.softmax(1), group, rng)

@@ -111,7 +111,7 @@ def run(
     """Answers all files of a directory into another directory, one file a part.
 
     The answers do not depend on the engine or on the number of workers. A part is written whole or
-    not at all, and the same call goes on after a run that was killed: it makes only what is
+    not at all, and the same call continues after a run that was killed: it makes only what is
     missing. A part that fails is tried again, and then left out with a record in `manifest.json`.
 
     Args:
@@ -150,7 +150,7 @@ def run(
     missing = [part for part in parts if part.name not in done]
     records = dict(done)
     if done and missing:
-        display.say(f"goes on after {len(done)} finished parts of {len(parts)}")
+        display.say(f"continues after {len(done)} finished parts of {len(parts)}")
     try:
         with display.counting(verb, len(parts), "parts") as advance:
             advance(len(done))

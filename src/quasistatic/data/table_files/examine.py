@@ -282,7 +282,7 @@ def _half_numbers(
     text: TextRows, column: Column, named: Column, missing: Sequence[str], odd: pl.Expr
 ) -> Column:
     """A column of numbers and many other texts: wrong if those are numbers in another notation, as
-    5% beside 5; else one of names, and it is said."""
+    5% beside 5; else one of names, with a note."""
     known = trimmed(pl.col(column.name), missing)
     numbers = pl.any_horizontal(known.str.contains(form) for form in (PLAIN, GROUPED, COMMA))
     [[count]] = text.totals((odd & numbers).sum(), columns=[column.name])
