@@ -281,7 +281,7 @@ def test_a_field_that_was_renamed_keeps_its_stored_name():
     described = serialization.describe(network)
     assert described["told"] == 3
     assert "dense_features" not in described
-    assert serialization.build(described, KNOWN) == network
+    assert serialization.build(described, KNOWN).dense_features == 3
 
 
 def test_a_model_prints_its_four_parts_in_a_few_lines():
