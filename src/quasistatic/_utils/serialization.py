@@ -80,7 +80,9 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         return tuple(build(each, known) for each in description)
     if not isinstance(description, dict):
         return description
-    arguments = {key: build(value, known) for key, value in description.items() if key != "is"}
+    arguments: dict[str, Any] = {
+        str(key): build(value, known) for key, value in description.items() if key != "is"
+    }
     if "is" not in description:
         return arguments
     stored = str(description["is"])
@@ -89,7 +91,7 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
     kind: Any = known[name]
     if dataclasses.is_dataclass(kind):
-        present = {_stored_name(f): f.name for f in dataclasses.fields(kind)}
+        present: dict[str, str] = {_stored_name(f): f.name for f in dataclasses.fields(kind)}
         arguments = {present.get(key, key): value for key, value in arguments.items()}
     try:
         return kind(**arguments)
