@@ -90,7 +90,7 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
     if name not in known:
         raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
     kind: Any = known[name]
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         present: dict[str, str] = {_stored_name(f): f.name for f in dataclasses.fields(kind)}
         arguments = {present.get(key, key): value for key, value in arguments.items()}
     try:
