@@ -29,7 +29,7 @@ from ..spaces.columns import (
     PowerColumn,
 )
 from ..spaces.frames import ARRAY, Frame
-from ..spaces.inference import clocked, infer_column, powered, standardized
+from ..spaces.inference import clocked, infer_column, powered, quantiled, standardized
 from ..spaces.yeo_johnson import YeoJohnson
 
 
@@ -149,8 +149,8 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
 
 
 def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -> list[Table]:
-    """The table with its real columns standardised, and with them bent by powers, where the user
-    has not said how they are scaled: what held-out rows choose from."""
+    """The table with its real columns standardised, bent by powers, and made normal by quantiles,
+    where the user has not said how they are scaled: what held-out rows choose from."""
     free = [
         k
         for k, each in enumerate(table.columns)
@@ -161,7 +161,7 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     if not free:
         return [table]
     found = []
-    for change in (standardized, powered):
+    for change in (standardized, powered, quantiled):
         columns = list(table.columns)
         for k in free:
             column = columns[k]

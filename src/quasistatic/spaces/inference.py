@@ -1,7 +1,16 @@
 """Inference of a column's type from its values."""
 
-__all__ = ["TYPES", "clocked", "infer_column", "infer_columns", "powered", "standardized"]
+__all__ = [
+    "TYPES",
+    "clocked",
+    "infer_column",
+    "infer_columns",
+    "powered",
+    "quantiled",
+    "standardized",
+]
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +30,7 @@ from .columns import (
     IntegerColumn,
     NumericColumn,
     PowerColumn,
+    QuantileColumn,
 )
 from .columns.numbers import shift_and_scale, standardised
 from .frames import Series
@@ -261,6 +271,11 @@ def powered(column: NumericColumn, numbers: np.ndarray) -> PowerColumn:
     common = column.name, column.missing, column.dtype
     ends = column.low, column.high
     return PowerColumn(*common, power, shift, scale, *after, *ends, column.decimals)
+
+
+def quantiled(column: NumericColumn, numbers: np.ndarray) -> QuantileColumn:
+    """A column of the same numbers (N,), NaN a hole, made normal by its quantiles."""
+    return QuantileColumn.of(column, numbers, (-math.inf, math.inf))
 
 
 def standardized(column: NumericColumn, numbers: np.ndarray) -> NumericColumn:
