@@ -32,6 +32,9 @@ which then do not decide the scale."""
 KNOTS = 33
 """The most quantiles of a :class:`QuantileColumn`."""
 
+RARE = 0.5
+"""Rows that are added to each number, and to those beyond an open end."""
+
 MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
 
@@ -191,13 +194,14 @@ class QuantileColumn(_RealColumn):
         at, z = at[rises], z[rises]
         if len(at) < 2:
             at, z = np.array([seen.min(), seen.max()]), np.array([-farthest, farthest])
-        edge = max(1, len(at) // 8)  # beyond an open end, as steep as near it
-        rise = (
-            (z[edge] - z[0]) / (at[edge] - at[0]),
-            (z[-1] - z[-1 - edge]) / (at[-1] - at[-1 - edge]),
-        )
+        # Beyond an open end, as steep as near it, and no steeper than from there to the middle: two
+        # numbers close to each other at the end would make all beyond impossible.
+        parts = {max(1, len(at) // 8), max(1, len(at) // 2)}
         u = ndtr(z)
-        slopes = [float(r) for r in rise]
+        slopes = [
+            min(float((z[k] - z[0]) / (at[k] - at[0])) for k in parts),
+            min(float((z[-1] - z[-1 - k]) / (at[-1] - at[-1 - k])) for k in parts),
+        ]
         if np.isfinite(ends[0]):
             inner = at > ends[0]
             at, u = np.r_[ends[0], at[inner]], np.r_[0.0, u[inner]]
@@ -209,6 +213,33 @@ class QuantileColumn(_RealColumn):
         common = column.name, column.missing, column.dtype
         knots = tuple(at.tolist()), tuple(u.tolist()), (slopes[0], slopes[1])
         return cls(*common, *knots, column.low, column.high)
+
+    @classmethod
+    def of_cells(cls, name: str, numbers: np.ndarray, unit: float) -> "QuantileColumn":
+        """A column of rounded numbers, each of which has a share of the distribution function as
+        large as its frequency. An end that many rows reach is kept.
+
+        Args:
+            name: of the column.
+            numbers: multiples of `unit`, shape (N,), without NaN.
+            unit: the distance between neighbours.
+        """
+        index = np.round(numbers / unit).astype(np.int64)
+        low, high = int(index.min()), int(index.max())
+        count = np.bincount(index - low) + RARE
+        most = max(3.0, MARGIN * len(numbers))
+        beyond = [0.0 if each > most else RARE for each in (count[0], count[-1])]
+        whole = np.concatenate([[beyond[0]], count]).cumsum()
+        u = whole / (whole[-1] + beyond[1])
+        at = (np.arange(low, high + 2) - 0.5) * unit
+        z = ndtri(np.clip(u, 1e-9, 1 - 1e-9))
+        slopes = [
+            float((z[k + 1] - z[k]) / unit) if open_ else 0.0
+            for k, open_ in zip((0, len(z) - 2), beyond, strict=True)
+        ]
+        ends = low * unit, high * unit
+        knots = tuple(at.tolist()), tuple(u.tolist()), (slopes[0], slopes[1])
+        return cls(name, 0.0, "<f8", *knots, *ends)
 
 
 @dataclass(frozen=True)
