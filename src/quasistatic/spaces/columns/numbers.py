@@ -29,7 +29,7 @@ FAR = 10.0
 """A standard deviation over so many times that of the middle half comes from a few numbers far out,
 which then do not decide the scale."""
 
-KNOTS = 33
+KNOTS = 129
 """The most quantiles of a :class:`QuantileColumn`."""
 
 RARE = 0.5
@@ -37,6 +37,28 @@ RARE = 0.5
 
 MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
+
+
+TIED = 0.9
+"""A column whose share of distinct numbers is at most this is taken to be rounded."""
+
+
+def rounding_of(values: np.ndarray) -> float:
+    """How far apart the numbers of a real column (N,) are, if they were rounded; else 0."""
+    seen = values[~np.isnan(values)]
+    different = np.unique(seen)
+    if len(different) < 3 or len(different) > TIED * len(seen):
+        return 0.0
+    return float(np.quantile(np.diff(different), 0.05))
+
+
+def _apart(at: np.ndarray, least: float) -> list[int]:
+    """Which of ascending numbers are kept, so that they rise by `least` at least."""
+    kept = [0]
+    for k in range(1, len(at)):
+        if at[k] > at[kept[-1]] and at[k] - at[kept[-1]] >= least:
+            kept.append(k)
+    return kept
 
 
 def _ends(low: float, high: float) -> str:
@@ -186,14 +208,14 @@ class QuantileColumn(_RealColumn):
             ends: numbers that lie outside of all others and are kept as ends, or infinity.
         """
         seen = numbers[~np.isnan(numbers)]
-        count = min(KNOTS, max(3, len(seen) // 20))
-        farthest = float(ndtri(1 - 0.5 / max(len(seen), 2)))
-        z = np.linspace(-farthest, farthest, count)
+        count = min(KNOTS, max(3, round(2 * len(seen) ** 0.5)))
+        outer = min(0.25, 2 / (len(seen) + 1))  # beyond it, x_0 continues along a straight line
+        z = ndtri(np.linspace(outer, 1 - outer, count))
         at = np.quantile(seen, ndtr(z))
-        rises = np.concatenate([[True], np.diff(np.maximum.accumulate(at)) > 0])
+        rises = _apart(at, rounding_of(seen))
         at, z = at[rises], z[rises]
         if len(at) < 2:
-            at, z = np.array([seen.min(), seen.max()]), np.array([-farthest, farthest])
+            at, z = np.array([seen.min(), seen.max()]), ndtri(np.array([outer, 1 - outer]))
         # Beyond an open end, as steep as near it, and no steeper than from there to the middle: two
         # numbers close to each other at the end would make all beyond impossible.
         parts = {max(1, len(at) // 8), max(1, len(at) // 2)}
