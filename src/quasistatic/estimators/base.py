@@ -32,12 +32,13 @@ from ..spaces.frames import Frame
 from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
 from ..spaces.table import shown
-from .closed_form import FittedLaw, fit_law, plan_law, seconds_of_law
+from .closed_form import fit_law, plan_law, seconds_of_law
 from .column_choice import with_useful_repeats
 from .column_costs import columns_given_others
 from .earlier_atoms import FittedAtoms
 from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
+from .fitted_law import FittedLaw
 from .levels import (
     FittedLevels,
     fit_levels,

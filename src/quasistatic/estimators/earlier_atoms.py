@@ -8,8 +8,8 @@ from dataclasses import replace
 from ..diffusion import Diffusion
 from ..spaces import Table
 from ..spaces.columns import AtomColumn, CategoryColumn
-from .closed_form import FittedLaw
 from .fitted import FitSummary
+from .fitted_law import FittedLaw
 
 NONE = "none"
 """The class of rows whose number is no atom, which is the last one."""
@@ -22,7 +22,8 @@ class FittedAtoms(FittedLaw):
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> FittedLaw:
         assert columns is not None  # as it was stored
         assert isinstance(model.space, Table)
-        names, found = [column.name for column in columns.columns], list(columns.columns)
+        names = [column.name for column in columns.columns]
+        found = list(model.space.columns[: len(names)])  # in the space that was chosen
         for part in model.space.columns[len(names) :]:
             assert isinstance(part, CategoryColumn)  # as it was made
             k = names.index(part.name[:-1])

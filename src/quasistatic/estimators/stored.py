@@ -15,8 +15,8 @@ from ..kernels import ProductKernel
 from ..spaces import Continuous, Space, Table
 from ..spaces.columns import Column, ConstantColumn, IntegerColumn, NumericColumn, PowerColumn
 from ..spaces.yeo_johnson import YeoJohnson
-from .closed_form import FittedLaw
 from .fitted import FitSummary, Fitted
+from .fitted_law import FittedLaw
 from .levels import FittedLevels
 
 DEVIATIONS = 3.0
