@@ -31,7 +31,7 @@ from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
 from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
-from ..spaces.table import shown
+from ..spaces.table_text import shown
 from .closed_form import fit_law, plan_law, seconds_of_law
 from .column_choice import with_useful_repeats
 from .column_costs import columns_given_others
