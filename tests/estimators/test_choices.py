@@ -14,6 +14,7 @@ from quasistatic.estimators.fitted import FitPlan
 from quasistatic.estimators.model_selection import is_kept
 from quasistatic.estimators.outliers import Judged
 from quasistatic.spaces import Table
+from quasistatic.spaces.columns import NumericColumn, QuantileColumn
 from quasistatic.training.config import Fit
 
 
@@ -52,6 +53,42 @@ def test_spaces_are_compared_by_densities_of_raw_values(scale):
     found = closed_form._judged(table, x_0, SimpleNamespace(held_out=log_p.numpy(), rows=held))
     spread = [float((rows[1, k] - rows[0, k]) / (x_0[1, k] - x_0[0, k])) for k in range(2)]
     assert found == pytest.approx(log_p.mean().item() - np.log(spread).sum(), rel=1e-5)
+
+
+def test_quantiles_are_chosen_where_numbers_end_abruptly_and_not_for_normal_ones():
+    """The entropy of steps is reached, which a mixture of a few normal distributions does not
+    reach. The model with quantiles integrates to one."""
+    rng = np.random.default_rng(0)
+
+    def steps(n: int) -> np.ndarray:
+        """Half of the numbers evenly from 0 to 0.05, half evenly from 0.05 to 1."""
+        left = rng.random(n) < 0.5
+        return np.where(left, 0.05 * rng.random(n), 0.05 + 0.95 * rng.random(n))[:, None]
+
+    fitted = qs.DiffusionDensity(steps=0, random_state=0).fit(steps(1500))
+    assert isinstance(fitted.table_.columns[0], QuantileColumn)
+    expected = -np.log(2) - (np.log(0.05) + np.log(0.95)) / 2
+    assert fitted.score(steps(2000)) == pytest.approx(expected, abs=0.06)
+    x = np.linspace(-1, 2, 300001)[:, None]
+    total = np.trapezoid(np.exp(fitted.score_samples(x)), x[:, 0])
+    assert total == pytest.approx(1, abs=1e-3)
+    normal = qs.DiffusionDensity(steps=0, random_state=0).fit(rng.normal(size=(1500, 1)))
+    assert not isinstance(normal.table_.columns[0], QuantileColumn)
+
+
+def test_numbers_beyond_close_ones_at_an_end_are_possible():
+    """Two numbers that are nearly equal at an end do not decide how steep x_0 is beyond it."""
+    numbers = np.r_[np.linspace(0, 1, 50), 1 + 1e-9]
+    column = NumericColumn("a", 0.0, "<f8", (0.0, 1.0), (-1.0, 1.0), 0.0, 1.0)
+    found = QuantileColumn.of(column, numbers, (-np.inf, np.inf))
+    assert max(found.slopes) < 10
+
+
+def test_quantiles_of_rounded_numbers_are_no_closer_than_the_rounding():
+    numbers = np.round(np.random.default_rng(0).normal(size=2000), 1)
+    column = NumericColumn("a", 0.0, "<f8", (0.0, 1.0), (-1.0, 1.0), -4.0, 4.0)
+    found = QuantileColumn.of(column, numbers, (-np.inf, np.inf))
+    assert np.diff(found.at).min() >= 0.1 - 1e-9
 
 
 def test_a_network_is_kept_if_it_is_sure_to_win():

@@ -87,7 +87,7 @@ class JointEstimator(TableEstimator):
         types |= dict(self.types or {})
         table = table_of(joint, types | {self.target_: kind}, None)
         rows = table.read(joint).numpy()
-        return in_spaces(table, rows, types), rows
+        return in_spaces(table, rows, types, quantiles=False), rows
 
     def _filled(self, table: Table, rows: np.ndarray, seed: int) -> tuple[Tensor, tuple[int, ...]]:
         """x_0 of rows without holes, which are drawn, and the sizes of the class variables."""

@@ -148,9 +148,18 @@ def _in_space(columns: list[Column], space: Space) -> list[Column]:
     return found
 
 
-def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -> list[Table]:
+def in_spaces(
+    table: Table, rows: np.ndarray, types: Mapping[str, str] | None, quantiles: bool = True
+) -> list[Table]:
     """The table with its real columns standardised, bent by powers, and made normal by quantiles,
-    where the user has not said how they are scaled: what held-out rows choose from."""
+    where the user has not said how they are scaled: what held-out rows choose from.
+
+    Args:
+        table: the columns.
+        rows: of the table, with shape (N, C), NaN a hole.
+        types: of columns, by name, as the user gave them.
+        quantiles: whether quantiles are among the choices.
+    """
     free = [
         k
         for k, each in enumerate(table.columns)
@@ -161,7 +170,7 @@ def in_spaces(table: Table, rows: np.ndarray, types: Mapping[str, str] | None) -
     if not free:
         return [table]
     found = []
-    for change in (standardized, powered, quantiled):
+    for change in (standardized, powered, quantiled)[: 3 if quantiles else 2]:
         columns = list(table.columns)
         for k in free:
             column = columns[k]
