@@ -32,7 +32,7 @@ STEPS, LEAST_LOG_SNR = 20, -3.0
 one step goes there from pure noise."""
 
 DRAWN, BEYOND = 40, 10
-"""Time steps that draws visit down to that log-SNR, and below it, where the first classes appear."""
+"""Time steps that draws visit down to that log-SNR and below it, where the first classes appear."""
 
 PILOT, HIDDEN, PILOT_DRAWS = 128, 0.3, 32
 """Rows, the share of their values that is hidden, and draws of each, that show whether the network
