@@ -233,9 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument(
-        "--inside", type=int, help="a seed; reported rows are not used"
-    )
+    parser.add_argument("--inside", type=int, help="a seed; reported rows are not used")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)

@@ -26,6 +26,7 @@ from .network_completion import (
     PILOT,
     PILOT_DRAWS,
     completed_by_row,
+    drawing_times,
     informative_times,
     network_fills_better,
 )
@@ -89,7 +90,8 @@ class FittedLaw(Fitted):
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)
         if self.network.corrects:
-            found = self.table.join(self.model.sample(n, rng=rng).double().cpu())
+            drawn = self.model.sample(n, drawing_times(self.model), rng)
+            found = self.table.join(drawn.double().cpu())
         else:
             found = self.table.decode(self.network.denoiser.law.sample(n, rng))
         return self.table.rounded(found).numpy()
