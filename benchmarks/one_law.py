@@ -91,7 +91,7 @@ def imputations(times: int) -> dict[str, Callable[[], Row]]:
     """For each table, sums over the hidden values of each test row."""
 
     def filled(name: str) -> Row:
-        task = impute.Task.of(name.removesuffix("_half"), name.endswith("_half"))
+        task = impute.Task.of(name.removesuffix("_half"), 0, name.endswith("_half"))
         started = time.process_time()
         draw = impute.imputer(task)
         seconds = time.process_time() - started
