@@ -68,7 +68,7 @@ def inside(both: Any, times: int) -> list[tuple[Any, Any]]:
 def log_likelihoods(times: int) -> dict[str, Callable[[], Row]]:
     """For each table, the scores of its test rows."""
     real = {name: density_tables.Task.of(density_tables.TABLES[name](), 0) for name in REAL}
-    mixed = {name: mixed_tables.Task.of(mixed_tables.TABLES[name]()) for name in MIXED}
+    mixed = {name: mixed_tables.Task.of(mixed_tables.TABLES[name](), 0) for name in MIXED}
     every = real | {f"{name}, mixed": task for name, task in mixed.items()}
     qs.DiffusionDensity().fit(np.random.default_rng(0).normal(size=(50, 3)))  # loads what it needs
 
