@@ -15,7 +15,7 @@ and the outliers are scored. The labels are used for the AUC alone.
 Beside `DiffusionOutliers()`: isolation forest and local outlier factor (scikit-learn, novelty), the
 distance to the fifth nearest neighbour in standardised columns, and ECOD and COPOD (pyod). Of
 `DiffusionOutliers` also the false alarms at level 0.05: the share of ordinary test rows that it
-calls outliers. Means over five halves, whose seeds begin at `--first`. The error of an AUC, and of
+calls outliers. Means over three halves, whose seeds begin at `--first`. The error of an AUC, and of
 a difference between two, is over rows (DeLong), each row by its mean over the halves that test it.
 Times are CPU seconds on one thread. `--only` runs some methods; the others are compared as they
 were run before (`kept_rows.py`). Keeps the table in benchmarks/results/outliers.json.
@@ -44,7 +44,7 @@ sys.modules.setdefault("coverage", None)  # type: ignore[arg-type]
 # numba, which pyod uses, looks for the package `coverage` and would find `coverage.py` here.
 
 RESULTS = Path(__file__).parent / "results" / "outliers.json"
-SPLITS, LEVEL, MOST = 5, 0.05, 3000
+SPLITS, LEVEL, MOST = 3, 0.05, 3000
 """Splits of the ordinary rows, the level of false alarms, and rows of a set at most."""
 
 
