@@ -221,6 +221,34 @@ def test_a_table_of_numbers_with_holes_is_compressed_too(fitted, say, tmp_path):
     assert read(back).equals(read(tmp_path / "new.csv"))
 
 
+def test_a_table_with_atoms_lattices_and_holes_is_compressed(say, tmp_path):
+    """Amounts that are often 0, on multiples of 5 and of 50, heaped years, and holes in all."""
+    rng = np.random.default_rng(0)
+    heaps = np.array([16, 4, 25, 10, 7, 2, 2, 15, 6, 5, 2, 1, 1, 1, 1, 1, 0.5, 0.5])
+    coarse = np.where(rng.random(700) < 0.5, 50.0, 5.0)
+    debt = coarse * np.round(rng.gamma(3.0, 100.0, 700) / coarse)
+    debt[rng.random(700) < 0.4] = 0.0
+    table = pl.DataFrame(
+        {
+            "debt": debt,
+            "years": rng.choice(18, 700, p=heaps / heaps.sum()),
+            "home": rng.choice(["rent", "owner"], 700),
+            "size": (rng.normal(size=700) + debt / 300).round(3),
+        }
+    )
+    for k, name in enumerate(table.columns):
+        table = without(table, name, range(k, 700, 19))
+    write_table(tmp_path / "all.csv", [table])
+    write_table(tmp_path / "new.csv", [table.head(40)])
+    told = say("fit", tmp_path / "all.csv", "-o", tmp_path / "run", "--steps", 0)
+    assert "exactly 0" in told["atoms"]["debt"]
+    assert "own frequency" in told["atoms"]["years"]
+    stream, back = tmp_path / "new.qs", tmp_path / "again.csv"
+    say("compress", tmp_path / "run", tmp_path / "new.csv", "-o", stream, "--times", 4)
+    say("decompress", tmp_path / "run", stream, "-o", back)
+    assert back.read_bytes() == (tmp_path / "new.csv").read_bytes()
+
+
 def test_odd_tables_work_or_are_refused_by_name(say, refused, tmp_path):
     """One row above the other: what is said of it by a dry run, and by a run."""
     x, path = people(30), tmp_path / "odd.csv"

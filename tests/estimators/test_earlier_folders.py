@@ -104,3 +104,22 @@ def test_the_model_alone_opens_too(name):
         model = qs.load(ROOM / name)
     assert type(model.network).__name__ == "ResidualDenoiser"
     assert model.network.denoiser.law.log_weight.exp().sum().item() == pytest.approx(1)
+
+
+ATOMS = ROOM.parent / "atoms"
+
+
+@pytest.mark.parametrize("name", ["of_dcafeb8", "of_69705b0"])
+def test_columns_with_atoms(name, tmp_path):
+    """The first folder has one by the name of `FittedAtoms`. The second has a column with an atom
+    on a lattice, one of numbers by their frequency, and missing values in the law."""
+    wanted = json.loads((ATOMS / "expected.json").read_text())[name]
+    density = qs.DiffusionDensity.load(ATOMS / name)
+    rows = pd.DataFrame(wanted["rows"])
+    assert density.score_samples(rows) == pytest.approx(number(wanted["log_prob"]), abs=1e-5)
+    zero = (density.sample(2000, random_state=0)["spend"] == 0).mean()
+    assert zero == pytest.approx(wanted["zero"], abs=0.05)
+    density.save(tmp_path)
+    again = qs.DiffusionDensity.load(tmp_path)
+    assert np.array_equal(again.score_samples(rows), density.score_samples(rows))
+    assert again.summary_.atoms == density.summary_.atoms

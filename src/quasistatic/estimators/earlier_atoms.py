@@ -22,7 +22,8 @@ class FittedAtoms(FittedLaw):
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> FittedLaw:
         assert columns is not None  # as it was stored
         assert isinstance(model.space, Table)
-        names, found = [column.name for column in columns.columns], list(columns.columns)
+        names = [column.name for column in columns.columns]
+        found = list(model.space.columns[: len(names)])  # in the space that was chosen
         for part in model.space.columns[len(names) :]:
             assert isinstance(part, CategoryColumn)  # as it was made
             k = names.index(part.name[:-1])
