@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--split", type=int, default=1, help="seed of the order of rows")
     parser.add_argument(
-        "--inside", type=int, help="a seed: never look at the rows that are reported"
+        "--inside", type=int, help="a seed: no look at reported rows"
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
