@@ -1,6 +1,6 @@
 """Tables of numbers, in parts, as every method of `density.py` sees them."""
 
-__all__ = ["TABLES", "Task"]
+__all__ = ["TABLES", "Task", "spread"]
 
 from collections.abc import Callable
 from dataclasses import dataclass

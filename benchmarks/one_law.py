@@ -6,7 +6,7 @@
 
 and likewise with `impute` and `outliers` in place of `scores`. Each runs the code that PYTHONPATH
 names on one thread, and adds its answers for each row to the file. `compare` prints a table and
-keeps it in benchmarks/results/one_law.json.
+keeps it in build/one_law.json.
 
 - `scores`: held-out log-likelihood of the tables and splits of `density.py` and `mixed.py`, and
   the CPU seconds of a fit, the least of three. `--inside 3` leaves the test rows alone: three times
@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 
 import quasistatic as qs
 
-RESULTS = Path(__file__).parent / "results" / "one_law.json"
+RESULTS = Path(__file__).parent.parent / "build" / "one_law.json"
 REAL = ["wine", "breast_cancer", "diabetes"]
 FITS = 3
 """Fits of a table, of which the fastest is reported."""
