@@ -231,6 +231,7 @@ def compare(old: Path, new: Path, kept: bool) -> None:
                     f"{seconds['old_seconds']:8.1f} s ->{seconds['new_seconds']:6.1f} s"
                 )
     if kept:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(made, indent=2) + "\n")
 
 
