@@ -238,9 +238,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--split", type=int, default=1, help="seed of the order of rows")
-    parser.add_argument(
-        "--inside", type=int, help="a seed: no look at reported rows"
-    )
+    parser.add_argument("--inside", type=int, help="a seed: no look at reported rows")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)
