@@ -98,6 +98,24 @@ def test_a_network_that_was_kept(name):
     assert abs(off.mean()) < 4 * off.std() / len(off) ** 0.5 + 0.01
 
 
+def test_draws_with_few_time_steps_are_those_of_the_whole_chain():
+    """The energy distance of draws to others of all 1000 steps is that of such draws to each other,
+    and far smaller than that of the closed form that the network corrects."""
+    density = qs.DiffusionDensity.load(ROOM / "ring")
+    draws = [density.model_.sample(1200, rng=seed).double() for seed in (1, 2)]
+    few = torch.from_numpy(density.sample(1200, random_state=3)).double()
+    law = density.fitted_.closed_form.sample(1200, torch.Generator().manual_seed(4)).double()
+    noise = energy(draws[0], draws[1])
+    assert energy(draws[0], few) < noise + 0.002
+    assert energy(draws[0], law) > noise + 0.01
+
+
+def energy(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The energy distance of two sets of points."""
+    pairs = [torch.cdist(x, y).mean() for x, y in ((a, b), (a, a), (b, b))]
+    return float(2 * pairs[0] - pairs[1] - pairs[2])
+
+
 @pytest.mark.parametrize("name", ["wine", "penguins"])
 def test_the_model_alone_opens_too(name):
     with default_dtype(torch.float32):

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import quasistatic as qs
 from quasistatic.distributions.mixtures.fitting import stacking
-from quasistatic.estimators import closed_form, levels, network_completion
+from quasistatic.estimators import closed_form, fitted_law, levels, network_completion
 from quasistatic.spaces.frames import Frame
 
 
@@ -220,7 +220,7 @@ def test_a_score_that_is_no_number_is_an_error(monkeypatch):
     x = np.random.default_rng(0).normal(size=(60, 2))
     density = qs.DiffusionDensity().fit(x)
     nan = lambda self, rows, evaluations, seed: np.where(np.arange(len(rows)) == 2, np.nan, 0.0)  # noqa: E731
-    monkeypatch.setattr(closed_form.FittedLaw, "log_prob", nan)
+    monkeypatch.setattr(fitted_law.FittedLaw, "log_prob", nan)
     with pytest.raises(ValueError, match="the log-density is NaN at index 2: its values"):
         density.score_samples(x)
 

@@ -17,7 +17,8 @@ from quasistatic.distributions.mixtures import (
     Mixture,
     NoiseLevel,
 )
-from quasistatic.estimators.closed_form import FittedLaw, fitted_from_law
+from quasistatic.estimators.closed_form import fitted_from_law
+from quasistatic.estimators.fitted_law import FittedLaw
 from quasistatic.estimators.table_columns import table_of
 from quasistatic.kernels import CategoricalKernel, GaussianKernel
 from quasistatic.kernels.schedules import cosine, erase_evenly, linear_log_snr

@@ -1,6 +1,6 @@
 """The base class of the estimators: reading rows, fitting them, saving and loading."""
 
-__all__ = ["DIGITS", "TableEstimator", "log_prob_of"]
+__all__ = ["TableEstimator"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ from sklearn.utils.validation import (
 
 from .._utils import files, serialization
 from .._utils.limits import MOST_COLUMNS, too_many_columns
-from .._utils.row_errors import RowError
 from .._utils.validation import instance_of, unmasked
 from ..diffusion import KNOWN, Diffusion
 from ..recipes.locations import naming_damage
@@ -31,13 +30,14 @@ from ..spaces.columns import BinaryColumn, CategoryColumn
 from ..spaces.frames import Frame
 from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
-from ..spaces.table import shown
-from .closed_form import FittedLaw, fit_law, plan_law, seconds_of_law
+from ..spaces.table_text import shown
+from .closed_form import fit_law, plan_law, seconds_of_law
 from .column_choice import with_useful_repeats
 from .column_costs import columns_given_others
 from .earlier_atoms import FittedAtoms
 from .explanation import costs_with_unknowns
 from .fitted import FitPlan, FitSummary, Fitted
+from .fitted_law import FittedLaw
 from .levels import (
     FittedLevels,
     fit_levels,
@@ -46,22 +46,12 @@ from .levels import (
     seconds_of_levels,
     table_of_levels,
 )
-from .stored import restored_first_format
+from .scores import DIGITS, log_prob_of
+from .stored import FORMAT, restored_first_format, stored_facts
 from .table_columns import as_user_has, in_spaces, is_frame, table_of, types_of
-
-FORMAT = 2
-
 
 NO_ATOMS = "no number is repeated far more often than those near it, and all lie on one lattice"
 """What the summary tells of a column in which atoms were asked for and none were found."""
-
-DIGITS = 9
-"""Decimals of a score. Further digits may depend on the other rows of a batch; without them, equal
-rows have equal scores."""
-
-UNSURE = 1e-12
-"""How near to the middle between two neighbouring decimals a score is computed again from its row
-alone, in nats and relative to a score above 10. Other rows of a batch change it by less."""
 
 FITTED: dict[str, type[Fitted]] = {
     each.__name__: each for each in (FittedLaw, FittedLevels, FittedAtoms)
@@ -165,7 +155,7 @@ class TableEstimator(BaseEstimator):
             ValueError: if it is damaged, of another version, or of another estimator.
         """
         folder = Path(path)
-        stored = _stored(folder / "estimator.json")
+        stored = stored_facts(folder / "estimator.json")
         if stored["is"] != cls.__name__:
             raise ValueError(
                 f"{folder} holds a {stored['is']}, and not a {cls.__name__}: load it as that"
@@ -455,62 +445,3 @@ class TableEstimator(BaseEstimator):
         if isinstance(random_state, int | np.integer):
             return int(random_state)
         return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def log_prob_of(fitted: Fitted, x: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-    """log p of the observed values of rows (N, C), with shape (N,), in nats. Infinity is a value
-    that its column cannot hold: a new class has the probability :attr:`CategoryColumn.unseen`. Any
-    other impossible value gives minus infinity."""
-    odd = np.isinf(x)
-    unseen_of = np.array([getattr(column, "unseen", 0.0) for column in fitted.table.columns])
-    # Other values of an impossible row are not scored: a row with holes can take long.
-    possible = ~(odd & (unseen_of == 0)).any(1)
-    found = np.full(len(x), -np.inf)
-    if possible.any():
-        rows = np.where(odd, np.nan, x)[possible]
-        found[possible] = _settled(fitted, rows, evaluations, seed)
-    if np.isnan(found).any():
-        row = int(np.isnan(found).argmax())
-        raise RowError(
-            "the log-density is NaN",
-            row,
-            ": its values may be beyond what a float64 can square; rescale the table, or leave the "
-            "row out",
-        )
-    with np.errstate(divide="ignore"):
-        for k, unseen in enumerate(unseen_of):
-            there = ~np.isnan(x[:, k]) & ~odd[:, k]
-            found = found + np.where(odd[:, k], np.log(unseen), 0.0)
-            found = found + np.where(there, np.log1p(-unseen), 0.0)
-    return np.round(found, DIGITS)
-
-
-def _settled(fitted: Fitted, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
-    """log p of rows (N, C), which rounds to the same decimals whatever rows are beside each."""
-    found = fitted.log_prob(rows, evaluations, seed)
-    scaled = found * 10.0**DIGITS
-    with np.errstate(invalid="ignore"):
-        off = np.abs(scaled - np.floor(scaled) - 0.5)
-        unsure = off < UNSURE * 10.0**DIGITS * np.maximum(np.abs(found) / 10, 1.0)
-    if len(rows) > 1:
-        for row in np.flatnonzero(unsure):
-            found[row] = fitted.log_prob(rows[row : row + 1].copy(), evaluations, seed)[0]
-    return found
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}: it is not an estimator's folder")
-    try:
-        stored = json.loads(path.read_text())
-        version = stored["format"]
-        for name in ("is", "parameters", "names", "fitted"):
-            stored[name]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}): restore it or fit again") from None
-    if version not in (1, FORMAT):
-        raise ValueError(
-            f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: use "
-            "the version that wrote it, or fit again"
-        )
-    return dict(stored)

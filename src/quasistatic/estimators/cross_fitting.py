@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..spaces.frames import Frame
-from .closed_form import FittedLaw, fit_again
+from .closed_form import fit_again
+from .fitted_law import FittedLaw
 from .table_columns import in_spaces, table_of
 
 if TYPE_CHECKING:

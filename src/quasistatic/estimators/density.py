@@ -13,8 +13,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..spaces import Space
-from .base import DIGITS, TableEstimator
+from .base import TableEstimator
 from .row_events import Given, read_given
+from .scores import DIGITS
 
 LEAST_EVIDENCE = -650.0
 """Nats of log-probability below which an event never occurs: float64 has no smaller numbers."""

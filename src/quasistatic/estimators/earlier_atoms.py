@@ -8,8 +8,8 @@ from dataclasses import replace
 from ..diffusion import Diffusion
 from ..spaces import Table
 from ..spaces.columns import AtomColumn, CategoryColumn
-from .closed_form import FittedLaw
 from .fitted import FitSummary
+from .fitted_law import FittedLaw
 
 NONE = "none"
 """The class of rows whose number is no atom, which is the last one."""

@@ -21,7 +21,8 @@ from ..spaces.columns import AtomColumn
 from ..spaces.frames import Frame, Series
 from ..spaces.inference import infer_column
 from .base import TableEstimator
-from .closed_form import FittedLaw, encoded, law_of
+from .closed_form import encoded
+from .fitted_law import FittedLaw, law_of
 from .table_columns import in_spaces, table_of
 
 KEPT = "joint.json"

@@ -1,7 +1,13 @@
 """Missing values drawn from a network's law: rows in batches, each with random numbers of its own,
 and whether the network changes the answer."""
 
-__all__ = ["FEWEST_PARTICLES", "completed_by_row", "informative_times", "network_fills_better"]
+__all__ = [
+    "FEWEST_PARTICLES",
+    "completed_by_row",
+    "drawing_times",
+    "informative_times",
+    "network_fills_better",
+]
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,21 +31,33 @@ STEPS, LEAST_LOG_SNR = 20, -3.0
 """Time steps that particles visit, and the log-SNR below which hardly anything is left to decide:
 one step goes there from pure noise."""
 
+DRAWN, BEYOND = 40, 10
+"""Time steps that draws visit down to that log-SNR and below it, where the first classes appear."""
+
 PILOT, HIDDEN, PILOT_DRAWS = 128, 0.3, 32
 """Rows, the share of their values that is hidden, and draws of each, that show whether the network
 fills missing values better than the closed form."""
 
 
-def informative_times(model: Diffusion) -> list[int]:
+def drawing_times(model: Diffusion) -> list[int]:
+    """The time steps of draws: about fifty, where a chain has a thousand. Draws are as close to
+    those of the whole chain as other draws of the whole chain are."""
+    informative = informative_times(model, DRAWN)
+    first = informative[-2] if len(informative) > 1 else 1
+    beyond = np.linspace(first, model.steps, BEYOND + 1).round().astype(int).tolist()
+    return sorted({*informative, *beyond})
+
+
+def informative_times(model: Diffusion, steps: int = STEPS) -> list[int]:
     """Time steps evenly spread in log-SNR down to :data:`LEAST_LOG_SNR`, and the last one."""
     last, kernel = model.steps, model.kernel
     parts = kernel.parts if isinstance(kernel, ProductKernel) else (kernel,)
     real = [part for part in parts if isinstance(part, GaussianKernel)]
     if not real:
-        return model.times(STEPS).tolist()
+        return model.times(steps).tolist()
     log_snr = real[0].schedule.log_snr[1:]
     first = int((log_snr >= LEAST_LOG_SNR).sum())
-    count = min(STEPS - 1, first)
+    count = min(steps - 1, first)
     spread = np.linspace(1, max(first, 1), max(count, 1)).round().astype(int).tolist()
     return sorted({*spread, last})
 

@@ -20,12 +20,13 @@ from .._utils import files
 from ..spaces import Space
 from ..spaces.clock import PREFIX, Clock
 from ..spaces.frames import Frame
-from .base import DIGITS, TableEstimator, log_prob_of
-from .closed_form import FittedLaw
+from .base import TableEstimator
 from .cross_fitting import FOLDS, cross_fitted, fold_of
 from .density import DiffusionDensity
 from .explanation import Explanation, explain_rows, ordinary_costs
+from .fitted_law import FittedLaw
 from .model_selection import is_tried
+from .scores import DIGITS, log_prob_of
 
 ORDINARY = "calibration.safetensors"
 

@@ -18,7 +18,7 @@ from ..spaces import Table
 from ..spaces.clock import PREFIX, Clock
 from ..spaces.clock_values import span_of, spans_of
 from ..spaces.columns import Column, CompoundColumn, ConstantColumn, IntegerColumn, PartEvent
-from ..spaces.table import shown
+from ..spaces.table_text import shown
 
 MOST_CASES = 4096
 """Combinations of listed real numbers."""

@@ -1,7 +1,8 @@
 """Estimators in the folders of earlier versions."""
 
-__all__ = ["restored_first_format"]
+__all__ = ["FORMAT", "restored_first_format", "stored_facts"]
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,39 @@ from ..kernels import ProductKernel
 from ..spaces import Continuous, Space, Table
 from ..spaces.columns import Column, ConstantColumn, IntegerColumn, NumericColumn, PowerColumn
 from ..spaces.yeo_johnson import YeoJohnson
-from .closed_form import FittedLaw
 from .fitted import FitSummary, Fitted
+from .fitted_law import FittedLaw
 from .levels import FittedLevels
+
+FORMAT = 2
+"""The format of folders that are written."""
 
 DEVIATIONS = 3.0
 """How far from its middle the range of a column reaches, where none was stored."""
+
+
+def stored_facts(path: Path) -> dict[str, Any]:
+    """What an estimator's file holds, checked.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, or of another version.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}: it is not an estimator's folder")
+    try:
+        stored = json.loads(path.read_text())
+        version = stored["format"]
+        for name in ("is", "parameters", "names", "fitted"):
+            stored[name]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): restore it or fit again") from None
+    if version not in (1, FORMAT):
+        raise ValueError(
+            f"{path} has format {version}, and this version of quasistatic reads {FORMAT}: use "
+            "the version that wrote it, or fit again"
+        )
+    return dict(stored)
 
 
 def restored_first_format(folder: Path, stored: Mapping[str, Any]) -> Fitted:

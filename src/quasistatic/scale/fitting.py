@@ -27,7 +27,8 @@ from ..distributions.mixtures.fitting import (
     expected,
     likeliest,
 )
-from ..estimators.closed_form import FittedLaw, encoded, fitted_from_law
+from ..estimators.closed_form import encoded, fitted_from_law
+from ..estimators.fitted_law import FittedLaw
 from ..opened import fit as fit_run
 from ..opened import open as open_run
 from ..opened.fitted_table import PIECE, FittedTable

@@ -2,7 +2,6 @@
 
 __all__ = ["Table"]
 
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table as Printed
 from torch import Tensor
 
@@ -21,28 +19,19 @@ from .._utils.validation import as_tensor, instance_of, nearest
 from ..distributions import Family, Product
 from ..kernels import Kernel, ProductKernel
 from .blocks import Block, blocks_of
-from .clock import PREFIX, Clock
+from .column_parts import ColumnParts
 from .columns import (
-    BinaryColumn,
-    CategoryColumn,
     Column,
-    CompoundColumn,
-    ConstantColumn,
     HoledColumn,
 )
 from .frames import ARRAY, Frame, Series
 from .inference import clocked, infer_columns
 from .native import to_native
 from .space import Space, SpacePart, no_affine
-
-DESCRIBED = ("column", "type", "values", "missing")
-"""The headings of :meth:`Table.described`."""
+from .table_text import as_page, described, printed
 
 LISTED = 20
 """How many columns that cannot be modelled are listed."""
-
-WIDTH = 100
-"""The width of a printed table, in characters."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +116,9 @@ class Table(Space):
         """The table of the parts of all columns: those of values, and columns that have no parts,
         in the order of the table, and then the classes of columns that have two parts. It is the
         table itself if no column has parts."""
-        if not self._compound:
+        if not self._parts.compound:
             return self
-        parts = [part for place in self._order for part in [self._parts_of(place[0])[place[1]]]]
-        return Table(tuple(parts), self.source, incomplete=True)
+        return Table(self._parts.each, self.source, incomplete=True)
 
     @cached_property
     def filled(self) -> "Table":
@@ -144,39 +132,17 @@ class Table(Space):
         return replace(self, columns=columns)
 
     @cached_property
-    def _compound(self) -> tuple[int, ...]:
-        """The columns that have parts."""
-        return tuple(k for k, c in enumerate(self.columns) if isinstance(c, CompoundColumn))
-
-    def _parts_of(self, k: int) -> tuple[Column, ...]:
-        column = self.columns[k]
-        return column.parts if isinstance(column, CompoundColumn) else (column,)
-
-    @cached_property
-    def _order(self) -> tuple[tuple[int, int], ...]:
-        """For each column of :attr:`flat`, the column that it is a part of, and which part."""
-        each = [(k, i) for k in range(len(self.columns)) for i in range(len(self._parts_of(k)))]
-        return tuple(sorted(each, key=lambda place: place[1] > 0))
-
-    @cached_property
-    def _owner(self) -> tuple[int, ...]:
-        """For each column of :attr:`flat`, the column that it is a part of."""
-        return tuple(k for k, _ in self._order)
+    def _parts(self) -> ColumnParts:
+        """The parts of the columns, in the order of :attr:`flat`."""
+        return ColumnParts(self.columns)
 
     def places(self, k: int) -> list[int]:
         """The columns of :attr:`flat` that are parts of column k."""
-        return [p for p, owner in enumerate(self._owner) if owner == k]
+        return self._parts.places(k)
 
     def split(self, raw: Tensor) -> Tensor:
         """Rows (B, C) as rows of :attr:`flat`, NaN where a part is missing or has no meaning."""
-        if not self._compound:
-            return raw
-        out = raw[:, list(self._owner)].clone()
-        for k in self._compound:
-            column = self.columns[k]
-            assert isinstance(column, CompoundColumn)  # as `_compound` lists these
-            out[:, self.places(k)] = column.split(raw[:, k]).to(out.dtype)
-        return out
+        return self._parts.split(raw)
 
     def join(self, parts: Tensor, rounded: bool = True) -> Tensor:
         """The inverse of :meth:`split`.
@@ -185,15 +151,7 @@ class Table(Space):
             parts: rows of :attr:`flat`, shape (B, parts).
             rounded: whether numbers are moved to what their column can hold.
         """
-        if not self._compound:
-            return parts
-        first = [self.places(k)[0] for k in range(len(self.columns))]
-        out = parts[:, first].clone()
-        for k in self._compound:
-            column = self.columns[k]
-            assert isinstance(column, CompoundColumn)
-            out[:, k] = column.join(parts[:, self.places(k)], rounded).to(out.dtype)
-        return out
+        return self._parts.join(parts, rounded)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -218,7 +176,7 @@ class Table(Space):
     def holes(self) -> bool:
         return (
             self.incomplete
-            or bool(self._compound)
+            or bool(self._parts.compound)
             or any(each.missing > 0 for each in self.columns if each.space is not None)
         )
 
@@ -256,7 +214,7 @@ class Table(Space):
         return torch.tensor([column.placeholder for column in self.columns], dtype=torch.float64)
 
     def expand_to_state(self, each: Tensor) -> Tensor:
-        each = each[:, list(self._owner)] if self._compound else each
+        each = each[:, list(self._parts.owner)] if self._parts.compound else each
         pieces = (block.space.expand_to_state(_columns(each, block)) for block in self.blocks)
         return torch.cat(list(pieces), 1)
 
@@ -394,7 +352,7 @@ class Table(Space):
         return array
 
     def encode(self, raw: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        if self._compound:
+        if self._parts.compound:
             return self.flat.encode(self.split(raw), rng)
         absent = raw.isnan()
         filled = torch.where(absent, on_device(self.placeholder, raw).to(raw.dtype), raw)
@@ -403,7 +361,7 @@ class Table(Space):
         return torch.where(hidden, torch.nan, torch.cat(pieces, 1))
 
     def decode(self, x_0: Tensor) -> Tensor:
-        if self._compound:
+        if self._parts.compound:
             return self.join(self.flat.decode(x_0))
         return self._columnwise(x_0, lambda space, x: space.decode(x))
 
@@ -411,7 +369,7 @@ class Table(Space):
         return self._each(x_0, lambda space, x: space.snap_to_levels(x))
 
     def in_raw_units(self, x_0: Tensor) -> Tensor:
-        if self._compound:
+        if self._parts.compound:
             return self.join(self.flat.in_raw_units(x_0), rounded=False)
         return self._columnwise(x_0, lambda space, x: space.in_raw_units(x))
 
@@ -428,7 +386,7 @@ class Table(Space):
             Shape (B, W), in nats.
         """
         volume = self._nats(x_0, lambda space, x: space.log_volume(x))
-        return volume + self.log_cells(x_0) if self._compound else volume
+        return volume + self.log_cells(x_0) if self._parts.compound else volume
 
     def log_cells(self, x_0: Tensor) -> Tensor:
         """What makes log-densities of rows of :attr:`flat` those of rows: the log-width of the cell
@@ -441,49 +399,31 @@ class Table(Space):
         Returns:
             Shape (B, W), in nats.
         """
-        out = torch.zeros_like(x_0)
-        if not self._compound:
-            return out
-        numbers, of = self.flat.decode(x_0.detach()), self._part_of_values
-        for k in self._compound:
-            column = self.columns[k]
-            assert isinstance(column, CompoundColumn)  # as `_compound` lists these
-            for p, part in zip(self.places(k), column.parts, strict=True):
-                places = (of == p).nonzero()[:, 0]
-                if part.name == column.classes_name:
-                    own = torch.zeros(len(places), dtype=x_0.dtype, device=x_0.device)
-                    own[: len(column.log_units)] = own.new_tensor(column.log_units)
-                    out[:, places] = torch.where(x_0[:, places] > 0.5, own, 0.0)
-                elif column.on_lattice and part.name == column.name:
-                    cells = column.log_cell(numbers[:, p])
-                    out[:, places] = cells[:, None].to(x_0.dtype)
-        return torch.where(x_0.isnan(), 0.0, out)
+        if not self._parts.compound:
+            return torch.zeros_like(x_0)
+        numbers = self.flat.decode(x_0.detach())
+        return self._parts.log_cells(x_0, numbers, self._part_of_values)
 
     @property
     def _part_of_values(self) -> Tensor:
         """For each value of x_0, the column of :attr:`flat` that it belongs to, (W,)."""
-        numbers = torch.arange(float(len(self._owner)), dtype=torch.float64)
+        numbers = torch.arange(float(len(self._parts.owner)), dtype=torch.float64)
         return self.flat.expand_to_state(numbers[None])[0]
 
     def cells_in_x_0(self, x_0: Tensor) -> Tensor:
         """The width of the cell of each value that lies on a lattice, in units of x_0 (B, W); zero
         elsewhere."""
         slope = self._nats(x_0, lambda space, x: space.log_volume(x))
-        units = torch.zeros(len(self._owner), dtype=x_0.dtype, device=x_0.device)
-        for k in self._compound:
-            column = self.columns[k]
-            assert isinstance(column, CompoundColumn)
-            units[self.places(k)[0]] = column.unit if column.on_lattice else 0.0
-        unit = self.flat.expand_to_state(units[None])
+        unit = self.flat.expand_to_state(self._parts.units(x_0)[None])
         width = (self.log_cells(x_0) + slope).exp() * unit
         return torch.where(x_0.isnan(), 0.0, width)
 
     def log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        parts = iter(_parts(p))
+        parts = iter(_families(p))
         return self._nats(x_0, lambda space, x: space.log_prob(next(parts), x))
 
     def learned_log_prob(self, p: Family, x_0: Tensor) -> Tensor:
-        parts = iter(_parts(p))
+        parts = iter(_families(p))
         return self._nats(x_0, lambda space, x: space.learned_log_prob(next(parts), x))
 
     def log_total_mass(self, p: Family, like: Tensor) -> None:
@@ -495,7 +435,7 @@ class Table(Space):
 
     def last(self, kernel: Kernel, x_t: Tensor, t: Tensor, learned: Callable[[], Family]) -> Family:
         assert isinstance(kernel, ProductKernel)
-        whole = _parts(learned()) if self.learns_last_step else (None,) * len(self.blocks)
+        whole = _families(learned()) if self.learns_last_step else (None,) * len(self.blocks)
         each = zip(self.blocks, kernel.parts, kernel.split(x_t), whole, strict=True)
         laws = [
             block.space.last(part, x, t, lambda law=law: law)  # type: ignore[misc]
@@ -528,19 +468,10 @@ class Table(Space):
     def described(self) -> list[tuple[str, str, str, str]]:
         """For each column its name, its type, its values and the share of missing values, as
         text."""
-        return [
-            (each.name, *shown(each), f"{each.missing:.1%}" if each.missing else "")
-            for each in self.columns
-        ]
+        return described(self.columns)
 
     def __rich__(self) -> Printed:
-        printed = Printed(title=f"{len(self.columns)} columns", title_justify="left")
-        for name in DESCRIBED[:-1]:
-            printed.add_column(name)
-        printed.add_column(DESCRIBED[-1], justify="right")
-        for row in self.described():
-            printed.add_row(*row)
-        return printed
+        return printed(self.columns)
 
     def __repr__(self) -> str:
         kinds = Counter(column.kind for column in self.columns)
@@ -549,25 +480,10 @@ class Table(Space):
         return f"Table({len(self.columns)} columns: {counted}{holes})"
 
     def __str__(self) -> str:
-        page = io.StringIO()
-        Console(file=page, width=WIDTH, highlight=False, markup=False).print(self)
-        return page.getvalue().rstrip()
+        return as_page(self)
 
 
-def shown(column: Column) -> tuple[str, str]:
-    """The type and the values of a column, as text: points of time are dates and not numbers."""
-    if not column.dtype.startswith(PREFIX):
-        return column.kind, column.range
-    clock = Clock.of(column.dtype)
-    if isinstance(column, ConstantColumn):
-        return column.kind, "empty" if column.value is None else clock.text(column.value)
-    if isinstance(column, BinaryColumn | CategoryColumn):
-        return column.kind, ", ".join(clock.text(each) for each in column.classes[:4])
-    low, high = (float(getattr(column, end)) for end in ("low", "high"))
-    return clock.name, f"{clock.text(low)} to {clock.text(high)}"
-
-
-def _parts(p: Family) -> tuple[Family, ...]:
+def _families(p: Family) -> tuple[Family, ...]:
     assert isinstance(p, Product)  # every law of a table's x is one
     return p.parts
 
