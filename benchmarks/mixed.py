@@ -1,13 +1,14 @@
 """Densities of tables of mixed columns: held-out log-likelihood and fit time, same split, same run.
 
-    python benchmarks/mixed.py [--tables penguins cars ...]
+    python benchmarks/mixed.py [--tables penguins cars ...] [--only DiffusionDensity] [--split 1]
     python benchmarks/mixed.py --grow [--rows 1000 10000 100000] [--minutes 2]
 
 Tables: palmerpenguins' birds, vega_datasets' cars and Seattle's weather, scikit-learn's diabetes
 with its binary column, and 20 000 rows of a law that is known (`mixed_law.py`), which is told
 beside them. The 20 % of test rows are scored once, by settings that the other 80 % decided.
 
-All methods see the columns as `qs.Table` has them: names, bits and whole numbers of a narrow range
+All methods see the columns as `qs.Table` has them, without atoms, whose probabilities would not
+compare with densities: names, bits and whole numbers of a narrow range
 have probabilities; real numbers, and whole numbers of a wide range, densities in raw units; a row
 with holes has the probability of what is there. Peers (`mixed_peers.py`):
 
@@ -15,9 +16,10 @@ with holes has the probability of what is there. Peers (`mixed_peers.py`):
 - linear and boosted regressions, scikit-learn's, in a chain: each column given those before it, a
   class by a classifier, a number as normal about a regressor's mean, with a variance that is one
   for all rows, or by a regressor of its own; holes are told to them as such;
-- StepMix: latent classes, up to 32 as in the library's own start, their number chosen by validation
-  rows;
-- a network from the shares: `qs.tabular`, stopped by validation rows.
+- StepMix: latent classes, up to 32, their number chosen by validation rows.
+
+`--only` runs some methods; the others are compared as they were run before on the same split
+(`kept_rows.py`).
 
 Fit times are CPU seconds on one thread, choices included. `--grow` fits the known law at 1000 to
 100 000 rows, each in a process of its own, and tells time, peak memory and how far it is from the
@@ -26,15 +28,16 @@ law. Keeps all of it in benchmarks/results/mixed.json.
 
 import argparse
 import json
+import math
 import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import mixed_law
-import numpy as np
 import torch
 from growing import each_alone
+from kept_rows import KeptRows, paired
 from mixed_peers import PEERS, Density
 from mixed_tables import KNOWN, TABLES, Task
 from threadpoolctl import threadpool_limits
@@ -46,7 +49,7 @@ OURS, LAW = "DiffusionDensity", "the law itself"
 
 
 def ours(task: Task) -> tuple[Density, str]:
-    density = qs.DiffusionDensity().fit(task.both)
+    density = qs.DiffusionDensity(types=task.types).fit(task.both)
     summary = density.summary_
     start = f"{next(iter(summary.start))} and {len(summary.start) - 1} more"
     return density.score_samples, f"{start}; {learned(summary.facts())}"
@@ -59,33 +62,31 @@ def learned(summary: Mapping) -> str:
     return f"{summary['gain']:.3f} nats by a network, {'kept' if summary['kept'] else 'not kept'}"
 
 
-def told(nats: np.ndarray) -> dict:
-    error = nats.std(ddof=1) / len(nats) ** 0.5
-    return {"nats": float(nats.mean()), "stderr": float(error)}
+METHODS = PEERS | {OURS: ours, LAW: lambda task: (mixed_law.log_prob, "")}
 
 
-def compare(name: str) -> dict:
+def compare(name: str, methods: list[str], split: int) -> dict:
     """What each method comes to on the test rows, and by how much ours is better on the same."""
-    task, found = Task.of(TABLES[name]()), {}
-    for method, fit in (PEERS | {OURS: ours}).items():
+    task, kept = Task.of(TABLES[name](), split), KeptRows("mixed", name, split)
+    for method in [each for each in methods if each != LAW or name == KNOWN]:
         started = time.process_time()
-        density, setting = fit(task)
+        density, setting = METHODS[method](task)
         seconds = time.process_time() - started
-        found[method] = density(task.test), {"seconds": seconds, "setting": setting}
-    if name == KNOWN:
-        found[LAW] = mixed_law.log_prob(task.test), {"seconds": 0.0, "setting": ""}
-    base, _ = found[OURS]
-    rows = {
-        method: told(nats) | {"behind": told(base - nats)} | more
-        for method, (nats, more) in found.items()
-    }
-    return {"test": len(task.test), "methods": rows}
+        kept.put(method, {"nats": density(task.test)}, {"seconds": seconds, "setting": setting})
+    found = kept.get()
+    rows = {}
+    for method in [each for each in METHODS if each in found]:
+        nats, facts = found[method][0]["nats"], found[method][1]
+        rows[method] = paired(nats) | facts
+        if OURS in found:
+            rows[method]["behind"] = paired(found[OURS][0]["nats"] - nats)
+    return {"split": split, "test": len(task.test), "methods": rows}
 
 
 def show(name: str, found: dict) -> None:
     print(f"\n{name}: {found['test']} test rows")
     for method, row in found["methods"].items():
-        behind = row["behind"]
+        behind = row.get("behind", {"nats": math.nan, "stderr": math.nan})
         print(
             f"{method:<26}{row['nats']:9.2f} +- {row['stderr']:.2f} nats   {OURS} is "
             f"{behind['nats']:+7.2f} +- {behind['stderr']:.2f}{row['seconds']:9.1f} s   "
@@ -104,7 +105,7 @@ def grow_one(rows: int, minutes: float | None) -> dict:
     nats, summary = density.score_samples(new), density.summary_
     made = {"rows": rows, "seconds": seconds, "peak_mib": peak, "before_mib": before}
     made |= {"steps": summary.steps, "kept": summary.kept, "gain": summary.gain}
-    return made | told(nats) | {"short": told(mixed_law.log_prob(new) - nats)}
+    return made | paired(nats) | {"short": paired(mixed_law.log_prob(new) - nats)}
 
 
 def _peak() -> float:
@@ -135,6 +136,8 @@ def grow(sizes: list[int], minutes: float | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
+    parser.add_argument("--only", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--split", type=int, default=1)
     parser.add_argument("--grow", action="store_true")
     parser.add_argument("--grow-one", type=int)
     parser.add_argument("--rows", nargs="+", type=int, default=[1000, 10_000, 100_000])
@@ -149,7 +152,7 @@ def main() -> None:
         grow(asked.rows, asked.minutes)
         return
     for name in asked.tables:
-        found = compare(name)
+        found = compare(name, asked.only, asked.split)
         show(name, found)
         keep(name, found)
 

@@ -1,6 +1,6 @@
-"""What else gives mixed tables a likelihood: columns alone, regressions in a chain, latent classes,
-and a network that starts at the shares. Each is fitted to a :class:`Task`, and gives log p of what
-is there of each row of a data frame, in nats of the table's own units."""
+"""What else gives mixed tables a likelihood: columns alone, regressions in a chain, and latent
+classes. Each is fitted to a :class:`Task`, and gives log p of the observed values of each row of a
+data frame, in nats of the table's own units."""
 
 __all__ = ["PEERS", "Density"]
 
@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from mixed_tables import Task
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import cross_val_predict
-
-import quasistatic as qs
 
 Density = Callable[[pd.DataFrame], np.ndarray]
 """Rows of a table to log-densities (N,), in nats."""
@@ -180,25 +177,9 @@ def _stepmix(task: Task, x: np.ndarray, whole: bool, full: bool, k: int) -> Any:
     ).fit(x)
 
 
-def network(task: Task) -> tuple[Density, str]:
-    """`qs.tabular`, trained until four validations bring nothing."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = qs.tabular(task.table)
-    settings = qs.Fit(steps=4000, batch=128, ema=0.995, patience=4)
-    run = qs.fit(model, task.rows(task.train), task.rows(task.valid), settings=settings)
-
-    def log_p(frame: pd.DataFrame) -> np.ndarray:
-        rng = torch.Generator().manual_seed(0)
-        return model.score(task.rows(frame), rng=rng).nats.double().numpy()
-
-    return log_p, f"best after {run.best_step} of {run.step} steps"
-
-
 PEERS: dict[str, Callable[[Task], tuple[Density, str]]] = {
     "columns alone": alone,
     "linear regressions": linear,
     "boosted regressions": boosted,
     "StepMix": latent_classes,
-    "network from the shares": network,
 }

@@ -15,19 +15,27 @@ from sklearn.datasets import load_diabetes
 import quasistatic as qs
 
 KNOWN = "known law"
+KINDS = {
+    "IntegerColumn": "integer",
+    "NumericColumn": "numeric",
+    "CategoryColumn": "categorical",
+    "BinaryColumn": "binary",
+}
+"""The types of columns, by the names of their classes."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A table in three parts, and its columns as the estimator would take them."""
+    """A table in three parts, and its columns as the estimator takes them, without atoms:
+    probabilities of repeated numbers do not compare with densities."""
 
     train: pd.DataFrame
     valid: pd.DataFrame
     test: pd.DataFrame
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Task":
-        parts = qs.data.split(np.arange(len(frame)), valid=0.15, test=0.2)
+    def of(cls, frame: pd.DataFrame, split: int) -> "Task":
+        parts = qs.data.split(np.arange(len(frame)), valid=0.15, test=0.2, seed=split)
         rows = parts.train, parts.valid, parts.test
         return cls(*(frame.iloc[part].reset_index(drop=True) for part in rows))
 
@@ -41,7 +49,12 @@ class Task:
         from quasistatic.estimators.table_columns import table_of
         from quasistatic.spaces.frames import Frame
 
-        return table_of(Frame.of(self.both), None, None)
+        return table_of(Frame.of(self.both), self.types, None)
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """What each column is, without atoms."""
+        return {each.name: KINDS[type(each).__name__] for each in qs.Table.infer(self.both).columns}
 
     @cached_property
     def shares(self) -> list[np.ndarray]:

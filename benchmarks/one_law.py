@@ -6,7 +6,7 @@
 
 and likewise with `impute` and `outliers` in place of `scores`. Each runs the code that PYTHONPATH
 names on one thread, and adds its answers for each row to the file. `compare` prints a table and
-keeps it in benchmarks/results/one_law.json.
+keeps it in build/one_law.json.
 
 - `scores`: held-out log-likelihood of the tables and splits of `density.py` and `mixed.py`, and
   the CPU seconds of a fit, the least of three. `--inside 3` leaves the test rows alone: three times
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import anomaly
-import density
+import density_tables
 import impute
 import mixed_tables
 import numpy as np
@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 
 import quasistatic as qs
 
-RESULTS = Path(__file__).parent / "results" / "one_law.json"
+RESULTS = Path(__file__).parent.parent / "build" / "one_law.json"
 REAL = ["wine", "breast_cancer", "diabetes"]
 FITS = 3
 """Fits of a table, of which the fastest is reported."""
@@ -67,8 +67,8 @@ def inside(both: Any, times: int) -> list[tuple[Any, Any]]:
 
 def log_likelihoods(times: int) -> dict[str, Callable[[], Row]]:
     """For each table, the scores of its test rows."""
-    real = {name: density.Task.of(density.table(name)) for name in REAL}
-    mixed = {name: mixed_tables.Task.of(mixed_tables.TABLES[name]()) for name in MIXED}
+    real = {name: density_tables.Task.of(density_tables.TABLES[name](), 0) for name in REAL}
+    mixed = {name: mixed_tables.Task.of(mixed_tables.TABLES[name](), 0) for name in MIXED}
     every = real | {f"{name}, mixed": task for name, task in mixed.items()}
     qs.DiffusionDensity().fit(np.random.default_rng(0).normal(size=(50, 3)))  # loads what it needs
 
@@ -91,7 +91,7 @@ def imputations(times: int) -> dict[str, Callable[[], Row]]:
     """For each table, sums over the hidden values of each test row."""
 
     def filled(name: str) -> Row:
-        task = impute.Task.of(name.removesuffix("_half"), name.endswith("_half"))
+        task = impute.Task.of(name.removesuffix("_half"), 0, name.endswith("_half"))
         started = time.process_time()
         draw = impute.imputer(task)
         seconds = time.process_time() - started
@@ -231,6 +231,7 @@ def compare(old: Path, new: Path, kept: bool) -> None:
                     f"{seconds['old_seconds']:8.1f} s ->{seconds['new_seconds']:6.1f} s"
                 )
     if kept:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(made, indent=2) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Outliers of labelled sets: ROC-AUC beside other detectors, and false alarms.
 
-    python benchmarks/outliers.py
+    python benchmarks/outliers.py [--sets wine spam ...] [--only LOF ...] [--first 10]
 
 Five sets with labels. In each, some classes are ordinary rows, and a few rows of the other classes
 are the outliers. Half of the ordinary rows are fitted; the detectors see no outlier. The other half
@@ -15,8 +15,10 @@ and the outliers are scored. The labels are used for the AUC alone.
 Beside `DiffusionOutliers()`: isolation forest and local outlier factor (scikit-learn, novelty), the
 distance to the fifth nearest neighbour in standardised columns, and ECOD and COPOD (pyod). Of
 `DiffusionOutliers` also the false alarms at level 0.05: the share of ordinary test rows that it
-calls outliers. Means over three splits, with the standard error of the mean over rows (DeLong) of
-one split. Times are CPU seconds on one thread. Keeps the table in benchmarks/results/outliers.json.
+calls outliers. Means over three halves, whose seeds begin at `--first`. The error of an AUC, and of
+a difference between two, is over rows (DeLong), each row by its mean over the halves that test it.
+Times are CPU seconds on one thread. `--only` runs some methods; the others are compared as they
+were run before (`kept_rows.py`). Keeps the table in benchmarks/results/outliers.json.
 """
 
 import argparse
@@ -29,9 +31,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kept_rows import KeptRows
 from sklearn import datasets
 from sklearn.ensemble import IsolationForest
-from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -116,38 +118,71 @@ METHODS: dict[str, Callable[[np.ndarray], tuple[Score, Score | None]]] = {
 }
 
 
+Answers = tuple[dict[str, np.ndarray], dict[str, float]]
+
+
+def run(method: str, x: np.ndarray, odd: np.ndarray, first: int) -> Answers:
+    """For each ordinary row the mean share of outliers that are stranger, for each outlier the mean
+    share of ordinary rows that are less strange; and time and false alarms."""
+    ordinary = np.flatnonzero(~odd)
+    above, count = np.zeros(len(x)), np.zeros(len(x))
+    areas, alarms, seconds = [], [], 0.0
+    for seed in range(first, first + SPLITS):
+        order = np.random.default_rng(seed).permutation(ordinary)
+        train, test = np.split(order, [len(order) // 2])
+        begun = time.process_time()
+        score, outlier = METHODS[method](x[train])
+        seconds += time.process_time() - begun
+        found = np.nan_to_num(score(np.concatenate([x[test], x[odd]])), posinf=1e30)
+        a, b = np.split(found, [len(test)])  # together, as ECOD and COPOD rank rows among them
+        wins = (b > a[:, None]) + 0.5 * (b == a[:, None])
+        above[test] += wins.mean(1)
+        count[test] += 1
+        above[odd] += wins.mean(0)
+        count[odd] += 1
+        areas.append(wins.mean())
+        if outlier is not None:
+            alarms.append(float(outlier(x[test]).mean()))
+    facts = {"auc": float(np.mean(areas)), "spread": float(np.std(areas, ddof=1))}
+    facts |= {"fit_seconds": seconds / SPLITS}
+    facts |= {"false_alarms": float(np.mean(alarms))} if alarms else {}
+    return {"above": above / np.maximum(count, 1), "tested": count > 0}, facts
+
+
+def stderr(above: np.ndarray, odd: np.ndarray, tested: np.ndarray) -> float:
+    """The standard error of an AUC, or of a difference of two, by the shares of single rows."""
+    each = (above[tested & odd], above[tested & ~odd])
+    return float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in each)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--first", type=int, default=10, help="seed of the first half")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)
     warnings.simplefilter("ignore")
-    made = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in asked.sets:
         x, odd = SETS[name]()
-        made[name] = {}
-        for method, fit in METHODS.items():
-            areas, alarms, seconds = [], [], 0.0
-            for seed in range(SPLITS):
-                order = np.random.default_rng(seed).permutation(np.flatnonzero(~odd))
-                train, test = np.split(order, [len(order) // 2])
-                begun = time.process_time()
-                score, outlier = fit(x[train])
-                seconds += time.process_time() - begun
-                both = np.concatenate([x[test], x[odd]])
-                label = np.arange(len(both)) >= len(test)
-                found = np.nan_to_num(score(both), posinf=1e30)
-                areas.append(float(roc_auc_score(label, found)))
-                if outlier is not None:
-                    alarms.append(float(outlier(x[test]).mean()))
-            row = {"auc": float(np.mean(areas)), "spread": float(np.std(areas, ddof=1))}
-            row |= {"fit_seconds": seconds / SPLITS}
-            row |= {"false_alarms": float(np.mean(alarms))} if alarms else {}
-            made[name][method] = row
-            numbers = "".join(f"  {key} {value:.3f}" for key, value in row.items())
+        kept = KeptRows("outliers", name, asked.first)
+        for method in asked.only:
+            kept.put(method, *run(method, x, odd, asked.first))
+        found, rows = kept.get(), {}
+        for method in [each for each in METHODS if each in found]:
+            above, facts = found[method]
+            rows[method] = facts | {"stderr": stderr(above["above"], odd, above["tested"])}
+            if "DiffusionOutliers" in found:
+                ours, own = found["DiffusionOutliers"]
+                error = stderr(ours["above"] - above["above"], odd, above["tested"])
+                rows[method] |= {"behind": own["auc"] - facts["auc"], "behind_stderr": error}
+            numbers = "".join(f"  {key} {value:.3f}" for key, value in rows[method].items())
             print(f"{name:<16}{method:<24}{numbers}", flush=True)
-            RESULTS.write_text(json.dumps(made, indent=2) + "\n")
+        shape = {"ordinary": int((~odd).sum()), "outliers": int(odd.sum()), "columns": x.shape[1]}
+        made = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        made[name] = {"first": asked.first, **shape, "methods": rows}
+        RESULTS.write_text(json.dumps(made, indent=2) + "\n")
 
 
 if __name__ == "__main__":

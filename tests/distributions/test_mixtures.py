@@ -315,6 +315,24 @@ def test_pieces_and_patterns_change_nothing(name, monkeypatch):
 
 
 @every_law
+def test_rows_with_holes_of_their_own_are_drawn_in_pieces_that_fit(name, monkeypatch):
+    """The draws are those of all rows together, and no piece has matrices beyond the limit."""
+    of = law(name)
+    x = rows_of(of, 60, 0.4)
+    draw = lambda: of.complete(x, 3, RowDraws.of(x.numpy(), 0))  # noqa: E731
+    whole, sizes, condition = draw(), [], Mixture.condition
+    monkeypatch.setattr("quasistatic.distributions.mixtures.mixture.LARGEST", 4000)
+    monkeypatch.setattr(
+        Mixture, "condition", lambda self, rows: sizes.append(len(rows)) or condition(self, rows)
+    )
+    assert close(draw(), whole)
+    parts = zip(of.blocks, torch.split(x, list(of.widths), 1), strict=True)
+    most = int(torch.stack([block.table_size(part) for block, part in parts]).sum(0).max())
+    assert sum(sizes) == 60
+    assert max(sizes) <= max(1, 1000 // most)
+
+
+@every_law
 def test_joined_laws_are_their_mixture(name):
     of = law(name)
     other = Mixture(WEIGHT.flip(0), of.blocks)

@@ -127,6 +127,10 @@ class Mixture:
             Shape (B, n, W).
         """
         each = max(self.components, n * self.width, 1)
+        hidden = x.isnan()
+        if len(x) and (hidden != hidden[:1]).any():  # each pattern has matrices of its own
+            sizes = torch.stack([block.table_size(part) for block, part in self._split(x)])
+            each = max(each, int(sizes.sum(0).max()))
         size = max(1, LARGEST // (4 * each))
         pieces = [slice(first, first + size) for first in range(0, len(x), size)]
         found = [self.condition(x[piece]).sample(n, draws.rows(piece)) for piece in pieces]
