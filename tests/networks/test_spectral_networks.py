@@ -71,18 +71,19 @@ def noisy(of: Mixture, chain: GaussianKernel, rng: torch.Generator, n: int = 30)
 
 @pytest.mark.parametrize("axes", [0, 1, 2])
 def test_the_denoiser_is_that_of_dense_normals(axes, rng, monkeypatch):
-    """In pieces of a few rows as well as at once."""
+    """In pieces of a few rows as well as at once, where all rows have one time too."""
     of, chain = law(axes=axes), kernel()
     dense = Mixture(of.log_weight, (of.blocks[0].dense,))
     network = SpectralDenoiser(SHAPE, axes, 3, chain.steps)
     network.start_at(of, chain.schedule.log_snr[1:])
     x_t, t = noisy(of, chain, rng)
-    exact = dense.denoise(x_t.flatten(1), network.level(t / chain.steps))
-    for at_once in (2**18, 200):
-        monkeypatch.setattr("quasistatic.networks.spectral.ON_HOST", at_once)
-        found = network(x_t, t / chain.steps)
-        assert close(found[..., 0].flatten(1), exact.mean)
-        assert close(found[..., 1].flatten(1), exact.variance)
+    for times in (t, *(each.expand(len(t)) for each in t[[0, 15, -1]])):
+        exact = dense.denoise(x_t.flatten(1), network.level(times / chain.steps))
+        for at_once in (2**18, 200):
+            monkeypatch.setattr("quasistatic.networks.spectral_denoiser.ON_HOST", at_once)
+            found = network(x_t, times / chain.steps)
+            assert close(found[..., 0].flatten(1), exact.mean)
+            assert close(found[..., 1].flatten(1), exact.variance)
     x = of.sample(20, rng)
     assert close(network.log_prob(x.reshape(20, *SHAPE)), dense.log_prob(x))
 
