@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .._utils.validation import whole_numbers
 from ..distributions.mixtures import Mixture, SpectralBlock
 from ..distributions.mixtures.spectral_block import Denoised
+from .normals_denoiser import NormalsDenoiser
 from .padded import Padded
 from .spectral_denoiser import SpectralDenoiser
 from .spectral_per_class import PerClassDenoiser
@@ -44,6 +45,9 @@ class SpectralResidual(nn.Module):
             and the precision of its law given the other values of x_t (:class:`CorrectedLevels`).
         classes: of a condition, each of which has a law of its own (:class:`PerClassDenoiser`), so
             that the class changes the model before training; 0 for one law of all examples.
+        full: whether the law is a mixture of normals with full covariance matrices
+            (:class:`NormalsDenoiser`), and not one of normals that share a basis. It has no axes of
+            cosines and no classes.
 
     Raises:
         TypeError: if the network has no field `shape` or no layer `read_out`.
@@ -57,6 +61,7 @@ class SpectralResidual(nn.Module):
     network: Any
     leave_out: bool = False
     classes: int = field(default=0, metadata={"added": True})
+    full: bool = field(default=False, metadata={"added": True})
 
     # Not a dataclass __init__: nn.Module.__init__ has to run before a submodule is assigned.
     def __init__(
@@ -68,10 +73,19 @@ class SpectralResidual(nn.Module):
         network: Any,
         leave_out: bool = False,
         classes: int = 0,
+        full: bool = False,
     ) -> None:
         super().__init__()
-        self.denoiser: SpectralDenoiser | PerClassDenoiser
-        if classes:
+        if full and (classes or axes):
+            raise ValueError(
+                f"a law of full normals has no classes and no axes of cosines, got {classes} and "
+                f"{axes}"
+            )
+        self.full = full
+        self.denoiser: SpectralDenoiser | PerClassDenoiser | NormalsDenoiser
+        if full:
+            self.denoiser = NormalsDenoiser(shape, components, steps)
+        elif classes:
             self.denoiser = PerClassDenoiser(shape, axes, components, steps, classes)
         else:
             self.denoiser = SpectralDenoiser(shape, axes, components, steps)
@@ -111,12 +125,14 @@ class SpectralResidual(nn.Module):
             shape: of x_0; the axes that are no places must be as long as before.
 
         Raises:
-            TypeError: if the law is one of whole examples, or of several classes.
+            TypeError: if the law is one of whole examples, of full normals or of several classes.
             RuntimeError: if the network inside has weights for each place.
         """
         shape, axes = tuple(shape), self.axes
         if not isinstance(self.denoiser, SpectralDenoiser):
-            raise TypeError("a law for each class holds for examples of one size only")
+            raise TypeError(
+                "a law for each class, or of full normals, holds for examples of one size only"
+            )
         law, sides = self.denoiser.law, shape[len(shape) - self.places :]
         block = law.blocks[0]
         assert isinstance(block, SpectralBlock)  # as in start_at

@@ -1,6 +1,6 @@
 r"""A spectral law of pictures and signals as a denoiser."""
 
-__all__ = ["SpectralDenoiser"]
+__all__ = ["SpectralDenoiser", "noise_level"]
 
 import math
 from dataclasses import dataclass
@@ -88,10 +88,7 @@ class SpectralDenoiser(nn.Module):
 
     def level(self, time: Tensor) -> NoiseLevel:
         """The noise level at t / T (B,)."""
-        index = (time * self.steps).round().long() - 1
-        log_snr = self.get_buffer("log_snr")[index, None]
-        signal, noise = log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
-        return NoiseLevel(signal, noise, torch.ones_like(signal), log_snr.new_zeros(0))
+        return noise_level(self.get_buffer("log_snr"), time)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """The mean and the variance of x_0 given x_t (B, *) at t / T (B,): (B, *, 2)."""
@@ -145,6 +142,14 @@ class SpectralDenoiser(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": (None, {})}
+
+
+def noise_level(log_snr: Tensor, time: Tensor) -> NoiseLevel:
+    """The noise level at t / T (B,), for log-SNRs (T,) of the times 1..T."""
+    index = (time * len(log_snr)).round().long() - 1
+    at = log_snr[index, None]
+    signal, noise = at.sigmoid().sqrt(), (-at).sigmoid().sqrt()
+    return NoiseLevel(signal, noise, torch.ones_like(signal), at.new_zeros(0))
 
 
 def _denoised(law: Mixture, x: Tensor, level: NoiseLevel) -> tuple[Tensor, ...]:

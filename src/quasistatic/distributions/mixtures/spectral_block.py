@@ -218,13 +218,18 @@ class SpectralEvidence(Evidence):
             raise ValueError("rows are denoised at a noise level, and these are x_0")
         basis, signal, noise = self.block.basis, self.level.signal, self.level.noise
         share, kept = self._shares(log_joint)
+        off, spread = self.off[kept], self.spread[kept]
         center, variance = self.block.mean[kept, None], self.block.variance[kept, None]
-        off, precision = self.off[kept], 1 / self.spread[kept]
-        gain = variance * precision
-        each = torch.addcmul(center, signal * gain, off)
+        within = self._value_variance(share, variance / spread * noise**2)
+        free = self._value_variance(share, noise**2 / spread)
+        if self._one_each(share):  # on a CPU: the numbers of each row's component alone
+            k, rows = share[..., 0].argmax(0), torch.arange(share.shape[1])
+            share = share.new_ones(1, len(rows), 1)
+            off, spread = off[k, rows][None], spread[k, rows if spread.shape[1] > 1 else 0][None]
+            center, variance = center[k, 0][None], variance[k, 0][None]
+        precision = 1 / spread
+        each = torch.addcmul(center, signal * variance * precision, off)
         mean = (share * each).sum(0)
-        within = self._value_variance(share, gain * noise**2)
-        free = self._value_variance(share, precision * noise**2)
         between = self._between(share, each, mean)
         eps = (share * off * precision).sum(0)
         white = (share * off * precision.sqrt()).sum(0)
@@ -232,6 +237,14 @@ class SpectralEvidence(Evidence):
         return Denoised(
             in_places, within + between, eps * noise, free - between * (signal / noise) ** 2, white
         )
+
+    @staticmethod
+    def _one_each(share: Tensor) -> bool:
+        """Whether every row has one component, for shares (K', B, 1): False where the answer would
+        have to be waited for, and in compiled code."""
+        if share.device.type != "cpu" or torch.compiler.is_compiling() or len(share) < 2:
+            return False
+        return bool((share > 1 - torch.finfo(share.dtype).eps).any(0).all())
 
     def _value_variance(self, share: Tensor, variance: Tensor) -> Tensor:
         """The variance of each value (B, D) where the coefficients are independent, from shares

@@ -1,22 +1,20 @@
 """Spectral laws fitted to pictures and signals by expectation maximisation."""
 
-__all__ = ["ByClusters", "ByEnergy", "Groups", "SpectralCandidate", "SpectralChoice", "SpectralFit"]
+__all__ = ["SpectralCandidate", "SpectralChoice", "SpectralFit"]
 
-import abc
 import math
 import time
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ..cosine_basis import CosineBasis
 from ..mixture import Mixture
 from ..spectral_block import SpectralBlock
+from .full_normals import FullNormals
+from .groups import ByClusters, ByEnergy, Groups
 
 PRIOR_COUNT = 10.0
 """A component's spectrum is drawn to the common one, at its own scale, with the weight of so many
@@ -41,53 +39,12 @@ CHOSEN_BY, JUDGED_BY = 2000, 500
 LARGEST_WHOLE = 1024
 """The most values of an example for which a basis of whole examples is tried."""
 
+LARGEST_FULL, FULL, SHRUNK = 256, (2, 8, 16, 32), (20.0, 80.0)
+"""The most samples of a signal for which full covariance matrices are tried, the numbers of
+components of such laws, and the weights of their common covariance besides the default one."""
+
 AT_ONCE = 2**21
 """Numbers of the examples that are converted to float64 at once."""
-
-CLUSTERED_BY = 64
-"""Coefficients of the largest variance, by which examples are clustered."""
-
-
-class Groups(abc.ABC):
-    """How examples are grouped before the first round."""
-
-    @abc.abstractmethod
-    def labels(self, z: Tensor, variance: Tensor, count: int, seed: int) -> Tensor:
-        """The group of each example, with shape (N,).
-
-        Args:
-            z: coefficients with shape (N, D), centred.
-            variance: of each coefficient, with shape (D,).
-            count: the number of groups.
-            seed: of random choices.
-        """
-
-
-@dataclass(frozen=True)
-class ByEnergy(Groups):
-    """Groups of like energy, for textures and photographs: flat ones, then those with contrast."""
-
-    def labels(self, z: Tensor, variance: Tensor, count: int, seed: int) -> Tensor:
-        energy = (z.square() / variance).mean(1).log()
-        ends = torch.linspace(0, 1, count + 1, dtype=z.dtype, device=z.device)[1:-1]
-        return torch.bucketize(energy, torch.quantile(energy, ends))
-
-
-@dataclass(frozen=True)
-class ByClusters(Groups):
-    """Clusters of the coefficients with the largest variance, for examples that share a frame."""
-
-    def labels(self, z: Tensor, variance: Tensor, count: int, seed: int) -> Tensor:
-        most = variance.argsort(descending=True)[:CLUSTERED_BY]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # examples that are alike
-            means = KMeans(
-                count,
-                n_init=1,  # pyright: ignore[reportArgumentType]
-                max_iter=20,
-                random_state=seed,
-            )
-            return torch.from_numpy(means.fit_predict(z[:, most].cpu().numpy())).long().to(z.device)
 
 
 @dataclass(frozen=True)
@@ -114,7 +71,8 @@ class SpectralChoice:
     """A spectral law that held-out examples chose.
 
     Args:
-        law: of all examples.
+        law: of all examples, with one :class:`SpectralBlock`; or for signals with one
+            :class:`GaussianBlock`, where full covariance matrices are better.
         candidate: the best of those that were tried.
         held_out: mean log p of the held-out examples by that candidate, fitted to the others, in
             nats an example; NaN if there were too few to hold any out.
@@ -122,13 +80,14 @@ class SpectralChoice:
     """
 
     law: Mixture
-    candidate: SpectralCandidate
+    candidate: "SpectralCandidate | FullNormals"
     held_out: float
     seconds: float
 
     def __repr__(self) -> str:
+        kind = "law" if isinstance(self.candidate, FullNormals) else "spectral law"
         return (
-            f"spectral law: {self.candidate}, log p = {self.held_out:.2f} nats an example on "
+            f"{kind}: {self.candidate}, log p = {self.held_out:.2f} nats an example on "
             f"held-out ones, after {self.seconds:.1f} CPU seconds"
         )
 
@@ -169,8 +128,12 @@ class SpectralFit:
         """How many of the last axes are places."""
         return min(2, len(self.shape)) if self.axes is None else self.axes
 
-    def best(self, x: Tensor) -> SpectralChoice:
+    def best(self, x: Tensor, components: int | None = None) -> SpectralChoice:
         """The law that held-out examples choose, fitted to all examples x (N, *shape).
+
+        Args:
+            x: the examples.
+            components: how many components it has; None for as many as held-out examples choose.
 
         Raises:
             ValueError: if there are no examples, or a value is not finite.
@@ -180,11 +143,19 @@ class SpectralFit:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(self.seed))
         order = order.to(x.device)
         judges = x[order[: min(len(x) // 5, JUDGED_BY)]]
-        if len(judges) < 2:
-            chosen, nats = SpectralCandidate(1, self.places, ByEnergy()), math.nan
+        nats = math.nan
+        chosen: SpectralCandidate | FullNormals = SpectralCandidate(1, self.places, ByEnergy())
+        if len(judges) >= 2:
+            used = x[order[len(judges) :][:CHOSEN_BY]]
+            found: list[tuple[SpectralCandidate | FullNormals, float]] = [
+                self._chosen(used, judges, components),
+                *self._full(used, judges, components),
+            ]
+            chosen, nats = max(found, key=lambda pair: pair[1])
+        if isinstance(chosen, FullNormals):
+            law = chosen.law(x, ROUNDS, self.floor, self.seed)
         else:
-            chosen, nats = self._chosen(x[order[len(judges) :][:CHOSEN_BY]], judges)
-        law = self._prepared(x, chosen.axes).law(chosen, ROUNDS)
+            law = self._prepared(x, chosen.axes).law(chosen, ROUNDS)
         return SpectralChoice(law, chosen, nats, time.process_time() - began)
 
     def law(self, x: Tensor, candidate: SpectralCandidate, rounds: int = ROUNDS) -> Mixture:
@@ -195,7 +166,9 @@ class SpectralFit:
         """
         return self._prepared(self._checked(x), candidate.axes).law(candidate, rounds)
 
-    def _chosen(self, x: Tensor, judges: Tensor) -> tuple[SpectralCandidate, float]:
+    def _chosen(
+        self, x: Tensor, judges: Tensor, components: int | None
+    ) -> tuple[SpectralCandidate, float]:
         """The candidate fitted to examples x that gives other examples the most, and their mean
         log p: the basis and the groups first, then the number of components."""
         whole = [0] * (1 < x.shape[1] <= LARGEST_WHOLE)
@@ -205,7 +178,8 @@ class SpectralFit:
             law = prepared[candidate.axes].law(candidate, TRIED)
             return law.log_prob(judges).mean().item(), candidate
 
-        counts = [count for count in COMPONENTS if count == 1 or count * EACH <= len(x)]
+        asked = COMPONENTS if components is None else (components,)
+        counts = [count for count in asked if count == 1 or count * EACH <= len(x)] or [1]
         first = min(FIRST, counts[-1])
         groups: list[Groups] = [ByEnergy(), ByClusters()]
         found = [judged(SpectralCandidate(first, axes, g)) for axes in prepared for g in groups]
@@ -217,6 +191,24 @@ class SpectralFit:
         ]
         nats, candidate = max(found, key=lambda pair: pair[0])
         return candidate, nats
+
+    def _full(
+        self, x: Tensor, judges: Tensor, components: int | None
+    ) -> list[tuple[FullNormals, float]]:
+        """Laws of full normals of signals x, and their mean log p of other ones."""
+        if self.places != 1 or x.shape[1] > LARGEST_FULL:
+            return []
+
+        def judged(candidate: FullNormals) -> tuple[FullNormals, float]:
+            law = candidate.law(x, TRIED, self.floor, self.seed)
+            return candidate, law.log_prob(judges.double()).mean().item()
+
+        asked = FULL if components is None else (components,)
+        found = [judged(FullNormals(count)) for count in asked if count * EACH <= len(x)]
+        if found:  # the number of components first, then how far their covariances are shrunk
+            best = max(found, key=lambda pair: pair[1])[0]
+            found += [judged(replace(best, count=weight)) for weight in SHRUNK]
+        return found
 
     def _prepared(self, x: Tensor, axes: int) -> "_Prepared":
         """Examples as coefficients of the basis with so many axes of cosines."""
