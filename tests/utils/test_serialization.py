@@ -139,6 +139,7 @@ NETWORKS = [
     networks.SpectralDenoiser((2, 3, 4), 2, 5, 7),
     networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ()), True),
     networks.PerClassDenoiser((2, 3, 4), 2, 5, 7, 3),
+    networks.NormalsDenoiser((2, 3), 4, 5),
     networks.NoiseScaled(networks.MLP(3, 8, 1), 9, 0.7),
     networks.FlowMapNetwork(
         networks.MLP(3, 8, 1, condition=2),
