@@ -29,6 +29,9 @@ from quasistatic.sampling import SMC
 CROPS = 4
 """Crops of each held-out image."""
 
+STEPS = 50
+"""Of the chain, in a draw whose cost is measured."""
+
 
 def crops(size: int = 128, each: int = CROPS) -> np.ndarray:
     """Crops of held-out photographs, uint8 (N, size, size)."""
@@ -49,10 +52,12 @@ FILES: dict[str, Callable[[np.ndarray], int]] = {
 }
 
 
-def bits(model: qs.Diffusion, pixels: Path | None) -> None:
+def bits(
+    model: qs.Diffusion, pixels: Path | None, each: int = CROPS, evaluations: int = 32
+) -> None:
     """Bits a pixel of held-out crops, with the parts of the bound."""
-    x, unit = crops(), 128 * 128 * math.log(2)
-    score = model.score(x, 32, rng=0)
+    x, unit = crops(each=each), 128 * 128 * math.log(2)
+    score = model.score(x, evaluations, rng=0)
     per = score.bits_per_dim
     error = per.std().item() / len(per) ** 0.5
     print(f"latent model: {per.mean():.3f} ± {error:.3f} bits a pixel, {len(x)} crops of 128x128")
@@ -60,7 +65,8 @@ def bits(model: qs.Diffusion, pixels: Path | None) -> None:
     of_z = sum(parts[name] for name in ("prior", "transitions", "edge"))
     print(
         f"  decoder {parts['decoder']:.3f}, code of z {of_z:.3f}, less the bits that z gives back "
-        f"{-parts['encoder']:.3f} (rate {of_z + parts['encoder']:.3f})"
+        f"{-parts['encoder']:.3f} (rate {of_z + parts['encoder']:.3f})",
+        flush=True,
     )
     for name, size in FILES.items():
         print(f"{name}: {np.mean([8 * size(image) / image.size for image in x]):.3f}", flush=True)
@@ -131,14 +137,14 @@ def _cost(name: str, folder: Path, queue: "multiprocessing.Queue[tuple[float, fl
     model.sample(1, times=2, rng=0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
-    model.sample(16, times=20, rng=0)
+    model.sample(16, times=STEPS, rng=0)
     took = (time.process_time() - began) / 16
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     queue.put((took, (after - before) / 1024))
 
 
 def draw(model: qs.Diffusion, pixels: Path | None, folder: Path = Path()) -> None:
-    """CPU seconds and memory of draws of 128x128 at 20 steps, beside the recipe of pixels."""
+    """CPU seconds and memory of 16 draws of 128x128, beside the recipe of pixels."""
     context, found = multiprocessing.get_context("spawn"), {}
     for name in ("pixels", "latents"):
         queue = context.Queue()
@@ -147,7 +153,8 @@ def draw(model: qs.Diffusion, pixels: Path | None, folder: Path = Path()) -> Non
         found[name] = queue.get()
         process.join()
         print(
-            f"{name}: {found[name][0]:.3f} CPU s a draw of 20 steps, {found[name][1]:.0f} MiB more"
+            f"{name}: {found[name][0]:.3f} CPU s a draw of {STEPS} steps, "
+            f"{found[name][1]:.0f} MiB more"
         )
     times, memory = (found["latents"][k] / max(found["pixels"][k], 1e-9) for k in (0, 1))
     print(f"latents take {times:.3f} of the time and {memory:.3f} of the memory")
@@ -161,11 +168,16 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("parts", nargs="*", choices=list(PARTS), default=["bits"])
     parser.add_argument("--pixels", type=Path, help="a run of the recipe bark")
+    parser.add_argument("--crops", type=int, default=CROPS, help="for bits: of each image")
+    parser.add_argument("--evaluations", type=int, default=32, help="for bits: of each crop")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = qs.load(options.run)
     for name in options.parts or ["bits"]:
-        more = {"folder": options.run} if name == "draw" else {}
+        more = {
+            "draw": {"folder": options.run},
+            "bits": {"each": options.crops, "evaluations": options.evaluations},
+        }.get(name, {})
         PARTS[name](model, options.pixels, **more)
 
 

@@ -5,7 +5,7 @@
     quasistatic sample runs/photos -n 4 --times 50 --out drawn.png
     quasistatic score runs/photos --evaluations 16
     quasistatic compress runs/photos photos/bark-000.png --times 20
-    quasistatic complete runs/photos --rows 1 --draws 2 --particles 8 --times 20
+    quasistatic complete runs/photos --rows 1 --draws 2
 
 One half are crops of the photographs of bark, one place in each of 150 random ones; the other half
 are dead leaves as bytes.

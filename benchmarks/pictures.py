@@ -1,6 +1,7 @@
 """Bits per dimension against CPU time for pictures and signals, with and without a spectral start.
 
     python benchmarks/pictures.py bark mnist photos ecg --seconds 30 60 120
+    python benchmarks/pictures.py mnist --compare network --seconds 60 --samples draws.png
 
 For each data set two models are trained side by side, on the same batches and with the same U-Net,
 to the same CPU seconds: one that stands on the spectral law (its fit counts as time), and one that
@@ -8,6 +9,10 @@ starts without it, as `qs.pictorial` builds it. Each row has the bits per dimens
 held-out examples, lower is better, and the paired difference with its standard error. The start is
 also chosen, at each mark, by the bits of validation examples, which neither model was trained on;
 they come from the same pictures or the same signal as the training examples.
+With `--compare network` the two models are a U-Net and a transformer, both with the law.
+Results are kept in `benchmarks/results/pictures.json` after each mark, and drawn in
+`docs/pictures`; a data set that was measured for the same marks before is left out.
+
 PNG files of the same pictures, a normal and a mixture of normals stand beside them where they
 apply.
 
@@ -17,14 +22,22 @@ bumps whose heights, widths and intervals vary), as real values.
 """
 
 import argparse
+import json
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 import quasistatic as qs
+from quasistatic._utils.files import write_text
 from quasistatic.data.pictures import png
+from quasistatic.distributions.mixtures import Mixture
 from quasistatic.recipes.spectral import spectral_law, spectral_model
 from quasistatic.spaces import Continuous, Quantized, Space
 from quasistatic.training.config import Fit
@@ -32,6 +45,8 @@ from quasistatic.training.data_loader import as_source
 from quasistatic.training.distributed import Engine
 from quasistatic.training.loop import Trainer
 
+RESULTS = Path(__file__).parent / "results" / "pictures.json"
+FIGURES = Path(__file__).parent.parent / "docs" / "pictures"
 LEVELS = 256
 SPREAD = 2.0
 VALID = 100
@@ -152,6 +167,12 @@ class Timed:
             self.spent += time.process_time() - began
         return self.trainer.state.step
 
+    def drawn(self, n: int) -> np.ndarray:
+        """Draws of the mean weights, of 50 steps."""
+        self.model.eval()
+        with self.trainer.state.mean_weights(self.model):
+            return self.model.sample(n, times=50, rng=0).numpy()
+
     def score(self, held: np.ndarray, evaluations: int) -> np.ndarray:
         """Bits per dimension of each example, with the mean weights."""
         self.model.eval()
@@ -185,53 +206,157 @@ def normals(train: np.ndarray, held: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def measure(name: str, marks: list[float], width: int, evaluations: int, lr: float) -> None:
+def versus_start(space: Space, law: Mixture, width: int) -> tuple[qs.Diffusion, qs.Diffusion]:
+    """The same U-Net with the law and without."""
+    torch.manual_seed(0)
+    ours = spectral_model(space, law, width=width)
+    torch.manual_seed(0)
+    return ours, without_start(space, width)
+
+
+def versus_network(space: Space, law: Mixture, width: int) -> tuple[qs.Diffusion, qs.Diffusion]:
+    """A U-Net and a transformer, both with the law."""
+    torch.manual_seed(0)
+    ours = spectral_model(space, law, width=width)
+    torch.manual_seed(0)
+    return ours, spectral_model(space, law, width=width, network=qs.networks.DiT)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that are compared.
+
+    Args:
+        names: of the two.
+        build: makes them.
+        fitted: whether the fit of the law counts as time of the second one too.
+    """
+
+    names: tuple[str, str]
+    build: Callable[[Space, Mixture, int], tuple[qs.Diffusion, qs.Diffusion]]
+    fitted: bool
+
+
+PAIRS = {
+    "start": Pair(("with the law", "without"), versus_start, False),
+    "network": Pair(("U-Net", "transformer"), versus_network, True),
+}
+
+
+def mean_and_error(bits: np.ndarray) -> list[float]:
+    return [float(bits.mean()), float(bits.std() / len(bits) ** 0.5)]
+
+
+def measure(name: str, asked: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Trains the pair of models, prints their bits at each mark, and keeps them."""
     train, held = DATA[name]()
-    space = space_of(train)
+    space, pair = space_of(train), PAIRS[asked.compare]
     print(f"\n{name}: {len(train)} examples of {train.shape[1:]}, {len(held)} held out", flush=True)
     if train.dtype == np.uint8:
-        bits = np.array([8 * len(png(image, LEVELS)) / image.size for image in held])
-        print(f"  PNG files: {bits.mean():.3f} ± {bits.std() / len(bits) ** 0.5:.3f}")
+        files = np.array([8 * len(png(image, LEVELS)) / image.size for image in held])
+        beside = {"PNG files": mean_and_error(files)}
     else:
-        for label, bits in normals(train, held).items():
-            error = bits.std() / len(bits) ** 0.5
-            print(f"  {label}: {bits.mean():.3f} ± {error:.3f}", flush=True)
+        beside = {label: mean_and_error(bits) for label, bits in normals(train, held).items()}
+    for label, (bits, error) in beside.items():
+        print(f"  {label}: {bits:.3f} ± {error:.3f}", flush=True)
     # The last ones: windows and crops are drawn at random places, and digits are shuffled.
     train, valid = train[:-VALID], train[-VALID:]
     torch.manual_seed(0)
     began = time.process_time()
     choice = spectral_law(space, train)
-    ours = spectral_model(space, choice.law, width=width)
     took = time.process_time() - began
-    torch.manual_seed(0)
-    its = without_start(space, width)
-    counts = [sum(w.numel() for w in each.parameters()) for each in (ours, its)]
+    both = pair.build(space, choice.law, asked.width)
+    counts = [sum(w.numel() for w in each.parameters()) for each in both]
+    (one, other) = pair.names
     print(f"  {choice}")
-    print(f"  weights: {counts[0]:,} with the law, {counts[1]:,} without", flush=True)
-    print("  CPU s | with the law | steps | without | steps | without less with | chosen")
-    first, second = Timed(ours, train, took, lr), Timed(its, train, 0.0, lr)
-    for mark in [took, *marks]:
+    print(f"  weights: {counts[0]:,} {one}, {counts[1]:,} {other}", flush=True)
+    print(f"  CPU s | {one} | steps | {other} | steps | second less first | chosen")
+    spent = took, took if pair.fitted else 0.0
+    first, second = (
+        Timed(model, train, begun, asked.lr) for model, begun in zip(both, spent, strict=True)
+    )
+    facts: dict[str, Any] = {"names": pair.names, "beside": beside, "law": str(choice)}
+    facts |= {"weights": counts, "asked": [*asked.seconds], "points": []}
+    for mark in sorted({took, *(mark for mark in asked.seconds if mark > took)}):
         steps = first.until(mark), second.until(mark)
-        chosen = [each.score(valid, evaluations).mean() for each in (first, second)]
-        a, b = (each.score(held, evaluations) for each in (first, second))
+        chosen = [each.score(valid, asked.evaluations).mean() for each in (first, second)]
+        a, b = (each.score(held, asked.evaluations) for each in (first, second))
         apart = b - a
-        error = apart.std(ddof=1) / len(apart) ** 0.5
+        point = {"seconds": mark, "steps": steps, "first": mean_and_error(a)}
+        point |= {"second": mean_and_error(b), "apart": mean_and_error(apart)}
+        point["chosen"] = float((a if chosen[0] < chosen[1] else b).mean())
+        facts["points"].append(point)
+        keep(facts)
         print(
-            f"  {mark:5.0f} | {a.mean():.3f} ± {a.std() / len(a) ** 0.5:.3f} | {steps[0]:5d} | "
-            f"{b.mean():.3f} | {steps[1]:5d} | {apart.mean():+.3f} ± {error:.3f} | "
-            f"{(a if chosen[0] < chosen[1] else b).mean():.3f}",
+            f"  {mark:5.0f} | {a.mean():.3f} ± {point['first'][1]:.3f} | {steps[0]:5d} | "
+            f"{b.mean():.3f} | {steps[1]:5d} | {apart.mean():+.3f} ± {point['apart'][1]:.3f} | "
+            f"{point['chosen']:.3f}",
             flush=True,
         )
+    if asked.samples is not None:
+        drawn = [each.drawn(8) for each in (first, second)]
+        rows = [np.concatenate(list(each.astype(np.uint8)), -1) for each in drawn]
+        picture = np.concatenate(rows, -2)
+        whole = picture.transpose(1, 2, 0) if picture.ndim == 3 else picture
+        Image.fromarray(whole).save(asked.samples)
+        print(f"wrote {asked.samples}: draws of {one}, and of {other} below")
 
 
-if __name__ == "__main__":
+def figure(results: dict[str, Any], path: Path) -> None:
+    """Bits against CPU time: a panel for each data set."""
+    from matplotlib.figure import Figure
+
+    shown = {name: each for name, each in results.items() if each["points"]}
+    made = Figure(figsize=(3.2 * len(shown), 3.2), layout="constrained")
+    panels = made.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (name, facts) in zip(panels, shown.items(), strict=True):
+        x = [point["seconds"] for point in facts["points"]]
+        for which, label in zip(("first", "second"), facts["names"], strict=True):
+            y, error = zip(*(point[which] for point in facts["points"]), strict=True)
+            axes.errorbar(x, y, error, marker=".", label=label)
+        for label, (bits, _) in facts["beside"].items():
+            axes.axhline(bits, linestyle=":", color="grey")
+            axes.annotate(label, (x[0], bits), fontsize=7, color="grey", va="bottom")
+        axes.set(xscale="log", title=name, xlabel="CPU seconds")
+    panels[0].set_ylabel("bits per dimension")
+    panels[0].legend(fontsize=8)
+    made.savefig(path, dpi=150)
+    print(f"wrote {path}")
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="*", choices=list(DATA), default=["bark"])
     parser.add_argument("--seconds", type=float, nargs="*", default=[30.0, 60.0, 120.0])
+    parser.add_argument("--compare", choices=list(PAIRS), default="start")
     parser.add_argument("--width", type=int, default=24)
     parser.add_argument("--evaluations", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3)
-    options = parser.parse_args()
+    parser.add_argument("--samples", type=Path, help="a PNG file for draws of both models")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--figures", type=Path, default=FIGURES)
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.data or ["bark"]:
-        measure(name, options.seconds, options.width, options.evaluations, options.lr)
+
+    def stored() -> dict[str, Any]:
+        every = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+        found: dict[str, Any] = every.get(asked.compare, {})
+        return found
+
+    for name in asked.data or ["bark"]:
+        if stored().get(name, {}).get("asked") == asked.seconds and stored()[name].get("done"):
+            print(f"{name} was measured before; delete it from {asked.out} to measure it again")
+            continue
+
+        def keep(facts: dict[str, Any], name: str = name) -> None:
+            every = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+            done = facts["points"][-1]["seconds"] >= max(asked.seconds)
+            own = every.get(asked.compare, {}) | {name: {**facts, "done": done}}
+            write_text(asked.out, json.dumps(every | {asked.compare: own}, indent=1) + "\n")
+
+        measure(name, asked, keep)
+    figure(stored(), asked.figures / f"pictures-{asked.compare}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from torch import Tensor
 from conftest import assert_mean, close
 from quasistatic.distributions.mixtures import (
     CosineBasis,
+    GaussianBlock,
     Mixture,
     NoiseLevel,
     SharedDraws,
@@ -18,6 +19,7 @@ from quasistatic.distributions.mixtures.cosine_basis import cosines
 from quasistatic.distributions.mixtures.fitting import (
     ByClusters,
     ByEnergy,
+    FullNormals,
     SpectralCandidate,
     SpectralFit,
 )
@@ -157,8 +159,44 @@ def test_examples_that_share_a_frame_have_a_basis_of_their_own():
     """Values that depend on their place alone are no texture."""
     root = torch.randn(12, 12, generator=generator()) / 3
     x = torch.randn(3000, 12, generator=generator(1)) @ root
-    found = SpectralFit((12,)).best(x)
+    found = SpectralFit((3, 4)).best(x.reshape(-1, 3, 4))
     assert found.candidate.axes == 0
+
+
+def test_signals_that_begin_at_any_place_have_full_normals():
+    """A bump at one of four places, with its own height, is no mixture of normals that share a
+    basis: full covariance matrices win on new examples, and their figure is that of new ones."""
+    place = torch.arange(24.0)
+
+    def bumps(n: int, seed: int) -> torch.Tensor:
+        rng = generator(seed)
+        at = 3.0 + 6 * torch.randint(0, 4, (n, 1), generator=rng)
+        height = 1 + 0.3 * torch.randn(n, 1, generator=rng)
+        noise = 0.05 * torch.randn(n, 24, generator=rng)
+        return height * torch.exp(-((place - at) ** 2) / 2) + noise
+
+    x, new = bumps(2000, 0), bumps(1000, 1)
+    fit = SpectralFit((24,))
+    found = fit.best(x)
+    assert isinstance(found.candidate, FullNormals)
+    assert isinstance(found.law.blocks[0], GaussianBlock)
+    nats = found.law.log_prob(new.double())
+    spectral = fit.law(x, SpectralCandidate(8, 0, ByClusters()))
+    assert nats.mean() > spectral.log_prob(new).mean() + 1
+    error = (nats.std() / math.sqrt(400)).item()
+    assert nats.mean().item() == pytest.approx(found.held_out, abs=5 * error)
+    # The truth: which of four places, then a normal of rank one and white noise.
+    assert nats.mean() > _log_p_of_bumps(new, place).mean() - 1.2
+
+
+def _log_p_of_bumps(x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    each = []
+    for at in (3.0, 9.0, 15.0, 21.0):
+        shape = torch.exp(-((place - at) ** 2) / 2).double()
+        matrix = 0.09 * shape[:, None] * shape + 0.0025 * torch.eye(24).double()
+        normal = torch.distributions.MultivariateNormal(shape, matrix)
+        each.append(normal.log_prob(x.double()) - math.log(4))
+    return torch.stack(each).logsumexp(0)
 
 
 def test_clusters_are_found():

@@ -19,6 +19,7 @@ from quasistatic.heads import CorrectedLevels
 from quasistatic.kernels import GaussianKernel, schedules
 from quasistatic.networks import (
     DiT,
+    NormalsDenoiser,
     Padded,
     PerClassDenoiser,
     SpectralDenoiser,
@@ -42,6 +43,16 @@ def law(shape: tuple[int, ...] = SHAPE, axes: int = 2, components: int = 3) -> M
     return Mixture(weight, (SpectralBlock(CosineBasis(shape, axes, turned), mean, variance),))
 
 
+def full_law(width: int = 6, components: int = 3) -> Mixture:
+    """Normals with full covariance matrices."""
+    rng = torch.Generator().manual_seed(5)
+    root = torch.randn(components, width, width, generator=rng) / width**0.5
+    matrix = root @ root.mT + 0.05 * torch.eye(width)
+    mean = torch.randn(components, width, generator=rng)
+    weight = torch.randn(components, generator=rng).log_softmax(0)
+    return Mixture(weight, (GaussianBlock.full(mean, matrix),))
+
+
 def corrector(shape: tuple[int, ...] = SHAPE, axes: int = 2) -> UNet:
     inner = (4 * math.prod(shape[: len(shape) - axes]), *shape[len(shape) - axes :])
     return UNet(inner, 4, (1,), 1, (), axes=axes)
@@ -50,10 +61,12 @@ def corrector(shape: tuple[int, ...] = SHAPE, axes: int = 2) -> UNet:
 def residual(
     of: Mixture, chain: GaussianKernel, places: int = 2, leave_out: bool = False
 ) -> SpectralResidual:
-    basis = of.blocks[0].basis
-    inner = corrector(basis.shape, places)
-    parts = basis.shape, basis.axes, of.components, chain.steps, inner
-    network = SpectralResidual(*parts, leave_out)
+    block = of.blocks[0]
+    full = isinstance(block, GaussianBlock)
+    shape, axes = ((block.width,), 0) if full else (block.basis.shape, block.basis.axes)
+    inner = corrector(shape, places)
+    parts = shape, axes, of.components, chain.steps, inner
+    network = SpectralResidual(*parts, leave_out, full=full)
     network.denoiser.start_at(of, chain.schedule.log_snr[1:])
     return network
 
@@ -65,32 +78,49 @@ def model_of(of: Mixture, chain: GaussianKernel, places: int = 2) -> qs.Diffusio
 
 def noisy(of: Mixture, chain: GaussianKernel, rng: torch.Generator, n: int = 30):
     t = torch.linspace(1, chain.steps, n).long()
-    x = of.sample(n, rng).reshape(n, *of.blocks[0].basis.shape)
+    basis = getattr(of.blocks[0], "basis", None)
+    x = of.sample(n, rng).reshape(n, *(basis.shape if basis else (of.width,)))
     return chain.marginal(x, t).sample(rng), t
 
 
 @pytest.mark.parametrize("axes", [0, 1, 2])
 def test_the_denoiser_is_that_of_dense_normals(axes, rng, monkeypatch):
-    """In pieces of a few rows as well as at once."""
+    """In pieces of a few rows as well as at once, where all rows have one time too."""
     of, chain = law(axes=axes), kernel()
     dense = Mixture(of.log_weight, (of.blocks[0].dense,))
     network = SpectralDenoiser(SHAPE, axes, 3, chain.steps)
     network.start_at(of, chain.schedule.log_snr[1:])
     x_t, t = noisy(of, chain, rng)
-    exact = dense.denoise(x_t.flatten(1), network.level(t / chain.steps))
-    for at_once in (2**18, 200):
-        monkeypatch.setattr("quasistatic.networks.spectral.ON_HOST", at_once)
-        found = network(x_t, t / chain.steps)
-        assert close(found[..., 0].flatten(1), exact.mean)
-        assert close(found[..., 1].flatten(1), exact.variance)
+    for times in (t, *(each.expand(len(t)) for each in t[[0, 15, -1]])):
+        exact = dense.denoise(x_t.flatten(1), network.level(times / chain.steps))
+        for at_once in (2**18, 200):
+            monkeypatch.setattr("quasistatic.networks.spectral_denoiser.ON_HOST", at_once)
+            found = network(x_t, times / chain.steps)
+            assert close(found[..., 0].flatten(1), exact.mean)
+            assert close(found[..., 1].flatten(1), exact.variance)
     x = of.sample(20, rng)
     assert close(network.log_prob(x.reshape(20, *SHAPE)), dense.log_prob(x))
 
 
-def test_float32_keeps_its_digits_at_both_ends_of_the_chain(rng):
+def test_the_denoiser_of_full_normals_is_their_law_s(rng):
+    """Its estimates, its log p, and the law that it returns."""
+    of, chain = full_law(), kernel()
+    network = NormalsDenoiser(6, 3, chain.steps).start_at(of, chain.schedule.log_snr[1:])
+    x_t, t = noisy(of, chain, rng)
+    exact = of.denoise(x_t, network.level(t / chain.steps))
+    found = network(x_t, t / chain.steps)
+    assert close(found[..., 0], exact.mean)
+    assert close(found[..., 1], exact.variance)
+    x = of.sample(20, rng)
+    assert close(network.log_prob(x), of.log_prob(x))
+    assert close(network.law.log_prob(x), of.log_prob(x))
+
+
+@pytest.mark.parametrize(("kind", "places"), [(law, 2), (full_law, 1)])
+def test_float32_keeps_its_digits_at_both_ends_of_the_chain(kind, places, rng):
     """At log-SNR 15 the estimate is good to a thousandth of the noise."""
-    of, chain = law(), kernel(40, 15.0)
-    network = residual(of, chain).denoiser
+    of, chain = kind(), kernel(40, 15.0)
+    network = residual(of, chain, places).denoiser
     x_t, t = noisy(of, chain, rng)
     x_t = x_t.float().double()
     exact = network.denoise(x_t, t / chain.steps)
@@ -101,11 +131,12 @@ def test_float32_keeps_its_digits_at_both_ends_of_the_chain(rng):
     assert ((rough.eps - exact.eps).abs() < 2e-3).all()
 
 
-def test_the_means_of_x_0_and_of_the_noise_add_up_to_x_t(rng):
+@pytest.mark.parametrize(("kind", "places"), [(law, 2), (full_law, 1)])
+def test_the_means_of_x_0_and_of_the_noise_add_up_to_x_t(kind, places, rng):
     """And the share that is left open is 1 - SNR Var[x_0 | x_t]."""
-    of, chain = law(), kernel()
+    of, chain = kind(), kernel()
     x_t, t = noisy(of, chain, rng)
-    found = residual(of, chain).denoiser.denoise(x_t, t / chain.steps)
+    found = residual(of, chain, places).denoiser.denoise(x_t, t / chain.steps)
     signal, noise = chain.signal(t, x_t), chain.noise(t, x_t)
     assert close(signal * found.mean + noise * found.eps, x_t)
     assert close(found.free, 1 - (signal / noise) ** 2 * found.variance, atol=1e-9)
@@ -157,12 +188,13 @@ def test_before_training_the_model_is_the_law(rng):
 
 
 @pytest.mark.parametrize(
-    ("shape", "axes", "places"), [((4, 4), 2, 2), ((6,), 1, 1), ((2, 4), 1, 1), ((6,), 0, 1)]
+    ("shape", "axes", "places"),
+    [((4, 4), 2, 2), ((6,), 1, 1), ((2, 4), 1, 1), ((6,), 0, 1), ((6,), None, 1)],
 )
 def test_the_bound_of_the_law_s_chain_closes_at_order_one(shape, axes, places, rng):
     """K rises to the exact log p as steps get shorter: at four times the steps, a quarter of the
-    gap is left; and the bound in continuous time is exact."""
-    of = law(shape, axes)
+    gap is left; and the bound in continuous time is exact. With full normals too (None)."""
+    of = full_law() if axes is None else law(shape, axes)
     x = of.sample(1500, rng).reshape(-1, *shape)
     models = [model_of(of, kernel(steps, 10.0), places) for steps in (16, 64)]
     truth = of.log_prob(x.flatten(1))

@@ -1,10 +1,12 @@
 """Signals, the rows of an array (N, L): their model is a spectral law of arrays of shape (L,)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import quasistatic as qs
-from quasistatic.opened import ARRAYS, fit, kind_of
+from quasistatic.opened import ARRAYS, fit, kind_of, signal_fit
 from quasistatic.opened import open as open_run
 
 
@@ -28,6 +30,28 @@ def test_the_model_of_signals_is_one_of_arrays(run):
     assert tuple(model.model.space.shape) == (16,)
     assert isinstance(model.model.space, qs.Continuous)
     assert (run / "run" / "law.json").is_file()
+
+
+@pytest.mark.parametrize("better", ["law", "network"])
+def test_a_pilot_chooses_the_start_and_a_resumed_run_keeps_it(better, tmp_path, monkeypatch):
+    """Walks are one normal, which the law has at once. Where the pilot's bits say the reverse, the
+    network without a law is trained, and the same call resumes that one."""
+    np.save(tmp_path / "x.npy", walks(300, 16, 0))
+    if better == "network":
+        found = signal_fit._compared
+        monkeypatch.setattr(
+            signal_fit,
+            "_compared",
+            lambda *args: replace(found(*args), network=-1e3),
+        )
+    answer = fit(tmp_path / "x.npy", "signals", out=tmp_path / "run", minutes=0.05)
+    assert answer.facts["start"] == better
+    assert any("after 0 s of training each" in str(line) for line in answer.shown)
+    model = qs.load(tmp_path / "run")
+    assert isinstance(model.network, qs.networks.SpectralResidual) == (better == "law")
+    again = fit(tmp_path / "x.npy", "signals", out=tmp_path / "run", minutes=0.05)
+    assert again.facts["start"] == better
+    assert again.facts["steps"] == answer.facts["steps"]
 
 
 def test_its_likelihood_is_near_that_of_the_walks(run):

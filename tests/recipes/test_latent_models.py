@@ -1,6 +1,7 @@
 """Latent models of a folder of images: two stages, one folder, and every verb."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from PIL import Image
 
 import quasistatic as qs
+from quasistatic.opened import open as open_run
 from quasistatic.opened.image_fit import fit_images, suits_latents
 from quasistatic.recipes.latent import chain_of_latents, latent_start
 from quasistatic.recipes.own_images import OwnImages
+from quasistatic.reporting.console import Display
 from quasistatic.spaces import Continuous, Latent, Quantized
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -80,6 +83,54 @@ def test_a_folder_is_fitted_in_two_stages_and_resumed(tmp_path):
     x = textures(24, 16)[:4]
     back = qs.load(out).decompress(qs.load(out).compress(x, times=5, portable=False))
     assert np.array_equal(back, x)
+
+
+class Heard(Display):
+    """Keeps what is said, and counts the steps of the bar."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+        self.total = self.done = 0
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    @contextmanager
+    def counting(self, name: str, total: int, unit: str = "rows"):
+        def advance(count: int) -> None:
+            self.done += count
+            self.steps += 1
+
+        self.total, self.steps = total, 0
+        yield advance
+
+
+def test_a_completion_says_how_long_it_takes_and_its_bar_moves_within_an_image(tmp_path):
+    """By default with few particles and times; what it says of the work is what it does. The
+    estimate changes no number."""
+    raw = Quantized((16, 16), 256, spread=2.0)
+    images = torch.from_numpy(textures(40, 16))
+    first = latent_start(raw, images, channels=2, down=4, width=8, blocks=1)
+    made, _ = chain_of_latents(first, images, steps=100, width=8)
+    made.save(tmp_path / "run")
+    heard = Heard()
+    x = textures(3, 16)
+    np.save(tmp_path / "x.npy", x)
+    hidden = np.zeros(x.shape, dtype=bool)
+    hidden[:, :, 8:] = True
+    model = open_run(tmp_path / "run", display=heard)
+    found = model.complete(tmp_path / "x.npy", mask=hidden, draws=2, rng=3)
+    assert f"3 examples, 4 x 8 particles, 50 times: {3 * 4 * 8 * 50:,} passes" in heard.lines[0]
+    assert heard.done == heard.total == 3 * 50
+    assert heard.steps == 3 * 50
+    assert np.array_equal(
+        found.values[:, :, :, :8], np.broadcast_to(x[:, None, :, :8], (3, 2, 16, 8))
+    )
+    source = torch.Generator().manual_seed(3)
+    for row in range(3):
+        alone = made.complete(x[[row]], hidden[[row]], 2, 50, source, method=qs.SMC(8))
+        assert np.array_equal(alone.draws.numpy()[0], found.values[row])
 
 
 def test_large_images_are_chosen_for_latents():

@@ -138,7 +138,11 @@ NETWORKS = [
     networks.ResidualDenoiser(7, (2, 3), 4, 3, 5, 16, 3, 0.1, 4),
     networks.SpectralDenoiser((2, 3, 4), 2, 5, 7),
     networks.SpectralResidual((3, 4), 1, 2, 5, networks.UNet((4, 3, 4), 4, (1,), 1, ()), True),
+    networks.SpectralResidual(
+        *((6,), 0, 2, 5, networks.UNet((4, 6), 4, (1,), 1, (), axes=1), True, 0, True)
+    ),
     networks.PerClassDenoiser((2, 3, 4), 2, 5, 7, 3),
+    networks.NormalsDenoiser((2, 3), 4, 5),
     networks.NoiseScaled(networks.MLP(3, 8, 1), 9, 0.7),
     networks.FlowMapNetwork(
         networks.MLP(3, 8, 1, condition=2),
@@ -180,7 +184,7 @@ def test_a_network_is_compared_with_its_weights_without_memory_for_its_own(netwo
         )
 
 
-OPTIONAL = {"octaves", "hidden", "middle", "condition", "classes"}
+OPTIONAL = {"octaves", "hidden", "middle", "condition", "classes", "full"}
 """Arguments that only some of the networks above give."""
 
 

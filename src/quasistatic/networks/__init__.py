@@ -14,6 +14,7 @@ __all__ = [
     "FlowMapNetwork",
     "Multiscale",
     "NoiseScaled",
+    "NormalsDenoiser",
     "Padded",
     "ResidualDenoiser",
     "SpectralDenoiser",
@@ -31,6 +32,7 @@ from .flow_map import FlowMapNetwork
 from .mlp import MLP
 from .multiscale import Multiscale
 from .noise_scaled import NoiseScaled
+from .normals_denoiser import NormalsDenoiser
 from .padded import Padded
 from .rbf import RBF
 from .spectral import PerClassDenoiser, SpectralDenoiser, SpectralResidual

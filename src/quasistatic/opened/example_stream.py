@@ -55,9 +55,44 @@ class ExampleStream:
             answer: the arrays of some examples, the same names for every piece.
             rng: the generator that `answer` draws from, if it does.
         """
+
+        def whole(piece: slice, advance: Callable[[int], None]) -> Arrays:
+            made = answer(piece)
+            advance(piece.stop - piece.start)
+            return made
+
+        return self._run(whole, 1, "examples", rng)
+
+    def run_in_steps(
+        self,
+        answer: Callable[[slice, Callable[[], None]], Arrays],
+        steps: int,
+        rng: torch.Generator | None = None,
+    ) -> Arrays:
+        """As :meth:`run`, with a bar that also moves within a piece.
+
+        Args:
+            answer: the arrays of some examples; it calls the function after each step.
+            steps: that each piece takes.
+            rng: the generator that `answer` draws from, if it does.
+        """
+
+        def stepwise(piece: slice, advance: Callable[[int], None]) -> Arrays:
+            return answer(piece, lambda: advance(piece.stop - piece.start))
+
+        return self._run(stepwise, steps, "steps", rng)
+
+    def _run(
+        self,
+        answer: Callable[[slice, Callable[[int], None]], Arrays],
+        steps: int,
+        unit: str,
+        rng: torch.Generator | None,
+    ) -> Arrays:
+        """Answers all pieces, with a bar that counts the steps of each example."""
         work = self._opened()
         found: list[Arrays] = []
-        with self.display.counting(self.verb, self.total, "examples") as advance:
+        with self.display.counting(self.verb, self.total * steps, unit) as advance:
             for number, start in enumerate(range(0, self.total, self.rows)):
                 piece = slice(start, min(start + self.rows, self.total))
                 # The last piece is not kept: the target is written after it.
@@ -65,12 +100,12 @@ class ExampleStream:
                 path = work.piece(number, ".npz") if work is not None and is_kept else None
                 if path is not None and path.is_file():
                     made = _read(path, rng)
+                    advance((piece.stop - piece.start) * steps)
                 else:
-                    made = answer(piece)
+                    made = answer(piece, advance)
                     if path is not None:
                         _write(path, made, rng)
                 found.append(made)
-                advance(piece.stop - piece.start)
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
     def finish(self) -> None:

@@ -3,14 +3,17 @@
 __all__ = ["InferenceVerbs"]
 
 import abc
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from .._utils.naming import counted
+from .._utils.printing import clock
 from .._utils.randomness import Rng
 from ..likelihood import Flow, FlowMapDensity, Importance, Score
 from ..reporting.answer import Answer, TextTable
@@ -27,6 +30,8 @@ from ..sampling import (
     Times,
     UniPC,
 )
+from ..sampling.sampler import resolve_times
+from ..spaces import Latent
 from .arrays_io import save_array, write_scores
 from .example_stream import ExampleStream, stamp
 from .run_report import assess, sections
@@ -34,6 +39,26 @@ from .trained import Data, TrainedModel
 
 TOGETHER = 64
 """Examples that are completed together: a stopped run repeats so many at most."""
+
+
+@dataclass(frozen=True)
+class _OfLatents:
+    """Defaults of a completion through an autoencoder: each particle passes it at every time.
+
+    Args:
+        particles: of a set.
+        times: that are visited.
+        together: examples that are completed together.
+        probe: particles by which the time is estimated.
+    """
+
+    particles: int = 8
+    times: int = 50
+    together: int = 1
+    probe: int = 4
+
+
+OF_LATENTS = _OfLatents()
 
 EVIDENCE = ("log_evidence", "evidence_stderr", "effective")
 """What is known of the posterior of each example besides its draws."""
@@ -178,7 +203,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         mask: Data | None = None,
         rows: int = 8,
         draws: int = 16,
-        particles: int = 128,
+        particles: int | None = None,
         repeats: int | None = None,
         times: int | None = None,
         path: int | None = None,
@@ -194,9 +219,11 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             mask: True where a value is missing, with the shape of the data; by default NaN.
             rows: how many test rows to complete without `data`.
             draws: completed copies of each example.
-            particles: particles of the sequential Monte Carlo for each example.
+            particles: particles of the sequential Monte Carlo for each example; by default 128, or
+                8 for a model of latents, where each passes the autoencoder at every time.
             repeats: independent sets of particles; by default 4, or as many as the draws need.
-            times: evenly spread time steps to visit; by default all T.
+            times: evenly spread time steps to visit; by default all T, or 50 for a model of
+                latents.
             path: instead, the length of a path that :meth:`grid` saved.
             given: y of p(x | y), for a run with a condition, see :func:`.read_given`.
             out: where to write (N, draws, *); by default `completed.npy` in the run's folder.
@@ -214,23 +241,32 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             hidden = np.isnan(x) if mask is None else x
         if mask is not None:
             hidden, _ = self._mask(mask)
+        latent = isinstance(self.model.space, Latent)
+        if latent and times is None and path is None:
+            times = min(OF_LATENTS.times, self.model.steps)
         chain = self._times(times, path)
+        plain = SMC((OF_LATENTS.particles if latent else 128) if particles is None else particles)
+        plain = replace(plain, repeats=repeats)
+        visited = len(resolve_times(self.model, chain, plain.stepper))
         with self.run.threads():
             y, source = self._given(given, len(x)), self._generator(rng)
+            if latent and len(x):
+                self._say_how_long(x, hidden, _some(y, slice(0, 1), len(x)), plain, draws, visited)
 
-            def completed(piece: slice) -> dict[str, np.ndarray]:
+            def completed(piece: slice, advance: Callable[[], None]) -> dict[str, np.ndarray]:
                 some = _some(y, piece, len(x))
-                method = SMC(particles, repeats)
+                method = replace(plain, advance=advance)
                 made = self.model.complete(
                     x[piece], hidden[piece], draws, chain, source, given=some, method=method
                 )
                 return {name: getattr(made, name).cpu().numpy() for name in ("draws", *EVIDENCE)}
 
             target = Path(out or self.result("completed.npy"))
-            options = [draws, particles, repeats, repr(chain), *given, source.initial_seed()]
+            options = [draws, plain.particles, repeats, repr(chain), *given, source.initial_seed()]
             plan = [*options, stamp(np.asarray(hidden))]
-            stream = self._stream("complete", target, TOGETHER, x, plan)
-            made = stream.run(completed, source)
+            together = OF_LATENTS.together if latent else TOGETHER
+            stream = self._stream("complete", target, together, x, plan)
+            made = stream.run_in_steps(completed, visited, source)
         values = made["draws"]
         where = save_array(target, values)
         stream.finish()
@@ -245,6 +281,21 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         for name, value in evidence.items():
             facts[name] = [None if v != v else v for v in value.tolist()]
         return Answer(facts, [line], values)
+
+    def _say_how_long(
+        self, x: np.ndarray, hidden: np.ndarray, y: Any, method: SMC, draws: int, visited: int
+    ) -> None:
+        """Says about how long a completion takes, from two times of a few particles."""
+        few = replace(method, particles=min(method.particles, OF_LATENTS.probe), repeats=1)
+        sets, began = method.sets(draws), time.monotonic()
+        self.model.complete(x[:1], hidden[:1], 1, 2, 0, given=y, method=few)
+        each = (time.monotonic() - began) / (2 * few.particles)
+        passes = len(x) * sets * method.particles * visited
+        self.display.say(
+            f"{counted(len(x), 'example')}, {sets} x {method.particles} particles, "
+            f"{counted(visited, 'time')}: {passes:,} passes through the network and the "
+            f"autoencoder, about {clock(each * passes)}; --particles, --times and --draws change it"
+        )
 
     def report(
         self, *, evaluations: int | None = None, out: Path | None = None, rng: Rng = 0

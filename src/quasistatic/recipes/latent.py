@@ -89,6 +89,8 @@ def chain_of_latents(
     width: int = 24,
     network: type[UNet] | type[DiT] = UNet,
     axes: int | None = None,
+    components: int | None = None,
+    attention: bool = True,
     seed: int = 0,
 ) -> tuple[Diffusion, SpectralChoice]:
     """The model of the second stage: its latents have variance one for each channel, by the
@@ -101,6 +103,8 @@ def chain_of_latents(
         width: channels of the network.
         network: the kind of network that corrects the law.
         axes: how many of the last axes are places.
+        components: of the spectral law; None to choose by held-out examples. Few make it fast.
+        attention: see :func:`spectral_model`.
         seed: of the draws of latents and of the law.
     """
     space = model.space
@@ -111,6 +115,14 @@ def chain_of_latents(
     x_0 = torch.cat([space.encode(rows.float(), rng) for _, rows in model.chunks(checked)])
     flat = x_0.transpose(0, 1).flatten(1).double()
     space.autoencoder.standardize(flat.mean(1), flat.std(1))
-    found = spectral_law(space, examples, axes=axes, seed=seed)
-    made = spectral_model(space, found.law, steps=steps, width=width, network=network, axes=axes)
+    found = spectral_law(space, examples, axes=axes, components=components, seed=seed)
+    made = spectral_model(
+        space,
+        found.law,
+        steps=steps,
+        width=width,
+        network=network,
+        axes=axes,
+        attention=attention,
+    )
     return made, found

@@ -26,6 +26,8 @@ class LatentBark(Recipe):
         down: by how much the sides of the latents are shorter.
         inside: channels inside the autoencoder.
         rate: the weight of the latents' rate in the training of the autoencoder; 1 is the bound.
+        components: of the spectral law of the latents. On validation crops 4 have 0.001 bits a
+            pixel more than 8, and take half of the time.
         width: channels of the chain's U-Net, or a sixth of the width of a transformer.
         network: the kind of network that corrects the law of the latents.
         coder: how to train the autoencoder.
@@ -38,7 +40,8 @@ class LatentBark(Recipe):
     down: int = 8
     inside: int = 96
     rate: float = 1.0
-    width: int = 24
+    components: int = 4
+    width: int = 16
     network: Literal["unet", "dit"] = "unet"
     coder: Fit = field(
         default_factory=lambda: Fit(

@@ -3,19 +3,28 @@
 __all__ = ["OwnSignals"]
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from torch import nn
 
 from ..data import Some, Split
 from ..data.numpy_files import read_numpy
+from ..diffusion import Diffusion
+from ..heads import Velocity
+from ..heads.variances import Interpolated
+from ..kernels import GaussianKernel
+from ..kernels.schedules import linear_log_snr
+from ..networks import Padded, UNet
 from ..reporting import figures
 from ..spaces import Continuous
 from ..training.config import Fit
 from .experiments.experiment import Experiment
 from .recipe import Recipe, require_calibration
-from .spectral import spectral_law, spectral_model
+from .spectral import LAST, PLACES, WIDTH, spectral_law, spectral_model
 
 FEWEST = 20
 """The smallest number of signals that a model can be fitted to."""
@@ -27,21 +36,28 @@ and the most. Neither is more than a fifth of all."""
 FOR_LAW = 20_000
 """Training signals to which a spectral law is fitted, at most."""
 
+FIRST, COARSEST = 9.0, 16
+"""Of a model without a law: the log-SNR of the first time, and the length at which resolutions are
+halved no more."""
+
 
 @dataclass(frozen=True)
 class OwnSignals(Recipe):
-    """A user's own signals, the rows of an array (N, L): a spectral law, which a network corrects.
+    """A user's own signals, the rows of an array (N, L): a law in closed form, which a network
+    corrects, or a network alone.
 
     Args:
         path: the .npy or .npz file.
         held_back: share of the signals that is held back for testing.
         sha256: digest of the signals that the run was trained on.
+        start: what training starts at: the law of the signals, or a network alone.
         fit: how to train.
     """
 
     path: str = ""
     held_back: float = 0.1
     sha256: str = ""
+    start: Literal["law", "network"] = "law"
     fit: Fit = field(default_factory=Fit)
 
     def __post_init__(self) -> None:
@@ -79,6 +95,8 @@ class OwnSignals(Recipe):
         data = self._split(signals)
         train = signals[data.train.rows[:: -(-len(data.train.rows) // FOR_LAW)]]
         space = Continuous.standardize(train, each=False)
+        if self.start == "network":
+            return Experiment(_network_alone(space), data, _PICTURES, _baselines)
         law = spectral_law(space, train, seed=self.fit.seed)
         model = spectral_model(space, law.law)
         return Experiment(model, data, _PICTURES, _baselines, law=law)
@@ -94,6 +112,22 @@ class OwnSignals(Recipe):
         held = held if self.held_back else 0
         test, chosen, train = np.split(order, [held, held + valid])
         return Split(Some(signals, np.sort(train)), signals[chosen], signals[test])
+
+
+def _network_alone(space: Continuous) -> Diffusion:
+    """A model of signals without a law: a U-Net of one axis."""
+    (length,) = space.shape
+    depth = 1 + min(3, max(0, math.ceil(math.log2(length / COARSEST))))
+    edge = 2 ** (depth - 1)
+    whole = -(-length // edge) * edge
+    attention = (depth - 1,) if whole // edge <= PLACES else ()
+    network: nn.Module = UNet(
+        (whole,), WIDTH, (1,) + (2,) * (depth - 1), 1, attention=attention, outputs=2
+    )
+    if whole != length:
+        network = Padded((length,), network)
+    kernel = GaussianKernel(linear_log_snr(1000, FIRST, LAST))
+    return Diffusion(space, kernel, Velocity(Interpolated()), network)
 
 
 def read_signals(path: str | Path) -> np.ndarray:

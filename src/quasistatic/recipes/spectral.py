@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .._utils.randomness import Rng, as_generator, below
 from ..conditions import ClassLabel, Condition
 from ..diffusion import Diffusion
-from ..distributions.mixtures import LawPerClass, Mixture, SpectralBlock
+from ..distributions.mixtures import GaussianBlock, LawPerClass, Mixture, SpectralBlock
 from ..distributions.mixtures.fitting import (
     LawPerClassChoice,
     LawPerClassFit,
@@ -63,7 +63,12 @@ FEWEST = 8
 
 
 def spectral_law(
-    space: Space, examples: object, *, axes: int | None = None, seed: int = 0
+    space: Space,
+    examples: object,
+    *,
+    axes: int | None = None,
+    components: int | None = None,
+    seed: int = 0,
 ) -> SpectralChoice:
     """Fits the spectral law of x_0 to raw data of a space, in seconds.
 
@@ -73,6 +78,7 @@ def spectral_law(
         examples: raw data, an array (N, *shape).
         axes: how many of the last axes are places; None for all axes of a shape of one or two axes,
             else two. A signal of several channels (C, L) needs 1.
+        components: how many components the law has; None to choose by held-out examples.
         seed: of the clusters, the held-out examples and the spreading.
 
     Returns:
@@ -84,7 +90,7 @@ def spectral_law(
             fewer than 8 examples.
     """
     x_0, fit = _prepared(space, examples, axes, seed)
-    return fit.best(x_0)
+    return fit.best(x_0, components)
 
 
 def spectral_law_per_class(
@@ -163,6 +169,7 @@ def spectral_model(
     network: type[UNet] | type[DiT] = UNet,
     axes: int | None = None,
     condition: Condition | None = None,
+    attention: bool = True,
 ) -> Diffusion:
     """A model of pictures or signals that starts as a spectral law, and whose network learns
     corrections to it: before training, the chain is that of the law.
@@ -170,7 +177,8 @@ def spectral_model(
     Args:
         space: of the raw data: `Quantized`, whose levels a logistic prior with the law's moments
             describes, or `Dequantized` or `Continuous`, for which the law's chain is exact.
-        law: of x_0, as :func:`spectral_law` fits it; or one for each class, as
+        law: of x_0, as :func:`spectral_law` fits it, of one spectral block or one of full normals;
+            or one for each class, as
             :func:`spectral_law_per_class` fits them.
         steps: T, the steps of the chain.
         width: channels of the network at its finest resolution, or a sixth of the width of a
@@ -179,6 +187,7 @@ def spectral_model(
         axes: how many of the last axes are places, as in :func:`spectral_law`.
         condition: what y of p(x | y) is, for a model whose network takes it. The law is that of
             all examples, or with a ClassLabel one for each class.
+        attention: whether a U-Net has attention at its coarsest resolution, if that is small.
 
     Raises:
         TypeError: if the law is no spectral one.
@@ -191,6 +200,7 @@ def spectral_model(
             f"{condition!r:.60}"
         )
     block = _block_of(law)
+    full = isinstance(block, GaussianBlock)
     shape = tuple(space.state)
     places = min(2, len(shape)) if axes is None else axes
     if isinstance(space, Quantized):
@@ -200,27 +210,40 @@ def spectral_model(
         head, first = Corrected(), _first_log_snr(block)
     schedule = linear_log_snr(steps, first, LAST)
     codes = 0 if condition is None else condition.width
-    inner = _network(shape, places, width, network, codes)
+    inner = _network(shape, places, width, network, codes, attention)
     leave_out = isinstance(head, CorrectedLevels)
+    of_law = 0 if isinstance(block, GaussianBlock) else block.basis.axes
     whole = SpectralResidual(
-        shape, block.basis.axes, block.components, steps, inner, leave_out, classes
+        shape, of_law, block.components, steps, inner, leave_out, classes, full=full
     )
     denoiser: Any = whole.denoiser  # of one law, or of one for each class, as it was built
     denoiser.start_at(law, schedule.log_snr[1:])
     return Diffusion(space, GaussianKernel(schedule), head, whole, condition)
 
 
-def _block_of(law: Mixture | LawPerClass) -> SpectralBlock:
-    """The block of a spectral law, of several laws that with the narrowest direction."""
+def _block_of(law: Mixture | LawPerClass) -> SpectralBlock | GaussianBlock:
+    """The block of a law, of several laws that with the narrowest direction."""
+    if isinstance(law, Mixture) and len(law.blocks) == 1:
+        block = law.blocks[0]
+        if isinstance(block, GaussianBlock):
+            return block
     found = []
     for each in law.laws if isinstance(law, LawPerClass) else (law,):
         block = each.blocks[0]
         if len(each.blocks) != 1 or not isinstance(block, SpectralBlock):
             raise TypeError(
-                "a spectral model stands on a law of one SpectralBlock: use spectral_law"
+                "a spectral model stands on a law of one SpectralBlock, or of one GaussianBlock: "
+                "use spectral_law"
             )
         found.append(block)
-    return min(found, key=lambda block: block.variance.min().item())
+    return min(found, key=_narrowest)
+
+
+def _narrowest(block: SpectralBlock | GaussianBlock) -> float:
+    """The least variance of a direction."""
+    if isinstance(block, SpectralBlock):
+        return block.variance.min().item()
+    return (block.eigen[0][block.of] * block.scale[:, None]).min().item()
 
 
 @dataclass(frozen=True)
@@ -289,19 +312,24 @@ def _residual(model: Diffusion) -> SpectralResidual:
     return model.network
 
 
-def _first_log_snr(block: SpectralBlock) -> float:
+def _first_log_snr(block: SpectralBlock | GaussianBlock) -> float:
     """The log-SNR of the first time: that of the narrowest direction of the law, and some more."""
-    narrowest = max(block.variance.min().item(), 1e-300)
+    narrowest = max(_narrowest(block), 1e-300)
     return min(max(4 - math.log(narrowest), 7.0), 15.0)
 
 
 def _network(
-    shape: tuple[int, ...], places: int, width: int, kind: type[UNet] | type[DiT], codes: int
+    shape: tuple[int, ...],
+    places: int,
+    width: int,
+    kind: type[UNet] | type[DiT],
+    codes: int,
+    attention: bool,
 ) -> nn.Module:
     """The network for the four values that it sees of each value of x. Sides that do not divide are
     padded."""
     channels, sides = 4 * math.prod(shape[: len(shape) - places]), shape[len(shape) - places :]
-    build, edge = (_unet if kind is UNet else _dit)(sides)
+    build, edge = _unet(sides, attention) if kind is UNet else _dit(sides)
     whole = (channels, *(-(-side // edge) * edge for side in sides))
     network = build(whole, width, codes)
     seen = (channels, *sides)
@@ -313,18 +341,27 @@ _Builder = tuple[Callable[[tuple[int, ...], int, int], nn.Module], int]
 divide its sides."""
 
 
-def _unet(sides: tuple[int, ...]) -> _Builder:
+def _unet(sides: tuple[int, ...], attention: bool) -> _Builder:
     """A U-Net whose coarsest resolution is about `COARSEST` places wide."""
     short, axes = min(sides), len(sides)
     patch = 1 + (short >= SMALL) + 2 * (short >= LARGE) if axes == 2 else 1 + (short >= LARGE)
     depth = 1 + max(0, math.ceil(math.log2(short / patch / COARSEST)))
     edge = patch * 2 ** (depth - 1)
     coarse = math.prod(-(-side // edge) for side in sides)
-    attention = (depth - 1,) if coarse <= PLACES else ()
+    with_attention = (depth - 1,) if attention and coarse <= PLACES else ()
 
     def build(shape: tuple[int, ...], width: int, codes: int) -> nn.Module:
         multiples = (1,) + (2,) * (depth - 1)
-        return UNet(shape, width, multiples, 1, attention, patch=patch, axes=axes, condition=codes)
+        return UNet(
+            shape,
+            width,
+            multiples,
+            1,
+            with_attention,
+            patch=patch,
+            axes=axes,
+            condition=codes,
+        )
 
     return build, edge
 

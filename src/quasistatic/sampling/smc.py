@@ -9,8 +9,8 @@ the limit of many particles, however rough the estimate.
 __all__ = ["SMC"]
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ class SMC(PosteriorMethod):
         stepper: whose steps the particles take: the model's own by `Ancestral()`, or those of
             `Kept(eta)`, which have the same marginals and need fewer times. The evidence is that of
             the chain of these steps. A step has to draw noise, as it is weighted by its density.
+        advance: is called after each time of the chain, to show progress.
 
     Raises:
         TypeError: if the steps of a stepper have no density.
@@ -55,6 +56,7 @@ class SMC(PosteriorMethod):
     pull: float = 0.0
     threshold: float = 0.5
     stepper: Stepper = Ancestral()
+    advance: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         weighable = isinstance(self.stepper, Ancestral | Kept)
@@ -145,6 +147,8 @@ class SMC(PosteriorMethod):
                 state = state.resampled(particles, self.threshold, rng)
                 state = Particles.joined(list(self._moved(state, pieces, s, t, rng)))
                 _check_alive(state.log_weight.reshape(examples, -1), s)
+                if self.advance is not None:
+                    self.advance()
         shape = (examples, repeats, particles)
         share = effective(state.log_weight.reshape(-1, particles)) / particles
         return WeightedParticles(

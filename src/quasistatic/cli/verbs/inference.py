@@ -148,7 +148,7 @@ class Complete:
     draws: int | None = option("Completed copies of each example.", 16, "INT", within=ONE_OR_MORE)
     particles: int | None = option(
         "Particles of the sequential Monte Carlo for each example.",
-        128,
+        "128, and 8 for a model of latents",
         "INT",
         within=ONE_OR_MORE,
     )
@@ -158,7 +158,7 @@ class Complete:
         "INT",
         within=ONE_OR_MORE,
     )
-    times: int | None = shared.times()
+    times: int | None = shared.times("all T, and 50 for a model of latents")
     path: int | None = shared.saved_path()
     given: shared.Given = shared.given(
         "Condition of the examples: a class, or a .npy file with one for each example."

@@ -72,10 +72,10 @@ def out(help: str = "Where to write.", default: str = "in the run's folder") -> 
     return option(help, default, "PATH", "-o")
 
 
-def times() -> Any:
+def times(default: str = "all T") -> Any:
     """The number of time steps of a shorter chain."""
     return option(
-        "Number of time steps, evenly spread.", "all T", "INT", only=RUNS, within=ONE_OR_MORE
+        "Number of time steps, evenly spread.", default, "INT", only=RUNS, within=ONE_OR_MORE
     )
 
 

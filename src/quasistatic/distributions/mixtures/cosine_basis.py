@@ -125,9 +125,8 @@ class CosineBasis:
         """The variance of each value (*, D) where the coefficients are independent and have these
         variances (*, D)."""
         v = variance.reshape(-1, self.channels, self.frequencies)
-        mixed = self._mixed(v, self._out_of.square())
-        squared = [table.square() for table in self._tables]
-        return self._to_places(mixed, squared).reshape(variance.shape)
+        tables, out_of = self._squares
+        return self._to_places(self._mixed(v, out_of), tables).reshape(variance.shape)
 
     def matrix(self) -> Tensor:
         """The basis as an orthogonal matrix (D, D): row i is the i-th basis vector."""
@@ -135,7 +134,8 @@ class CosineBasis:
         return self.back(eye)
 
     def _mixed(self, z: Tensor, matrices: Tensor) -> Tensor:
-        """The channels of z (N, C, F), mixed at each frequency by matrices (C, C, F)."""
+        """The channels of z (N, C, F), mixed at each frequency by matrices (C, C, F), or (F, C, C)
+        if there are more than `FEW` channels."""
         channels = self.channels
         if channels == 1:
             return z * matrices[0, 0]
@@ -144,7 +144,9 @@ class CosineBasis:
             for channel in range(1, channels):
                 out = torch.addcmul(out, z[:, channel, None], matrices[channel])
             return out
-        return torch.bmm(z.permute(2, 0, 1), matrices.permute(2, 0, 1)).permute(1, 2, 0)
+        # Copies to contiguous memory: products of strided matrices take several times as long.
+        mixed = torch.bmm(z.permute(2, 0, 1).contiguous(), matrices)
+        return mixed.permute(1, 2, 0).contiguous()
 
     def _to_frequencies(self, x: Tensor) -> Tensor:
         """x (N, C, *sizes) as cosines (N, C, F), frequencies in the order of the places."""
@@ -164,11 +166,21 @@ class CosineBasis:
         return [cosines(size).to(self.directions) for size in self.sizes]
 
     @cached_property
+    def _squares(self) -> tuple[list[Tensor], Tensor]:
+        """The squares of the tables, and of the transposed directions."""
+        return [table.square() for table in self._tables], self._out_of.square()
+
+    @cached_property
     def _into(self) -> Tensor:
-        """The directions with the frequencies last, (C, C, F)."""
-        return self.directions.permute(1, 2, 0).contiguous()
+        """The directions as :meth:`_mixed` takes them."""
+        return self._laid_out(self.directions)
 
     @cached_property
     def _out_of(self) -> Tensor:
-        """The transposed directions with the frequencies last, (C, C, F)."""
-        return self.directions.permute(2, 1, 0).contiguous()
+        """The transposed directions as :meth:`_mixed` takes them."""
+        return self._laid_out(self.directions.mT)
+
+    def _laid_out(self, matrices: Tensor) -> Tensor:
+        """Matrices (F, C, C) with the frequencies last, if there are few channels."""
+        few = self.channels <= FEW
+        return (matrices.permute(1, 2, 0) if few else matrices).contiguous()

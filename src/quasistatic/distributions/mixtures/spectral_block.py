@@ -19,6 +19,9 @@ from .row_draws import Draws
 
 LOG_2PI = math.log(2 * math.pi)
 
+TOGETHER = 8
+"""Variances that are multiplied before a logarithm: from 1e-38 to 1e38, their product is finite."""
+
 MOST_DENSE = 2**27
 """Numbers of the covariance matrices of all components, up to which values can be missing."""
 
@@ -186,11 +189,13 @@ class SpectralEvidence(Evidence):
             found = block.log_p_of_coefficients(z, block.mean, block.variance)
             self.log_p = found[..., None].to(x)
             return
-        # x_t has the coefficients' laws N(signal m, signal^2 v + noise^2).
+        # x_t has the coefficients' laws N(signal m, signal^2 v + noise^2). With one level for all
+        # rows there is one spread, (K, 1, D).
         self.off = z - level.signal * block.mean[:, None]  # (K, B, D)
         self.spread = torch.addcmul(level.noise**2, level.signal**2, block.variance[:, None])
         square = (self.off.square() / self.spread).sum(-1)
-        self.log_p = -(square + self.spread.log().sum(-1) + z.shape[1] * LOG_2PI)[..., None] / 2
+        constant = _sum_of_logs(self.spread) + z.shape[1] * LOG_2PI
+        self.log_p = -(square + constant)[..., None] / 2
 
     def moments(self, log_joint: Tensor) -> Moments:
         nothing = torch.zeros_like(self.x)
@@ -213,22 +218,56 @@ class SpectralEvidence(Evidence):
             raise ValueError("rows are denoised at a noise level, and these are x_0")
         basis, signal, noise = self.block.basis, self.level.signal, self.level.noise
         share, kept = self._shares(log_joint)
+        off, spread = self.off[kept], self.spread[kept]
         center, variance = self.block.mean[kept, None], self.block.variance[kept, None]
-        off, precision = self.off[kept], 1 / self.spread[kept]
-        gain = variance * precision
-        each = torch.addcmul(center, signal * gain, off)
+        within = self._value_variance(share, variance / spread * noise**2)
+        free = self._value_variance(share, noise**2 / spread)
+        if self._one_each(share):  # on a CPU: the numbers of each row's component alone
+            k, rows = share[..., 0].argmax(0), torch.arange(share.shape[1])
+            share = share.new_ones(1, len(rows), 1)
+            off, spread = off[k, rows][None], spread[k, rows if spread.shape[1] > 1 else 0][None]
+            center, variance = center[k, 0][None], variance[k, 0][None]
+        precision = 1 / spread
+        each = torch.addcmul(center, signal * variance * precision, off)
         mean = (share * each).sum(0)
-        within = basis.value_variance((share * gain).sum(0) * noise**2)
-        free = basis.value_variance((share * precision).sum(0) * noise**2)
-        # About the mean, for at high SNR the variance has none of the mean square's digits.
-        between = (share * basis.back(each - mean).square()).sum(0)
+        between = self._between(share, each, mean)
+        eps = (share * off * precision).sum(0)
+        white = (share * off * precision.sqrt()).sum(0)
+        in_places, eps, white = basis.back(torch.stack([mean, eps, white])).unbind()
         return Denoised(
-            basis.back(mean),
-            within + between,
-            basis.back((share * off * precision).sum(0)) * noise,
-            free - between * (signal / noise) ** 2,
-            basis.back((share * off * precision.sqrt()).sum(0)),
+            in_places, within + between, eps * noise, free - between * (signal / noise) ** 2, white
         )
+
+    @staticmethod
+    def _one_each(share: Tensor) -> bool:
+        """Whether every row has one component, for shares (K', B, 1): False where the answer would
+        have to be waited for, and in compiled code."""
+        if share.device.type != "cpu" or torch.compiler.is_compiling() or len(share) < 2:
+            return False
+        return bool((share > 1 - torch.finfo(share.dtype).eps).any(0).all())
+
+    def _value_variance(self, share: Tensor, variance: Tensor) -> Tensor:
+        """The variance of each value (B, D) where the coefficients are independent, from shares
+        (K', B, 1) and the variances (K', B or 1, D) of each component's coefficients."""
+        basis = self.block.basis
+        if variance.shape[1] == 1 and len(variance) < share.shape[1]:  # fewer components than rows
+            return share[..., 0].T @ basis.value_variance(variance[:, 0])
+        return basis.value_variance((share * variance).sum(0))
+
+    def _between(self, share: Tensor, each: Tensor, mean: Tensor) -> Tensor:
+        """The variance of each value (B, D) that the means of the components have about the mean of
+        all: about it, for at high SNR it has none of the mean square's digits. On a CPU it is
+        computed for rows of several components only; it is zero for the others."""
+        basis = self.block.basis
+        if share.device.type != "cpu" or torch.compiler.is_compiling():
+            return (share * basis.back(each - mean).square()).sum(0)
+        between = torch.zeros_like(mean)
+        alone = (share > 1 - torch.finfo(share.dtype).eps).any(0)[:, 0]
+        rows = (~alone).nonzero()[:, 0]
+        if len(rows):
+            apart = basis.back(each[:, rows] - mean[rows])
+            between[rows] = (share[:, rows] * apart.square()).sum(0)
+        return between
 
     def _shares(self, log_joint: Tensor) -> tuple[Tensor, Any]:
         """p(k | x_t), with shape (K', B, 1), of an index of components: on a CPU, of those that
@@ -239,6 +278,19 @@ class SpectralEvidence(Evidence):
             return share, slice(None)
         kept = (share > torch.finfo(share.dtype).eps).any(1).nonzero()[:, 0]
         return share[kept], kept
+
+
+def _sum_of_logs(x: Tensor) -> Tensor:
+    """The sum over the last axis of log(x) of positive numbers. On a CPU logarithms are slow: there
+    it takes those of products of `TOGETHER` numbers, in float64."""
+    count = x.shape[-1] // TOGETHER
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or not count:
+        return x.log().sum(-1)
+    cut = count * TOGETHER
+    product = x[..., :count].double()
+    for start in range(count, cut, count):
+        product = product * x[..., start : start + count]
+    return (product.log().sum(-1) + x[..., cut:].double().log().sum(-1)).to(x)
 
 
 class _PartlyHoled(Evidence):

@@ -48,6 +48,8 @@ def experiment(recipe: LatentBark) -> Experiment:
             steps=recipe.steps,
             width=recipe.width,
             network=NETWORKS[recipe.network],
+            components=recipe.components,
+            attention=False,
             seed=seed,
         )
 

@@ -7,6 +7,7 @@ __all__ = [
     "ByEnergy",
     "Candidate",
     "CategoricalFit",
+    "FullNormals",
     "GaussianFit",
     "Groups",
     "LawPerClassChoice",
@@ -28,14 +29,9 @@ __all__ = [
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
 from .completing import completed_for_learning
 from .em import Batch, expected, likeliest
+from .full_normals import FullNormals
+from .groups import ByClusters, ByEnergy, Groups
 from .law_per_class import LawPerClassChoice, LawPerClassFit
 from .learning_rows import LearningRows, TableSums
-from .spectral import (
-    ByClusters,
-    ByEnergy,
-    Groups,
-    SpectralCandidate,
-    SpectralChoice,
-    SpectralFit,
-)
+from .spectral import SpectralCandidate, SpectralChoice, SpectralFit
 from .stacking import Candidate, StackedLaw, Trial, fitted_again, stacked

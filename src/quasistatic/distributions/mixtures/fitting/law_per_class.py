@@ -21,12 +21,12 @@ from ..cosine_basis import CosineBasis
 from ..law_per_class import LawPerClass
 from ..mixture import Mixture
 from ..spectral_block import SpectralBlock
+from .groups import ByClusters
 from .spectral import (
     CHOSEN_BY,
     EACH,
     JUDGED_BY,
     LARGEST_WHOLE,
-    ByClusters,
     SpectralCandidate,
     SpectralFit,
 )
