@@ -24,6 +24,7 @@ from ..model import Model
 from .factors import Factor
 from .method import Drawn, PosteriorMethod
 from .proposals import Lookahead, look_ahead, proposal
+from .resampling import effective, systematic
 from .sampler import Times, resolve_times
 from .steppers import Ancestral, Kept, Stepper, clock
 
@@ -249,7 +250,7 @@ class Particles:
         # Streams of rows go on by the same steps in every batch, also where no row needs them.
         if not poor.any() and not isinstance(rng, Streams):
             return self
-        chosen = _systematic(log_weight.softmax(1), group, rng)
+        chosen = systematic(log_weight.softmax(1), group, rng)
         itself = torch.arange(group, device=chosen.device).expand_as(chosen)
         chosen = torch.where(poor[:, None], chosen, itself)
         first = group * torch.arange(len(chosen), device=chosen.device)
@@ -323,7 +324,7 @@ class WeightedParticles:
     def choose(self, n: int, rng: torch.Generator | None) -> Tensor:
         """The numbers of n particles for each example, (examples, n); see :meth:`draw`."""
         share = self.log_weight.flatten(1).softmax(1)
-        chosen = _systematic(share, n, rng)
+        chosen = systematic(share, n, rng)
         return chosen.gather(1, uniform(chosen.shape, rng, share).argsort(1))
 
     def taken(self, each: Tensor, chosen: Tensor) -> Tensor:
@@ -338,19 +339,6 @@ class WeightedParticles:
             f"mean log-evidence {self.log_evidence.mean().item():.2f} nats, smallest effective "
             f"sample size {self.effective.min().item():.0%}"
         )
-
-
-def effective(log_weight: Tensor) -> Tensor:
-    """The effective sample size of each row of (groups, n), from 1 to n; 0 if all weights are 0."""
-    share = log_weight.softmax(1).nan_to_num()
-    return torch.where(share.sum(1) > 0, (share**2).sum(1).clamp(min=1e-300).reciprocal(), 0.0)
-
-
-def _systematic(share: Tensor, n: int, rng: torch.Generator | None) -> Tensor:
-    """n places in each row of probabilities (rows, k), by systematic resampling: (rows, n)."""
-    start = uniform((len(share), 1), rng, share, torch.float64)
-    points = (torch.arange(n, device=share.device) + start) / n
-    return torch.searchsorted(share.cumsum(1), points).clamp(max=share.shape[1] - 1)
 
 
 def _distinct(numbers: Tensor) -> Tensor:
