@@ -19,6 +19,7 @@ from classify import conv_net, data_of
 from scipy.special import psi
 
 import quasistatic as qs
+from quasistatic.recipes.newest import open_newest
 
 DIRECTIONS, FLOOR = 10, 1e-3
 """Directions of the hidden values, and what is added to their variance, as a share."""
@@ -70,7 +71,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     x, y, largest = data_of(asked.data)
     net, _ = conv_net(x, y, largest, asked.seconds, asked.device)
-    model, labels = qs.load(asked.run).to(asked.device), np.arange(10 * asked.n) % 10
+    model, labels = open_newest(asked.run).model.to(asked.device), np.arange(10 * asked.n) % 10
     with torch.no_grad():
         test = net.features(x.test).cpu().numpy()
     within = test - np.stack([test[y.test == k].mean(0) for k in range(10)])[y.test]
