@@ -33,6 +33,7 @@ from ..spaces.inference import clocked, infer_columns
 from ..spaces.roles import Roles
 from ..spaces.table import shown
 from .closed_form import FittedLaw, fit_law, plan_law, seconds_of_law
+from .column_choice import with_useful_repeats
 from .column_costs import columns_given_others
 from .earlier_atoms import FittedAtoms
 from .explanation import costs_with_unknowns
@@ -312,7 +313,10 @@ class TableEstimator(BaseEstimator):
         if count is not None:
             self.fitted_: Fitted = fit_levels(x, plan, table, count)
             return
-        tables = [table] if self.space is not None else in_spaces(table, x, self.types)
+        tables = [table]
+        if self.space is None:
+            table = with_useful_repeats(table, x, self.types, plan.seed)
+            tables = in_spaces(table, x, self.types)
         fitted = fit_law(x, plan, tables)
         asked = [name for name, kind in (self.types or {}).items() if kind == "atoms"]
         none = {name: NO_ATOMS for name in asked if name not in fitted.summary.atoms}

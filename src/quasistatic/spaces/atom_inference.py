@@ -1,6 +1,6 @@
 """Which numbers of a column are atoms, and on which lattices the others lie."""
 
-__all__ = ["Repeats", "find_repeats"]
+__all__ = ["Repeats", "all_atoms", "fills", "find_repeats", "stands_apart"]
 
 import math
 from dataclasses import dataclass
@@ -31,6 +31,10 @@ VALUES = 4
 FEW, EACH, SINGLE = 16, 20, 0.25
 """Numbers with at most FEW different values, each of EACH rows on average, and at most the share
 SINGLE of them with one row, are all atoms."""
+
+FILLED = 0.5
+"""The share of the places between the smallest and the largest number that are taken, at least, if
+each number has a cell by its frequency."""
 
 FACTORS = (100, 50, 25, 20, 12, 10, 6, 5, 4, 3, 2)
 """How many steps of a lattice one step of a coarser lattice may be."""
@@ -83,10 +87,14 @@ class Repeats:
         return bool(self.atoms) or len(self.steps) > 1
 
 
-def find_repeats(v: np.ndarray) -> Repeats:
-    """The atoms and the lattices of numbers (N,) without NaN."""
-    if len(v) > LOOKED_AT:
-        v = np.random.default_rng(0).permutation(v)[:LOOKED_AT]
+def find_repeats(v: np.ndarray, nested: bool = True) -> Repeats:
+    """The atoms and the lattices of numbers (N,) without NaN.
+
+    Args:
+        v: the numbers.
+        nested: whether lattices within the finest one are looked for.
+    """
+    v = _some(v)
     different, count = np.unique(v, return_counts=True)
     decimals = _decimals(v)
     unit = 10.0**-decimals if decimals >= 0 else _rounded_to(v)
@@ -95,7 +103,7 @@ def find_repeats(v: np.ndarray) -> Repeats:
     if len(different) <= FEW and len(v) >= EACH * len(different) and single <= SINGLE:
         return every
     steps: tuple[int, ...] = (1,) if decimals >= 0 else ()
-    if steps and len(different) <= COARSE * len(v):
+    if nested and steps and len(different) <= COARSE * len(v):
         steps = _steps(v, different, count, decimals)
     atoms = different[_are_atoms(different, count, len(v), decimals, steps)]
     rest = v[~np.isin(v, atoms)]
@@ -106,6 +114,48 @@ def find_repeats(v: np.ndarray) -> Repeats:
     left, right = _ends(v, rest, atoms)
     unit = unit if decimals >= 0 else _rounded_to(rest)
     return Repeats(tuple(atoms.tolist()), decimals, steps, left, right, unit=unit)
+
+
+def all_atoms(v: np.ndarray) -> Repeats | None:
+    """Every number of (N,) as an atom, if they are few, frequent and rounded, and if their counts
+    differ from those of their neighbours by more than chance; else None."""
+    v = _some(v)
+    different, count = np.unique(v, return_counts=True)
+    decimals = _decimals(v)
+    single = (count < REPEATED).mean()
+    if decimals < 0 or not VALUES <= len(different) <= MOST or single > SINGLE:
+        return None
+    if len(v) < EACH * len(different) or _roughness(count) < len(different) * math.log(len(v)) / 2:
+        return None
+    return Repeats(tuple(different.tolist()), -1, (), whole=True, unit=10.0**-decimals)
+
+
+def fills(found: Repeats) -> bool:
+    """Whether there is no large gap among atoms that are all numbers of a column."""
+    places = (found.atoms[-1] - found.atoms[0]) / found.unit + 1
+    return len(found.atoms) >= FILLED * places
+
+
+def _roughness(count: np.ndarray) -> float:
+    """Nats by which counts are likelier at their own rates than at their neighbours' mean."""
+    ends = np.concatenate([count[1:2], count, count[-2:-1]]).astype(float)
+    near = (ends[:-2] + ends[2:]) / 2
+    near = np.maximum(near * count.sum() / near.sum(), 0.5)
+    return float((count * np.log(count / near) - count + near).sum())
+
+
+def stands_apart(numbers: np.ndarray, v: np.ndarray) -> bool:
+    """Whether one of these numbers is far outside the range of nearly all numbers (N,)."""
+    different, count = np.unique(_some(v), return_counts=True)
+    apart = different[_stand_apart(different, count, int(count.sum()))]
+    return bool(np.isin(numbers, apart).any())
+
+
+def _some(v: np.ndarray) -> np.ndarray:
+    """At most :data:`LOOKED_AT` of the numbers."""
+    if len(v) <= LOOKED_AT:
+        return v
+    return np.random.default_rng(0).permutation(v)[:LOOKED_AT]
 
 
 def _rounded_to(v: np.ndarray) -> float:

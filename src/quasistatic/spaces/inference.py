@@ -1,7 +1,16 @@
 """Inference of a column's type from its values."""
 
-__all__ = ["TYPES", "clocked", "infer_column", "infer_columns", "powered", "standardized"]
+__all__ = [
+    "TYPES",
+    "clocked",
+    "infer_column",
+    "infer_columns",
+    "powered",
+    "standardized",
+    "with_fewer_repeats",
+]
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +19,7 @@ import numpy as np
 import torch
 
 from .._utils.row_errors import RowError
-from .atom_inference import Repeats, find_repeats
+from .atom_inference import Repeats, all_atoms, fills, find_repeats, stands_apart
 from .clock import PREFIX, Clock
 from .columns import (
     AtomColumn,
@@ -21,6 +30,7 @@ from .columns import (
     IntegerColumn,
     NumericColumn,
     PowerColumn,
+    QuantileColumn,
 )
 from .columns.numbers import shift_and_scale, standardised
 from .frames import Series
@@ -289,6 +299,70 @@ def _atoms(series: Series) -> Column:
     if whole and np.abs(numbers).max() <= LARGEST:
         return _integer(series)
     return replace(_numeric(series), decimals=found.decimals)
+
+
+def with_fewer_repeats(column: Column, numbers: np.ndarray) -> tuple[Column, ...]:
+    """Other descriptions of a column of numbers, in the order in which they are preferred: each
+    number by its own frequency, without atoms, with atoms on a single lattice, with the column's
+    own atoms and lattices, and with every number as an atom. Densities under all of them are in one
+    unit. It is the column alone where there is no choice.
+
+    Args:
+        column: as it was inferred.
+        numbers: of its rows, with shape (N,), NaN a hole.
+    """
+    if not isinstance(column, AtomColumn | IntegerColumn | NumericColumn):
+        return (column,)
+    known = numbers[~np.isnan(numbers)]
+    series = Series(column.name, column.dtype, numbers=numbers)
+    found: list[Column] = [column]
+    if isinstance(column, AtomColumn):
+        if column.decimals < 0 and column.value is not None:
+            return (column,)  # a density and a probability cannot be compared
+        single = find_repeats(known, nested=False) if len(column.steps) > 1 else None
+        if single is not None and single.found:
+            found.insert(0, _with_atoms(series, single))
+        if not stands_apart(np.array(column.atoms), known):
+            found.insert(0, _without_atoms(series, column.unit))
+    elif isinstance(column, IntegerColumn) and column.shares:
+        return (column,)
+    every = all_atoms(known)
+    if every is not None:
+        if fills(every):
+            found.insert(0, _by_frequency(series, known, every))
+        if not (isinstance(column, AtomColumn) and column.value is None):
+            found.append(_with_atoms(series, every))
+    return tuple(found)
+
+
+def _by_frequency(series: Series, known: np.ndarray, every: Repeats) -> AtomColumn:
+    """The column of rounded numbers (N,), each with a cell as wide as it is frequent."""
+    value = QuantileColumn.of_cells(series.name, known, every.unit)
+    decimals = round(-math.log10(every.unit))
+    ends = float(known.min()), float(known.max())
+    left = ends[0] if value.slopes[0] == 0 else -math.inf
+    right = ends[1] if value.slopes[1] == 0 else math.inf
+    return AtomColumn(
+        *_common(series),
+        (),
+        decimals,
+        (1,),
+        value,
+        (1.0,),
+        *ends,
+        left,
+        right,
+        unit=every.unit,
+    ).refitted(np.asarray(series.numbers))
+
+
+def _without_atoms(series: Series, unit: float) -> Column:
+    """A plain column of numbers that lie on a lattice of this unit."""
+    numbers = series.numbers
+    assert numbers is not None  # as it is a column of numbers
+    if unit == 1 and np.nanmax(np.abs(numbers)) <= LARGEST:
+        return _integer(series)
+    return replace(_numeric(series), decimals=round(-math.log10(unit)))
 
 
 def _with_atoms(series: Series, found: Repeats) -> AtomColumn:

@@ -210,7 +210,14 @@ class AtomColumn(CompoundColumn):
         seen = parts[~np.isnan(parts[:, 0]), 0]
         if self.value is None or len(np.unique(seen)) < 2:
             return found  # too few to have a scale of their own
+        if self.by_frequency:
+            return replace(found, value=QuantileColumn.of_cells(self.name, seen, self.unit))
         return replace(found, value=standardised(self.name, 0.0, "<f8", seen))
+
+    @property
+    def by_frequency(self) -> bool:
+        """Whether each number on the lattice has a cell as wide as it is frequent."""
+        return bool(self.steps) and isinstance(self.value, QuantileColumn)
 
     @property
     def on_lattice(self) -> bool:
@@ -223,6 +230,8 @@ class AtomColumn(CompoundColumn):
     @property
     def about(self) -> str:
         """Which numbers are atoms, the lattices, and what is continuous."""
+        if self.by_frequency:
+            return f"multiples of {self.unit:.10g}, each by its own frequency"
         shares = dict(zip(self.atoms, self.shares, strict=False))
         first = sorted(shares, key=lambda atom: -shares[atom])[:MOST_SHOWN]
         found = [f"{_percent(shares[atom])} exactly {atom:.10g}" for atom in first]
@@ -266,6 +275,8 @@ class AtomColumn(CompoundColumn):
             fits &= numbers >= self.left
         if not self.steps or self.right in self.atoms:
             fits &= numbers <= self.right
+        if self.by_frequency:
+            fits &= (numbers >= self.left) & (numbers <= self.right)
         if self.decimals == 0:
             fits &= numbers == np.round(numbers)
         return np.asarray(~fits & ~own)

@@ -32,6 +32,9 @@ which then do not decide the scale."""
 KNOTS = 33
 """The most quantiles of a :class:`QuantileColumn`."""
 
+RARE = 0.5
+"""Rows that are added to each number, and to those beyond an open end."""
+
 MARGIN = 0.01
 """A range is extended at an end that at most this share of the rows reaches, or three rows."""
 
@@ -209,6 +212,33 @@ class QuantileColumn(_RealColumn):
         common = column.name, column.missing, column.dtype
         knots = tuple(at.tolist()), tuple(u.tolist()), (slopes[0], slopes[1])
         return cls(*common, *knots, column.low, column.high)
+
+    @classmethod
+    def of_cells(cls, name: str, numbers: np.ndarray, unit: float) -> "QuantileColumn":
+        """A column of rounded numbers, each of which has a share of the distribution function as
+        large as its frequency. An end that many rows reach is kept.
+
+        Args:
+            name: of the column.
+            numbers: multiples of `unit`, shape (N,), without NaN.
+            unit: the distance between neighbours.
+        """
+        index = np.round(numbers / unit).astype(np.int64)
+        low, high = int(index.min()), int(index.max())
+        count = np.bincount(index - low) + RARE
+        most = max(3.0, MARGIN * len(numbers))
+        beyond = [0.0 if each > most else RARE for each in (count[0], count[-1])]
+        whole = np.concatenate([[beyond[0]], count]).cumsum()
+        u = whole / (whole[-1] + beyond[1])
+        at = (np.arange(low, high + 2) - 0.5) * unit
+        z = ndtri(np.clip(u, 1e-9, 1 - 1e-9))
+        slopes = [
+            float((z[k + 1] - z[k]) / unit) if open_ else 0.0
+            for k, open_ in zip((0, len(z) - 2), beyond, strict=True)
+        ]
+        ends = low * unit, high * unit
+        knots = tuple(at.tolist()), tuple(u.tolist()), (slopes[0], slopes[1])
+        return cls(name, 0.0, "<f8", *knots, *ends)
 
 
 @dataclass(frozen=True)

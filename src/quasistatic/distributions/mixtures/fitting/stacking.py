@@ -38,6 +38,9 @@ NUS = (math.inf, 1.0, 0.1, 0.01)
 """Shrinkage of each component's covariance to the pooled one, in pseudo-rows a dimension. The
 values fall, and each fit starts from the result of the one before."""
 
+QUICK = (1.0,)
+"""The shrinkage of a quick trial."""
+
 SCALES = (1.0, 4.0, 25.0)
 """Factors of the covariances: a mixture of these copies has heavy tails, like a Student t."""
 
@@ -134,14 +137,21 @@ class Trial:
 
     @classmethod
     def of(
-        cls, x: Tensor, fits: Sequence[BlockFit], seed: int = 0, most: int | None = None
+        cls,
+        x: Tensor,
+        fits: Sequence[BlockFit],
+        seed: int = 0,
+        most: int | None = None,
+        quick: bool = False,
     ) -> "Trial":
         """The candidates for a table, their number of components doubling up to `most`, which
-        is :data:`MOST_COMPONENTS` by default, or until it brings nothing."""
+        is :data:`MOST_COMPONENTS` by default, or until it brings nothing. A quick trial has one
+        start and one amount of shrinkage, :data:`QUICK`."""
         most = MOST_COMPONENTS if most is None else min(most, MOST_COMPONENTS)
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
         rows, seen = _to_learn(LearningRows.of(x, fits), (fold != 0)[None])
-        laws, log_p = _climbed(rows, seen, LearningRows.of(x[fold == 0], fits), seed, most)
+        chains = {False: QUICK} if quick else _chains(_dims(fits))
+        laws, log_p = _climbed(rows, seen, LearningRows.of(x[fold == 0], fits), seed, most, chains)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
 
     @property
@@ -299,7 +309,12 @@ def _affordable(names: Sequence[Candidate], shares: Tensor) -> list[Candidate]:
 
 
 def _climbed(
-    rows: LearningRows, seen: Tensor, out: LearningRows, seed: int, most: int
+    rows: LearningRows,
+    seen: Tensor,
+    out: LearningRows,
+    seed: int,
+    most: int,
+    chains: Mapping[bool, tuple[float, ...]],
 ) -> tuple[dict[Candidate, Mixture], Tensor]:
     """Candidates fitted to the rows that are `seen` (1, N), and log p of others by each, (M,
     candidates). The number of components doubles until it brings nothing on those."""
@@ -307,7 +322,6 @@ def _climbed(
     laws: dict[Candidate, Mixture] = {}
     columns, best, idle, count = [], -math.inf, 0, int(seen.sum())
     dims, thorough = _dims(fits), _folds(count, fits) > 1
-    chains = _chains(dims)
     for k in _counts(count, dims, most):
         found = _of_size(rows, seen, k, seed, chains if k > 1 else {False: NUS[:1]})[0]
         log_p = _log_p_of(out, found)
@@ -319,7 +333,7 @@ def _climbed(
         idle, best = (0 if plain[first] > best + worth else idle + 1), max(plain[first], best)
         if idle == PATIENCE:
             break
-        if not thorough and 2 * k >= NARROWED:
+        if not thorough and 2 * k >= NARROWED and len(chains[first.white]) > 1:
             last = max(NUS.index(first.nu), 1) if dims else 0
             chains = {first.white: NUS[min(1, last) : last + 1]}
     return laws, torch.cat(columns, 1)
