@@ -13,10 +13,21 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quasistatic as qs
 from quasistatic.distributions.mixtures import Mixture
+from quasistatic.distributions.mixtures.fitting import stacking
 from quasistatic.estimators import labelled_laws
 from quasistatic.estimators.labelled_laws import LabelledLaw, fit_labelled_law
 
 
+@pytest.fixture
+def few_laws(monkeypatch):
+    """Few laws are tried: the checks fit tens of small tables, and how good a law is is tested
+    elsewhere."""
+    monkeypatch.setattr(labelled_laws, "SHRUNK", labelled_laws.SHRUNK[1:3])
+    monkeypatch.setattr(labelled_laws, "STRENGTHS", (3.0,))
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 2)
+
+
+@pytest.mark.usefixtures("few_laws")
 @parametrize_with_checks([qs.DiffusionClassifier(), qs.DiffusionRegressor()])
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
