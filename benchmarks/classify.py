@@ -36,7 +36,7 @@ import quasistatic as qs
 from quasistatic.data import Split, digits, digits_labels, mnist, mnist_labels, split
 from quasistatic.recipes.newest import open_newest
 
-PATIENCE = 60_000
+PATIENCE = 50_000
 """Training images without a higher validation accuracy after which the convolutional net is done,
 and no fewer than five epochs."""
 
