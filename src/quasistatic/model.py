@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from ._utils import serialization
-from ._utils.eval_mode import evaluating
 from ._utils.printing import ShortRepr
 from ._utils.validation import instance_of
 from .conditions import Condition
@@ -22,6 +21,7 @@ from .conditions.named import as_condition
 from .distributions import Family
 from .heads import Head
 from .kernels import Kernel
+from .networks.signature import require_condition_width, require_signature
 from .spaces import Space
 
 VALUES_AT_ONCE = 2**18
@@ -75,7 +75,16 @@ class Model(nn.Module):
         self.condition = as_condition(condition)
         self._codes: Tensor | None = None  # of y; None where y is not given
         self._fits = 0  # the most examples that fitted into memory; 0 if all did
-        self._check_network()
+        x, t = self.blank(2), torch.ones(2, dtype=torch.long)
+        x[0] = torch.nan if space.holes else 0.0
+        require_condition_width(network, self.condition)
+        require_signature(
+            network,
+            self._inputs(x, t),
+            self.head.outputs,
+            type(self.head).__name__,
+            type(space).__name__,
+        )
 
     @property
     def steps(self) -> int:
@@ -220,7 +229,7 @@ class Model(nn.Module):
             torch.OutOfMemoryError: if not even one example fits into the memory. Where a batch does
                 not fit and no gradient is needed, it is evaluated in parts, which a warning says.
         """
-        inputs = x_t, (t / self.steps).to(x_t.dtype), *self.code_of(x_t)
+        inputs = self._inputs(x_t, t)
         if torch.is_grad_enabled():  # parts would save nothing, as the gradient needs all of them
             found: Tensor = self.network(*inputs)
             return found
@@ -246,6 +255,10 @@ class Model(nn.Module):
                 "programs that use the device may be the cause",
                 stacklevel=2,
             )
+
+    def _inputs(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        """What the network is called with."""
+        return x_t, (t / self.steps).to(x_t.dtype), *self.code_of(x_t)
 
     def code_of(self, x_t: Tensor) -> tuple[Tensor, ...]:
         """The code of each row of x_t (B, *), shape (B, condition.width), of a model that has a
@@ -394,55 +407,3 @@ class Model(nn.Module):
         more = ", ..." if len(self._codes) > SHOWN else ""
         count = f" for {len(self._codes)} examples" if len(self._codes) > 1 else ""
         return f"{self.condition!r}, y = {', '.join(first)}{more}{count}: p(x | y)"
-
-    @torch.no_grad()
-    def _check_network(self) -> None:
-        x, t = self.blank(2), torch.ones(2, dtype=torch.long)
-        x[0] = torch.nan if self.space.holes else 0.0
-        code = self.code_of(x)
-        _check_widths(self.network, self.condition)
-        with evaluating(self.network):
-            try:
-                output = self.network(x, (t / self.steps).to(x), *code)
-            except (RuntimeError, IndexError, TypeError) as error:
-                codes = "".join(f", and codes of shape {tuple(each.shape)}" for each in code)
-                raise TypeError(
-                    f"{type(self.network).__name__} cannot be applied to x of shape "
-                    f"{tuple(x.shape)} and times of shape {tuple(t.shape)}{codes} ({error}): build "
-                    f"it for data of shape {self.space.state}"
-                    + (", with the condition's codes as its third argument" if code else "")
-                ) from error
-        if not isinstance(output, Tensor):
-            raise TypeError(
-                f"{type(self.network).__name__} returns a {type(output).__name__}, and a tensor is "
-                "needed"
-            )
-        got = tuple(output.shape)
-        expected = (*x.shape, self.head.outputs)
-        if got != expected:
-            raise TypeError(
-                f"for x of shape {tuple(x.shape)} the network gives {got}, but "
-                f"{type(self.head).__name__} on {type(self.space).__name__} needs {expected}: "
-                f"build the network with outputs={self.head.outputs} for data of that shape"
-            )
-        if self.space.holes and not output.isfinite().all():
-            raise TypeError(
-                f"{type(self.network).__name__} returns NaN or infinity where a value of x is "
-                "missing (NaN): build it for missing values (MLP takes holes=True)"
-            )
-
-
-def _check_widths(network: nn.Module, condition: Condition | None) -> None:
-    """TypeError if a network of this library was built for another condition."""
-    width, wanted = getattr(network, "condition", None), 0 if condition is None else condition.width
-    if not isinstance(width, int) or width == wanted:
-        return
-    if condition is None:
-        raise TypeError(
-            f"{type(network).__name__} was built with condition={width}, and the model has no "
-            "condition: give the model one, as condition=conditions.ClassLabel(...)"
-        )
-    raise TypeError(
-        f"{type(condition).__name__} has codes of {wanted} numbers, and {type(network).__name__} "
-        f"was built with condition={width}: build it with condition={wanted}"
-    )

@@ -74,7 +74,7 @@ def test_stopped_work_goes_on_after_the_last_finished_block(
         again = work(direction, quick, x, tmp_path, Following(lines.append, counts.append))
         assert len(done) == 2
     assert again == whole
-    assert lines == ["goes on after 4 finished pieces"]
+    assert lines == ["continues after 4 finished pieces"]
     assert counts == [BLOCK] * 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.qs"]
 

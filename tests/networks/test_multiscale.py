@@ -191,8 +191,8 @@ def count(network: Multiscale) -> int:
 
 
 def test_the_number_of_weights_is_known():
-    """Convolutions at each scale, dense layers from all values to `told` for each place, layers
-    on a place, and 2 J coefficients for each value."""
+    """Convolutions at each scale, dense layers from all values to `dense_features` for each
+    place, layers on a place, and 2 J coefficients for each value."""
     network = Multiscale((3, 10, 12), 8, 2, 3, 5, (20, 30), 4, (6,), 7, outputs=2)
     convolutions = 3 * (3 * 8 * 25 + 8) + 3 * (8 * 8 * 25 + 8)
     dense = (360 * 20 + 20) + (20 * 30 + 30) + (30 * 4 * 120 + 4 * 120)
@@ -232,7 +232,7 @@ def test_layers_can_be_left_out(rng):
     assert torch.equal(local(x, time)[0, 0], local(far, time)[0, 0])
     whole = small((64,), depth=0, dense=(8,))
     assert not torch.equal(whole(x, time)[0, 0], whole(far, time)[0, 0])
-    assert whole.pixelwise[0].in_channels == whole.told == 2
+    assert whole.pixelwise[0].in_channels == whole.dense_features == 2
 
 
 @pytest.mark.parametrize("outputs", [1, 2])

@@ -91,7 +91,7 @@ def test_a_stopped_command_goes_on_and_gives_the_same(verb, run, tmp_path, monke
     said = []
     monkeypatch.setattr(run.display, "say", said.append)
     answer(x, out=tmp_path / "cut.npy", rng=1, **options)
-    assert said == ["goes on after 2 finished pieces"]
+    assert said == ["continues after 2 finished pieces"]
     assert (tmp_path / "cut.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert not list(tmp_path.glob(".*.pieces"))
 

@@ -118,7 +118,7 @@ def test_a_page_without_data_shows_the_rows_that_were_held_back(table, tmp_path)
         "The data",
         "How well the model knows rows that it has not seen",
         "Draws beside data",
-        "Can draws be told from data?",
+        "Can draws be distinguished from data?",
         "Unusual rows, and why",
         "Filling missing values: an example",
     ]

@@ -15,8 +15,8 @@ from quasistatic.kernels import BinomialKernel, GaussianKernel, schedules
 from quasistatic.model import Model
 from quasistatic.sampling import SMC, Clip, DPMSolver, EvenLogSNR, Guided, Kept, UniPC, sample
 from quasistatic.sampling.factors import Anything, Observed
+from quasistatic.sampling.particles import Particles
 from quasistatic.sampling.proposals import Lookahead
-from quasistatic.sampling.smc import Particles
 from quasistatic.spaces import Binary, Continuous, Quantized
 
 INF = math.inf

@@ -11,7 +11,7 @@ import pytest
 
 import quasistatic as qs
 from quasistatic import cli
-from quasistatic.scale import Local, jobs, run
+from quasistatic.scale import Local, job_files, jobs, run
 from quasistatic.scale.partition import partition
 from visit_rows import visits
 
@@ -190,7 +190,7 @@ def test_a_long_file_becomes_several_parts(table_run, tmp_path, monkeypatch):
     rows = visits(70, seed=8, holes=0.1)
     (tmp_path / "in").mkdir()
     rows.write_parquet(tmp_path / "in" / "long.parquet", row_group_size=20)
-    monkeypatch.setattr(jobs, "PART_ROWS", 30)
+    monkeypatch.setattr(job_files, "PART_ROWS", 30)
     done = run(table_run, "score", tmp_path / "in", tmp_path / "out")
     assert [record.rows for record in done.records] == [30, 30, 10]
     assert read(tmp_path / "out").equals(partition(table_run, "score")(rows))
@@ -219,7 +219,7 @@ def test_streams_and_draws_of_a_table(table_run, many, tmp_path, monkeypatch):
     assert (tmp_path / "streams" / "part-0.qs").is_file()
     run(table_run, "decompress", tmp_path / "streams", tmp_path / "back")
     assert read(tmp_path / "back").equals(read(many))
-    monkeypatch.setitem(jobs.PART_DRAWS, True, 1024)
+    monkeypatch.setitem(job_files.PART_DRAWS, True, 1024)
     done = run(table_run, "sample", None, tmp_path / "draws", n=1500, seed=4)
     assert [record.rows for record in done.records] == [1024, 476]
     expected = partition(table_run, "sample", seed=4)(pl.DataFrame({"draw": np.arange(1500)}))

@@ -276,6 +276,14 @@ def test_a_class_that_was_renamed_keeps_its_stored_name():
     assert serialization.build(described, KNOWN) == space
 
 
+def test_a_field_that_was_renamed_keeps_its_stored_name():
+    network = networks.Multiscale((4, 4), 4, 1, 2, 3, (5,), dense_features=3)
+    described = serialization.describe(network)
+    assert described["told"] == 3
+    assert "dense_features" not in described
+    assert serialization.build(described, KNOWN).dense_features == 3
+
+
 def test_a_model_prints_its_four_parts_in_a_few_lines():
     """However many numbers the parts hold."""
     kernel = kernels.GaussianKernel(schedules.from_log_snr(torch.linspace(9, -9, 300)))

@@ -33,9 +33,9 @@ def describe(thing: object) -> Any:
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        named = [f.name for f in dataclasses.fields(thing) if _is_stored(f, thing)]
+        stored = [f for f in dataclasses.fields(thing) if _is_stored(f, thing)]
         name = STORED_NAMES.get(type(thing).__name__, type(thing).__name__)
-        return {"is": name} | {n: describe(getattr(thing, n)) for n in named}
+        return {"is": name} | {_stored_name(f): describe(getattr(thing, f.name)) for f in stored}
     raise TypeError(
         f"{type(thing).__name__} cannot be written as JSON: make it a dataclass whose fields are "
         "numbers, strings, tuples or other such dataclasses"
@@ -49,6 +49,12 @@ def _is_stored(field: "dataclasses.Field[Any]", thing: Any) -> bool:
     if not (field.init and field.compare):
         return False
     return not (field.metadata.get("added") and getattr(thing, field.name) == field.default)
+
+
+def _stored_name(field: "dataclasses.Field[Any]") -> str:
+    """The name of a field in files. A field that was renamed has the metadata `{"stored": its first
+    name}`, for the reasons of :data:`STORED_NAMES`."""
+    return str(field.metadata.get("stored", field.name))
 
 
 def describe_or_name(thing: object) -> Any:
@@ -74,14 +80,20 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         return tuple(build(each, known) for each in description)
     if not isinstance(description, dict):
         return description
-    arguments = {key: build(value, known) for key, value in description.items() if key != "is"}
+    arguments: dict[str, Any] = {
+        str(key): build(value, known) for key, value in description.items() if key != "is"
+    }
     if "is" not in description:
         return arguments
     stored = str(description["is"])
     name = _PRESENT_NAMES.get(stored, stored)
     if name not in known:
         raise ValueError(f"there is no {name!r} to build: {nearest(name, known)}")
+    kind: Any = known[name]
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        present: dict[str, str] = {_stored_name(f): f.name for f in dataclasses.fields(kind)}
+        arguments = {present.get(key, key): value for key, value in arguments.items()}
     try:
-        return known[name](**arguments)
+        return kind(**arguments)
     except (TypeError, ArithmeticError) as error:
         raise ValueError(f"{name} cannot be built from {arguments}: {error}") from None

@@ -1,5 +1,5 @@
-"""Finished pieces of work on a file: kept until the file is whole, so that the same command goes on
-after it was stopped."""
+"""Finished pieces of work on a file: kept until the file is whole, so that a command that was
+stopped continues when it is called again."""
 
 __all__ = ["UnfinishedWork"]
 
@@ -37,7 +37,7 @@ class UnfinishedWork:
             target: the file that is being written.
             plan: all that the pieces depend on, as text.
             several: whether there are several pieces. If not, nothing is kept.
-            say: tells the user that work goes on, or starts afresh.
+            say: tells the user that work continues, or starts afresh.
 
         Returns:
             None if nothing is kept.
@@ -49,7 +49,7 @@ class UnfinishedWork:
             done = sum(each.name != PLAN and each.suffix != ".part" for each in folder.iterdir())
             if same:
                 files.sweep(folder)
-                say(f"goes on after {done} finished pieces")
+                say(f"continues after {done} finished pieces")
                 return cls(folder, done)
             shutil.rmtree(folder)
             if done:

@@ -17,7 +17,7 @@ def compress_array(
     codec: Codec, x: np.ndarray, target: str | Path, following: Following | None = None
 ) -> CompressionReport:
     """Writes the stream of x (N, *shape), which may be a memory map, to `target`. If it is stopped,
-    a second call with the same data, model and settings goes on after the last finished block.
+    a second call with the same data, model and settings continues after the last finished block.
 
     Args:
         codec: of the model.
@@ -49,7 +49,7 @@ def decompress_array(
     beside: Path | None = None,
 ) -> Header:
     """Reads a stream into an array file (.npy) of the shape and type that was written. If it is
-    stopped, a second call goes on after the last finished block.
+    stopped, a second call continues after the last finished block.
 
     Args:
         codec: of the model.

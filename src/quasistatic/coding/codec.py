@@ -141,7 +141,7 @@ class Codec:
         Args:
             x: the raw data.
             file: where to write.
-            kept: keeps the finished blocks, so that a second call goes on after a first one that
+            kept: keeps the finished blocks, so that a second call continues after a first one that
                 was stopped; None keeps none.
 
         Returns:

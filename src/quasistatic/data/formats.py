@@ -81,7 +81,7 @@ def idx(content: Content) -> np.ndarray:
     """The array of an IDX file, MNIST's format, with the shape and the type that it states.
 
     Raises:
-        ValueError: if the header is no IDX header, or the values end early or go on after it.
+        ValueError: if the header is no IDX header, or the values end early or continue after it.
     """
     data = content.data
     if data[:2] != b"\0\0":

@@ -20,7 +20,7 @@ from .fitted import FitSummary, Fitted
 from .levels import FittedLevels
 
 DEVIATIONS = 3.0
-"""How far from its middle the range of a column is said to go, where none was stored."""
+"""How far from its middle the range of a column reaches, where none was stored."""
 
 
 def restored_first_format(folder: Path, stored: Mapping[str, Any]) -> Fitted:

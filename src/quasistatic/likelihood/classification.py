@@ -156,7 +156,7 @@ class _Race:
 
     def round(self, each: int, rng: torch.Generator | None) -> None:
         """One more estimate of K of each class in the race, unbiased, at noise that they share."""
-        open_ = self.active.sum(1) > 1  # examples whose race goes on
+        open_ = self.active.sum(1) > 1  # examples with two or more classes left
         rows, classes = (self.active & open_[:, None]).nonzero(as_tuple=True)
         if not len(rows):
             return

@@ -2,6 +2,7 @@
 
 __all__ = ["Multiscale", "bump_functions"]
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ class Multiscale(nn.Module):
         dense: units of each hidden layer over the whole example; with () there are convolutions
             only, and the number of weights does not depend on the size of the data. Default (500,
             500, 500).
-        told: features that the dense layers give to each place. Default 2.
+        dense_features: of each place that the dense layers compute. Default 2.
         local: units of each hidden layer on a place alone (1x1 convolutions). Default (20,).
         bumps: J, the number of bump functions. Default 10.
         outputs: numbers for each value of x, as the head needs. Default 1.
@@ -59,7 +60,7 @@ class Multiscale(nn.Module):
     scales: int = 3
     kernel: int = 3
     dense: Any = (500, 500, 500)
-    told: int = 2
+    dense_features: int = dataclasses.field(default=2, metadata={"stored": "told"})
     local: Any = (20,)
     bumps: int = 10
     outputs: int = 1
@@ -71,7 +72,7 @@ class Multiscale(nn.Module):
         self.shape = whole_numbers("shape", self.shape)
         self.dense = whole_numbers("dense", self.dense)
         self.local = whole_numbers("local", self.local)
-        for name in ("width", "kernel", "told", "bumps", "outputs"):
+        for name in ("width", "kernel", "dense_features", "bumps", "outputs"):
             whole_number(name, getattr(self, name))
         whole_number("depth", self.depth, 0)
         whole_number("condition", self.condition, 0)
@@ -84,8 +85,8 @@ class Multiscale(nn.Module):
             self.pathways.append(_convolutions(grid, widths, self.scales, self.kernel))
             features += self.width
         if self.dense:
-            self.pathways.append(_Dense(grid, self.dense, self.told, self.condition))
-            features += self.told
+            self.pathways.append(_Dense(grid, self.dense, self.dense_features, self.condition))
+            features += self.dense_features
         features += self.condition
         self.pixelwise = _pixelwise(grid, (features, *self.local))
         inside = (features, *self.local)[-1]
@@ -177,12 +178,12 @@ class _MultiscaleConvolution(nn.Module):
 class _Dense(nn.Module):
     """Layers over the whole example, which give each place some features."""
 
-    def __init__(self, grid: Grid, widths: Sequence[int], told: int, condition: int) -> None:
+    def __init__(self, grid: Grid, widths: Sequence[int], features: int, condition: int) -> None:
         super().__init__()
         places = math.prod(grid.sizes)
-        self.features = (*grid.sizes, told)
+        self.features = (*grid.sizes, features)
         self.layers = nn.Sequential(nn.Flatten())
-        sizes = (grid.own * places + condition, *widths, told * places)
+        sizes = (grid.own * places + condition, *widths, features * places)
         for inside, outside in itertools.pairwise(sizes):
             self.layers.extend([nn.Linear(inside, outside), nn.Tanh()])
 

@@ -29,8 +29,8 @@ class ExampleStream:
     """The examples that a verb answers, some at a time.
 
     Finished pieces are kept in a hidden folder beside the target, with the state of the generator
-    after each. If the work is stopped, the same command goes on after the last finished piece, and
-    gives the same numbers as if it had not been stopped. One piece alone is not kept.
+    after each. If the work is stopped, the same command continues after the last finished piece
+    and gives the same numbers as without the stop. One piece alone is not kept.
 
     Args:
         verb: its name, for the bar.

@@ -28,11 +28,11 @@ class RowStream:
     """The rows that a verb writes, some thousand at a time.
 
     Finished pieces are kept in a hidden folder beside the target until the target is written. If
-    the work is stopped, the same command goes on after the last finished piece. The target itself
+    the work is stopped, the same command continues after the last finished piece. The target itself
     is written whole or not at all.
 
     Args:
-        verb: its name, for the bar and for what is said.
+        verb: its name, for the bar and for messages.
         source: the file that is read; None if none is.
         target: the file that is written; None writes none.
         rows: rows of a piece.

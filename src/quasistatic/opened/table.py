@@ -174,8 +174,8 @@ class TableModel(RowVerbs):
         self, *, data: str | Path | None = None, out: Path | None = None, rng: Rng = 0
     ) -> Answer:
         """Writes a page about the table, for a person who decides: what the data are, how well the
-        model knows rows that it has not seen, whether draws can be told from data, unusual rows
-        with reasons, and an example of imputation.
+        model knows rows that it has not seen, whether draws can be distinguished from data, unusual
+        rows with reasons, and an example of imputation.
 
         Args:
             data: a file of rows to show beside draws; by default the rows that were held back.

@@ -34,7 +34,7 @@ def compress_table(
 ) -> CompressionReport:
     """Compresses a table in a file. The stream keeps the names and types of columns and the values,
     and not how the file spells them. The memory does not grow with the number of rows. If it is
-    stopped, the same call goes on after the last finished block.
+    stopped, the same call continues after the last finished block.
 
     Args:
         table: the fitted table.
@@ -97,7 +97,7 @@ def decompress_table(
     display: Display | None = None,
 ) -> Header:
     """Reads a stream of :func:`compress_table` into a file, by the ending of its name. If it is
-    stopped, the same call goes on after the last finished block.
+    stopped, the same call continues after the last finished block.
 
     Args:
         table: the fitted table.

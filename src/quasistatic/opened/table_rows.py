@@ -29,7 +29,7 @@ SUMMARISED = 64
 """Draws that a filled value summarises."""
 
 SAID = 5.0
-"""Seconds from which on it is said how long an imputation takes."""
+"""Seconds from which on a message says how long an imputation takes."""
 
 NUMPY = (".npy", ".npz")
 """Files that hold numbers only."""

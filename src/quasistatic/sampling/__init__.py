@@ -47,9 +47,10 @@ from .encoding import decode, encode
 from .guidance import Guided
 from .interpolation import interpolate
 from .method import Drawn, PosteriorMethod
+from .particles import WeightedParticles
 from .posterior import Posterior, posterior
 from .sampler import Times, sample, walk
-from .smc import SMC, WeightedParticles
+from .smc import SMC
 from .steppers import (
     DDIM,
     Adaptive,

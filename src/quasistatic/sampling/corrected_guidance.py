@@ -20,7 +20,7 @@ from .._utils.validation import number_within, whole_number
 from ..distributions import Family, total
 from ..model import Model
 from .classifier_free import check_weight, weaker_model
-from .resampling import effective, systematic
+from .particles import effective, systematic
 from .sampler import Times, resolve_times
 from .steppers import Ancestral, clock
 

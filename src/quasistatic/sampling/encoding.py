@@ -22,10 +22,10 @@ ROUNDS, MEMORY = 200, 8
 """Rounds after which :func:`encode` gives up, and how many of them Anderson's method looks back."""
 
 TIMES = 50
-"""Times of the flow, if nothing is said, or all there are."""
+"""Times of the flow by default, or all there are."""
 
 FLOW = Multistep(2, corrected=False)
-"""The stepper of :func:`encode` and :func:`decode`, if nothing is said."""
+"""The stepper of :func:`encode` and :func:`decode` by default."""
 
 
 @torch.no_grad()

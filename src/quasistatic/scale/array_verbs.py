@@ -19,7 +19,8 @@ from ..estimators.network_completion import completed_by_row
 from ..likelihood import ContinuousTime
 from ..likelihood.row_noise import bound_by_row
 from ..networks.corrects_law import CorrectsLaw
-from .table_verbs import drawn_blocks, log_prob_facts
+from .numbered_draws import drawn_blocks
+from .table_verb import log_prob_facts
 
 TOGETHER = 32
 """Examples that a network sees at once. A batch always has as many: the last one is filled up with

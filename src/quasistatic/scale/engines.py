@@ -34,7 +34,7 @@ RETRIES = 2
 item to them for ever."""
 
 KILLED = "its worker was killed again and again: it may need more memory"
-"""What is said of a part whose worker died at each trial."""
+"""The error of a part whose worker died at each trial."""
 
 Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 

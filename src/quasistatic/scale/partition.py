@@ -23,7 +23,8 @@ from ..opened.trained import TrainedModel
 from ..recipes.locations import locate
 from .array_verbs import ARRAY_VERBS, ArrayVerb
 from .batches import array_batch, table_batch
-from .table_verbs import TABLE_VERBS, TableVerb
+from .table_verb import TableVerb
+from .table_verbs import TABLE_VERBS
 
 RUNS_AT_ONCE = 4
 """Opened runs that a process keeps."""

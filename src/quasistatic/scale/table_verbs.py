@@ -1,61 +1,33 @@
 """The verbs of a table on a partition of rows: each takes rows and gives rows, and the answer for a
 row does not depend on the rows beside it."""
 
-__all__ = ["TABLE_VERBS", "Compress", "TableVerb", "drawn_blocks", "log_prob_facts"]
+__all__ = ["TABLE_VERBS"]
 
-import abc
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from .._utils.randomness import mixed_seed
-from ..coding import Codec
 from ..data.table_files import FileRows
 from ..estimators import DiffusionImputer
 from ..opened.fitted_table import FittedTable
 from ..opened.imputation import Imputation
 from ..opened.row_answers import RowOutliers, RowScores
 from ..spaces.columns import Column
+from .numbered_draws import drawn_blocks, numbers_of
 from .settled import settled
+from .table_streams import Compress, Decompress
+from .table_verb import TableVerb, log_prob_facts
 
 DRAWN_AT_ONCE = 1024
 """Draws that share a seed: a draw is computed with all others of its block."""
 
 SUMMARISED = 64
 """Draws that a filled value summarises."""
-
-
-class TableVerb(abc.ABC):
-    """A verb of a fitted table."""
-
-    name: ClassVar[str]
-    rows_in: ClassVar[bool] = True
-    """Whether the verb reads rows of the table, so that a file must have the fitted columns."""
-
-    @abc.abstractmethod
-    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        """Answers some rows.
-
-        Args:
-            piece: the rows, with all columns of their source.
-            first: the number of rows before the piece, from which rows without an identity are
-                numbered.
-        """
-
-    def facts(self, found: pl.DataFrame) -> dict[str, float]:
-        """Sums over an answer that a job reports, by name."""
-        return {}
-
-
-def log_prob_facts(nats: np.ndarray) -> dict[str, float]:
-    """Sums over scores (N,): of those that are finite, and how many are not."""
-    finite = np.isfinite(nats)
-    return {"nats": float(nats[finite].sum()), "impossible": float((~finite).sum())}
 
 
 def _nothing(count: int) -> None:
@@ -274,114 +246,10 @@ class Sample(TableVerb):
         return found.insert_column(0, pl.Series("draw", numbers))
 
 
-@dataclass(frozen=True)
-class Compress(TableVerb):
-    """A partition as one row: `rows`, `stream`, and `beside`, the columns that are not modelled as
-    a Parquet file (null if there are none).
-
-    Args:
-        table: the fitted table.
-        times: evenly spread time steps of the chain.
-        block: rows in a block of the stream.
-        verify: whether each block is read back.
-        portable: whether any machine can read the stream.
-    """
-
-    name = "compress"
-    table: FittedTable
-    times: int = 50
-    block: int = 2048
-    verify: bool = True
-    portable: bool = True
-
-    @cached_property
-    def codec(self) -> Codec:
-        """The codec of the model's rows."""
-        return Codec(
-            self.table.model,
-            min(self.times, self.table.model.steps),
-            block=self.block,
-            verify=self.verify,
-            portable=self.portable,
-            workers=1,
-        )
-
-    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        rows = self.table.fitted(piece)
-        numbers = self.table.numbers(rows)
-        if not self.table.frame(self.table.rows(numbers)).equals(rows):
-            raise ValueError(
-                f"rows {first} to {first + len(piece) - 1} would come back changed, as a number "
-                "has more digits than a float64: leave that column out"
-            )
-        others = piece.select(name for name in piece.columns if name not in self.table.types)
-        beside = None
-        if others.width:
-            file = io.BytesIO()
-            others.write_parquet(file)
-            beside = file.getvalue()
-        stream = self.codec.compress(numbers)
-        return pl.DataFrame(
-            {"rows": [len(piece)], "stream": [stream], "beside": [beside]},
-            schema={"rows": pl.Int64, "stream": pl.Binary, "beside": pl.Binary},
-        )
-
-    def facts(self, found: pl.DataFrame) -> dict[str, float]:
-        return {"stream_bytes": float(found["stream"].bin.size().sum())}
-
-
-@dataclass(frozen=True)
-class Decompress(TableVerb):
-    """The rows of streams that `compress` wrote.
-
-    Args:
-        table: the fitted table.
-    """
-
-    name = "decompress"
-    rows_in = False
-    table: FittedTable
-
-    def __call__(self, piece: pl.DataFrame, first: int = 0) -> pl.DataFrame:
-        if "stream" not in piece.columns:
-            raise ValueError(f"a batch of streams has a column `stream`, got {piece.columns}")
-        codec, frames = Codec(self.table.model, workers=1), []
-        for row in piece.iter_rows(named=True):
-            rows = self.table.frame(self.table.rows(codec.decompress(row["stream"])))
-            if row.get("beside") is not None:
-                rows = pl.concat([pl.read_parquet(row["beside"]), rows], how="horizontal")
-            frames.append(rows)
-        return pl.concat(frames)
-
-
 def _range_of(column: Column) -> float:
     """How far the values of a column lie apart; 1 where that is not known."""
     low, high = getattr(column, "low", 0.0), getattr(column, "high", 1.0)
     return float(high - low) if high > low else 1.0
-
-
-def numbers_of(piece: pl.DataFrame) -> np.ndarray:
-    """The numbers of the draws that a batch asks for.
-
-    Raises:
-        ValueError: if they are not whole numbers from 0.
-    """
-    column = piece["draw"] if "draw" in piece.columns else piece.to_series(0)
-    if not column.dtype.is_integer() or (len(column) and column.min() < 0):  # type: ignore[operator]
-        raise ValueError(
-            f"a batch for `sample` numbers the draws in a column `draw` of whole numbers from 0, "
-            f"got {column.dtype}"
-        )
-    return column.to_numpy()
-
-
-def drawn_blocks(numbers: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The blocks of `size` draws that hold these draws, in the order of the draws: the number of
-    each block and the places in it."""
-    block, place = numbers // size, numbers % size
-    cuts = np.flatnonzero(np.diff(block)) + 1
-    for part in np.split(np.arange(len(numbers)), cuts) if len(numbers) else []:
-        yield int(block[part[0]]), place[part]
 
 
 def _require_count(name: str, value: int) -> None:

@@ -27,7 +27,8 @@ from .array_verbs import ArrayVerb
 from .manifest import Part, Record, keep_record
 from .partition import Partition
 from .places import Place, local_copy
-from .table_verbs import Compress, TableVerb
+from .table_streams import Compress
+from .table_verb import TableVerb
 
 PAUSE = 0.2
 """Seconds before a part is tried again; twice as many before each further trial."""

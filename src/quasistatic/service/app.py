@@ -130,7 +130,7 @@ class Service:
             return _error(f"the answer took more than {self.limits.seconds:g} s", 504)
         except (Wrong, ValueError, TypeError) as error:
             return _error(str(error), 400)
-        except Exception as error:  # a fault of the service, which goes on
+        except Exception as error:  # a fault of the service, which continues
             return _error(f"the request could not be answered: {error!r}", 500)
         accepted = request.headers.get("accept", "")
         as_arrow = ARROW in accepted or (arrow and "json" not in accepted)

@@ -22,7 +22,7 @@ LEAST = 1e-9
 class QuantileMap(OnContinuum):
     """Real-valued data (B, n): x_0 is the standard normal quantile of a distribution function that
     rises along straight lines through knots. An end where the function is 0 or 1 is kept: every x_0
-    decodes to a number inside. Beyond an end that is open, x_0 goes on along a straight line.
+    decodes to a number inside. Beyond an end that is open, x_0 continues along a straight line.
     Log-densities are in units of the raw column.
 
     Args:

@@ -1,7 +1,7 @@
 r"""The folder that keeps a training run, and what it has of one that was stopped.
 
 A folder holds `config.json` (what is trained, and how), `model.safetensors` (the weights to use),
-`checkpoint.safetensors` (everything needed to go on, gone when the run is done), `metrics.jsonl`,
+`checkpoint.safetensors` (all that a stopped run needs, gone when it is done), `metrics.jsonl`,
 and `speed.json` (how fast it was, and on what: the one file that differs from machine to machine).
 The checkpoint is one file, so that it is whole or the one before.
 """
@@ -204,7 +204,7 @@ class Folder:
         tensors |= {f"best.{i}": value for i, value in enumerate(run.best or [])}
         state = optimizer.state_dict()["state"]
         if not state:
-            return  # stopped before the first step: there is nothing to go on from
+            return  # stopped before the first step: there is nothing to continue from
         for i, moments in state.items():  # frozen weights have none
             tensors |= {f"moment.{which}.{i}": value for which, value in moments.items()}
         self._keep_config()

@@ -124,7 +124,7 @@ class ShardedFolder(Folder):
         started = time.monotonic()
         weights = list(model.parameters())
         if not optimizer.state:
-            return  # stopped before the first step: there is nothing to go on from
+            return  # stopped before the first step: there is nothing to continue from
         moments = [i for i, weight in enumerate(weights) if weight in optimizer.state]
         tensors = _tensors(run, model, optimizer, moments)
         target = self.path / f"checkpoint-{run.step:09}"

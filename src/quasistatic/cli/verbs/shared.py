@@ -130,7 +130,7 @@ def on() -> Any:
     """What runs a job over many files."""
     return option(
         'Answer a directory of files, or a pattern as "dir/*.parquet", into a directory: `local` '
-        "by processes of this machine, `ray` by Ray Data. The same command goes on after a stop.",
+        "by processes of this machine, `ray` by Ray Data. The same command continues after a stop.",
         "answer one file",
         "local|ray",
     )

@@ -10,6 +10,14 @@ from typing import Any
 import polars as pl
 
 from .cells import Column, trimmed
+from .column_notes import (
+    MOSTLY,
+    have_one_unit,
+    other_reading,
+    several_spellings,
+    several_times,
+    several_units,
+)
 from .decimal_marks import grouped, with_commas
 from .notation import Amount, Moment, Notation
 from .number_forms import (
@@ -24,22 +32,17 @@ from .number_forms import (
     without_unit,
 )
 from .sources import TextRows
-from .times import find_times, looks_like_time
+from .times import find_times
 
-MOSTLY, HALF = 0.9, 0.5
-"""The share of values of a type from which on the other cells of a column are taken for mistakes:
-whatever they are, and where they are few different words."""
+HALF = 0.5
+"""The share of values of a type from which on the other cells of a column are taken for mistakes,
+where they are few different words."""
 
 FEW_WORDS, FEW_VALUES = 5, 20
 """Different odd cells that are taken for mistakes, and different cells of a column of names."""
 
 SHOWN = 5
 """How many odd cells of a column an error quotes."""
-
-YES_OR_NO = frozenset(
-    """yes no y n true false t f 1 0 ja nein j oui non si sí on off""".split()  # noqa: SIM905
-)
-"""Words for yes and no."""
 
 DAY = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
 LEAST_DAYS = 20
@@ -221,13 +224,13 @@ def _guess(name: str, cells: Sequence[str], kind: Any, notation: Notation | None
     if kind is None and len(cells) >= LEAST_DAYS and all(re.match(DAY, c) for c in cells):
         note = f"{name}: whole numbers are read as days, %Y%m%d (--types {name}=integer as numbers)"
         return replace(column, type="date", notation=Moment("date", "%Y%m%d"), note=note)
-    several = _several_spellings(name, cells)
+    several = several_spellings(name, cells)
     if several:
         return replace(column, note=several)
     if cells and len(numbers) >= HALF * len(cells):
         return replace(column, type="number", notation=amount_of(numbers))
     units = unit_of(cells)
-    if units and _have_one_unit(units, len(numbers), len(cells)):
+    if units and have_one_unit(units, len(numbers), len(cells)):
         bare = [without_unit(cell, units[0][0]) for cell in cells]
         amount = amount_of([cell for cell in bare if is_number(cell)], units[0][0])
         return replace(column, type="number", notation=amount)
@@ -238,75 +241,16 @@ def _guess(name: str, cells: Sequence[str], kind: Any, notation: Notation | None
         times = [Moment("date", "%Y-%m-%d")]
     if times:
         type_ = getattr(times[0], "type", "duration")
-        return replace(column, type=type_, notation=times[0], note=_other_reading(name, times))
+        return replace(column, type=type_, notation=times[0], note=other_reading(name, times))
     if cells and all(cell in ("true", "false") for cell in cells):
         return replace(column, type="bit")
-    mixed = _several_times(name, cells)
+    mixed = several_times(name, cells)
     if mixed:
         return replace(column, note=mixed)
     words = any(len("".join(unit).strip()) > 1 for unit, _ in units)
     if words and len(numbers) + sum(count for _, count in units) >= MOSTLY * len(cells):
-        return replace(column, note=_several_units(name, units))
+        return replace(column, note=several_units(name, units))
     return column
-
-
-def _several_spellings(name: str, cells: Sequence[str]) -> str:
-    """A note on several words for yes and no."""
-    different = sorted(set(cells))[:9]
-    if 2 < len(different) < 9 and all(cell.casefold() in YES_OR_NO for cell in different):
-        shown = ", ".join(different)
-        return f"{name}: {shown} are several spellings of yes and no: each is a class of its own"
-    return ""
-
-
-def _several_times(name: str, cells: Sequence[str]) -> str:
-    """A note on dates and times in several notations."""
-    times = sum(map(looks_like_time, cells))
-    if cells and times >= MOSTLY * len(cells):
-        return (
-            f"{name}: the cells look like dates or times in several notations, so they are read as "
-            "names: write them in one, or name it (--types COLUMN=%d.%m.%Y)"
-        ).replace("COLUMN", name)
-    return ""
-
-
-Units = Sequence[tuple[tuple[str, str], int]]
-
-
-def _have_one_unit(units: Units, numbers: int, cells: int) -> bool:
-    """Whether nearly all cells are numbers with one unit.
-
-    Args:
-        units: and how many cells have them, commonest first.
-        numbers: how many cells have none.
-        cells: how many there are.
-    """
-    first, every = units[0][1], sum(count for _, count in units)
-    return first > numbers and first >= MOSTLY * every and first + numbers >= MOSTLY * cells
-
-
-def _several_units(name: str, units: Units) -> str:
-    """A note on numbers that have several units."""
-    shown = ", ".join(f"{''.join(unit).strip()} in {count:,}" for unit, count in units[:4])
-    more = ", ..." if len(units) > 4 else ""
-    return (
-        f"{name}: the numbers have several units ({shown}{more} of the first cells), so they are "
-        "read as names: write them in one unit"
-    )
-
-
-def _other_reading(name: str, times: Sequence[Notation]) -> str:
-    """A note on days and months that could be the other way round."""
-    forms = [each.format for each in times if isinstance(each, Moment)]
-    if not forms or not {"%d", "%m"} <= set(re.findall(r"%\w", forms[0])):
-        return ""
-    first = forms[0].index("%d") < forms[0].index("%m")
-    for other in forms[1:]:
-        if {"%d", "%m"} <= set(re.findall(r"%\w", other)) and first != (
-            other.index("%d") < other.index("%m")
-        ):
-            return f"{name}: dates are read as {forms[0]} (--types {name}={other} reads the other)"
-    return ""
 
 
 def _decided(text: TextRows, column: Column, missing: Sequence[str], kind: Any) -> Column:
@@ -338,7 +282,7 @@ def _half_numbers(
     text: TextRows, column: Column, named: Column, missing: Sequence[str], odd: pl.Expr
 ) -> Column:
     """A column of numbers and many other texts: wrong if those are numbers in another notation, as
-    5% beside 5; else one of names, and it is said."""
+    5% beside 5; else one of names, with a note."""
     known = trimmed(pl.col(column.name), missing)
     numbers = pl.any_horizontal(known.str.contains(form) for form in (PLAIN, GROUPED, COMMA))
     [[count]] = text.totals((odd & numbers).sum(), columns=[column.name])

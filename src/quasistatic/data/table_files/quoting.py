@@ -57,7 +57,7 @@ def quotes_of(lines: Sequence[str], dialect: Dialect, names: Sequence[str], head
 
 
 def _raw(line: str, separator: str) -> list[str]:
-    """The cells of a line with their quotes; none if a cell goes on in the next line."""
+    """The cells of a line with their quotes; none if a cell continues in the next line."""
     if line.count('"') % 2:
         return []
     if '"' not in line:

@@ -1,4 +1,4 @@
-"""Whether drawn rows of a table can be told from real ones."""
+"""Whether drawn rows of a table can be distinguished from real ones."""
 
 __all__ = [
     "Auc",

@@ -30,7 +30,7 @@ class _Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Auc:
-    """How well drawn rows are told from real ones.
+    """How well drawn rows are distinguished from real ones.
 
     Args:
         value: the probability that a drawn row looks more drawn than a real row: 0.5 if nothing

@@ -1,4 +1,4 @@
-"""Columns and pairs of columns by which drawn rows can be told from real ones."""
+"""Columns and pairs of columns by which drawn rows can be distinguished from real ones."""
 
 __all__ = ["Dependence", "Giveaway", "binned", "dependences", "giveaways"]
 

@@ -20,12 +20,12 @@ MOST, LEAST, TARGETS = 10_000, 20, 6
 """Rows of each side at most and at least, and columns that are predicted."""
 
 CLEAR = 3.0
-"""Standard errors from which on a column is said to give draws away."""
+"""Standard errors from which on a column counts as giving draws away."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well drawn rows can be told from real ones.
+    """How well drawn rows can be distinguished from real ones.
 
     Args:
         rows: of each side that the classifiers saw.

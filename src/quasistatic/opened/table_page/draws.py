@@ -48,7 +48,7 @@ def _judged(found: Judgement) -> Section:
     elif auc.value < GOOD:
         said = "they are hard to tell apart"
     else:
-        said = "they can be told apart" if auc.value < FAIR else "they are easy to tell apart"
+        said = "they can be distinguished" if auc.value < FAIR else "they are easy to distinguish"
     worst = ", ".join(each.columns[0] for each in found.telling[:3])
     text = [
         f"Two classifiers learned to tell {found.rows:,} drawn rows from as many rows of data, and "
@@ -85,7 +85,7 @@ def _judged(found: Judgement) -> Section:
         for each in found.useful
     ]
     return Section(
-        "Can draws be told from data?",
+        "Can draws be distinguished from data?",
         text,
         Table(("what", "columns", "AUC by itself", "distance"), cells),
         settings=Table(("what", "columns", "in data", "in draws"), more),

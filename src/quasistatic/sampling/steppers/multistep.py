@@ -140,7 +140,7 @@ class Multistep(Stepper):
 
 
 DEFAULT, LOW, HIGH = 20, -2.0, 4.2
-"""Times of a flow, if nothing is said, and log(signal / noise) between which they are spread for
+"""Times of a flow by default, and log(signal / noise) between which they are spread for
 real values: chosen on a ring of eight normals (`benchmarks/steppers.py`). Without correction a
 first step to -2 would be too long, and they are spread from T on. Levels have times from T up to
 the noise of one level's width."""

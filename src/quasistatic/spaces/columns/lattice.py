@@ -22,7 +22,7 @@ class Lattices:
         steps: of each lattice, in units of 10^-decimals; the first is 1, and each divides the next.
         atoms: numbers that are no places, ascending.
         left, right: ends beyond which :meth:`place` puts nothing; infinite where there is none.
-            Cells go on beyond them, so that the probabilities of all cells add up to one.
+            There are cells beyond them, so that the probabilities of all cells add up to one.
     """
 
     decimals: int

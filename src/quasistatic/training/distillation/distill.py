@@ -26,7 +26,7 @@ from .student import student_of
 M = TypeVar("M", bound=Model)
 
 SETTINGS = Fit(steps=4000, batch=512, lr=2e-3, ema=0.999)
-"""How a flow map is trained, if nothing is said."""
+"""How a flow map is trained by default."""
 
 DRAWS = 4096
 """Draws of the model that stand for data, where none are given."""

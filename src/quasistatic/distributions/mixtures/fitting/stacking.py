@@ -172,7 +172,7 @@ class Trial:
     def finished(self) -> "StackedLaw":
         """The mixture of candidates that makes held-out rows likeliest (stacking). Of small tables
         further parts are held out, and each candidate is fitted to all rows afresh. Else the
-        candidates go on from where they are, by all rows."""
+        candidates continue from where they are, by all rows."""
         count = _folds(len(self.x), self.fits)
         if count == 1:
             return self._continued()
