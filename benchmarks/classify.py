@@ -6,13 +6,14 @@
     quasistatic train mnist --given label --fit.steps 4000 -o runs/mnist
     python benchmarks/classify.py mnist runs/mnist --rows 500
 
-A run is a conditional model of scikit-learn's 8x8 digits or of MNIST. On its test rows the command
-prints the bits per dimension with and without the label (for exact densities their difference is at
-most H(y) / dims), and the accuracy, the log-loss and the calibration error (ECE, 10 bins) of
-`model.classify` beside other classifiers of the same training rows, on the same test rows. The
-convolutional net is trained for at most `--seconds` seconds (of the CPU; of the wall with
-`--device cuda`), and less if its validation
-accuracy stops rising.
+A run is a conditional model of scikit-learn's 8x8 digits or of MNIST; one that was stopped has its
+newest weights. On its test rows the command prints the bits per dimension given the label, without
+it by the network's own p(x), and without it by the mixture of p(x | y) over the classes (more by at
+most H(y) / dims). Then it prints the accuracy, the log-loss and the calibration error (ECE, 10
+bins) of `model.classify` beside other classifiers of the same training rows, on the same test rows.
+The convolutional net is trained for at most `--seconds` seconds (of the CPU; of the wall with
+`--device cuda`), and less if its validation accuracy stops rising. With `--valid`, validation rows
+take the place of test rows, for choices. `--parts` is any of bits, bayes and others.
 """
 
 import argparse
@@ -33,9 +34,11 @@ from sklearn.svm import SVC
 
 import quasistatic as qs
 from quasistatic.data import Split, digits, digits_labels, mnist, mnist_labels, split
+from quasistatic.recipes.newest import open_newest
 
-PATIENCE = 40
-"""Epochs without a higher validation accuracy after which the convolutional net is done."""
+PATIENCE = 50_000
+"""Training images without a higher validation accuracy after which the convolutional net is done,
+and no fewer than five epochs."""
 
 FEW = 5_000
 """Training rows of the classifiers whose time grows faster than their number (SVM)."""
@@ -85,7 +88,10 @@ class ConvNet(torch.nn.Module):
         return self(x).double().softmax(1).cpu().numpy()
 
 
-def clock(device: str) -> Callable[[], float]:
+Clock = Callable[[], float]
+
+
+def clock(device: str) -> Clock:
     """Seconds: of the CPU, or of the wall where a GPU computes."""
     return time.process_time if device == "cpu" else time.perf_counter
 
@@ -99,7 +105,8 @@ def conv_net(
     labels = torch.as_tensor(y.train, device=device)
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
     begun, best, kept, since = now(), 0.0, copy.deepcopy(net), 0
-    while now() - begun < seconds and since < PATIENCE:
+    patience = max(5, PATIENCE // len(labels))
+    while now() - begun < seconds and since < patience:
         net.train()
         for rows in torch.randperm(len(labels)).split(128):
             loss = torch.nn.functional.cross_entropy(net(x.train[rows.numpy()]), labels[rows])
@@ -129,15 +136,53 @@ def judged(p: np.ndarray, y: np.ndarray) -> str:
 
 def bits(model: qs.Diffusion, x: np.ndarray, y: np.ndarray, evaluations: int) -> None:
     scores = [model.score(x, evaluations, given=each, rng=0) for each in (None, y)]
-    without, given = (score.bits_per_dim.cpu() for score in scores)
-    gain, dims = without - given, scores[0].dims
+    scores.append(model.score(x, method=qs.OverClasses(qs.Elbo(evaluations)), rng=1))
+    without, given, mixture = (score.bits_per_dim.cpu() for score in scores)
+    dims = scores[0].dims
     entropy = -sum(p * math.log2(p) for p in np.bincount(y) / len(y) if p)
+    print(f"bits per dimension of {len(x)} rows, H(y) / {dims} = {entropy / dims:.4f}")
+    for name, each in (("given the label", given), ("without", without), ("over classes", mixture)):
+        gain = each - given
+        print(
+            f"  {name:16} {each.mean():.4f} ± {each.std() / len(each) ** 0.5:.4f}, more by "
+            f"{gain.mean():.4f} ± {gain.std() / len(gain) ** 0.5:.4f}",
+            flush=True,
+        )
+
+
+def classified(
+    model: qs.Diffusion, x: np.ndarray, y: np.ndarray, rounds: int, each: int, now: Clock
+) -> None:
+    begun = now()
+    found = model.classify(x, rounds, each, rng=0)
     print(
-        f"bits per dimension on {len(x)} test rows: {without.mean():.4f} without the label, "
-        f"{given.mean():.4f} with it; difference {gain.mean():.4f} ± "
-        f"{gain.std() / len(gain) ** 0.5:.4f}, H(y) / {dims} = {entropy / dims:.4f}",
+        f"Bayes from bounds   {judged(found.prob.cpu().numpy(), y)}  "
+        f"({found.evaluations.double().mean():.0f} evaluations an image, {now() - begun:.0f} s, "
+        f"{len(y)} images)",
         flush=True,
     )
+
+
+def others(name: str, x: Split, y: Split, rows: np.ndarray, labels: np.ndarray) -> None:
+    """Classifiers of scikit-learn's, of the same training rows, or the first few of them."""
+    flat, few = x.train.reshape(len(x.train), -1), slice(FEW)
+    made = {
+        "logistic": make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=300)),
+        "SVM": make_pipeline(MaxAbsScaler(), SVC(probability=True, random_state=0, C=10)),
+        "perceptron": make_pipeline(MaxAbsScaler(), MLPClassifier((256,), random_state=0)),
+        "joint law of a table": qs.DiffusionClassifier(),
+    }
+    if name == "mnist":  # 784 columns are no table
+        del made["joint law of a table"]
+    test = rows.reshape(len(rows), -1)
+    for each, other in made.items():
+        begun = time.process_time()
+        p = other.fit(flat[few], y.train[few]).predict_proba(test)
+        print(f"{each:20}{judged(p, labels)}  ({time.process_time() - begun:.0f} s)", flush=True)
+    near = NearestCentroid().fit(flat, y.train).predict(test)
+    print(f"nearest mean        accuracy {(near == labels).mean():.4f}")
+    if len(flat) > FEW:
+        print(f"logistic, SVM and perceptron have the first {FEW} training rows")
 
 
 def main() -> None:
@@ -145,6 +190,8 @@ def main() -> None:
     parser.add_argument("data", choices=("digits", "mnist"))
     parser.add_argument("run")
     parser.add_argument("--rows", type=int, default=None, help="test rows; by default all")
+    parser.add_argument("--valid", action="store_true", help="validation rows in their place")
+    parser.add_argument("--parts", default="bits,bayes,others")
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--each", type=int, default=24)
     parser.add_argument("--evaluations", type=int, default=100)
@@ -153,36 +200,17 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     x, y, largest = data_of(asked.data)
-    rows, labels = x.test[: asked.rows], y.test[: asked.rows]
-    model, now = qs.load(asked.run).to(asked.device), clock(asked.device)
-    bits(model, rows, labels, asked.evaluations)
-    begun = now()
-    found = model.classify(rows, asked.rounds, asked.each, rng=0)
-    print(
-        f"Bayes from bounds   {judged(found.prob.cpu().numpy(), labels)}  "
-        f"({found.evaluations.double().mean():.0f} evaluations an image, {now() - begun:.0f} s)",
-        flush=True,
-    )
-    net, seconds = conv_net(x, y, largest, asked.seconds, asked.device)
-    print(f"convolutions        {judged(net.predict_proba(rows), labels)}  ({seconds:.0f} s)")
-    flat, few = x.train.reshape(len(x.train), -1), slice(FEW)
-    others = {
-        "logistic": make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=300)),
-        "SVM": make_pipeline(MaxAbsScaler(), SVC(probability=True, random_state=0, C=10)),
-        "perceptron": make_pipeline(MaxAbsScaler(), MLPClassifier((256,), random_state=0)),
-        "joint law of a table": qs.DiffusionClassifier(),
-    }
-    if asked.data == "mnist":  # 784 columns are no table
-        del others["joint law of a table"]
-    test = rows.reshape(len(rows), -1)
-    for name, other in others.items():
-        begun = time.process_time()
-        p = other.fit(flat[few], y.train[few]).predict_proba(test)
-        print(f"{name:20}{judged(p, labels)}  ({time.process_time() - begun:.0f} s)", flush=True)
-    near = NearestCentroid().fit(flat, y.train).predict(test)
-    print(f"nearest mean        accuracy {(near == labels).mean():.4f}")
-    if len(flat) > FEW:
-        print(f"logistic, SVM and perceptron have the first {FEW} training rows")
+    whole = (x.valid, y.valid) if asked.valid else (x.test, y.test)
+    rows, labels = (each[: asked.rows] for each in whole)
+    model, parts = open_newest(asked.run).model.to(asked.device), asked.parts.split(",")
+    if "bits" in parts:
+        bits(model, rows, labels, asked.evaluations)
+    if "bayes" in parts:
+        classified(model, rows, labels, asked.rounds, asked.each, clock(asked.device))
+    if "others" in parts:
+        net, seconds = conv_net(x, y, largest, asked.seconds, asked.device)
+        print(f"convolutions        {judged(net.predict_proba(rows), labels)}  ({seconds:.0f} s)")
+        others(asked.data, x, y, rows, labels)
 
 
 if __name__ == "__main__":

@@ -16,26 +16,30 @@ import warnings
 import numpy as np
 import torch
 from classify import conv_net, data_of
-from scipy.special import psi
+from scipy.special import polygamma, psi
 
 import quasistatic as qs
+from quasistatic.recipes.newest import open_newest
 
 DIRECTIONS, FLOOR = 10, 1e-3
 """Directions of the hidden values, and what is added to their variance, as a share."""
 
 
-def entropies(features: np.ndarray, labels: np.ndarray, basis: np.ndarray) -> float:
-    """The entropy of a normal law of each class in some directions, the mean of the classes."""
+def entropies(features: np.ndarray, labels: np.ndarray, basis: np.ndarray) -> tuple[float, float]:
+    """The entropy of a normal law of each class in some directions, the mean of the classes; and
+    its standard error, which is that of log det of a covariance matrix (Wishart)."""
     z = features @ basis
-    found = []
+    found, variance = [], 0.0
     for k in range(10):
         count, size = (labels == k).sum(), z.shape[1]
         own = np.cov(z[labels == k].T)
         own += FLOOR * np.eye(size) * np.trace(own) / size
         # What log det of a covariance matrix of so few rows is short of in the mean (Wishart).
-        short = psi((count - 1 - np.arange(size)) / 2).sum() + size * np.log(2 / (count - 1))
+        freedom = (count - 1 - np.arange(size)) / 2
+        short = psi(freedom).sum() + size * np.log(2 / (count - 1))
         found.append(0.5 * (np.linalg.slogdet(2 * np.pi * np.e * own)[1] - short))
-    return float(np.mean(found))
+        variance += polygamma(1, freedom).sum() / 4
+    return float(np.mean(found)), variance**0.5 / 10
 
 
 def picture(path: str, rows: list[np.ndarray], largest: float, each: int) -> None:
@@ -70,12 +74,12 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     x, y, largest = data_of(asked.data)
     net, _ = conv_net(x, y, largest, asked.seconds, asked.device)
-    model, labels = qs.load(asked.run).to(asked.device), np.arange(10 * asked.n) % 10
+    model, labels = open_newest(asked.run).model.to(asked.device), np.arange(10 * asked.n) % 10
     with torch.no_grad():
         test = net.features(x.test).cpu().numpy()
     within = test - np.stack([test[y.test == k].mean(0) for k in range(10)])[y.test]
     basis = np.linalg.svd(within, full_matrices=False)[2][:DIRECTIONS].T
-    usual = entropies(test, y.test, basis)
+    usual, usual_error = entropies(test, y.test, basis)
     right = (net.predict_proba(x.test).argmax(1) == y.test).mean()
     print(f"{'test pictures':16}accuracy {right:.3f}  entropy 0", flush=True)
     sheets = []
@@ -86,10 +90,11 @@ def main() -> None:
         drawn = drawn.cpu().numpy()
         right = net.predict_proba(drawn).argmax(1) == labels
         with torch.no_grad():
-            own = entropies(net.features(drawn).cpu().numpy(), labels, basis) - usual
+            own, error = entropies(net.features(drawn).cpu().numpy(), labels, basis)
         print(
             f"{f'w = {weight:g}':16}accuracy {right.mean():.3f} ± "
-            f"{right.std() / len(right) ** 0.5:.3f}  entropy {own:+.2f} nats",
+            f"{right.std() / len(right) ** 0.5:.3f}  entropy {own - usual:+.2f} ± "
+            f"{(error**2 + usual_error**2) ** 0.5:.2f} nats",
             flush=True,
         )
         sheets.append(drawn)

@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         FlowMapDensity,
         Importance,
         Method,
+        OverClasses,
         Sandwich,
         Score,
     )
@@ -221,6 +222,7 @@ __all__ = [
     "OneHot",
     "open",
     "opened",
+    "OverClasses",
     "pictorial",
     "Posterior",
     "PosteriorMethod",
@@ -291,7 +293,7 @@ _HOMES = {
     ".kernels": "BinomialKernel CategoricalKernel GaussianKernel Kernel ProductKernel schedules",
     ".kernels.schedules": "Schedule",
     ".likelihood": "AdaptiveBound ContinuousTime Elbo Flow FlowMapDensity Importance Method "
-    "Sandwich Score",
+    "OverClasses Sandwich Score",
     ".model": "Model",
     ".opened": "open",
     ".recipes.image": "pictorial",

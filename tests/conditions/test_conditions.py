@@ -514,7 +514,12 @@ def test_commands_take_the_condition(tmp_path, say, refused):
     found = say("score", run, "--given", "label", "--evaluations", "all")["nats"]
     expected = model.score(test, None, given=labels.test, rng=0).nats.mean()
     assert found == pytest.approx(float(expected), rel=1e-6)
-    assert "no class '12'" in refused("sample", run, "--given", "12")
+    marginal = say("score", run, "--method", "classes", "--evaluations", "all")["nats"]
+    gain = expected - marginal  # at most H(y), but for the noise of the estimate
+    assert 0 < gain < math.log(10) + 0.2
+    assert "no classes: leave --method" in refused("score", "digits", "--method", "classes")
+    assert "no class 12: " in refused("sample", run, "--given", "12")
+    assert "no class 'three'" in refused("sample", run, "--given", "three")
     assert "one condition" in refused("sample", run, "--given", "1", "--given", "2")
     assert "no condition" in refused("sample", "digits", "--given", "1")
     assert "--given 3 --guidance 2" in refused("sample", run, "--guidance", "2")

@@ -1,5 +1,7 @@
 """Classes and numbers from one law of X and y."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,22 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quasistatic as qs
-from quasistatic.estimators.labelled_laws import fit_labelled_law
+from quasistatic.distributions.mixtures import Mixture
+from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.estimators import labelled_laws
+from quasistatic.estimators.labelled_laws import LabelledLaw, fit_labelled_law
 
 
+@pytest.fixture
+def few_laws(monkeypatch):
+    """Few laws are tried: the checks fit tens of small tables, and how good a law is is tested
+    elsewhere."""
+    monkeypatch.setattr(labelled_laws, "SHRUNK", labelled_laws.SHRUNK[1:3])
+    monkeypatch.setattr(labelled_laws, "STRENGTHS", (3.0,))
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 2)
+
+
+@pytest.mark.usefixtures("few_laws")
 @parametrize_with_checks([qs.DiffusionClassifier(), qs.DiffusionRegressor()])
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
@@ -171,3 +186,36 @@ def test_wrong_targets_are_errors_that_say_so(call, says):
     x, y = frame(60)
     with pytest.raises(ValueError, match=says):
         call(x, y)
+
+
+def test_the_posterior_is_the_average_of_the_members():
+    x, y = two_normals(200)
+    made = qs.DiffusionClassifier().fit(x, y)
+    labelled = made._labelled()
+    rows = next(iter(made._pieces(x)))
+    counts = list(labelled.counts)
+    assert len(counts) == len(labelled.powers) > 1
+    places = torch.split(torch.arange(labelled.law.components), counts)
+    shares, each = [], []
+    for k, place in enumerate(places):
+        own = labelled.law.picked(place)
+        share = own.log_weight.logsumexp(0)
+        alone = Mixture(own.log_weight - share, own.blocks)
+        each.append(LabelledLaw(alone, (counts[k],), (labelled.powers[k],)).log_posterior(rows))
+        shares.append(share.exp())
+    assert torch.stack(shares).sum() == pytest.approx(1, abs=1e-6)
+    mean = sum(s * member.exp() for s, member in zip(shares, each, strict=True))
+    np.testing.assert_allclose(made.predict_proba(x), mean / mean.sum(1, keepdim=True), atol=1e-6)
+
+
+def test_a_folder_of_one_law_and_its_power_is_still_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(labelled_laws, "MEMBERS", 1)
+    x, y = frame(60)
+    made = qs.DiffusionClassifier().fit(x, y > 12)
+    made.save(tmp_path)
+    kept = json.loads((tmp_path / "joint.json").read_text())
+    (kept["power"],) = kept.pop("powers")
+    assert kept.pop("counts") == [made._law.components]
+    (tmp_path / "joint.json").write_text(json.dumps(kept))
+    again = qs.DiffusionClassifier.load(tmp_path)
+    np.testing.assert_allclose(again.predict_proba(x), made.predict_proba(x))

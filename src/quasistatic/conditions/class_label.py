@@ -101,10 +101,11 @@ class ClassLabel(Condition):
         if str(name) in self.names:
             return list(self.names).index(str(name))
         try:
-            return int(self.indices(int(name))[0])
+            number = int(name)
         except (TypeError, ValueError):
             known = self.names or [str(i) for i in range(self.classes)]
             raise ValueError(f"there is no class {name!r}: {nearest(str(name), known)}") from None
+        return int(self.indices(number)[0])
 
     @property
     def _named(self) -> str:

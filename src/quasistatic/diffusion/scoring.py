@@ -63,8 +63,9 @@ class Scoring(Chain):
                 (:func:`likelihood.bound_to`).
             each: whether `stderr` is meant for each example's own value.
             most: with `stderr`, the most evaluations for each example; None sets no limit.
-            method: another way to score: `Importance(paths)`, `Flow()` or `ContinuousTime()`. It
-                has its own cost, and `evaluations` and `stderr` are not for it.
+            method: another way to score: `Importance(paths)`, `Flow()`, `ContinuousTime()`, or
+                `OverClasses()` of a model with classes. It has its own cost, and `evaluations` and
+                `stderr` are not for it.
 
         Returns:
             A :class:`Score` of N examples; `.bits_per_dim` is in bits a value.

@@ -26,9 +26,9 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
 
     Each class has normal laws of the real columns, whose covariances are shrunk, and probabilities
     of classes. The means and probabilities are then moved so that the labels are likelier given x.
-    How much is shrunk and moved, and whether columns are bent by powers, is decided by held-out
-    log p(y | x). Missing values of X are integrated out, in fitting and in prediction; nothing has
-    to be imputed.
+    Several such laws are fitted, and p(y | x) is the average of theirs. Their shares, how much is
+    shrunk and moved, and whether columns are bent by powers, are decided by held-out log p(y | x).
+    Missing values of X are integrated out, in fitting and in prediction; nothing has to be imputed.
 
     Args:
         types: of some columns by name, see :meth:`Table.infer`; numbers are real unless it says
@@ -69,7 +69,7 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
             law = fit_labelled_law(order.rows(x_0), order.sizes(sizes), seed)
             found.append((replace(law, law=order.as_table_has(law.law)), table))
         law, table = max(found, key=lambda pair: np.nan_to_num(pair[0].held_out, nan=-np.inf))
-        self.power_, self.held_out_ = law.power, law.held_out
+        self.powers_, self.counts_, self.held_out_ = law.powers, law.counts, law.held_out
         self.fitted_ = fitted_from_law(table, law.law, seed)
         return self
 
@@ -98,18 +98,22 @@ class DiffusionClassifier(ClassifierMixin, JointEstimator):
 
     def _labelled(self) -> LabelledLaw:
         law = _LabelLast.of(self.table_).law(self._law)
-        return LabelledLaw(law, self.power_, self.held_out_)
+        return LabelledLaw(law, self.counts_, self.powers_, self.held_out_)
 
     def _kept(self) -> dict[str, Any]:
         return super()._kept() | {
             "classes": self.classes_.tolist(),
-            "power": self.power_,
+            "powers": self.powers_,
+            "counts": self.counts_,
             "held_out": self.held_out_,
         }
 
     def _restore(self, kept: Mapping[str, Any]) -> None:
         self.classes_ = np.array(kept["classes"])
-        self.power_, self.held_out_ = float(kept["power"]), float(kept["held_out"])
+        powers = kept["powers"] if "powers" in kept else [kept["power"]]  # one law, once
+        self.powers_ = tuple(map(float, powers))
+        self.counts_ = tuple(kept.get("counts", [self._law.components]))
+        self.held_out_ = float(kept["held_out"])
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@ r"""Mixtures of rows with a class: components belong to classes, and are moved t
 
 A law of x in each class gives p(y | x) by Bayes' rule. Its covariances are shrunk (regularised
 discriminant analysis, Friedman 1989), and its means and probabilities are then moved so that the
-classes of the rows are likelier given x, with a penalty on how far they move. It stays one joint
-law of x and y, so a missing x is integrated out.
+classes of the rows are likelier given x, with a penalty on how far they move. It stays a joint law
+of x and y, so a missing x is integrated out. Of several such laws, p(y | x) is the average with the
+shares for which the classes of held-out rows are likeliest (stacking).
 """
 
 __all__ = ["LabelledLaw", "fit_labelled_law"]
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,23 +24,28 @@ CERTAIN = 1e-9
 """The probability of all other classes of a component."""
 
 SHRUNK = (
-    *((1.0, 0.0, 0.001), (1.0, 0.0, 0.1), (1.0, 0.2, 0.001), (0.5, 0.05, 0.01), (0.2, 0.02, 0.1)),
-    *((0.2, 0.2, 0.001), (0.05, 0.01, 0.3), (0.05, 0.01, 0.01), (0.5, 0.5, 0.01), (0.2, 1.0, 0.01)),
+    *((1.0, 0.0, 0.001), (1.0, 0.0, 0.1), (1.0, 0.0, 1.0), (1.0, 0.2, 0.001), (0.5, 0.05, 0.01)),
+    *((0.2, 0.02, 0.1), (0.2, 0.2, 0.001), (0.05, 0.01, 0.3), (0.05, 0.01, 0.01)),
+    *((0.5, 0.5, 0.01), (0.2, 1.0, 0.01)),
 )
 """The shares that are tried: of the pooled covariance, of the diagonal, and of the variance that is
 added."""
 
 STRENGTHS = (3.0, 0.3, 0.03)
-"""Penalties on moving that are tried, in nats; without moving, too."""
+"""Penalties on moving that are tried, in nats, one after the other until one is worse than that
+before it; without moving, too."""
 
 POWERS = tuple(2.0 ** (k / 4) for k in range(-14, 5))
 """Powers of p(x | y) that are tried, for classes that are too sure or not sure enough."""
 
-BEST, FOLDS, ROUNDS = 2, 5, 60
+BEST, FOLDS, ROUNDS = 3, 5, 60
 """Covariances for which moving is tried, parts of the rows, and rounds of the optimiser."""
 
-PARTS, LEAST_ROWS, EACH = (2, 4), 300, 20
+PARTS, LEAST_ROWS, EACH = (2, 3, 4), 100, 20
 """Components of each class that are tried, of so many rows or more, and the rows of each."""
+
+MEMBERS, LEAST_SHARE, SHARE_ROUNDS = 10, 0.03, 300
+"""Laws of which the average is taken, at most, the smallest share of one, and rounds of EM."""
 
 MOST = 4000
 """Rows that choose, at most; all rows are used in the end."""
@@ -47,16 +53,23 @@ MOST = 4000
 
 @dataclass(frozen=True, eq=False)
 class LabelledLaw:
-    """A law of x_0 of a row with a class, whose class is the last of its class variables.
+    """A law of x_0 of a row with a class, whose class is the last of its class variables: a mixture
+    of several laws, its members. p(y | x) is the average of theirs.
+
+    The weights of this average are the members' shares and do not depend on x: which law of x is
+    the likelier one says little about which of them knows the class.
 
     Args:
-        law: a block of real values where there are any, and a block of classes.
-        power: of p(x | component) in p(y | x).
+        law: of all components, member by member: a block of real values where there are any, and a
+            block of classes.
+        counts: the components of each member.
+        powers: of p(x | component) in each member's p(y | x).
         held_out: log p(y | x) of held-out rows, in nats a row.
     """
 
     law: Mixture
-    power: float
+    counts: tuple[int, ...]
+    powers: tuple[float, ...]
     held_out: float = math.nan
 
     @property
@@ -75,12 +88,26 @@ class LabelledLaw:
         nats."""
         x = x.clone()
         x[:, -self.classes :] = torch.nan
-        prior = self.law.log_weight[:, None]
-        joint = prior + self.power * (self.law.log_joint(x) - prior)
-        of_class = self._categorical.log_p[:, -self.classes :]
-        joint = (joint[..., None] + of_class[:, None]).logsumexp(0)
-        found: Tensor = joint.log_softmax(1)
-        return found
+        counts = list(self.counts)
+        each = zip(
+            torch.split(self.law.log_weight, counts),
+            torch.split(self.law.log_joint(x), counts),
+            torch.split(self._categorical.log_p[:, -self.classes :], counts),
+            self.powers,
+            strict=True,
+        )
+        members = [
+            prior.logsumexp(0) + _posterior(prior, joint - prior[:, None], log_p, power)
+            for prior, joint, log_p, power in each
+        ]
+        return torch.stack(members).logsumexp(0)
+
+
+def _posterior(prior: Tensor, log_p_x: Tensor, log_p_y: Tensor, power: float) -> Tensor:
+    """log p(y | x) (N, classes) by the log-weights (K,), log p(x | component) (K, N) and
+    log p(y | component) (K, classes) of components."""
+    joint = prior[:, None] + power * log_p_x
+    return (joint[..., None] + log_p_y[:, None]).logsumexp(0).log_softmax(1)
 
 
 @dataclass(frozen=True)
@@ -93,6 +120,26 @@ class _Shape:
     ridge: float
     strength: float | None = None
     parts: int = 1
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A kind of law and log p(y | x) of held-out rows under it.
+
+    Args:
+        shape: the kind of law.
+        power: the best of :data:`POWERS`.
+        nats: of each row, with shape (N,).
+    """
+
+    shape: _Shape
+    power: float
+    nats: Tensor
+
+    @property
+    def mean(self) -> float:
+        """The mean over the rows, in nats a row."""
+        return float(self.nats.mean())
 
 
 def fit_labelled_law(x: Tensor, sizes: Sequence[int], seed: int) -> LabelledLaw:
@@ -108,23 +155,48 @@ def fit_labelled_law(x: Tensor, sizes: Sequence[int], seed: int) -> LabelledLaw:
     some = torch.from_numpy(rng.permutation(len(x))[:MOST])
     folds = _folds(y[some], rng)
     if folds is None:  # a class has one row
-        return LabelledLaw(_law(x, sizes, _Shape(0.5, 0.5, 0.01)), 1.0)
-    judged = [
-        (_judged(x[some], y[some], sizes, folds, _Shape(*each)), _Shape(*each)) for each in SHRUNK
-    ]
-    judged.sort(key=lambda pair: -pair[0][0])
-    best = [shape for _, shape in judged[:BEST]]
+        law = _law(x, sizes, _Shape(0.5, 0.5, 0.01))
+        return LabelledLaw(law, (law.components,), (1.0,))
+
+    def judged(shapes: Iterable[_Shape]) -> list[_Judged]:
+        new = dict.fromkeys(shape for shape in shapes if shape not in known)
+        known.update((shape, _judged(x[some], y[some], sizes, folds, shape)) for shape in new)
+        return sorted(known.values(), key=lambda each: -each.mean)
+
+    known: dict[_Shape, _Judged] = {}
+    ranked = judged(_Shape(*each) for each in SHRUNK)
+    best = [each.shape for each in ranked[:BEST]]
     if len(x) >= LEAST_ROWS:
-        split = [replace(shape, parts=parts) for shape in best for parts in PARTS]
-        judged += [(_judged(x[some], y[some], sizes, folds, each), each) for each in split]
-        judged.sort(key=lambda pair: -pair[0][0])
-        best = [*best[:1], *(shape for _, shape in judged[:BEST])]
+        ranked = judged(replace(shape, parts=parts) for shape in best for parts in PARTS)
+        best = [*best[:1], *(each.shape for each in ranked[:BEST])]
     for shape in dict.fromkeys(best):
-        for strength in STRENGTHS:
-            moved = replace(shape, strength=strength)
-            judged.append((_judged(x[some], y[some], sizes, folds, moved), moved))
-    (held_out, power), shape = max(judged, key=lambda pair: pair[0][0])
-    return LabelledLaw(_law(x, sizes, shape), power, held_out)
+        last = -math.inf
+        for moved in (replace(shape, strength=strength) for strength in STRENGTHS):
+            ranked = judged([moved])
+            if known[moved].mean < last:
+                break
+            last = known[moved].mean
+    members = ranked[:MEMBERS]
+    share = _shares(torch.stack([each.nats for each in members]))
+    kept = [(each, float(w)) for each, w in zip(members, share, strict=True) if w > 0]
+    laws = [_law(x, sizes, each.shape) for each, _ in kept]
+    nats = torch.stack([each.nats + math.log(w) for each, w in kept]).logsumexp(0)
+    return LabelledLaw(
+        Mixture.joined(laws, [w for _, w in kept]),
+        tuple(law.components for law in laws),
+        tuple(each.power for each, _ in kept),
+        float(nats.mean()),
+    )
+
+
+def _shares(nats: Tensor) -> Tensor:
+    """The shares of laws in an average of their p(y | x) for which the classes of held-out rows are
+    likeliest, by EM, from log p(y | x) of these rows (M, N). Small ones are 0."""
+    share = nats.new_full((len(nats),), 1 / len(nats))
+    for _ in range(SHARE_ROUNDS):
+        share = (share.log()[:, None] + nats).softmax(0).mean(1)
+    share = torch.where(share < LEAST_SHARE, 0.0, share)
+    return share / share.sum()
 
 
 def _folds(y: Tensor, rng: np.random.Generator) -> Tensor | None:
@@ -139,30 +211,22 @@ def _folds(y: Tensor, rng: np.random.Generator) -> Tensor | None:
     return part
 
 
-def _judged(
-    x: Tensor, y: Tensor, sizes: Sequence[int], part: Tensor, shape: _Shape
-) -> tuple[float, float]:
-    """The mean of log p(y | x) of rows that are held out, with the best power, and that power."""
-    joint, prior, of_class = [], [], []
-    rows = []
+def _judged(x: Tensor, y: Tensor, sizes: Sequence[int], part: Tensor, shape: _Shape) -> _Judged:
+    """log p(y | x) of rows that are held out, one part after the other, with the best power."""
+    found = x.new_zeros(len(POWERS), len(x))
     for fold in range(int(part.max()) + 1):
-        law = _law(x[part != fold], sizes, shape)
-        held = x[part == fold].clone()
+        law, own = _law(x[part != fold], sizes, shape), part == fold
+        held = x[own].clone()
         held[:, -sizes[-1] :] = torch.nan
-        weight = law.log_weight[:, None]
-        joint.append(law.log_joint(held) - weight)
-        prior.append(weight.expand_as(joint[-1]))
-        of_class.append(law.blocks[-1].log_p[:, -sizes[-1] :])  # type: ignore[attr-defined]
-        rows.append(y[part == fold])
-    best = -math.inf, 1.0
-    for power in POWERS:
-        nats = []
-        for each, weight, log_p, label in zip(joint, prior, of_class, rows, strict=True):
-            whole = (weight + power * each)[..., None] + log_p[:, None]
-            posterior = whole.logsumexp(0).log_softmax(1)
-            nats.append(posterior[torch.arange(len(label)), label])
-        best = max(best, (float(torch.cat(nats).mean()), power))
-    return best
+        prior = law.log_weight
+        log_p_x = law.log_joint(held) - prior[:, None]
+        block = law.blocks[-1]
+        assert isinstance(block, CategoricalBlock)  # which has at least the class
+        for k, power in enumerate(POWERS):
+            posterior = _posterior(prior, log_p_x, block.log_p[:, -sizes[-1] :], power)
+            found[k, own] = posterior[torch.arange(len(posterior)), y[own]]
+    best = int(found.mean(1).argmax())
+    return _Judged(shape, POWERS[best], found[best])
 
 
 def _law(x: Tensor, sizes: Sequence[int], shape: _Shape) -> Mixture:

@@ -321,16 +321,17 @@ def _number(column: Column, value: Any) -> float:
                 return float(k) if classes else column.placeholder
         never = f"{value!r} never occurs in column {column.name!r}, so its probability is 0"
         raise ValueError(f"{never}: {nearest(str(value), map(str, known))}")
+    accepted = column.accepted.partition(":")[0]  # what follows is advice about rows
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(
-            f"column {column.name!r} is given {value!r}, and it takes {column.accepted}"
+            f"column {column.name!r} is given {value!r}, and it takes {accepted}"
         ) from None
     if column.invalid(np.array([number]))[0]:
         raise ValueError(
             f"{value!r} never occurs in column {column.name!r}, so its probability is 0: it takes "
-            f"{column.accepted}"
+            f"{accepted}"
         )
     return number
 

@@ -16,14 +16,23 @@ from .methods import (
     Importance,
     Method,
 )
+from .over_classes import OverClasses
 from .probability_flow import flow
 from .sandwich_bounds import Sandwich, sandwich
-from .score import BoundScore, ContinuousScore, FlowScore, ImportanceScore, Score
+from .score import (
+    BoundScore,
+    ClassesScore,
+    ContinuousScore,
+    FlowScore,
+    ImportanceScore,
+    Score,
+)
 
 __all__ = [
     "AdaptiveBound",
     "BoundScore",
     "Classification",
+    "ClassesScore",
     "ContinuousScore",
     "ContinuousTime",
     "Elbo",
@@ -34,6 +43,7 @@ __all__ = [
     "Importance",
     "ImportanceScore",
     "Method",
+    "OverClasses",
     "Sandwich",
     "Score",
     "bound",

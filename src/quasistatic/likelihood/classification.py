@@ -5,7 +5,7 @@ their differences. Evaluations go to the classes that are still in the race: a c
 behind the best one, by its error bars, gets no more.
 """
 
-__all__ = ["Classification", "classify"]
+__all__ = ["Classification", "classify", "log_prior"]
 
 import math
 from collections.abc import Sequence
@@ -103,12 +103,12 @@ def classify(
     for name, number in (("rounds", rounds), ("each", each)):
         whole_number(name, number, 2)
     source, checked = as_generator(rng), model.space.check(raw).to(model.blank(1))
-    log_prior = _log_prior(prior, condition.classes).to(checked.device)
+    known = log_prior(prior, condition.classes).to(checked.device)
     codes = values.to(checked)
     parts = []
     with evaluating(model):
         for _, rows in model.given(None).chunks(checked, condition.classes):
-            race = _Race(model, model.space.encode(rows, source), codes, log_prior)
+            race = _Race(model, model.space.encode(rows, source), codes, known)
             for _ in range(rounds):
                 race.round(each, source)
             parts.append(race.result())
@@ -116,7 +116,12 @@ def classify(
     return Classification(log_prob, stderr, spent, condition)
 
 
-def _log_prior(prior: Sequence[float] | None, classes: int) -> Tensor:
+def log_prior(prior: Sequence[float] | None, classes: int) -> Tensor:
+    """log p(y) of each class, with shape (classes,); by default the same for all.
+
+    Raises:
+        ValueError: if the prior is none of so many classes.
+    """
     if prior is None:
         return torch.full((classes,), -math.log(classes), dtype=torch.float64)
     share = numbers_of("prior", prior)

@@ -1,7 +1,14 @@
 r"""Scores: an estimate of the log-likelihood of each example, in nats, bits and bits a value, with
 its terms, its standard error and its cost."""
 
-__all__ = ["BoundScore", "ContinuousScore", "FlowScore", "ImportanceScore", "Score"]
+__all__ = [
+    "BoundScore",
+    "ClassesScore",
+    "ContinuousScore",
+    "FlowScore",
+    "ImportanceScore",
+    "Score",
+]
 
 import math
 from collections.abc import Mapping
@@ -249,3 +256,19 @@ class ContinuousScore(Score):
 
     about = "a lower bound on log p(x), in continuous time (VDM)"
     symbol = "K"
+
+
+@dataclass(frozen=True, repr=False)
+class ClassesScore(Score):
+    r"""A lower bound on log p(x) through the classes of a conditional model, see
+    :class:`.OverClasses`. Its terms are those of the scores of log p(x | y), averaged over r(y),
+    and `classes`, which is -KL(r(y) || p(y)).
+
+    Args:
+        posterior: r(y), an estimate of p(y | x), with shape (N, classes).
+    """
+
+    about = "a lower bound on log p(x), as a mixture over classes"
+    symbol = "K"
+
+    posterior: Tensor = field(kw_only=True)

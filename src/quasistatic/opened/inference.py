@@ -15,7 +15,7 @@ import torch
 from .._utils.naming import counted
 from .._utils.printing import clock
 from .._utils.randomness import Rng
-from ..likelihood import Flow, FlowMapDensity, Importance, Score
+from ..likelihood import Elbo, Flow, FlowMapDensity, Importance, OverClasses, Score
 from ..reporting.answer import Answer, TextTable
 from ..reporting.html import Section
 from ..sampling import (
@@ -139,7 +139,7 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         *,
         evaluations: int | Literal["all"] | None = None,
         stderr: float | None = None,
-        method: Literal["bound", "importance", "flow", "flow-map"] = "bound",
+        method: Literal["bound", "importance", "flow", "flow-map", "classes"] = "bound",
         paths: int = 16,
         times: int | None = None,
         path: int | None = None,
@@ -155,7 +155,8 @@ class InferenceVerbs(TrainedModel, abc.ABC):
                 time step. With `stderr`, the most that may be spent.
             stderr: the standard error of the mean to reach, in bits per dimension.
             method: "bound" from below, "importance" for a tighter bound by weighted paths, or
-                "flow" for the probability flow, or "flow-map" for the map of a distilled run.
+                "flow" for the probability flow, "flow-map" for the map of a distilled run, or
+                "classes" for p(x) as the mixture of p(x | y) over the classes of a run with labels.
             paths: paths of importance weighting for each example.
             times: evenly spread time steps of the chain; by default all T.
             path: instead, the length of a path that :meth:`grid` saved.
@@ -170,11 +171,18 @@ class InferenceVerbs(TrainedModel, abc.ABC):
         if evaluations is not None:
             name = "evaluations" if stderr is None else "most"
             budget[name] = None if evaluations == "all" else evaluations
+        if method == "classes" and self.model.condition is None:
+            raise ValueError(
+                "the model has no condition, so it has no classes: leave --method out, or train "
+                "one with labels, for example `quasistatic train digits --given label`"
+            )
         if method != "bound":
+            inner = Elbo(budget.pop("evaluations", 64)) if method == "classes" else Elbo()
             budget["method"] = {
                 "importance": Importance(paths),
                 "flow": Flow(),
                 "flow-map": FlowMapDensity(),
+                "classes": OverClasses(inner),
             }[method]
         with self.run.threads():
             y = self._given(given, len(x), data is None)
@@ -338,11 +346,12 @@ class InferenceVerbs(TrainedModel, abc.ABC):
             nonlocal last
             some = _some(y, piece, len(x))
             last = self.model.score(x[piece], rng=rng, given=some, **budget)
-            return last.arrays()
+            return last.arrays() | ({"pilot": np.array([last.pilot])} if last.pilot else {})
 
         found = stream.run(scored, rng)
         assert last is not None  # the last piece is never one that was kept
-        return last.with_arrays(found)
+        pilot = int(found.pop("pilot", np.zeros(1)).sum())
+        return replace(last.with_arrays(found), pilot=pilot)
 
     @abc.abstractmethod
     def _mask(self, mask: Data) -> tuple[np.ndarray, tuple[str, ...]]:

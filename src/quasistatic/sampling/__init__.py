@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 from . import timesteps
-from .classifier_free import CorrectedGuidance, Guidance, GuidedDraws
+from .classifier_free import Guidance
+from .corrected_guidance import CorrectedGuidance, GuidedDraws
 from .encoding import decode, encode
 from .guidance import Guided
 from .interpolation import interpolate

@@ -1,6 +1,6 @@
 """Weighted particles: their effective sample size, resampling, and what the weights say."""
 
-__all__ = ["Particles", "WeightedParticles", "distinct", "effective"]
+__all__ = ["Particles", "WeightedParticles", "distinct", "effective", "systematic"]
 
 import math
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Particles:
         # Streams of rows take the same steps in every batch, also where no row needs them.
         if not poor.any() and not isinstance(rng, Streams):
             return self
-        chosen = _systematic(log_weight.softmax(1), group, rng)
+        chosen = systematic(log_weight.softmax(1), group, rng)
         itself = torch.arange(group, device=chosen.device).expand_as(chosen)
         chosen = torch.where(poor[:, None], chosen, itself)
         first = group * torch.arange(len(chosen), device=chosen.device)
@@ -141,7 +141,7 @@ class WeightedParticles:
     def choose(self, n: int, rng: torch.Generator | None) -> Tensor:
         """The numbers of n particles for each example, (examples, n); see :meth:`draw`."""
         share = self.log_weight.flatten(1).softmax(1)
-        chosen = _systematic(share, n, rng)
+        chosen = systematic(share, n, rng)
         return chosen.gather(1, uniform(chosen.shape, rng, share).argsort(1))
 
     def taken(self, each: Tensor, chosen: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def effective(log_weight: Tensor) -> Tensor:
     return torch.where(share.sum(1) > 0, (share**2).sum(1).clamp(min=1e-300).reciprocal(), 0.0)
 
 
-def _systematic(share: Tensor, n: int, rng: torch.Generator | None) -> Tensor:
+def systematic(share: Tensor, n: int, rng: torch.Generator | None) -> Tensor:
     """n places in each row of probabilities (rows, k), by systematic resampling: (rows, n)."""
     start = uniform((len(share), 1), rng, share, torch.float64)
     points = (torch.arange(n, device=share.device) + start) / n

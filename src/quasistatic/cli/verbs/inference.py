@@ -51,7 +51,7 @@ class Sample:
         None,
         "FLOAT",
         only=RUNS,
-        within=Range(-1, 1e3),
+        within=Range(-1, 1000),
     )
     out: Path | None = shared.out()
     seed: int | None = shared.seed()
@@ -95,11 +95,12 @@ class Score:
         only=RUNS,
         within=POSITIVE,
     )
-    method: Literal["bound", "importance", "flow", "flow-map"] | None = option(
+    method: Literal["bound", "importance", "flow", "flow-map", "classes"] | None = option(
         "Estimator: `bound` is a lower bound, `importance` a tighter one by weighted paths, `flow` "
-        "the density of the probability flow, `flow-map` an estimate by a distilled model.",
+        "the density of the probability flow, `flow-map` an estimate by a distilled model, "
+        "`classes` a lower bound by the mixture of p(x | y) over the classes of a run with labels.",
         "bound",
-        "bound|importance|flow|flow-map",
+        "bound|importance|flow|flow-map|classes",
         only=RUNS,
     )
     paths: int | None = option(
