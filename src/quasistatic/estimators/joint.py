@@ -15,7 +15,7 @@ from torch import Tensor
 from .._utils import files
 from .._utils.validation import unmasked
 from ..distributions.mixtures import Mixture, SharedDraws
-from ..distributions.mixtures.fitting import completed_for_learning, stacked
+from ..distributions.mixtures.fitting import completed_for_learning, integrates_holes, stacked
 from ..spaces import Table
 from ..spaces.columns import AtomColumn
 from ..spaces.frames import Frame, Series
@@ -84,10 +84,20 @@ class JointEstimator(TableEstimator):
         target = Series(self.target_, "float64", numbers=y.astype(np.float64))
         joint = Frame(frame.source, (*frame.columns, target))
         types = {c.name: _number_type(c) for c in frame.columns if _is_number(c)}
-        types |= dict(self.types or {})
-        table = table_of(joint, types | {self.target_: kind}, None)
-        rows = table.read(joint).numpy()
-        return in_spaces(table, rows, types, quantiles=False), rows
+
+        def read(own: Mapping[str, str]) -> tuple[Table, np.ndarray]:
+            table = table_of(joint, {**own, **(self.types or {}), self.target_: kind}, None)
+            return table, table.read(joint).numpy()
+
+        table, rows = read(types)
+        if not integrates_holes(*encoded(rows, table)):
+            # If that is due to atoms, the values beneath them would have to be drawn, which takes
+            # long and adds noise.
+            plain = dict.fromkeys(types, "numeric")
+            others, numbers = read(plain)
+            if integrates_holes(*encoded(numbers, others)):
+                table, rows, types = others, numbers, plain
+        return in_spaces(table, rows, {**types, **(self.types or {})}, quantiles=False), rows
 
     def _filled(self, table: Table, rows: np.ndarray, seed: int) -> tuple[Tensor, tuple[int, ...]]:
         """x_0 of rows without holes, which are drawn, and the sizes of the class variables."""

@@ -20,6 +20,7 @@ __all__ = [
     "TableSums",
     "Trial",
     "completed_for_learning",
+    "integrates_holes",
     "expected",
     "fitted_again",
     "likeliest",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
-from .completing import completed_for_learning
+from .completing import completed_for_learning, integrates_holes
 from .em import Batch, expected, likeliest
 from .full_normals import FullNormals
 from .groups import ByClusters, ByEnergy, Groups

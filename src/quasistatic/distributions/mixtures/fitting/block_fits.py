@@ -211,6 +211,8 @@ class GaussianFit(BlockFit):
         place = below.sum(1, keepdim=True).clamp(max=n.shape[1] - 1)
         middle = by_size.take_along_dim(place, 1)
         fair = (own <= FAR * middle + 1e-12).all(2) | (n > RARE * whole)
+        # Outlying components are few: where they would be most of the rows, none is left out.
+        fair |= (n * fair).sum(1, keepdim=True) < whole / 2
         rows = (n * fair).sum(1)
         kept = (scatter * fair[..., None, None]).sum(1)
         return oas(kept / rows[:, None, None], rows)

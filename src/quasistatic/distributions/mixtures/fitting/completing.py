@@ -1,6 +1,6 @@
 """Completion of rows with many patterns of holes, so that a law can be fitted at low cost."""
 
-__all__ = ["completed_for_learning"]
+__all__ = ["completed_for_learning", "integrates_holes"]
 
 from collections.abc import Sequence
 
@@ -29,8 +29,7 @@ def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Te
     integrates holes out exactly. Otherwise holes are drawn given the rest of their row (stochastic
     expectation maximisation): first by one Gaussian, then by a stacked law.
     """
-    real = [part for fit, part in parts_of(x, fits) if isinstance(fit, GaussianFit)]
-    if not real or _work(torch.cat(real, 1)) <= WORK:
+    if integrates_holes(x, fits):
         return x
     draws = SharedDraws(torch.Generator().manual_seed(seed))
     rows = LearningRows.of(x, fits)
@@ -41,6 +40,13 @@ def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Te
         law = Trial.of(whole, fits, seed + k).finished().law
         whole = law.complete(x, 1, draws)[:, 0]
     return whole
+
+
+def integrates_holes(x: Tensor, fits: Sequence[BlockFit]) -> bool:
+    """Whether a fit to rows x (N, W) integrates their holes out exactly, as there are few patterns
+    of them among the real values."""
+    real = [part for fit, part in parts_of(x, fits) if isinstance(fit, GaussianFit)]
+    return not real or _work(torch.cat(real, 1)) <= WORK
 
 
 def _work(real: Tensor) -> int:
