@@ -277,6 +277,11 @@ def test_a_number_of_a_row_or_two_is_no_atom_unless_it_stands_apart():
     assert find_repeats(v).atoms == ()
     v[:2] = -999.0
     assert find_repeats(v).atoms == (-999.0,)
+    v[:2] = v[2:4]
+    v[0] = 512.0  # alone, and a number like others
+    assert find_repeats(v).atoms == ()
+    v[0] = 9999.0  # alone, and written with nines
+    assert find_repeats(v).atoms == (9999.0,)
 
 
 def test_other_rows_give_a_column_the_same_atoms(table):

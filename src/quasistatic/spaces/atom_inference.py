@@ -3,6 +3,7 @@
 __all__ = ["Repeats", "all_atoms", "fills", "find_repeats", "stands_apart"]
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -278,13 +279,17 @@ def _won(different: np.ndarray, count: np.ndarray, rows: int, width: float) -> n
 
 
 def _stand_apart(different: np.ndarray, count: np.ndarray, rows: int) -> np.ndarray:
-    """Which numbers are far outside the range of nearly all rows, and are repeated exactly."""
+    """Which numbers are far outside the range of nearly all rows, and are repeated exactly or
+    written with nines alone, as -999 is for "not known"."""
     order = count.cumsum() / rows
     low, high = different[(order >= 0.05).argmax()], different[(order >= 0.95).argmax()]
     if high <= low:
         return np.zeros(len(different), dtype=bool)
-    off = np.maximum(low - different, different - high)
-    return np.asarray((off > FAR * (high - low)) & (count >= REPEATED))
+    far = np.maximum(low - different, different - high) > FAR * (high - low)
+    repeated = count >= REPEATED
+    for k in (far & ~repeated).nonzero()[0]:
+        repeated[k] = re.fullmatch(r"-?99+\.0", str(float(different[k]))) is not None
+    return np.asarray(far & repeated)
 
 
 def _ends(v: np.ndarray, rest: np.ndarray, atoms: np.ndarray) -> tuple[float, float]:
