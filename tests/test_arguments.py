@@ -184,7 +184,7 @@ WRONG = {
         "kernel": (0, 2, -1, 2.5, NAN, None),
         "dense": ((0,), ("1",), (NAN,)),
         "local": ((0,), ("1",)),
-        "told": SIZE,
+        "dense_features": SIZE,
         "bumps": SIZE,
         "outputs": SIZE,
         "axes": (0, 5),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quasistatic as qs
-from quasistatic.distributions.mixtures import GaussianBlock, Mixture
+from quasistatic.distributions.mixtures import CategoricalBlock, Mixture
 from quasistatic.networks import DiT, SpectralResidual
 from quasistatic.recipes.spectral import weighed
 
@@ -101,9 +101,9 @@ def test_what_is_no_picture_gets_a_clear_error():
         TypeError, match="Quantized, Dequantized, Continuous or Latent data, got Binary"
     ):
         qs.spectral_law(qs.Binary(4), torch.zeros(3, 4))
-    dense = GaussianBlock.full(torch.zeros(1, 4), torch.eye(4)[None])
-    with pytest.raises(TypeError, match="a law of one SpectralBlock"):
-        qs.spectral_model(qs.Continuous(4), Mixture(torch.zeros(1), (dense,)))
+    classes = CategoricalBlock(torch.tensor([[0.5, 0.5]]).log(), (2,))
+    with pytest.raises(TypeError, match="a law of one SpectralBlock, or of one GaussianBlock"):
+        qs.spectral_model(qs.Continuous(4), Mixture(torch.zeros(1), (classes,)))
 
 
 def test_a_law_for_each_class_starts_a_model_of_labelled_images():

@@ -99,7 +99,7 @@ class Mixture:
         """log w_k + log p(observed values | k), with shape (K, B), in nats."""
         out = x.new_empty(self.components, len(x))
         for piece in self.pieces(x):
-            out[:, piece.index] = self.of_piece(piece).log_joint
+            out[:, piece.index] = self.of_piece(piece).log_joint.to(out.dtype)
         return out
 
     def condition(self, x: Tensor) -> "Conditional":

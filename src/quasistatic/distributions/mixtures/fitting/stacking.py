@@ -38,9 +38,6 @@ NUS = (math.inf, 1.0, 0.1, 0.01)
 """Shrinkage of each component's covariance to the pooled one, in pseudo-rows a dimension. The
 values fall, and each fit starts from the result of the one before."""
 
-QUICK = (1.0,)
-"""The shrinkage of a quick trial."""
-
 SCALES = (1.0, 4.0, 25.0)
 """Factors of the covariances: a mixture of these copies has heavy tails, like a Student t."""
 
@@ -146,11 +143,11 @@ class Trial:
     ) -> "Trial":
         """The candidates for a table, their number of components doubling up to `most`, which
         is :data:`MOST_COMPONENTS` by default, or until it brings nothing. A quick trial has one
-        start and one amount of shrinkage, :data:`QUICK`."""
+        start and one amount of shrinkage, the second of :data:`NUS`."""
         most = MOST_COMPONENTS if most is None else min(most, MOST_COMPONENTS)
         fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) % FOLDS)
         rows, seen = _to_learn(LearningRows.of(x, fits), (fold != 0)[None])
-        chains = {False: QUICK} if quick else _chains(_dims(fits))
+        chains = {False: NUS[1:2]} if quick else _chains(_dims(fits))
         laws, log_p = _climbed(rows, seen, LearningRows.of(x[fold == 0], fits), seed, most, chains)
         return cls(x, tuple(fits), seed, fold, laws, log_p)
 
