@@ -169,8 +169,10 @@ def in_spaces(
     ]
     if not free:
         return [table]
+    plain = standardized, powered
+    changes = (*plain, quantiled) if quantiles else plain
     found = []
-    for change in (standardized, powered, quantiled)[: 3 if quantiles else 2]:
+    for change in changes:
         columns = list(table.columns)
         for k in free:
             column = columns[k]

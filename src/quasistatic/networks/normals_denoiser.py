@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._utils.validation import whole_number, whole_numbers
 from ..distributions.mixtures import GaussianBlock, Mixture, NoiseLevel
 from ..distributions.mixtures.spectral_block import Denoised
 from .buffers import fill_buffers
-from .spectral_denoiser import noise_level
+from .normal_mixture_denoiser import NormalMixtureDenoiser, require_one
 
 LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(eq=False)
-class NormalsDenoiser(nn.Module):
+class NormalsDenoiser(NormalMixtureDenoiser):
     r"""E[x_0 | x_t] and Var[x_0 | x_t] if x_0 is a mixture of normals with full covariance
     matrices, exactly. Each is computed in the matrix's own eigenvectors, which serve all noise
     levels.
@@ -72,10 +72,7 @@ class NormalsDenoiser(nn.Module):
             TypeError: if the law is none of a single block of normals.
             ValueError: if a shape is another, or a number is not finite.
         """
-        block = law.blocks[0]
-        if len(law.blocks) != 1 or not isinstance(block, GaussianBlock):
-            kinds = ", ".join(type(each).__name__ for each in law.blocks)
-            raise TypeError(f"a law of one GaussianBlock is needed, got blocks {kinds}")
+        block = require_one(law, GaussianBlock)
         variance, vectors = block.eigen
         found = {
             "log_weight": law.log_weight,
@@ -86,15 +83,6 @@ class NormalsDenoiser(nn.Module):
         }
         fill_buffers(self, found)
         return self
-
-    def level(self, time: Tensor) -> NoiseLevel:
-        """The noise level at t / T (B,)."""
-        return noise_level(self.get_buffer("log_snr"), time)
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """The mean and the variance of x_0 given x_t (B, *) at t / T (B,): (B, *, 2)."""
-        found = self.denoise(x, time)
-        return torch.stack([found.mean, found.variance], -1)
 
     def denoise(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Denoised:
         """What the law gives for x_t (B, *) at t / T (B,). It has no condition, and `given` changes

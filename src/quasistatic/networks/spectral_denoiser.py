@@ -1,18 +1,19 @@
 r"""A spectral law of pictures and signals as a denoiser."""
 
-__all__ = ["SpectralDenoiser", "noise_level"]
+__all__ = ["SpectralDenoiser"]
 
 import math
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._utils.validation import whole_number, whole_numbers
 from ..distributions.mixtures import CosineBasis, Mixture, NoiseLevel, SpectralBlock
 from ..distributions.mixtures.spectral_block import Denoised, SpectralEvidence
 from .buffers import fill_buffers
+from .normal_mixture_denoiser import NormalMixtureDenoiser, require_one
 
 ON_HOST, ON_DEVICE = 2**18, 2**26
 """Numbers of a table over rows, components and values that are computed at once: on a CPU so few
@@ -20,7 +21,7 @@ that they stay in its cache."""
 
 
 @dataclass(eq=False)
-class SpectralDenoiser(nn.Module):
+class SpectralDenoiser(NormalMixtureDenoiser):
     r"""E[x_0 | x_t] and Var[x_0 | x_t] if x_0 has a spectral law, exactly: a mixture of normals
     that are diagonal in a basis of cosines.
 
@@ -72,10 +73,7 @@ class SpectralDenoiser(nn.Module):
             TypeError: if the law is none of a single spectral block.
             ValueError: if a shape is another, or a number is not finite.
         """
-        if len(law.blocks) != 1 or not isinstance(law.blocks[0], SpectralBlock):
-            kinds = ", ".join(type(block).__name__ for block in law.blocks)
-            raise TypeError(f"a law of one SpectralBlock is needed, got blocks {kinds}")
-        block = law.blocks[0]
+        block = require_one(law, SpectralBlock)
         found = {
             "log_weight": law.log_weight,
             "mean": block.mean,
@@ -85,15 +83,6 @@ class SpectralDenoiser(nn.Module):
         }
         fill_buffers(self, found)
         return self
-
-    def level(self, time: Tensor) -> NoiseLevel:
-        """The noise level at t / T (B,)."""
-        return noise_level(self.get_buffer("log_snr"), time)
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """The mean and the variance of x_0 given x_t (B, *) at t / T (B,): (B, *, 2)."""
-        found = self.denoise(x, time)
-        return torch.stack([found.mean, found.variance], -1)
 
     def denoise(self, x: Tensor, time: Tensor, given: Tensor | None = None) -> Denoised:
         """What the law gives for x_t (B, *) at t / T (B,). It has no condition, and `given` changes
@@ -142,14 +131,6 @@ class SpectralDenoiser(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": (None, {})}
-
-
-def noise_level(log_snr: Tensor, time: Tensor) -> NoiseLevel:
-    """The noise level at t / T (B,), for log-SNRs (T,) of the times 1..T."""
-    index = (time * len(log_snr)).round().long() - 1
-    at = log_snr[index, None]
-    signal, noise = at.sigmoid().sqrt(), (-at).sigmoid().sqrt()
-    return NoiseLevel(signal, noise, torch.ones_like(signal), at.new_zeros(0))
 
 
 def _denoised(law: Mixture, x: Tensor, level: NoiseLevel) -> tuple[Tensor, ...]:
