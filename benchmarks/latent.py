@@ -8,17 +8,19 @@ hole, a sheet of samples, and what a draw costs beside a chain of pixels.
 
 import argparse
 import io
+import json
 import math
 import multiprocessing
-import resource
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import torch
+from image_files import bits_per_value
 from PIL import Image
+from torch.profiler import ProfilerActivity, profile
 
 import quasistatic as qs
 from quasistatic.coding import Codec
@@ -38,20 +40,6 @@ def crops(size: int = 128, each: int = CROPS) -> np.ndarray:
     return qs.data.bark(size, crops=each).test
 
 
-def saved(image: np.ndarray, **how: object) -> int:
-    """The size in bytes of an image in a file."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, **how)
-    return len(file.getvalue())
-
-
-FILES: dict[str, Callable[[np.ndarray], int]] = {
-    "PNG": lambda x: saved(x, format="PNG", optimize=True),
-    "WebP lossless": lambda x: saved(x, format="WEBP", lossless=True, quality=100, method=6),
-    "JPEG XL": lambda x: len(imagecodecs.jpegxl_encode(x, lossless=True, effort=9)),
-}
-
-
 def bits(
     model: qs.Diffusion, pixels: Path | None, each: int = CROPS, evaluations: int = 32
 ) -> None:
@@ -68,8 +56,8 @@ def bits(
         f"{-parts['encoder']:.3f} (rate {of_z + parts['encoder']:.3f})",
         flush=True,
     )
-    for name, size in FILES.items():
-        print(f"{name}: {np.mean([8 * size(image) / image.size for image in x]):.3f}", flush=True)
+    for name, each_file in bits_per_value(x).items():
+        print(f"{name}: {each_file.mean():.3f}", flush=True)
     space = qs.Dequantized((128, 128), 256, spread=2.84)
     train = qs.data.bark(128).train
     rows = torch.arange(0, len(train), 16)
@@ -134,13 +122,26 @@ def _cost(name: str, folder: Path, queue: "multiprocessing.Queue[tuple[float, fl
         model = RECIPES["bark"]().build().model.resized((128, 128)).eval()
     else:
         model = qs.load(folder)
-    model.sample(1, times=2, rng=0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model.sample(16, times=2, rng=0)
     began = time.process_time()
     model.sample(16, times=STEPS, rng=0)
     took = (time.process_time() - began) / 16
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put((took, (after - before) / 1024))
+    queue.put((took, _peak_of_tensors(lambda: model.sample(16, times=3, rng=0))))
+
+
+def _peak_of_tensors(work: Callable[[], object]) -> float:
+    """The most MiB that tensors occupy at once during some work. The process itself grows by less
+    where it has free pages, so its size depends on what ran before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        work()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profiled.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted(
+        (event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]"
+    )
+    return float(np.cumsum([change for _, change in changes]).max()) / 2**20
 
 
 def draw(model: qs.Diffusion, pixels: Path | None, folder: Path = Path()) -> None:
@@ -154,7 +155,7 @@ def draw(model: qs.Diffusion, pixels: Path | None, folder: Path = Path()) -> Non
         process.join()
         print(
             f"{name}: {found[name][0]:.3f} CPU s a draw of {STEPS} steps, "
-            f"{found[name][1]:.0f} MiB more"
+            f"{found[name][1]:.0f} MiB of tensors at most"
         )
     times, memory = (found["latents"][k] / max(found["pixels"][k], 1e-9) for k in (0, 1))
     print(f"latents take {times:.3f} of the time and {memory:.3f} of the memory")

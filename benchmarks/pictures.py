@@ -13,7 +13,7 @@ With `--compare network` the two models are a U-Net and a transformer, both with
 Results are kept in `benchmarks/results/pictures.json` after each mark, and drawn in
 `docs/pictures`; a data set that was measured for the same marks before is left out.
 
-PNG files of the same pictures, a normal and a mixture of normals stand beside them where they
+Lossless files of the same pictures, a normal and a mixture of normals stand beside them where they
 apply.
 
 `photos` are crops of the two colour photographs that come with scikit-learn: the left two thirds to
@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from image_files import bits_per_value
 from PIL import Image
 
 import quasistatic as qs
 from quasistatic._utils.files import write_text
-from quasistatic.data.pictures import png
 from quasistatic.distributions.mixtures import Mixture
 from quasistatic.recipes.spectral import spectral_law, spectral_model
 from quasistatic.spaces import Continuous, Quantized, Space
@@ -253,8 +253,7 @@ def measure(name: str, asked: argparse.Namespace, keep: Callable[[dict[str, Any]
     space, pair = space_of(train), PAIRS[asked.compare]
     print(f"\n{name}: {len(train)} examples of {train.shape[1:]}, {len(held)} held out", flush=True)
     if train.dtype == np.uint8:
-        files = np.array([8 * len(png(image, LEVELS)) / image.size for image in held])
-        beside = {"PNG files": mean_and_error(files)}
+        beside = {label: mean_and_error(bits) for label, bits in bits_per_value(held).items()}
     else:
         beside = {label: mean_and_error(bits) for label, bits in normals(train, held).items()}
     for label, (bits, error) in beside.items():
