@@ -17,6 +17,7 @@ from quasistatic.distributions.mixtures.fitting import (
     stacked,
 )
 from quasistatic.distributions.mixtures.fitting import completing as completing_module
+from quasistatic.distributions.mixtures.fitting import learning_rows as learning_rows_module
 from quasistatic.distributions.mixtures.fitting import stacking as module
 from quasistatic.distributions.mixtures.fitting.block_fits import at_least, oas
 from quasistatic.distributions.mixtures.fitting.clusters import clustered, k_means
@@ -303,3 +304,35 @@ def test_a_wide_copy_may_be_kept_without_the_law_that_it_is_a_copy_of():
     laws = trial._unspoilt(trial.laws, [wide])
     found = module._refined(LearningRows.of(x, reals(x)), laws, {wide: 1.0}, 0)
     assert close(found.log_prob(x), trial.laws[wide].log_prob(x))
+
+
+@pytest.mark.parametrize("name", ["WIDE", "KEPT"])
+def test_rows_of_many_columns_are_fitted_alike_without_features(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Products of all pairs of values are a shortcut: covariances alone give the same law."""
+    x = truth().sample(200, torch.Generator().manual_seed(3))
+    x[::7, 0] = math.nan
+    rows = LearningRows.of(x, fits(x))
+    start = started(rows, 3)
+    expected = maximised(rows, start, fits(x, 4.0)).law.log_prob(x)
+    monkeypatch.setattr(learning_rows_module, name, 1)
+    few = LearningRows.of(x, fits(x))
+    assert len(few._groups) == 1 < len(rows._groups)
+    close(maximised(few, start, fits(x, 4.0)).law.log_prob(x), expected, 1e-9)
+
+
+def test_first_rounds_of_completion_draw_by_few_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round draws the holes again, and keeps the observed values."""
+    x = truth().sample(300, torch.Generator().manual_seed(4))
+    holes = torch.rand(300, 3, generator=torch.Generator().manual_seed(5)) < 0.3
+    x[:, :3][holes] = math.nan
+    monkeypatch.setattr(completing_module, "WORK", 0)
+    whole = [completed_for_learning(x, fits(x), 0, rounds=k) for k in range(3)]
+    for each in whole:
+        assert not each.isnan().any()
+        close(torch.where(x.isnan(), torch.nan, each).nan_to_num(), x.nan_to_num())
+    hidden = torch.cat([holes, torch.zeros_like(holes)], 1)
+    exact = truth().log_prob(whole[0]), truth().log_prob(whole[1])
+    assert exact[1].mean() > exact[0].mean()  # a mixture completes rows of a mixture better
+    assert (whole[1] - whole[2])[hidden].abs().min() > 0

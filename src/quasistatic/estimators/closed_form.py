@@ -183,7 +183,7 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
             before = deepcopy(model.state_dict())
             spent = plan.train(model, shown_to, judged_by, replace(PILOT_FIT, steps=steps))
             gain = replace(fitted, model=model.eval()).gain(judges, LOOKS, plan.seed)
-            if not is_promising(gain, behind):
+            if not is_promising(gain, behind, more=len(_some(rows, plan)) < len(rows)):
                 summary = FitSummary(start.described, *is_kept(gain - behind), spent)
                 return replace(fitted, summary=summary)
             model.load_state_dict(before)
@@ -211,7 +211,7 @@ def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:
 def _trial(rows: np.ndarray, table: Table, plan: FitPlan, most: int | None = None) -> _Tried:
     """Candidates for a table, of so many components at most, judged by a fifth of the rows."""
     x_0, fits = encoded(rows, table)
-    whole = completed_for_learning(x_0, fits, plan.seed)
+    whole = completed_for_learning(x_0, fits, plan.seed, rounds=2 if most is None else 1)
     return table, x_0, Trial.of(whole, fits, plan.seed, most)
 
 

@@ -44,13 +44,17 @@ def is_kept(won: np.ndarray) -> tuple[float, bool]:
     return gain, gain > SURE * error
 
 
-def is_promising(gain: np.ndarray, behind: np.ndarray) -> bool:
+def is_promising(gain: np.ndarray, behind: np.ndarray, more: bool = False) -> bool:
     """Whether a network that was trained for a little while is worth training to its end.
 
     Args:
         gain: of log p of rows over the law that the network corrects, (n,), in nats.
         behind: by how much that law is behind the best closed-form law, (n,), in nats.
+        more: whether the network sees more rows than the closed-form laws were fitted to. Then it
+            is enough that its gain is sure.
     """
+    if more and is_kept(gain)[1]:
+        return True
     return float(gain.mean()) > max(0.0, RISEN * float(behind.mean()))
 
 

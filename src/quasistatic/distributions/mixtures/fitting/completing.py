@@ -18,16 +18,28 @@ WORK, OVERHEAD = 2**22, 2000
 """Rows are completed by draws if their holes take more than WORK operations a component. OVERHEAD
 is the fixed cost of a pattern of holes."""
 
+FEW_COMPONENTS = 8
+"""Components at most of the mixture that draws holes in the first round."""
+
 ROUNDS = 2
-"""Rounds of drawing the holes by a stacked law and fitting the law again."""
+"""Rounds of drawing the holes by a mixture and fitting a mixture again."""
 
 
-def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Tensor:
+def completed_for_learning(
+    x: Tensor, fits: Sequence[BlockFit], seed: int, rounds: int = ROUNDS
+) -> Tensor:
     """Rows x (N, W) to which a law can be fitted.
 
     With few patterns of holes among the real values, x is returned unchanged, because the fit then
     integrates holes out exactly. Otherwise holes are drawn given the rest of their row (stochastic
-    expectation maximisation): first by one Gaussian, then by a stacked law.
+    expectation maximisation): first by one normal, then by a small mixture, and then by a stacked
+    law. Each draw costs a factorisation for each row and component.
+
+    Args:
+        x: rows, NaN a hole.
+        fits: how each block of values is fitted.
+        seed: of the draws and of the starts.
+        rounds: how often holes are drawn again after those by one normal. Default 2.
     """
     if integrates_holes(x, fits):
         return x
@@ -36,8 +48,10 @@ def completed_for_learning(x: Tensor, fits: Sequence[BlockFit], seed: int) -> Te
     one = clustered(rows, 1, [False], x.new_ones(1, len(x)), seed)
     law = maximised(rows, one, fits).law
     whole = law.complete(x, 1, draws)[:, 0]
-    for k in range(ROUNDS):
-        law = Trial.of(whole, fits, seed + k).finished().law
+    for k in range(rounds):
+        few = FEW_COMPONENTS if k == 0 else None
+        trial = Trial.of(whole, fits, seed + k, few, quick=k == 0)
+        law = trial.likeliest if k == 0 else trial.finished().law
         whole = law.complete(x, 1, draws)[:, 0]
     return whole
 

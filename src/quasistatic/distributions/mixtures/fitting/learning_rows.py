@@ -20,6 +20,10 @@ digits of components far from zero."""
 AT_ONCE, TOGETHER = 2**22, 2048
 """The most numbers in the features of one piece of the rows, and the most rows of it."""
 
+WIDE, KEPT = 2**17, 2**27
+"""The most features of a row, and of all rows together, which are kept: one GiB in float64. Rows
+that would have more have no features, but are multiplied by matrices of covariances."""
+
 
 @dataclass(frozen=True, eq=False)
 class TableSums:
@@ -78,30 +82,47 @@ class WholeRows:
         each = [fit.features(part) for fit, part in parts_of(x, fits)]
         return cls(index, torch.cat(each, 1), tuple(part.shape[1] for part in each))
 
-    def expectations(self, law: Mixture, fits: Sequence[BlockFit]) -> "Iterator[Expectation]":
-        yield _OfWhole(self, law, fits)
+    def expectations(self, law: "_LinearLaw") -> "Iterator[Expectation]":
+        yield _OfWhole(self, law)
+
+
+class _LinearLaw:
+    """A mixture with the coefficients of its components, which all rows share.
+
+    Args:
+        law: the mixture.
+        fits: how its blocks are fitted.
+    """
+
+    def __init__(self, law: Mixture, fits: Sequence[BlockFit]) -> None:
+        self.law, self.fits = law, fits
+
+    @cached_property
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """c (K, 1) and A (K, F), so that log w_k + log p(x | k) = c_k + A_k features(x)."""
+        pairs = zip(self.fits, self.law.blocks, strict=True)
+        each = [fit.coefficients(block) for fit, block in pairs]
+        offset = self.law.log_weight + sum(constant for constant, _ in each)
+        return offset[:, None], torch.cat([linear for _, linear in each], 1)
 
 
 class _OfWhole(Expectation):
-    def __init__(self, rows: WholeRows, law: Mixture, fits: Sequence[BlockFit]) -> None:
-        self.rows, self.law, self.fits, self.index = rows, law, fits, rows.index
-        pairs = zip(fits, law.blocks, strict=True)
-        each = [fit.coefficients(block) for fit, block in pairs]
-        offset = law.log_weight + sum(constant for constant, _ in each)
-        coefficients = torch.cat([linear for _, linear in each], 1)
-        self.log_joint = torch.addmm(offset[:, None], coefficients, rows.features.T)
+    def __init__(self, rows: WholeRows, law: _LinearLaw) -> None:
+        self.rows, self.law, self.index = rows, law, rows.index
+        offset, coefficients = law.linear
+        self.log_joint = torch.addmm(offset, coefficients, rows.features.T)
 
     def sums(self, share: Tensor) -> TableSums:
         count = share.sum(1)
         found = torch.split(share @ self.rows.features, list(self.rows.widths), 1)
-        parts = zip(self.fits, found, self.law.blocks, strict=True)
+        parts = zip(self.law.fits, found, self.law.law.blocks, strict=True)
         each = (fit.sums_of_features(block, count, part) for fit, part, block in parts)
         return TableSums(count, tuple(each))
 
 
 @dataclass(frozen=True, eq=False)
 class OtherRows:
-    """Rows with holes or with values far out.
+    """Rows with holes or with values far out, or rows of very many columns.
 
     Args:
         index: which rows they are, with shape (n,).
@@ -112,12 +133,13 @@ class OtherRows:
     x: Tensor
     _pieces: dict[int, list[Piece]] = field(default_factory=dict)
 
-    def expectations(self, law: Mixture, fits: Sequence[BlockFit]) -> "Iterator[Expectation]":
-        size = law.components
+    def expectations(self, law: _LinearLaw) -> "Iterator[Expectation]":
+        mixture, fits = law.law, law.fits
+        size = mixture.components
         if size not in self._pieces:  # patterns of holes are the same in each round
-            self._pieces[size] = law.pieces(self.x)
+            self._pieces[size] = mixture.pieces(self.x)
         for piece in self._pieces[size]:
-            yield _OfOthers(self.index[piece.index], law.of_piece(piece), fits)
+            yield _OfOthers(self.index[piece.index], mixture.of_piece(piece), fits)
 
 
 class _OfOthers(Expectation):
@@ -154,8 +176,9 @@ class LearningRows:
 
     def expectations(self, law: Mixture, fits: Sequence[BlockFit]) -> Iterator[Expectation]:
         """The rows, piece by piece, given a mixture."""
+        shared = _LinearLaw(law, fits)
         for group in self._groups:
-            yield from group.expectations(law, fits)
+            yield from group.expectations(shared)
 
     @cached_property
     def whole(self) -> Tensor:
@@ -178,6 +201,7 @@ class LearningRows:
         real = [part for fit, part in parts_of(x, fits) if isinstance(fit, GaussianFit)]
         whole = (torch.cat([x[:, :0], *real], 1).abs() <= NEAR).all(1)  # NaN is not
         width = sum(fit.features(part[:1]).shape[1] for fit, part in parts_of(x, fits))
+        whole &= width <= WIDE and width * len(x) <= KEPT
         size = max(1, min(TOGETHER, AT_ONCE // max(1, width)))
         pieces = torch.split(whole.nonzero()[:, 0], size)
         found: list[WholeRows | OtherRows]

@@ -166,6 +166,11 @@ class Trial:
         """log p of those rows, with weights fitted to other rows, in nats."""
         return nested(self.log_p)
 
+    @property
+    def likeliest(self) -> Mixture:
+        """The candidate by which those rows are likeliest."""
+        return self.laws[self.names[int(self.log_p.mean(0).argmax())]]
+
     def finished(self) -> "StackedLaw":
         """The mixture of candidates that makes held-out rows likeliest (stacking). Of small tables
         further parts are held out, and each candidate is fitted to all rows afresh. Else the
