@@ -89,7 +89,7 @@ FAULTS = [
     fault("steps in a time change the model", "estimators/fitted.py",
           "        model.load_state_dict(before)\n        return max(1", "        return max(1",
           "estimators/test_choices.py -k pace"),
-    fault("shares judged by rows that chose them", "distributions/mixtures/fitting/stacking.py",
+    fault("shares judged by rows that chose them", "distributions/mixtures/fitting/shares.py",
           "others = (part != torch", "others = (part == torch",
           "distributions/test_mixture_fitting.py -k nested"),
     fault("half of the loss at a third", "diagnostics/mutual_information.py",

@@ -14,12 +14,13 @@ from quasistatic.distributions.mixtures.fitting import (
     GaussianFit,
     Trial,
     completed_for_learning,
+    shares,
     stacked,
 )
 from quasistatic.distributions.mixtures.fitting import completing as completing_module
 from quasistatic.distributions.mixtures.fitting import learning_rows as learning_rows_module
-from quasistatic.distributions.mixtures.fitting import stacking as module
 from quasistatic.distributions.mixtures.fitting.block_fits import at_least, oas
+from quasistatic.distributions.mixtures.fitting.candidates import refined
 from quasistatic.distributions.mixtures.fitting.clusters import clustered, k_means
 from quasistatic.distributions.mixtures.fitting.em import Batch, log_p_each, maximised
 from quasistatic.distributions.mixtures.fitting.learning_rows import LearningRows
@@ -192,7 +193,7 @@ def test_shares_are_those_of_greatest_likelihood(rng):
     """At the maximum every candidate that is used has a mean ratio p_j / p of one, others less."""
     log_p = torch.randn(400, 5, generator=rng)
     log_p[:, 4] -= 8
-    share = module.shares_of(log_p, rounds=3000)
+    share = shares.shares_of(log_p, rounds=3000)
     ratio = (log_p.exp() / (log_p.exp() @ share)[:, None]).mean(0)
     assert share.sum().item() == pytest.approx(1)
     assert close(ratio[share > 1e-3], torch.ones_like(ratio[share > 1e-3]), atol=1e-4)
@@ -273,16 +274,16 @@ def test_nested_shares_do_not_see_the_rows_that_they_judge():
     one fifth alone prefers has no share there."""
     rows = torch.arange(60)
     log_p = torch.zeros(60, 2, dtype=torch.float64)
-    log_p[:, 1] = torch.where(rows % module.FOLDS == 0, 4.0, -4.0)
-    found = torch.from_numpy(module.nested(log_p))
-    first = rows % module.FOLDS == 0
-    for k in range(module.FOLDS):
-        part = rows % module.FOLDS == k
-        share = module.shares_of(log_p[~part])
+    log_p[:, 1] = torch.where(rows % shares.PARTS == 0, 4.0, -4.0)
+    found = torch.from_numpy(shares.nested(log_p))
+    first = rows % shares.PARTS == 0
+    for k in range(shares.PARTS):
+        part = rows % shares.PARTS == k
+        share = shares.shares_of(log_p[~part])
         assert close(found[part], (log_p[part] + share.log()).logsumexp(1))
     # Without those rows the other candidate has all of the weight, and they gain nothing.
     assert found[first].max() < 0.1
-    own = (log_p + module.shares_of(log_p).log()).logsumexp(1)
+    own = (log_p + shares.shares_of(log_p).log()).logsumexp(1)
     assert own[first].min() > 2
 
 
@@ -291,7 +292,7 @@ def test_a_row_that_one_candidate_alone_explains_has_a_score():
     log_p = torch.zeros(60, 2, dtype=torch.float64)
     log_p[:, 1] = -20.0
     log_p[0] = torch.tensor([-2000.0, 0.0])
-    found = module.nested(log_p)
+    found = shares.nested(log_p)
     assert np.isfinite(found).all()
     assert found[0] < -100
     assert (np.abs(found[5::5]) < 0.1).all()
@@ -302,7 +303,7 @@ def test_a_wide_copy_may_be_kept_without_the_law_that_it_is_a_copy_of():
     trial = Trial.of(x, reals(x))
     wide = next(name for name in trial.names if name.scale == 4.0)
     laws = trial._unspoilt(trial.laws, [wide])
-    found = module._refined(LearningRows.of(x, reals(x)), laws, {wide: 1.0}, 0)
+    found = refined(LearningRows.of(x, reals(x)), laws, {wide: 1.0}, 0)
     assert close(found.log_prob(x), trial.laws[wide].log_prob(x))
 
 

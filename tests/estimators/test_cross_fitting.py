@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import quasistatic as qs
-from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.distributions.mixtures.fitting import candidates, stacking
 from quasistatic.estimators.cross_fitting import FOLDS, fold_of
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("float32")
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(stacking, "MOST_COMPONENTS", 1)
-    monkeypatch.setattr(stacking, "SCALES", (1.0,))
+    monkeypatch.setattr(candidates, "SCALES", (1.0,))
 
 
 def rows(n: int, seed: int) -> pd.DataFrame:

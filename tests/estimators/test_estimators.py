@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quasistatic as qs
-from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.distributions.mixtures.fitting import candidates, stacking
 from quasistatic.estimators import closed_form, levels, model_selection
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=2), qs.DiffusionOutliers()]
@@ -28,7 +28,7 @@ def small(monkeypatch, float32):
     """One normal instead of many mixtures, and short chains: what is tested here is neither which
     mixture is best nor what steps cost."""
     monkeypatch.setattr(stacking, "MOST_COMPONENTS", 1)
-    monkeypatch.setattr(stacking, "SCALES", (1.0,))
+    monkeypatch.setattr(candidates, "SCALES", (1.0,))
     monkeypatch.setattr(closed_form, "STEPS", 200)
     monkeypatch.setattr(levels, "STEPS", 100)
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 
 import quasistatic as qs
 from conftest import default_dtype
-from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.distributions.mixtures.fitting import candidates, stacking
 from quasistatic.estimators import closed_form, levels, model_selection, network_completion
 
 FACES = [qs.DiffusionDensity(), qs.DiffusionImputer(draws=4), qs.DiffusionOutliers()]
@@ -27,7 +27,8 @@ def small(monkeypatch, float32):
     """Few mixtures and short chains: which are best is not what is tested here."""
     monkeypatch.setattr(stacking, "MOST_COMPONENTS", 2)
     monkeypatch.setattr(stacking, "FOLDS", 3)
-    monkeypatch.setattr(stacking, "NUS", (math.inf, 0.1))
+    for module in (candidates, stacking):
+        monkeypatch.setattr(module, "NUS", (math.inf, 0.1))
     monkeypatch.setattr(closed_form, "STEPS", 200)
 
 

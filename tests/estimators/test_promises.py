@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import quasistatic as qs
-from quasistatic.distributions.mixtures.fitting import stacking
+from quasistatic.distributions.mixtures.fitting import candidates, stacking
 from quasistatic.estimators import closed_form, fitted_law, levels, network_completion
 from quasistatic.spaces.frames import Frame
 
@@ -18,7 +18,7 @@ from quasistatic.spaces.frames import Frame
 def small(monkeypatch, float32):
     """One component and short chains."""
     monkeypatch.setattr(stacking, "MOST_COMPONENTS", 1)
-    monkeypatch.setattr(stacking, "SCALES", (1.0,))
+    monkeypatch.setattr(candidates, "SCALES", (1.0,))
     monkeypatch.setattr(closed_form, "STEPS", 40)
 
 

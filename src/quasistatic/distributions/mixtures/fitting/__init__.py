@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 from .block_fits import BlockFit, CategoricalFit, GaussianFit
+from .candidates import Candidate
 from .completing import completed_for_learning, integrates_holes
 from .em import Batch, expected, likeliest
 from .full_normals import FullNormals
@@ -35,4 +36,4 @@ from .groups import ByClusters, ByEnergy, Groups
 from .law_per_class import LawPerClassChoice, LawPerClassFit
 from .learning_rows import LearningRows, TableSums
 from .spectral import SpectralCandidate, SpectralChoice, SpectralFit
-from .stacking import Candidate, StackedLaw, Trial, fitted_again, stacked
+from .stacking import StackedLaw, Trial, fitted_again, stacked
