@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion import Diffusion
-from ..distributions.mixtures import Mixture
+from ..distributions.mixtures import Mixture, SharedDraws
 from ..distributions.mixtures.fitting import (
     BlockFit,
     Candidate,
@@ -61,6 +61,9 @@ more, that judge them, by mixtures of so many components at most."""
 
 CLEAR = 1.0
 """Paired standard errors on the first fifth of the rows, by which a space is left out."""
+
+COPIES, DRAWN = 4, 200_000
+"""Draws of the parts without meaning that a network is trained on, of each row, and of all rows."""
 
 TIMED = 300
 """Rows that are fitted to estimate the time of a fit."""
@@ -171,9 +174,8 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
         law = best = fitted_again(x_0, fits, start.shares, plan.seed)
         described = start.described
     model, judges = _model(replace(start, law=law), plan), rows[valid[:JUDGES]]
-    parts = start.table.split(torch.from_numpy(rows)).numpy()
-    shown_to, judged_by = parts[train], parts[valid[:JUDGES]]
     fitted = FittedLaw(model, start.table, FitSummary(described))
+    shown_to, judged_by = _shown(fitted, rows[train], plan.seed), _shown(fitted, judges, plan.seed)
     shown = start.table.encode(torch.from_numpy(judges))
     behind = (best.log_prob(shown) - law.log_prob(shown)).numpy()
     spent = 0
@@ -191,6 +193,17 @@ def _learned(rows: np.ndarray, plan: FitPlan, start: _Start, seconds: float) -> 
     fitted = replace(fitted, model=model.eval())
     won = fitted.gain(judges, LOOKS, plan.seed) - behind
     return replace(fitted, summary=FitSummary(described, *is_kept(won), spent + steps))
+
+
+def _shown(fitted: FittedLaw, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Rows of parts that a network is trained on: where parts have no meaning, each row several
+    times, with other draws of them."""
+    raw, draws = torch.from_numpy(rows), SharedDraws(torch.Generator().manual_seed(seed))
+    first = fitted.whole_parts(raw, draws)
+    if not fitted.table.without_meaning(fitted.table.split(raw)).any():
+        return first.numpy()
+    copies = max(1, min(COPIES, DRAWN // len(rows)))
+    return torch.cat([first, *(fitted.whole_parts(raw, draws) for _ in range(copies - 1))]).numpy()
 
 
 def _start(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> _Start:

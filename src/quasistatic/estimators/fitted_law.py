@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion import Diffusion
-from ..distributions.mixtures import Mixture, RestrictedMixture, RowDraws
+from ..distributions.mixtures import Draws, Mixture, RestrictedMixture, RowDraws
 from ..distributions.mixtures.fitting import Candidate
 from ..likelihood import ContinuousTime
 from ..networks import ResidualDenoiser
@@ -81,11 +81,28 @@ class FittedLaw(Fitted):
         """How much the network adds to log p of each row, with shape (N,), in nats."""
         return self._scored(torch.from_numpy(rows), evaluations, seed)[1]
 
+    def whole_parts(self, rows: Tensor, draws: Draws) -> Tensor:
+        """Rows (N, C) as rows of parts (N, parts), with a draw of the law for each part that
+        has no meaning. A network sees which parts of x_t are missing. It would know from a missing
+        value that its column is at an atom, and give that a probability near one, although no part
+        is missing in its own draws. A value that is missing in the data stays missing."""
+        parts = self.table.split(rows)
+        hidden = self.table.without_meaning(parts)
+        if not hidden.any():
+            return parts
+        filled = law_of(self).complete(self.table.encode(rows), 1, draws)[:, 0]
+        return torch.where(hidden, self.table.flat.decode(filled).to(parts), parts)
+
     def _scored(self, rows: Tensor, evaluations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """log p of rows, and what the network adds to that of the law, each (N,). With q the law's
+        distribution of the parts without meaning, given the row, the bound is that of all parts
+        less log q. For the law both make the exact log p of the row; the network adds to it what it
+        adds to that of all parts."""
         method, rng = ContinuousTime(evaluations, by_row=True), torch.Generator().manual_seed(seed)
-        score = self._exact.score(self.table.split(rows), method=method, rng=rng)
-        cells = self.table.log_cells(self.table.encode(rows)).sum(1)
-        return (score.nats.cpu() + cells).numpy(), score.terms["correction"].numpy()
+        parts = self.whole_parts(rows, RowDraws.of(rows.numpy(), seed, distinct=False))
+        score = self._exact.score(parts, method=method, rng=rng)
+        added = score.terms["correction"].cpu()
+        return (self.known(rows) + added).numpy(), added.numpy()
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = torch.Generator().manual_seed(seed)

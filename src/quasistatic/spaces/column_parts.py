@@ -65,6 +65,16 @@ class ColumnParts:
             out[:, self.places(k)] = self._column(k).split(raw[:, k]).to(out.dtype)
         return out
 
+    def without_meaning(self, parts: Tensor) -> Tensor:
+        """Which parts (B, parts) have no meaning, as another part of their column says: an atom has
+        no value. A value that is missing has all its parts missing, and each of them has a
+        meaning."""
+        out = torch.zeros_like(parts, dtype=torch.bool)
+        for k in self.compound:
+            absent = parts[:, self.places(k)].isnan()
+            out[:, self.places(k)] = absent & ~absent.all(1, keepdim=True)
+        return out
+
     def join(self, parts: Tensor, rounded: bool) -> Tensor:
         """The inverse of :meth:`split`.
 

@@ -144,6 +144,11 @@ class Table(Space):
         """Rows (B, C) as rows of :attr:`flat`, NaN where a part is missing or has no meaning."""
         return self._parts.split(raw)
 
+    def without_meaning(self, parts: Tensor) -> Tensor:
+        """Which parts of rows of :attr:`flat` (B, parts) have no meaning, as the value of a column
+        that is at an atom: another part of the column says so. A missing value is none of them."""
+        return self._parts.without_meaning(parts)
+
     def join(self, parts: Tensor, rounded: bool = True) -> Tensor:
         """The inverse of :meth:`split`.
 

@@ -1,0 +1,93 @@
+"""A network that corrects the law of columns with atoms: one distribution, which adds up to one and
+is the one that rows are drawn from."""
+
+import numpy as np
+import pytest
+import torch
+
+import quasistatic as qs
+from quasistatic.distributions.mixtures import SharedDraws
+from quasistatic.estimators import closed_form
+from quasistatic.estimators.fitted_law import FittedLaw
+
+SHARE = 0.6
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch, float32: None) -> None:
+    """Short chains, and a network that is kept whatever it gains."""
+    monkeypatch.setattr(closed_form, "STEPS", 100)
+    monkeypatch.setattr(closed_form, "is_kept", lambda won: (float(won.mean()), True))
+
+
+def amounts(n: int, seed: int) -> np.ndarray:
+    """Amounts (n, 2): the first is exactly 0 in most rows, else it follows the second."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=n)
+    x = 3 + y + 0.5 * rng.normal(size=n)
+    return np.stack([np.where(rng.random(n) < SHARE, 0.0, x), y], 1)
+
+
+@pytest.fixture
+def density() -> qs.DiffusionDensity:
+    found = qs.DiffusionDensity(steps=800, width=16).fit(amounts(600, 0))
+    assert found.summary_.kept
+    return found
+
+
+def test_the_atom_and_the_values_add_up_to_one(density):
+    """The bound of p(x | y), over the atom and a grid of x, is at most 1 and nearly that. A network
+    that sees which value is missing gives the atom a probability near 1 besides."""
+    grid = np.linspace(-2.0, 8.0, 81)[1:] + 1e-3
+    for y in (-1.0, 0.0, 1.0):
+        rows = np.stack([np.append(grid, 0.0), np.full(81, y)], 1)
+        p = np.exp(density.score_samples(rows))
+        of_y = np.exp(-(y**2) / 2) / np.sqrt(2 * np.pi)
+        atom, values = p[-1] / of_y, p[:-1].sum() * (grid[1] - grid[0]) / of_y
+        assert 0.85 < atom + values < 1.12
+        assert abs(atom - SHARE) < 0.1
+
+
+def test_rows_are_drawn_with_the_shares_that_are_scored(density):
+    drawn = density.sample(2000, random_state=0)
+    rows = np.stack([np.zeros(200), np.random.default_rng(1).normal(size=200)], 1)
+    of_y = np.exp(-(rows[:, 1] ** 2) / 2) / np.sqrt(2 * np.pi)
+    scored = np.mean(np.exp(density.score_samples(rows)) / of_y)
+    assert abs((drawn[:, 0] == 0).mean() - scored) < 0.1
+    assert abs((drawn[:, 0] == 0).mean() - SHARE) < 0.1
+
+
+def test_scores_do_not_depend_on_other_rows(density):
+    rows = amounts(20, 2)
+    every = density.score_samples(rows)
+    assert np.array_equal(density.score_samples(rows[7:8]), every[7:8])
+    assert np.array_equal(density.score_samples(rows[::-1])[::-1], every)
+
+
+def test_parts_without_meaning_are_drawn_and_missing_values_stay_missing(density):
+    fitted = density.fitted_
+    assert isinstance(fitted, FittedLaw)
+    rows = torch.tensor([[0.0, 0.5], [3.2, 0.1], [np.nan, 0.3], [0.0, np.nan]])
+    raw = fitted.table.split(rows.double())
+    hidden = fitted.table.without_meaning(raw)
+    whole = fitted.whole_parts(rows.double(), SharedDraws(torch.Generator().manual_seed(0)))
+    values = fitted.table.places(0)[0]
+    assert hidden.sum(1).tolist() == [1, 0, 0, 1]
+    assert hidden[:, values].tolist() == [True, False, False, True]
+    assert torch.equal(torch.where(hidden, torch.nan, whole).nan_to_num(), raw.nan_to_num())
+    assert whole[hidden].isfinite().all()
+    assert fitted.table.join(whole).isnan().tolist() == rows.isnan().tolist()
+    assert torch.equal(fitted.table.join(whole)[0], rows[0].double())
+
+
+def test_drawn_values_beneath_atoms_have_the_law_s_distribution(density):
+    """Means over many draws, given the other column."""
+    fitted = density.fitted_
+    rows = torch.tensor([[0.0, 1.0]], dtype=torch.float64).repeat(4000, 1)
+    draws = SharedDraws(torch.Generator().manual_seed(1))
+    value = fitted.whole_parts(rows, draws)[:, fitted.table.places(0)[0]]
+    again = fitted.table.encode(rows[:1])
+    law = fitted.closed_form.to(again).complete(again, 4000, draws)[0]
+    other = fitted.table.flat.decode(law)[:, fitted.table.places(0)[0]]
+    error = (value.var() / 4000 + other.var() / 4000).sqrt()
+    assert abs(value.mean() - other.mean()) < 4 * error
