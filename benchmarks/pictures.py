@@ -315,7 +315,7 @@ def figure(results: dict[str, Any], path: Path) -> None:
             axes.errorbar(x, y, error, marker=".", label=label)
         for label, (bits, _) in facts["beside"].items():
             axes.axhline(bits, linestyle=":", color="grey")
-            axes.annotate(label, (x[0], bits), fontsize=7, color="grey", va="bottom")
+            axes.annotate(label, (x[-1], bits), fontsize=7, color="grey", va="bottom", ha="right")
         axes.set(xscale="log", title=name, xlabel="CPU seconds")
     panels[0].set_ylabel("bits per dimension")
     panels[0].legend(fontsize=8)

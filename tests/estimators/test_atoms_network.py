@@ -91,3 +91,9 @@ def test_drawn_values_beneath_atoms_have_the_law_s_distribution(density):
     other = fitted.table.flat.decode(law)[:, fitted.table.places(0)[0]]
     error = (value.var() / 4000 + other.var() / 4000).sqrt()
     assert abs(value.mean() - other.mean()) < 4 * error
+
+
+def test_a_network_without_a_law_takes_no_columns_with_atoms():
+    table = qs.Table.infer(amounts(200, 3), types={"0": "atoms"})
+    with pytest.raises(ValueError, match=r"columns '0' have atoms.* use DiffusionDensity"):
+        qs.tabular(table)

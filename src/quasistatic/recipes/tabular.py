@@ -14,6 +14,7 @@ from ..kernels import CategoricalKernel, GaussianKernel, Kernel, ProductKernel
 from ..kernels.schedules import erase_evenly, linear_log_snr
 from ..networks import MLP, ResidualDenoiser
 from ..spaces import Table
+from ..spaces.columns import CompoundColumn
 
 FIRST, LAST = 9.0, -9.0
 """Log-SNR at both ends of the chain of a real value. At the first, the noise scale is e^-4.5, a
@@ -44,7 +45,18 @@ def tabular(
         width: hidden units of the network, an :class:`MLP`.
         depth: residual blocks of the network.
         dropout: dropout probability of the network.
+
+    Raises:
+        ValueError: if columns have atoms, whose missing values would show the network their class.
     """
+    if table.flat is not table:
+        names = ", ".join(repr(c.name) for c in table.columns if isinstance(c, CompoundColumn))
+        raise ValueError(
+            f"columns {names} have atoms or missing values as a class: a network sees which of "
+            "their values are missing, and would give these classes probabilities that add up to "
+            "more than one. Infer the table without these types, or use DiffusionDensity, which "
+            "draws such values"
+        )
     kernel, head = _product(table, steps, FIRST, LAST, Velocity(Interpolated()), Classes())
     outputs = head.bind(table, kernel).outputs
     network = MLP(table.state, width, depth, outputs=outputs, dropout=dropout, holes=table.holes)

@@ -82,6 +82,13 @@ class GaussianBlock(Block):
         root = torch.linalg.cholesky(self.matrix)[self.of]
         return cast(Tensor, root * self.scale.sqrt()[:, None, None])
 
+    @cached_property
+    def _inverse_roots(self) -> Tensor:
+        """The inverse of the Cholesky factor of each matrix, (M, D, D)."""
+        root = torch.linalg.cholesky(self.matrix)
+        eye = torch.eye(self.width, dtype=root.dtype, device=root.device)
+        return cast(Tensor, torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False))
+
     def to(self, like: Tensor) -> "GaussianBlock":
         moved = self.mean.to(like), self.matrix.to(like), self.of.to(like.device)
         block = GaussianBlock(*moved, self.scale.to(like))
@@ -95,11 +102,13 @@ class GaussianBlock(Block):
 
     @classmethod
     def joined(cls, blocks: Sequence[Any]) -> "GaussianBlock":
-        counts = [0, *torch.tensor([len(block.matrix) for block in blocks]).cumsum(0).tolist()]
-        of = [block.of + first for block, first in zip(blocks, counts[:-1], strict=True)]
-        names = ("mean", "matrix", "scale")
-        mean, matrix, scale = (torch.cat([getattr(b, name) for b in blocks]) for name in names)
-        return cls(mean, matrix, torch.cat(of), scale)
+        # Blocks that differ by their scales alone have one tensor of matrices.
+        matrices = {id(block.matrix): block.matrix for block in blocks}
+        counts = [0, *torch.tensor([len(each) for each in matrices.values()]).cumsum(0).tolist()]
+        first = dict(zip(matrices, counts[:-1], strict=True))
+        of = torch.cat([block.of + first[id(block.matrix)] for block in blocks])
+        mean, scale = (torch.cat([getattr(b, name) for b in blocks]) for name in ("mean", "scale"))
+        return cls(mean, torch.cat(list(matrices.values())), of, scale)
 
     def table_size(self, x: Tensor) -> Tensor:
         """D numbers a component for each row, and D^2 for a row with holes."""
@@ -167,13 +176,17 @@ class GaussianBlock(Block):
 
     def _log_p_of_whole(self, x: Tensor) -> Tensor:
         """log p(x | k) of rows x (n, D) without holes, with shape (K, n)."""
-        eye = torch.eye(self.width, dtype=x.dtype, device=x.device)
-        inverse = torch.linalg.solve_triangular(self._root, eye.expand_as(self._root), upper=False)
-        at_mean = inverse @ self.mean[..., None]
-        # One product for all rows and components; solving with each row takes twice the time.
-        stretched = torch.baddbmm(-at_mean, inverse, x.T.expand(self.components, -1, -1))
-        volume = self._root.diagonal(dim1=1, dim2=2).log().sum(-1) + self.width * LOG_2PI / 2
-        return -_sum_of_squares(stretched) / 2 - volume[:, None]
+        inverse, of = self._inverse_roots, self.of
+        # One product for all rows and matrices; solving with each row takes twice the time.
+        if len(inverse) == self.components:
+            each = inverse[of]
+            rows = x.T.expand(self.components, -1, -1)
+            stretched = torch.baddbmm(-(each @ self.mean[..., None]), each, rows)
+        else:
+            stretched = (inverse @ x.T)[of] - inverse[of] @ self.mean[..., None]
+        volume = -inverse.diagonal(dim1=1, dim2=2).log().sum(-1)[of]
+        volume = volume + self.width * (self.scale.log() + LOG_2PI) / 2
+        return -_sum_of_squares(stretched) / (2 * self.scale[:, None]) - volume[:, None]
 
     def given_others(self, x: Tensor) -> GaussianUnits:
         return GaussianUnits.of(self, x)
