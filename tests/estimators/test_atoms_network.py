@@ -13,13 +13,6 @@ from quasistatic.estimators.fitted_law import FittedLaw
 SHARE = 0.6
 
 
-@pytest.fixture(autouse=True)
-def kept(monkeypatch: pytest.MonkeyPatch, float32: None) -> None:
-    """Short chains, and a network that is kept whatever it gains."""
-    monkeypatch.setattr(closed_form, "STEPS", 100)
-    monkeypatch.setattr(closed_form, "is_kept", lambda won: (float(won.mean()), True))
-
-
 def amounts(n: int, seed: int) -> np.ndarray:
     """Amounts (n, 2): the first is exactly 0 in most rows, else it follows the second."""
     rng = np.random.default_rng(seed)
@@ -28,9 +21,16 @@ def amounts(n: int, seed: int) -> np.ndarray:
     return np.stack([np.where(rng.random(n) < SHARE, 0.0, x), y], 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def density() -> qs.DiffusionDensity:
-    found = qs.DiffusionDensity(steps=800, width=16).fit(amounts(600, 0))
+    """A short chain, and a network that is kept whatever it gains."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closed_form, "STEPS", 100)
+        patch.setattr(closed_form, "is_kept", lambda won: (float(won.mean()), True))
+        found = qs.DiffusionDensity(steps=800, width=16).fit(amounts(600, 0))
+    torch.set_default_dtype(before)
     assert found.summary_.kept
     return found
 

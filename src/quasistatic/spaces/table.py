@@ -467,7 +467,7 @@ class Table(Space):
         raw = self.placeholder.to(x_0).expand(len(x_0), -1).clone()
         pieces = torch.split(torch.where(absent, 0.0, x_0), list(self.widths), 1)
         for block, x in zip(self.blocks, pieces, strict=True):
-            raw[:, list(block.columns)] = f(block.space, x)
+            raw[:, list(block.columns)] = f(block.space, x).to(raw)
         return torch.where(self.per_column(absent.to(x_0.dtype)) > 0, torch.nan, raw)
 
     def described(self) -> list[tuple[str, str, str, str]]:
