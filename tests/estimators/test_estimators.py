@@ -153,7 +153,7 @@ def test_what_is_not_sure_to_help_is_dropped(monkeypatch):
     assert np.array_equal(fitted.score_samples(x), qs.DiffusionDensity().fit(x).score_samples(x))
 
 
-def test_a_network_that_hardly_speaks_walks_to_the_closed_form():
+def test_a_network_that_changes_little_walks_to_the_closed_form():
     """Sampled and completed step by step, by particles, the moments are those of the mixture's own
     exact draws."""
     x = correlated(400)

@@ -296,12 +296,12 @@ def test_what_is_learned_is_kept_if_held_out_rows_gain(monkeypatch):
     assert learned.summary_.kept
     assert 0 < learned.summary_.steps <= 60
     scores = learned.score_samples(new)
-    learned.model_.network.correction.silenced()
+    learned.model_.network.correction.zero_output()
     gain = (scores - learned.score_samples(new)).mean()
     assert 0.3 < gain == pytest.approx(learned.summary_.gain, abs=0.2)
 
 
-def test_a_network_that_speaks_samples_and_completes(monkeypatch):
+def test_a_network_that_is_kept_samples_and_completes(monkeypatch):
     """Its word is hardly one: the answers are those of the closed form, step by step."""
     monkeypatch.setattr(closed_form, "STEPS", 30)
     monkeypatch.setattr(network_completion, "STEPS", 15)

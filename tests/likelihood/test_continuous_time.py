@@ -44,7 +44,7 @@ def the_oracle_s_law() -> Mixture:
 class Truth(nn.Module):
     """Corrects a mixture to the oracle's answer."""
 
-    speaks = True
+    gives_output = True
 
     def __init__(self, network: ResidualDenoiser, kernel) -> None:
         super().__init__()

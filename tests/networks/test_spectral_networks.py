@@ -182,7 +182,7 @@ def test_before_training_the_model_is_the_law(rng):
     model.zero_grad()
     qs.Bound()(model, x_t, rng).sum().backward()
     assert model.network.network.read_in.weight.grad.abs().sum() > 0
-    model.network.silence()
+    model.network.zero_output()
     assert not model.network.corrects
     assert close(model.reverse(x_t, t - 1, t).mean, its.mean)
 

@@ -57,7 +57,7 @@ def test_pictorial_starts_at_the_law_of_the_images():
     assert bits[0] < bits[1] - 0.5
 
 
-def test_a_network_that_learned_is_kept_and_one_that_did_not_is_silenced():
+def test_a_network_that_learned_is_kept_and_one_that_did_not_is_left_out():
     """Both are weighed on examples that were not trained on, with the same noise."""
     train, held = waves(600, 0), waves(100, 1)
     space = qs.Quantized((8, 8), 64, 2.0)

@@ -236,12 +236,12 @@ class ResidualDenoiser(nn.Module):
         self.denoiser = ClosedFormDenoiser(self.shape, self.sizes, *counts)
         self.shape, self.sizes = self.denoiser.shape, self.denoiser.sizes
         size = self.width, self.depth, 1, self.dropout, self.octaves
-        self.correction = MLP((2, *self.shape), *size).silenced()
+        self.correction = MLP((2, *self.shape), *size).zero_output()
 
     @property
     def corrects(self) -> bool:
         """Whether the correction can be anything but zero; it is zero before training."""
-        return self.correction.speaks
+        return self.correction.gives_output
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """The law's two numbers for each value of x_t (B, *) at t / T (B,), and two corrections:

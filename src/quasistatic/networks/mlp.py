@@ -106,7 +106,7 @@ class MLP(nn.Module):
             self.read_out.bias.copy_(output.flatten())
         return self
 
-    def silenced(self) -> "MLP":
+    def zero_output(self) -> "MLP":
         """Sets the output layer to zero: the output is zero until the network is trained. Returns
         the network."""
         with torch.no_grad():
@@ -115,7 +115,7 @@ class MLP(nn.Module):
         return self
 
     @property
-    def speaks(self) -> bool:
+    def gives_output(self) -> bool:
         """Whether the output layer has a weight that is not zero."""
         return bool(self.read_out.weight.any() or self.read_out.bias.any())
 

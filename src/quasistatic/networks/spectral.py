@@ -116,7 +116,7 @@ class SpectralResidual(nn.Module):
                 f"a network that corrects a law of shape {self.shape} is for examples of shape "
                 f"{needed}, got {inner}"
             )
-        self.silence()
+        self.zero_output()
 
     def resized(self, shape: Sequence[int]) -> "SpectralResidual":
         """This network, with its law and its weights, for examples with other sides.
@@ -151,7 +151,7 @@ class SpectralResidual(nn.Module):
         """Numbers of the condition's code that the network takes; 0 for none."""
         return int(getattr(self.network, "condition", 0))
 
-    def silence(self) -> Self:
+    def zero_output(self) -> Self:
         """Sets the network's last layer to zero, so that the model is the law. Returns itself."""
         with torch.no_grad():
             for weight in self._last_weights():

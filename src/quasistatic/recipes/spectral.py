@@ -253,7 +253,7 @@ class Weighed:
     Args:
         law: mean bits per dimension of the law alone.
         network: the same of the law with the network.
-        kept: whether the network won by two paired standard errors; if not, it was silenced.
+        kept: whether the network won by two paired standard errors; if not, its output is zero.
         seconds: CPU time of the fit of the law, and of the training of the network.
     """
 
@@ -280,7 +280,7 @@ def weighed(
     seconds: tuple[float, float] = (math.nan, math.nan),
     rng: Rng = 0,
 ) -> Weighed:
-    """Weighs the network of a model against its law, and silences the network if it does not win.
+    """Weighs the network of a model against its law. Its output becomes zero if it does not win.
 
     Args:
         model: as :func:`spectral_model` builds it.
@@ -291,14 +291,14 @@ def weighed(
     """
     network = _residual(model)
     alone = deepcopy(model)
-    _residual(alone).silence()
+    _residual(alone).zero_output()
     seed = int(below(2**31 - 1, 1, as_generator(rng), torch.empty(0)))
     ours, its = (each.score(held_out, evaluations, rng=seed) for each in (model, alone))
     won = (its.bits_per_dim - ours.bits_per_dim).double()
     error = won.std().item() / len(won) ** 0.5 if len(won) > 1 else math.inf
     kept = won.mean().item() > SURE * error
     if not kept:
-        network.silence()
+        network.zero_output()
     bits = its.bits_per_dim.mean().item(), ours.bits_per_dim.mean().item()
     return Weighed(*bits, kept, seconds)
 
