@@ -1,6 +1,9 @@
 """A network that corrects the law of columns with atoms: one distribution, which adds up to one and
 is the one that rows are drawn from."""
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +100,18 @@ def test_a_network_without_a_law_takes_no_columns_with_atoms():
     table = qs.Table.infer(amounts(200, 3), types={"0": "atoms"})
     with pytest.raises(ValueError, match=r"columns '0' have atoms.* use DiffusionDensity"):
         qs.tabular(table)
+
+
+def test_a_model_of_an_earlier_version_asks_to_be_fitted_again(density, tmp_path):
+    density.save(tmp_path / "new")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = qs.DiffusionDensity.load(tmp_path / "new")
+    rows = amounts(5, 4)
+    assert np.array_equal(again.score_samples(rows), density.score_samples(rows))
+    path = tmp_path / "new" / "estimator.json"
+    stored = json.loads(path.read_text())
+    assert stored["summary"].pop("whole_parts")
+    path.write_text(json.dumps(stored))
+    with pytest.warns(UserWarning, match="earlier version.*Fit it again"):
+        qs.DiffusionDensity.load(tmp_path / "new")

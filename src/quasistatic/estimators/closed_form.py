@@ -120,7 +120,8 @@ def fit_law(rows: np.ndarray, plan: FitPlan, tables: Sequence[Table]) -> FittedL
     summary = FitSummary(start.described, atoms=atoms_of(start.table))
     if is_tried(plan, len(rows)):
         learned = _learned(rows, plan, start, seconds)
-        learned = replace(learned, summary=replace(learned.summary, atoms=summary.atoms))
+        said = replace(learned.summary, atoms=summary.atoms, whole_parts=True)
+        learned = replace(learned, summary=said)
         if learned.summary.kept:
             return learned
         summary = learned.summary  # the network is dropped, and the law is that of all rows

@@ -109,6 +109,8 @@ class FitSummary:
         kept: whether the trained network was kept.
         steps: gradient steps that were taken.
         atoms: of each column with numbers that have a probability of their own, which these are.
+        whole_parts: whether the network was trained on draws in place of the parts that have no
+            meaning. That of an earlier version saw which are missing.
     """
 
     start: Mapping[str, float] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class FitSummary:
     kept: bool = False
     steps: int = 0
     atoms: Mapping[str, str] = field(default_factory=dict)
+    whole_parts: bool = False
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""

@@ -3,6 +3,7 @@
 __all__ = ["FittedLaw", "law_of"]
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ from .network_completion import (
 )
 from .row_events import Given
 
+EARLIER = (
+    "this model was fitted by an earlier version, in which the network of a table with atoms saw "
+    "which values are missing beneath them: its draws have too few atoms. Fit it again"
+)
+
 SAMPLED = 100
 """Time steps of the model's own rows that show whether the network fills missing values better."""
 
@@ -57,7 +63,11 @@ class FittedLaw(Fitted):
     @classmethod
     def restored(cls, model: Diffusion, columns: Table | None, summary: FitSummary) -> "FittedLaw":
         assert isinstance(model.space, Table)  # as it was stored
-        return cls(model, model.space if columns is None else columns, summary)
+        found = cls(model, model.space if columns is None else columns, summary)
+        atoms = found.table.flat is not found.table
+        if atoms and found.network.corrects and not summary.whole_parts:
+            warnings.warn(EARLIER, stacklevel=2)
+        return found
 
     def rows_of_model(self, x: np.ndarray) -> np.ndarray:
         return self.table.split(torch.from_numpy(x)).numpy()
