@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ from quasistatic.training.config import Fit
 from quasistatic.training.data_loader import as_source
 from quasistatic.training.distributed import Engine
 from quasistatic.training.loop import Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).parent / "results" / "pictures.json"
 FIGURES = Path(__file__).parent.parent / "docs" / "pictures"
@@ -306,21 +309,41 @@ def figure(results: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     shown = {name: each for name, each in results.items() if each["points"]}
-    made = Figure(figsize=(3.2 * len(shown), 3.2), layout="constrained")
-    panels = made.subplots(1, len(shown), squeeze=False)[0]
-    for axes, (name, facts) in zip(panels, shown.items(), strict=True):
+    # Two in a row and large letters, for the figure is also read at the width of a phone.
+    rows = -(-len(shown) // 2)
+    made = Figure(figsize=(8, 3.4 * rows), layout="constrained")
+    panels = made.subplots(rows, min(2, len(shown)), squeeze=False)
+    for axes in panels.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes, (name, facts) in zip(panels.flat, shown.items(), strict=False):
         x = [point["seconds"] for point in facts["points"]]
         for which, label in zip(("first", "second"), facts["names"], strict=True):
             y, error = zip(*(point[which] for point in facts["points"]), strict=True)
             axes.errorbar(x, y, error, marker=".", label=label)
-        for label, (bits, _) in facts["beside"].items():
-            axes.axhline(bits, linestyle=":", color="grey")
-            axes.annotate(label, (x[-1], bits), fontsize=7, color="grey", va="bottom", ha="right")
-        axes.set(xscale="log", title=name, xlabel="CPU seconds")
-    panels[0].set_ylabel("bits per dimension")
-    panels[0].legend(fontsize=8)
+        axes.set_xscale("log")
+        axes.set_title(name, fontsize=14)
+        axes.tick_params(labelsize=11)
+        _lines(axes, {label: bits for label, (bits, _) in facts["beside"].items()}, x[-1])
+    for axes in panels[:, 0]:
+        axes.set_ylabel("bits per dimension", fontsize=12)
+    for axes in panels[-1]:
+        axes.set_xlabel("CPU seconds", fontsize=12)
+    panels[0, 0].legend(fontsize=11)
     made.savefig(path, dpi=150)
     print(f"wrote {path}")
+
+
+def _lines(axes: "Axes", beside: dict[str, float], right: float) -> None:
+    """A line with its name for each of the others; the lower one of two that are close has its name
+    below it."""
+    low, high = axes.get_ylim()
+    ordered = sorted(beside.items(), key=lambda item: item[1])
+    for k, (label, bits) in enumerate(ordered):
+        close = k + 1 < len(ordered) and ordered[k + 1][1] - bits < 0.04 * (high - low)
+        axes.axhline(bits, linestyle=":", color="grey")
+        below = "top" if close else "bottom"
+        axes.annotate(label, (right, bits), fontsize=10, color="#555555", va=below, ha="right")
+    axes.margins(y=0.12)
 
 
 def main() -> None:
