@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from conftest import close
+from quasistatic.distributions.mixtures import Mixture
 from quasistatic.distributions.mixtures.fitting import (
     CategoricalFit,
     GaussianFit,
     fitted_again,
     stacked,
 )
-from quasistatic.distributions.mixtures.fitting.dense_core import core_law, core_rows
+from quasistatic.distributions.mixtures.fitting.dense_core import dense_core, law_of_rows
 from quasistatic.distributions.mixtures.fitting.learning_rows import LearningRows
 
 SHARE, WIDTH = 0.05, 1e-3
@@ -42,14 +43,21 @@ def fit_of(x: Tensor) -> list[GaussianFit]:
     return [GaussianFit(torch.zeros(x.shape[1]))]
 
 
+def rows_of(law: Mixture, x: Tensor) -> Tensor:
+    """Which rows are likelier by a core's law than by a standard normal."""
+    wide = torch.distributions.Normal(0.0, 1.0).log_prob(x[:, :4]).sum(1)
+    return law.log_prob(x) + math.log(SHARE) > wide
+
+
 def test_the_rows_of_a_planted_core_are_found():
     x, core = planted(1200, 0)
-    found = core_rows(LearningRows.of(x, fit_of(x)))
-    assert found is not None
-    hit = torch.zeros_like(core)
-    hit[found] = True
+    law = dense_core(LearningRows.of(x, fit_of(x)))
+    assert law is not None
+    hit = rows_of(law, x)
     assert (hit & core).sum() >= 0.95 * core.sum()
     assert (hit & ~core).sum() <= 0.02 * core.sum()
+    close(law.blocks[0].mean[0], x[core].mean(0), 0.02)
+    close(law.blocks[0].covariance[0].diagonal().sqrt(), x[core].std(0), 0.02)
 
 
 @pytest.mark.parametrize("what", ["normal", "heavy tails", "clusters", "one value", "few rows"])
@@ -64,30 +72,43 @@ def test_other_rows_have_no_core(what):
         x = x[:, :1]
     if what == "few rows":
         x = planted(16, 0)[0]
-    assert core_rows(LearningRows.of(x, fit_of(x))) is None
+    assert dense_core(LearningRows.of(x, fit_of(x))) is None
 
 
 def test_a_core_moves_with_its_rows():
     """Shifts and scales of columns, and the order of rows, change nothing."""
     x, _ = planted(800, 2)
     order = torch.randperm(800, generator=torch.Generator().manual_seed(3))
-    moved = (x * torch.tensor([2.0, 0.5, 3.0, 1.0]) - 1.0)[order]
-    found, again = (core_rows(LearningRows.of(each, fit_of(x))) for each in (x, moved))
+    scale, shift = torch.tensor([2.0, 0.5, 3.0, 1.0]), -1.0
+    moved = (x * scale + shift)[order]
+    found, again = (dense_core(LearningRows.of(each, fit_of(x))) for each in (x, moved))
     assert found is not None
     assert again is not None
-    assert torch.equal(order[again].sort()[0], found)
+    close(again.log_prob(moved) + scale.log().sum(), found.log_prob(x)[order], 1e-6)
 
 
-def test_the_law_of_a_core_has_the_moments_of_its_rows():
+def test_the_law_of_rows_has_their_moments():
     x, core = planted(800, 4)
     x = torch.cat([x, torch.eye(2)[core.long()]], 1)
     fits = [GaussianFit(torch.zeros(4)), CategoricalFit((2,), torch.tensor([0.5, 0.5]).log())]
-    law = core_law(LearningRows.of(x, fits), core.nonzero()[:, 0])
+    law = law_of_rows(LearningRows.of(x, fits), core.nonzero()[:, 0])
     numbers, classes = law.blocks
     close(numbers.mean[0], x[core, :4].mean(0), 1e-9)
     close(numbers.matrix[0], torch.cov(x[core, :4].T, correction=0), 1e-9)
     # One pseudo-row has the shares of the whole table.
     assert math.isclose(classes.log_p[0, 1].exp(), (core.sum() + 0.5) / (core.sum() + 1))
+
+
+def test_a_core_has_the_share_of_classes_of_its_rows_without_values():
+    """Half of the rows have a class that leaves them without their last value, also in the core."""
+    x, core = planted(1200, 8)
+    absent = torch.rand(1200, generator=torch.Generator().manual_seed(9)) < 0.5
+    x[absent, 3] = math.nan
+    x = torch.cat([x, torch.eye(2)[absent.long()]], 1)
+    fits = [GaussianFit(torch.zeros(4)), CategoricalFit((2,), torch.tensor([0.5, 0.5]).log())]
+    law = dense_core(LearningRows.of(x, fits))
+    assert law is not None
+    assert abs(law.blocks[1].log_p[0, 1].exp() - absent[core].double().mean()) < 0.03
 
 
 @pytest.mark.parametrize("rows", [800, 1200, 3000])

@@ -61,8 +61,9 @@ def test_rows_are_drawn_with_the_shares_that_are_scored(density):
 
 
 def test_scores_do_not_depend_on_other_rows(density):
-    rows = amounts(20, 2)
+    rows = amounts(200, 2)
     every = density.score_samples(rows)
+    assert np.array_equal(density.score_samples(rows[:20]), every[:20])
     assert np.array_equal(density.score_samples(rows[7:8]), every[7:8])
     assert np.array_equal(density.score_samples(rows[::-1])[::-1], every)
 
@@ -115,3 +116,8 @@ def test_a_model_of_an_earlier_version_asks_to_be_fitted_again(density, tmp_path
     path.write_text(json.dumps(stored))
     with pytest.warns(UserWarning, match="earlier version.*Fit it again"):
         qs.DiffusionDensity.load(tmp_path / "new")
+
+
+def test_an_interval_of_one_number_is_its_atom(density):
+    drawn = density.sample(20, given={"0": (0, 0)}, random_state=0)
+    assert (drawn[:, 0] == 0).all()

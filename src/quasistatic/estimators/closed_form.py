@@ -299,7 +299,7 @@ def encoded(rows: np.ndarray, table: Table) -> tuple[Tensor, list[BlockFit]]:
         ]
         for k in (cells > 0).any(0).nonzero()[:, 0].tolist():
             floor[k] = 0.4 * cells[cells[:, k] > 0, k].quantile(quantile[k]) ** 2
-        fits.append(GaussianFit(floor))
+        fits.append(GaussianFit(floor, classes=table.classes_of_values))
     if sizes:
         fits.append(CategoricalFit(sizes, share.log()))
     return x_0, fits

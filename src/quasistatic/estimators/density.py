@@ -152,7 +152,8 @@ class DiffusionDensity(DensityMixin, TableEstimator):
         try:
             found = self.fitted_.log_evidence(given, seed)[0]
         except ValueError as error:  # no particle has a weight
-            raise ValueError(f"{_together(given)}: {error}") from None
+            about = " and ".join(event.about for event in given.events)
+            raise ValueError(f"given {about}: {error}") from None
         if found > LEAST_EVIDENCE:
             return found
         for alone in given.alone():
@@ -210,4 +211,5 @@ class DiffusionDensity(DensityMixin, TableEstimator):
 
 
 def _together(given: Given) -> str:
-    return f"{' and '.join(event.about for event in given.events)} never occur together"
+    about = [event.about for event in given.events]
+    return f"{' and '.join(about)} never {'occur together' if len(about) > 1 else 'occurs'}"

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..diffusion import Diffusion
 from ..distributions.mixtures import Draws, Mixture, RestrictedMixture, RowDraws
 from ..distributions.mixtures.fitting import Candidate
-from ..likelihood import ContinuousTime
+from ..likelihood.continuous_time import continuous
 from ..networks import ResidualDenoiser
 from ..sampling.factors import Factor
 from ..sampling.factors.within import Within
@@ -34,8 +34,9 @@ from .network_completion import (
 from .row_events import Given
 
 EARLIER = (
-    "this model was fitted by an earlier version, in which the network of a table with atoms saw "
-    "which values are missing beneath them: its draws have too few atoms. Fit it again"
+    "this model was fitted by an earlier version. Its network saw which values a row does not "
+    "have, as their column is at an atom or missing as a class: its draws have too few of these. "
+    "Fit it again"
 )
 
 SAMPLED = 100
@@ -108,9 +109,9 @@ class FittedLaw(Fitted):
         distribution of the parts without meaning, given the row, the bound is that of all parts
         less log q. For the law both make the exact log p of the row; the network adds to it what it
         adds to that of all parts."""
-        method, rng = ContinuousTime(evaluations, by_row=True), torch.Generator().manual_seed(seed)
         parts = self.whole_parts(rows, RowDraws.of(rows.numpy(), seed, distinct=False))
-        score = self._exact.score(parts, method=method, rng=rng)
+        rng, keys = torch.Generator().manual_seed(seed), self.table.split(rows).double()
+        score = continuous(self._exact, parts, evaluations, rng, by_row=True, keys=keys)
         added = score.terms["correction"].cpu()
         return (self.known(rows) + added).numpy(), added.numpy()
 

@@ -26,6 +26,7 @@ def continuous(
     evaluations: int = 64,
     rng: Rng = None,
     by_row: bool = False,
+    keys: Tensor | None = None,
 ) -> ContinuousScore:
     r"""K of each example in the limit of infinitely many steps (VDM), for a chain that begins and
     ends as the known law does. With m the known law's E[x_0 | x_t] and m' the model's,
@@ -44,6 +45,8 @@ def continuous(
         rng: a seed, a generator or None; the same seed repeats the draws.
         by_row: whether the noise of an example depends only on one draw of `rng` and on its own
             values, so that its score does not depend on the other examples.
+        keys: with `by_row`, numbers (N, *) that take the place of an example's values there, for
+            values that are computed and may differ in the last digit; None for the values.
 
     Raises:
         TypeError: if the model's network does not correct a known law.
@@ -54,6 +57,7 @@ def continuous(
     spent = evaluations if network.corrects else 0
     checked = model.space.check(raw).double().to(model.blank(1).device)
     seed = int(below(2**31 - 1, 1, rng, torch.empty(0))) if by_row else 0
+    named = checked if keys is None else keys
     parts, rest = [], []
     with evaluating(model):
         for part, batch in model.chunks(checked, max(spent, 1)):
@@ -62,7 +66,8 @@ def continuous(
             known = network.denoiser.log_prob(x_0, *part.code_of(x_0))
             null = total(model.space.log_prob(model.kernel.prior(x_0), x_0)) + encoded.log_weight
             known = known + total(model.space.log_volume(x_0))
-            draws = RowDraws.of(batch.flatten(1).cpu().numpy(), seed) if by_row and spent else rng
+            own, named = named[: len(batch)], named[len(batch) :]
+            draws = RowDraws.of(own.flatten(1).cpu().numpy(), seed) if by_row and spent else rng
             correction = _correction(part, head, x_0, spent, draws)
             parts.append({"mixture": known, "correction": correction[0]} | drawn)
             rest.append((*correction[1:], null))

@@ -409,6 +409,23 @@ class Table(Space):
         numbers = self.flat.decode(x_0.detach())
         return self._parts.log_cells(x_0, numbers, self._part_of_values)
 
+    @cached_property
+    def classes_of_values(self) -> Tensor | None:
+        """For each real value of x_0, the first class value of each class of its column, -1 for
+        none; shape (D, n). None if no column has both."""
+        part = self._part_of_values.long().tolist()
+        owner = self._parts.owner
+        dims = len(part) - sum(size for block in self.blocks for size in block.sizes)
+        first: dict[int, list[int]] = {}
+        for place in range(dims, len(part)):
+            if part[place] != part[place - 1]:
+                first.setdefault(owner[part[place]], []).append(place)
+        found = [first.get(owner[part[d]], []) for d in range(dims)]
+        most = max(map(len, found), default=0)
+        if not most:
+            return None
+        return torch.tensor([each + [-1] * (most - len(each)) for each in found])
+
     @property
     def _part_of_values(self) -> Tensor:
         """For each value of x_0, the column of :attr:`flat` that it belongs to, (W,)."""

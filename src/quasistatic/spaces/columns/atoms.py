@@ -143,6 +143,8 @@ class AtomColumn(CompoundColumn):
         found = [self._case(None, tuple(met))] if met else []
         if self.value is None:
             return found
+        if self.lattices is None and low == high and met:
+            return found  # a single number of a continuum has no probability beside an atom
         if self.lattices is None:
             return [*found, self._case(PartEvent(None, low, high), (float(len(self.atoms)),))]
         for k in range(len(self.steps)):

@@ -83,7 +83,7 @@ class HoledColumn(CompoundColumn):
 
     @property
     def about(self) -> str:
-        inner = f"; {self.column.about}" if isinstance(self.column, CompoundColumn) else ""
+        inner = f"; of the others: {self.column.about}" if isinstance(self.column, CompoundColumn) else ""
         return f"missing in {100 * self.missing:.2g} % of the rows, as a part of the model{inner}"
 
     def refitted(self, numbers: np.ndarray) -> "HoledColumn":

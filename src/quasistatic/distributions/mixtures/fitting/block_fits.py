@@ -26,8 +26,10 @@ some column, a variance over FAR times the median of all components."""
 LOOKED_AT, QUARTERS = 5000, torch.tensor([0.25, 0.5, 0.75])
 """Rows, about, that the quartiles of a column are taken from."""
 
-RIDGE, TINY = 1e-9, 1e-14
-"""The least variance of a value given all others, in units of the pooled one and of x_0."""
+RIDGE, TINY, OWN = 1e-9, 1e-14, 1e-12
+"""The least variance of a value given all others, in units of the pooled one, of x_0, and of the
+value's own variance in its component: a row far out stretches a component until rounding loses the
+rest."""
 
 
 class BlockFit(abc.ABC):
@@ -92,10 +94,14 @@ class GaussianFit(BlockFit):
         floor: the least variance of each real value given all others, with shape (D,): what
             numbers that were rounded leave open.
         nu: how many rows' worth of T each covariance has; infinity means that T serves all.
+        classes: for each real value, columns of the rows with class values that say whether a row
+            has the value, -1 for none; shape (D, n). Where one of them is not missing, and the
+            value is, the row lacks nothing. None if there are no such values.
     """
 
     floor: Tensor
     nu: float = math.inf
+    classes: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -140,6 +146,15 @@ class GaussianFit(BlockFit):
                     "kp,kpde->kde", s.sum(2), left.expand(len(s), -1, -1, -1)
                 )
         return count, first, square
+
+    def missing(self, values: Tensor, x: Tensor) -> Tensor:
+        """Which of the values (N, D) of rows x (N, W) are missing: NaN, and not because a class of
+        the row says that it has no such value."""
+        absent = values.isnan()
+        if self.classes is None or not absent.any():
+            return absent
+        known = ~x[:, self.classes.clamp(min=0)].isnan() & (self.classes >= 0)
+        return absent & ~known.any(2)
 
     @cached_property
     def _pairs(self) -> Tensor:
@@ -194,6 +209,7 @@ class GaussianFit(BlockFit):
         else:
             each, least = (part.repeat_interleave(size, 0) for part in (pooled, least))
             matrix = (scatter + self.nu * each) / (n + self.nu)[:, None, None]
+        least = torch.maximum(least, OWN * matrix.diagonal(dim1=1, dim2=2))
         return GaussianBlock(block.mean + shift, at_least(matrix, least), of, torch.ones_like(n))
 
     def _pooled(self, n: Tensor, scatter: Tensor) -> Tensor:

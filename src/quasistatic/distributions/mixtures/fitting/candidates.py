@@ -27,7 +27,7 @@ from ..gaussian_block import GaussianBlock
 from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit
 from .clusters import clustered
-from .dense_core import core_law, core_rows
+from .dense_core import dense_core, law_of_rows
 from .em import Batch, log_p_each, maximised
 from .learning_rows import LearningRows
 
@@ -128,11 +128,11 @@ def dense_cores(
     found: list[dict[Candidate, Mixture]] = []
     for part in seen:
         own = LearningRows.of(rows.x[part], rows.fits)
-        core = core_rows(own, closer)
-        if core is None and closer > 1:
+        law = dense_core(own, closer)
+        if law is None and closer > 1:
             found.append({})
             continue
-        law = core_law(own, torch.arange(len(own)) if core is None else core)
+        law = law_of_rows(own, torch.arange(len(own))) if law is None else law
         names = (Candidate(1, False, 0.0, scale, core=True) for scale in SCALES)
         found.append({name: _scaled(law, name.scale) for name in names})
     return found

@@ -4,17 +4,17 @@ Clusters do not find such rows: they are too few, and each component of a mixtur
 covariance that all share. Mixed with other laws, a law of their own costs one normal.
 """
 
-__all__ = ["core_law", "core_rows"]
+__all__ = ["dense_core", "law_of_rows"]
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..gaussian_block import GaussianBlock
 from ..mixture import Mixture
-from .block_fits import GaussianFit, parts_of
-from .em import most_likely
+from .block_fits import BlockFit, GaussianFit, parts_of
+from .em import Batch, log_p_each, most_likely
 from .learning_rows import LearningRows
 
 LOOKED_AT, PIECE = 4000, 500
@@ -26,54 +26,71 @@ NEIGHBOURS, SHARE = 8, 0.005
 CLOSER = 5.0
 """How many times closer than those of the median row the neighbours of a core's row are."""
 
-FAR, ROUNDS = 4.0, 5
-"""A core is first a row and its neighbours. Then it has the rows within FAR deviations a value, as
-a root mean square, of a normal of its rows, at most so many times over."""
+ROUNDS = 5
+"""Rounds of expectation maximisation that take a core from a row and its neighbours to all of its
+rows, beside one normal of all rows."""
 
 
-def core_rows(rows: LearningRows, closer: float = CLOSER) -> Tensor | None:
-    """The indices of the rows of the densest core; None if no rows lie so many times closer
-    together than others, or if rows have too few real values to tell."""
-    place = _real(rows)
-    whole = rows.whole.nonzero()[:, 0]
-    if place is None or len(whole) <= 2 * NEIGHBOURS:
+def dense_core(rows: LearningRows, closer: float = CLOSER) -> Mixture | None:
+    """The law of one component of the rows of the densest core. Its covariance is not shrunk: a
+    core is often flat, and any share of another covariance would fill it out.
+
+    Args:
+        rows: any of them may lack values; those that lack none show where the core is.
+        closer: how many times closer than others rows must lie.
+
+    Returns:
+        None if no rows lie so close together, or if rows have too few real values to tell.
+    """
+    core = _first_rows(rows, closer)
+    if core is None:
+        return None
+    share = torch.zeros(1, 1, len(rows), dtype=rows.x.dtype)
+    share[..., core] = 1.0
+    every = torch.ones_like(share)
+    broad = most_likely(rows, _alone(rows), every).law
+    narrow = LearningRows.of(rows.x, _unshrunk(rows.fits))
+    law = law_of_rows(rows, core)
+    for _ in range(ROUNDS):
+        log_p = log_p_each(rows, Batch.of([law, broad])).T
+        weight = (share.sum() + 1) / (len(rows) + 2)
+        log_p = log_p + torch.stack([weight, 1 - weight]).log()[:, None]
+        share = log_p.softmax(0)[None, :1]
+        law = most_likely(narrow, law, share).law
+    return law
+
+
+def law_of_rows(rows: LearningRows, index: Tensor) -> Mixture:
+    """The law of one component of some rows (n,), not shrunk."""
+    own = LearningRows.of(rows.x[index], _unshrunk(rows.fits))
+    return most_likely(own, _alone(own), own.x.new_ones(1, 1, len(index))).law
+
+
+def _first_rows(rows: LearningRows, closer: float) -> Tensor | None:
+    """The indices of a row and its neighbours, where these are closest."""
+    parts = parts_of(rows.x, rows.fits)
+    real = [part for fit, part in parts if isinstance(fit, GaussianFit) and fit.width > 1]
+    if not real:
+        return None
+    whole = (~torch.cat(real, 1).isnan().any(1)).nonzero()[:, 0]
+    if len(whole) <= 2 * NEIGHBOURS:
         return None
     points = rows.points[0][whole]
     some = points[:: -(-len(points) // LOOKED_AT)]
     count = 1 + max(NEIGHBOURS, round(SHARE * len(some)))
-    near = torch.cat(
-        [torch.cdist(piece, some).kthvalue(count, 1)[0] for piece in torch.split(some, 500)]
-    )
+    pieces = torch.split(some, PIECE)
+    near = torch.cat([torch.cdist(piece, some).kthvalue(count, 1)[0] for piece in pieces])
     if closer * near.min() > near.median():
         return None
     centre = some[int(near.argmin())]
-    core = torch.cdist(centre[None], points)[0] <= near.min()
-    values = parts_of(rows.x[whole], rows.fits)[place][1]
-    for _ in range(ROUNDS):
-        normal = core_law(rows, whole[core]).blocks[place]
-        assert isinstance(normal, GaussianBlock)  # as the block's fit makes it
-        root = torch.linalg.cholesky(normal.matrix[0])
-        off = torch.linalg.solve_triangular(root, (values - normal.mean[0]).T, upper=False)
-        now = off.square().mean(0) <= FAR**2
-        if now.sum() < NEIGHBOURS or torch.equal(now, core):
-            break
-        core = now
-    return whole[core]
+    return whole[torch.cdist(centre[None], points)[0] <= near.min()]
 
 
-def core_law(rows: LearningRows, core: Tensor) -> Mixture:
-    """The law of one component of the rows of a core, by their indices (n,). Its covariance is not
-    shrunk: a core is often flat, and any share of another covariance would fill it out."""
-    fits = [replace(fit, nu=0.0) if isinstance(fit, GaussianFit) else fit for fit in rows.fits]
-    own = LearningRows.of(rows.x[core], fits)
-    alone = tuple(fit.alone(part) for fit, part in parts_of(own.x, own.fits))
-    start = Mixture(own.x.new_zeros(1), alone)
-    return most_likely(own, start, own.x.new_ones(1, 1, len(core))).law
+def _unshrunk(fits: Sequence[BlockFit]) -> list[BlockFit]:
+    return [replace(fit, nu=0.0) if isinstance(fit, GaussianFit) else fit for fit in fits]
 
 
-def _real(rows: LearningRows) -> int | None:
-    """Which block has the real values, if there are two or more."""
-    for place, fit in enumerate(rows.fits):
-        if isinstance(fit, GaussianFit) and fit.width > 1:
-            return place
-    return None
+def _alone(rows: LearningRows) -> Mixture:
+    """A law of one component, each column by itself."""
+    blocks = tuple(fit.alone(part) for fit, part in parts_of(rows.x, rows.fits))
+    return Mixture(rows.x.new_zeros(1), blocks)

@@ -182,10 +182,11 @@ class LearningRows:
 
     @cached_property
     def whole(self) -> Tensor:
-        """Which rows lack no real value, with shape (N,)."""
+        """Which rows lack no real value, with shape (N,). A value that a row does not have, as its
+        column is at an atom, is not lacking."""
         parts = parts_of(self.x, self.fits)
-        real = [part for fit, part in parts if isinstance(fit, GaussianFit)]
-        return ~torch.cat([self.x[:, :0], *real], 1).isnan().any(1)
+        each = [fit.missing(part, self.x) for fit, part in parts if isinstance(fit, GaussianFit)]
+        return ~torch.cat([self.x[:, :0].bool(), *each], 1).any(1)
 
     @cached_property
     def points(self) -> tuple[Tensor, Tensor]:
