@@ -83,8 +83,10 @@ class HoledColumn(CompoundColumn):
 
     @property
     def about(self) -> str:
-        inner = f"; of the others: {self.column.about}" if isinstance(self.column, CompoundColumn) else ""
-        return f"missing in {100 * self.missing:.2g} % of the rows, as a part of the model{inner}"
+        text = f"missing in {100 * self.missing:.2g} % of the rows, as a part of the model"
+        if isinstance(self.column, CompoundColumn):
+            return f"{text}; of the others: {self.column.about}"
+        return text
 
     def refitted(self, numbers: np.ndarray) -> "HoledColumn":
         missing = float(np.isnan(numbers).mean())
