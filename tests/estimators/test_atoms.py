@@ -15,6 +15,7 @@ from quasistatic import (
     DiffusionRegressor,
     Table,
 )
+from quasistatic.distributions.mixtures.fitting import stacking
 from quasistatic.spaces.columns import AtomColumn
 
 TYPES = {"spend": "atoms"}
@@ -133,8 +134,9 @@ def test_reasons_name_the_atoms_that_were_expected():
 
 
 @pytest.mark.parametrize("types", [None, TYPES])
-def test_what_is_predicted_takes_atoms(types):
+def test_what_is_predicted_takes_atoms(monkeypatch, types):
     """A class that is known where `spend` is 0, and a number that depends on it."""
+    monkeypatch.setattr(stacking, "MOST_COMPONENTS", 4)
     frame = rows(600, 0)
     zero = frame.spend == 0
     label = np.where(zero, "yes", "no")
