@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import quasistatic as qs
+from pretend_device import pretending
 from quasistatic.distributions.mixtures import SharedDraws
 from quasistatic.estimators import closed_form
 from quasistatic.estimators.fitted_law import FittedLaw
@@ -121,3 +122,24 @@ def test_a_model_of_an_earlier_version_asks_to_be_fitted_again(density, tmp_path
 def test_an_interval_of_one_number_is_its_atom(density):
     drawn = density.sample(20, given={"0": (0, 0)}, random_state=0)
     assert (drawn[:, 0] == 0).all()
+
+
+def test_a_network_on_a_device_answers_as_on_the_cpu(density):
+    """A device that refuses what CUDA refuses: a network that was trained there stays there."""
+    rows = amounts(10, 5)
+    rows[0, 0] = rows[1, 1] = np.nan
+    imputer = qs.DiffusionImputer.of(density, draws=4, method="fast")
+
+    def answers() -> list[np.ndarray]:
+        scores, drawn = density.score_samples(rows), density.sample(20, random_state=0)
+        return [scores, drawn, imputer.transform(rows)]
+
+    expected = answers()
+    with pretending() as device:
+        density.model_.to(device.type)
+        try:
+            found = answers()
+        finally:
+            density.model_.to("cpu")
+    for a, b in zip(found, expected, strict=True):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -86,7 +86,8 @@ class FittedLaw(Fitted):
         """log p of the observed values of rows by the closed-form law, with shape (N,)."""
         x_0 = self.table.encode(rows)
         volume = self.table.log_volume(x_0)
-        return self.network.denoiser.log_prob(x_0) + volume.flatten(1).sum(1)
+        log_p = self.network.denoiser.log_prob(x_0.to(self.model.blank(1).device)).cpu()
+        return log_p + volume.flatten(1).sum(1)
 
     def gain(self, rows: np.ndarray, evaluations: int, seed: int) -> np.ndarray:
         """How much the network adds to log p of each row, with shape (N,), in nats."""
@@ -149,7 +150,7 @@ class FittedLaw(Fitted):
     def _by_law(self, x: np.ndarray, draws: int, seed: int, distinct: bool) -> np.ndarray:
         rows = torch.from_numpy(x)
         x_0 = self.table.encode(rows)
-        filled = self.network.denoiser.law.complete(x_0, draws, RowDraws.of(x, seed, distinct))
+        filled = law_of(self).complete(x_0, draws, RowDraws.of(x, seed, distinct))
         raw = self.table.rounded(self.table.filled.decode(filled.flatten(0, 1)))
         raw = raw.reshape(len(rows), draws, -1)
         return torch.where(rows.isnan()[:, None], raw, rows[:, None]).numpy()
@@ -288,13 +289,8 @@ class FittedLaw(Fitted):
         )
 
     @property
-    def _law(self) -> Mixture:
-        """The law of x_0 in float64."""
-        return self.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
-
-    @property
     def closed_form(self) -> Mixture:
-        return self.network.denoiser.law
+        return law_of(self)
 
     @property
     def network(self) -> ResidualDenoiser:
@@ -310,7 +306,7 @@ class FittedLaw(Fitted):
 
 
 def law_of(fitted: FittedLaw) -> Mixture:
-    """The law of x_0 in float64, without a network's correction."""
+    """The law of x_0 on the CPU in float64, without a network's correction."""
     return fitted.network.denoiser.law.to(torch.zeros((), dtype=torch.float64))
 
 

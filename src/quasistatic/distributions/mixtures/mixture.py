@@ -76,8 +76,12 @@ class Mixture:
         return [block.width for block in self.blocks]
 
     def to(self, like: Tensor) -> "Mixture":
-        """The same numbers in the type and on the device of a tensor."""
-        return Mixture(self.log_weight.to(like), tuple(block.to(like) for block in self.blocks))
+        """The same numbers in the type and on the device of a tensor; this mixture, with what its
+        blocks have computed, if it has both."""
+        log_weight = self.log_weight.to(like)
+        if log_weight is self.log_weight:
+            return self
+        return Mixture(log_weight, tuple(block.to(like) for block in self.blocks))
 
     def picked(self, index: Tensor) -> "Mixture":
         """The components of an index (k,), with the weights that they have here."""

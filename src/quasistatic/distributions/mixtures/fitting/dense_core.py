@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..mixture import Mixture
 from .block_fits import BlockFit, GaussianFit, parts_of
+from .clusters import clustered
 from .em import Batch, log_p_each, most_likely
 from .learning_rows import LearningRows
 
@@ -47,8 +48,7 @@ def dense_core(rows: LearningRows, closer: float = CLOSER) -> Mixture | None:
         return None
     share = torch.zeros(1, 1, len(rows), dtype=rows.x.dtype)
     share[..., core] = 1.0
-    every = torch.ones_like(share)
-    broad = most_likely(rows, _alone(rows), every).law
+    broad = _one(rows)
     narrow = LearningRows.of(rows.x, _unshrunk(rows.fits))
     law = law_of_rows(rows, core)
     for _ in range(ROUNDS):
@@ -62,8 +62,7 @@ def dense_core(rows: LearningRows, closer: float = CLOSER) -> Mixture | None:
 
 def law_of_rows(rows: LearningRows, index: Tensor) -> Mixture:
     """The law of one component of some rows (n,), not shrunk."""
-    own = LearningRows.of(rows.x[index], _unshrunk(rows.fits))
-    return most_likely(own, _alone(own), own.x.new_ones(1, 1, len(index))).law
+    return _one(LearningRows.of(rows.x[index], _unshrunk(rows.fits)))
 
 
 def _first_rows(rows: LearningRows, closer: float) -> Tensor | None:
@@ -90,7 +89,6 @@ def _unshrunk(fits: Sequence[BlockFit]) -> list[BlockFit]:
     return [replace(fit, nu=0.0) if isinstance(fit, GaussianFit) else fit for fit in fits]
 
 
-def _alone(rows: LearningRows) -> Mixture:
-    """A law of one component, each column by itself."""
-    blocks = tuple(fit.alone(part) for fit, part in parts_of(rows.x, rows.fits))
-    return Mixture(rows.x.new_zeros(1), blocks)
+def _one(rows: LearningRows) -> Mixture:
+    """The law of one component of all rows."""
+    return clustered(rows, 1, [False], rows.x.new_ones(1, len(rows)), seed=0).law
