@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..block import Block, Evidence
 from ..categorical_block import CategoricalBlock
-from ..gaussian_block import GaussianBlock, GaussianEvidence
+from ..gaussian_block import GaussianBlock
+from ..gaussian_evidence import GaussianEvidence
 
 Sums = tuple[Tensor, ...]
 """Sufficient statistics of weighted rows; those of different rows can be added."""
